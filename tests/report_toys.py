@@ -7,7 +7,7 @@ from typing import Any
 
 from team_toys import at_work, suggestions, team
 
-from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.kinds.interface import Breakdown
 from pipeline.reporting.report_page import (
     AnswerInConflict,
@@ -78,9 +78,8 @@ def review_of(after: str = "governing_law") -> ReviewCounts:
         RouteCount(route=Routed.UNCERTAIN, settled=59, open=30),
         RouteCount(route=Routed.AUDIT, settled=60, open=11),
     ]
-    return ReviewCounts(
-        **counts, routes=routes, sent=150, changes=changes, audit=Audit(audited=60, errors=2, population=2412)
-    )
+    audit = Audit(checked=60, wrong=2, rows=2412, remaining=wilson(2, 60))
+    return ReviewCounts(**counts, routes=routes, sent=150, changes=changes, audit=audit)
 
 
 def pair(kept: ShownRecord, dropped: ShownRecord, similarity: float = 0.9, answer: str = "term") -> DuplicatePair:

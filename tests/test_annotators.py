@@ -16,14 +16,22 @@ from terminal import Terminal
 from pipeline.reporting.annotators import AnnotatorLine, annotator_lines, read_annotators
 from pipeline.reporting.field_agreement import field_agreements, guesses
 from pipeline.review.opinions import UNUSABLE, Opinion, read_opinions, votes
+from pipeline.review.questions import FilledIn
 from schemas.annotation import Annotation, Verdict
-from schemas.field import JsonValue
+from schemas.field import FreeText, JsonValue
 from schemas.seat import SeatKind
 from schemas.task import Input, Target, Task
 from schemas.tasks.plain_sentence import PlainSentence
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 TOPICS = ("billing", "delivery", "returns")
+
+
+class Topic(Task):
+    """A choice."""
+
+    question: Input[str]
+    topic: Target[Literal["billing", "delivery", "returns"]]
 
 
 def opinion(
@@ -44,12 +52,12 @@ def opinion(
         server="s", project=1, task_id=1, annotation_id=minute + 1, push_key="p", record_id=record, annotator=who,
         verdict=verdict, targets=targets, created_at=at, updated_at=at, lead_time=seconds,
     )  # fmt: skip
-    filled = {"topic": proposal} if proposal else None
+    filled = FilledIn({"topic": proposal}) if proposal else None
     return Opinion(who, seat, annotation, filled, {"topic": known} if known else None, is_drawn=True)
 
 
 def lines(*opinions: Opinion, named: tuple[str, ...] = ()) -> dict[str, AnnotatorLine]:
-    return {line.annotator: line for line in annotator_lines(opinions, named, {}, NOON)}
+    return {line.annotator: line for line in annotator_lines(opinions, Topic, named, {}, NOON)}
 
 
 # --- counts -----------------------------------------------------------------------------------------
@@ -68,11 +76,11 @@ def test_answers_are_counted_and_skips_and_invalid_ones_beside_them() -> None:
 
 def test_today_is_that_of_who_asks() -> None:
     late = opinion(ANA, "r1", "billing", minute=-13 * 60)
-    [line] = annotator_lines([late], (), {}, NOON)
+    [line] = annotator_lines([late], Topic, (), {}, NOON)
     assert line.today == 0, "it was 23 o'clock of the day before"
-    [line] = annotator_lines([late], (), {}, NOON.astimezone(datetime.strptime("-0500", "%z").tzinfo))
+    [line] = annotator_lines([late], Topic, (), {}, NOON.astimezone(datetime.strptime("-0500", "%z").tzinfo))
     assert line.today == 0
-    [line] = annotator_lines([opinion(ANA, "r1", "billing", minute=-11 * 60)], (), {}, NOON)
+    [line] = annotator_lines([opinion(ANA, "r1", "billing", minute=-11 * 60)], Topic, (), {}, NOON)
     assert line.today == 1
 
 
@@ -263,5 +271,59 @@ def test_who_agrees_by_chance_only_is_told() -> None:
     found = guesses(votes([*careful, *careless], Two), Two)
     assert list(found) == [CLEO]
     assert found[CLEO] == ["agrees with the others no more often than by chance, about topic: 50% of 40"]
-    lines = {line.annotator: line.flags for line in annotator_lines([*careful, *careless], (), {}, NOON, {}, found)}
-    assert lines == {ANA: [], BEN: [], CLEO: found[CLEO]}
+    lines = annotator_lines([*careful, *careless], Two, (), {}, NOON, {}, found)
+    assert {line.annotator: line.flags for line in lines} == {ANA: [], BEN: [], CLEO: found[CLEO]}
+
+
+def test_of_two_who_contradict_each_other_only_gold_tells_who_guesses() -> None:
+    sure = [vote(ANA, f"r{at}", "ab"[at % 2], "x") for at in range(40)]
+    careless = [vote(BEN, f"r{at}", "aabb"[at % 4], "x") for at in range(40)]
+
+    def flags(*gold: Opinion) -> dict[str, list[str]]:
+        return guesses(votes([*sure, *careless, *gold], Two), Two)
+
+    def golds(who: str, right: int) -> list[Opinion]:
+        said = [vote(who, f"g{at}", "a" if at < right else "b", "x", SeatKind.GOLD) for at in range(10)]
+        return [replace(one, known={"topic": "a", "why": "x"}) for one in said]
+
+    as_if = "about topic (50% of 40 alike) as if one of the two guessed"
+    told = {one: [f"contradicts {other} {as_if}: gold items would tell who"] for one, other in ((ANA, BEN), (BEN, ANA))}
+    assert flags() == flags(*golds(ANA, 10)) == told
+    more = {who: [said.replace("gold items", "more gold items") for said in some] for who, some in told.items()}
+    assert flags(*golds(ANA, 8), *golds(BEN, 6)) == more
+    worse = f"contradicts {ANA} about topic (50% of 40 alike), and is right on 40% of gold items"
+    assert flags(*golds(ANA, 10), *golds(BEN, 4)) == {BEN: [f"{worse}, where {ANA} is on 100%"]}
+
+
+# --- a free text beside a choice --------------------------------------------------------------------
+class Ticket(Task):
+    """Summarize the ticket, and name its topic."""
+
+    ticket: Input[str]
+    summary: Target[FreeText[str]]
+    topic: Target[Literal["billing", "delivery", "returns"]]
+
+
+def summed_up(who: str, record: str, topic: str, words: str, *, known: str | None = None) -> Opinion:
+    seat = SeatKind.GOLD if known else SeatKind.FIRST
+    plain = opinion(who, record, topic, seat=seat)
+    targets: dict[str, JsonValue] = {"topic": topic, "summary": words}
+    right: dict[str, JsonValue] | None = {"topic": known, "summary": "As the expert says it."} if known else None
+    return replace(plain, annotation=plain.annotation.model_copy(update={"targets": targets}), known=right)
+
+
+def test_whoever_says_the_same_in_other_words_is_right_on_gold_and_like_the_others() -> None:
+    golds = [
+        summed_up(ANA, f"g{at}", "billing" if at else "returns", f"Words {at}.", known="billing") for at in range(20)
+    ]
+    both = [summed_up(who, f"r{at}", TOPICS[at % 3], f"{who} {at}.") for at in range(20) for who in (ANA, BEN)]
+    ana, ben = annotator_lines([*golds, *both], Ticket, (), {}, NOON)
+    assert (str(ana.gold), str(ana.reliability)) == ("95% (76-99) of 20", "95% (76-99) of 20")
+    assert str(ana.agreement) == str(ben.agreement) == "100% (84-100) of 20"
+
+
+def test_who_always_says_the_same_in_other_words_answers_everything_alike() -> None:
+    given = [summed_up(ANA, f"a{at}", "billing", f"Words {at}.") for at in range(30)]
+    given += [summed_up(who, f"{who}{at}", TOPICS[at % 3], f"{at}.") for at in range(60) for who in (BEN, CLEO)]
+    found = {line.annotator: line.flags for line in annotator_lines(given, Ticket, (), {}, NOON)}
+    assert found[ANA] == ["answers nearly everything alike: 100.0% of 30, the others 33.3% of 120"]

@@ -116,6 +116,25 @@ def test_what_an_adjudicator_decided_is_doubted_if_others_agree_on_something_els
         )
 
 
+@pytest.mark.parametrize(("topic", "doubts"), [("billing", []), ("returns", ["topic 'returns'"])])
+def test_other_words_beside_the_same_choice_contradict_no_known_answer(
+    tmp_path: Path, topic: str, doubts: list[str]
+) -> None:
+    home, file, code = home_in(tmp_path), tmp_path / "dataset.yaml", tmp_path / "task.py"
+    with_words = f"from schemas.field import FreeText\n{code.read_text()}    summary: Target[FreeText[str]]\n"
+    code.write_text(with_words)
+    file.write_text(file.read_text().replace("name: examples", "name: s").replace("MIT}", "MIT, gold: true}"))
+    home.dataset = load_dataset_file(file)
+    known = {"topic": "billing", "summary": "As the expert says it."}
+    item = home.asked("g", fate=Fate.ACCEPTED, routed=None, label_source=LabelSource.HUMAN, targets=known)
+    home.curated(item)
+    home.said_all(
+        (name, {"topic": topic, "summary": f"As {name} says it."}, item, Seat(kind=SeatKind.GOLD, annotator=name))
+        for name in (ANA, BEN)
+    )
+    assert [one.said for one in doubted_in(home.now, home.dataset)] == doubts
+
+
 def test_without_gold_nothing_is_doubted(studio: FakeStudio, tmp_path: Path) -> None:
     with desk_at(studio, tmp_path, [row(1, "Where is my parcel?", "billing")], review()) as desk:
         desk.curate()

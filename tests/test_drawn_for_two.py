@@ -97,5 +97,5 @@ def test_who_is_drawn_tells_alpha_kappa_and_like_others_and_nobody_else_does() -
     given = votes([*drawn, *looks], Two)
     assert field_agreements(given, Two)[0].alpha == 1.0
     assert [(one.items, one.agreed) for one in pair_agreements(given, Two)] == [(8, 8), (8, 8)]
-    lines = annotator_lines([*drawn, *looks], (), {}, NOON)
+    lines = annotator_lines([*drawn, *looks], Two, (), {}, NOON)
     assert [str(line.agreement) for line in lines] == ["100% (68-100) of 8"] * 2

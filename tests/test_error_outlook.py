@@ -72,3 +72,17 @@ def test_when_no_suspect_label_is_left_none_is_promised(desk: Desk) -> None:
     assert outlook is not None and outlook.found == outlook.answered == 30
     assert (outlook.answers, outlook.low, outlook.high) == (0, 0, 0)
     assert str(outlook) == "30 of 30 suspect labels were wrong; none is left" and outlook.ahead == []
+
+
+def test_rows_that_are_held_for_something_else_say_nothing_of_suspect_labels(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    rows = labeled(300)
+    for one in rows[WRONG:90]:
+        one["question"] = f"{one['question']} mail ana{one['id']}@example.com"
+    with desk_at(studio, tmp_path, rows, "review: {budget: 60, audit: 0.0}\n") as desk:
+        desk.curate()
+        for number in range(WRONG, 90):
+            desk.label(number, list(TEXTS)[number % 3])
+        desk.collect()
+        assert read_status(desk.context).outlook is None, "30 were answered, none of which was suspect"

@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
+from report_toys import section
 from support import row
 from team import ANA, BEN, CLEO, answer, go_on, whose
 from typer.testing import CliRunner
 
 from flows.cli.main import app
 from pipeline.reporting.status import read_status
+from pipeline.reporting.write_report import write_report
 from schemas.run_summary import Proof
 
 TEXTS = {
@@ -35,8 +37,12 @@ def said_by(desk: Desk, command: str) -> str:
     return done.output
 
 
-def card(desk: Desk) -> str:
-    return next(Path(desk.settings.goldleaf_home).glob("*/releases/*/README.md")).read_text(encoding="utf-8")
+def card(desk: Desk, name: str = "README.md") -> str:
+    return next(Path(desk.settings.goldleaf_home).glob(f"*/releases/*/{name}")).read_text(encoding="utf-8")
+
+
+def of_version(desk: Desk) -> str:
+    return card(desk, "report.html")
 
 
 def test_a_version_that_is_published_before_the_proof_says_so(studio: FakeStudio, tmp_path: Path) -> None:
@@ -63,7 +69,9 @@ def test_what_was_decided_since_the_latest_release_is_to_be_released_before_it_i
         assert "goldleaf finetune" in read_status(desk.context).next_step
 
 
-def test_status_says_that_an_audit_is_preliminary_while_second_looks_wait(studio: FakeStudio, tmp_path: Path) -> None:
+def test_status_report_and_card_say_that_an_audit_is_preliminary_while_second_looks_wait(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
     rate = f"review: {{error_rate: 0.4, annotators: [{ANA}, {BEN}, {CLEO}]}}\n"
     with desk_at(studio, tmp_path, ROWS, rate) as desk:
         desk.curate()
@@ -77,7 +85,11 @@ def test_status_says_that_an_audit_is_preliminary_while_second_looks_wait(studio
         shown = said_by(desk, "status")
         assert "preliminary, since 1 answer waits for a second look or an adjudicator" in shown
         assert "(1 open row, 1 of them for a second look or an adjudicator)" in shown
-        assert "This is preliminary, since 1 answer waits" in (said_by(desk, "release") and card(desk))
+        preliminary = "This is preliminary, since 1 answer waits for a second look or an adjudicator."
+        page = write_report(desk.context, to=tmp_path / "page.html").read_text()
+        assert preliminary in section(page, "errors") and "20 audited, preliminary" in page
+        assert preliminary in (said_by(desk, "release") and card(desk))
+        assert preliminary in section(of_version(desk), "errors")
 
 
 @pytest.mark.parametrize(

@@ -29,3 +29,18 @@ def test_nothing_is_held_against_who_gave_few_answers_or_has_nobody_beside() -> 
     assert found(np.concatenate([votes, wrong[:19]])) == []
     assert found(np.concatenate([votes, wrong])) == [(3, 20)]
     assert found(votes_of([[0, 1, 1] * 20])) == []
+
+
+def test_of_two_alone_either_may_guess_and_beside_a_third_only_who_does() -> None:
+    chance = np.random.default_rng(1)
+    truth, guessed = chance.integers(0, 3, 200), chance.integers(0, 3, 200)
+    two = votes_of([truth.tolist(), guessed.tolist()])
+    told = guessers(two, consensus_of_field(two))
+    alike = float((truth == guessed).mean())
+    assert [(one.annotator, one.other, one.share) for one in told] == [(0, 1, alike), (1, 0, alike)]
+    # Two others who answer other items change nothing for these two.
+    more = votes_of([[], [], truth.tolist(), truth.tolist()]) + np.array([200, 0, 0])
+    apart = np.concatenate([two, more])
+    assert [(one.annotator, one.other) for one in guessers(apart, consensus_of_field(apart))] == [(0, 1), (1, 0)]
+    three = np.concatenate([two, votes_of([[], [], truth.tolist()])])
+    assert [(one.annotator, one.other) for one in guessers(three, consensus_of_field(three))] == [(1, None)]

@@ -76,7 +76,7 @@ def test_the_errors_that_remain_are_forecast_and_how_much_a_proof_still_takes() 
 def test_who_leaves_more_suggestions_unchanged_than_are_right_is_told() -> None:
     text = section(FULL, "suggestions")
     assert "small-model has answered 610 records: 597 calls (1 without an answer), 74,172 tokens, cost 0.0311." in text
-    assert "In 50 of 61 audited records annotators gave the same answer" in text and "82.0% 70.5% to 89.6%" in text
+    assert "Right in 50 of 61 answers that annotators gave blind. right 82.0% 70.5% to 89.6%" in text
     assert f"{ANA}, 17 of 23 73.9%" in text
     assert text.endswith(f"{CLEO}, 99 of 100 99.0% 94.6% to 99.8% More than are right: look at some of these answers.")
 

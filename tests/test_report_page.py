@@ -5,7 +5,6 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from report_toys import (
     CLAUSE,
     ORDER,
@@ -20,11 +19,9 @@ from report_toys import (
     reasons,
     section,
 )
-from scipy.stats import binomtest
 
 from pipeline.reporting.report_page import (
     AnswerInConflict,
-    Audit,
     Conflict,
     DuplicatePair,
     ShownRecord,
@@ -185,19 +182,9 @@ def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
     assert "160 records chosen for annotators, 150 sent to them, 119 answered, 41 still waiting." in text
     assert "likely wrong, or without an answer 59 of 89 random audit 60 of 71" in text
     text = section(render_report(full_report()), "errors")
-    assert "2 of 60 randomly sampled accepted records were wrong: 3.3% 0.9% to 11.4%" in text
-    assert "that is 22 to 274 of the 2,412 accepted records that they were sampled from" in text
-    with pytest.raises(ValidationError, match="audited"):
-        Audit(audited=0, errors=0, population=0)
-
-
-@FEWER
-@given(st.integers(1, 10_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
-def test_the_interval_is_wilsons(sample: tuple[int, int]) -> None:
-    errors, audited = sample
-    ours = Audit(audited=audited, errors=errors, population=audited).remaining
-    peer = binomtest(errors, audited).proportion_ci(method="wilson")
-    assert (ours.low, ours.high) == pytest.approx((peer.low, peer.high), abs=1e-6)
+    assert "2 of 60 randomly sampled accepted records were wrong, and are corrected or removed; " in text
+    assert "of all accepted records an estimated 3.3% 0.9% to 11.4%" in text
+    assert "that is 22 to 274 of 2,412 accepted records" in text
 
 
 @FEWER

@@ -1,26 +1,34 @@
 """A model is judged by answers given blind; who accepts its proposals more often than they are right is named."""
 
 import datetime
+import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from desk import Desk, rename
 from fake_studio import FakeStudio
+from model_server import completion
 from report_toys import section
+from team import ANA, BEN
 from test_suggestions import TEXTS, by_words, labeled, opened, shop
 
 from pipeline.evaluation.estimates import wilson
+from pipeline.reporting.annotators import read_annotators
 from pipeline.reporting.score_of_suggestions import Acceptance, SuggestionScore, acceptances, weighed_share
 from pipeline.reporting.status import read_status
 from pipeline.reporting.write_report import write_report
-from pipeline.review.consensus import Said
+from pipeline.review.opinions import Opinion
+from pipeline.review.questions import FilledIn
 from schemas.annotation import Annotation, Verdict
-from schemas.decision import Decision
-from schemas.fate import Fate, Routed
-from schemas.seat import FIRST, Seat, SeatKind
+from schemas.fate import Routed
+from schemas.seat import SeatKind
 
 NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
+NUMBERS = itertools.count()
+RETURNS = "returns"
 
 
 def said(
@@ -30,55 +38,45 @@ def said(
     suggested: str | None = None,
     given: str | None = None,
     origins: Sequence[str] = (),
-    route: Routed = Routed.UNCERTAIN,
     verdict: Verdict = Verdict.LABELED,
-    seat: Seat = FIRST,
-) -> Said:
+    record: str = "",
+) -> Opinion:
+    begin = suggested or given
     annotation = Annotation(
         server="s",
         project=1,
         task_id=1,
         annotation_id=1,
         push_key="",
-        record_id="r",
+        record_id=record or f"r{next(NUMBERS)}",
         annotator=who,
         verdict=verdict,
-        targets={"topic": answer},
+        targets={"topic": answer} if verdict is Verdict.LABELED else None,
         result=[{"origin": origin} for origin in origins],
         created_at=NOW,
         updated_at=NOW,
     )
-    asked = Decision(
-        run="",
-        record_id="r",
-        revision="",
-        task_digest="",
-        fate=Fate.REVIEW,
-        reasons=[],
-        routed=route,
-        targets={"topic": given} if given else None,
-        model_answer={"topic": suggested} if suggested else None,
-    )
-    return Said(annotation, asked, is_present=True, seat=seat)
+    filled = FilledIn({"topic": begin}, is_suggested=suggested is not None) if begin else None
+    return Opinion(who, SeatKind.FIRST, annotation, filled)
 
 
-def test_who_left_what_unchanged_is_counted_by_annotator_and_by_whose_proposal_it_was() -> None:
+def test_who_left_the_model_s_answer_unchanged_is_counted_by_annotator_and_the_row_s_own_is_not() -> None:
     found = acceptances(
         [
-            said("2", "a", suggested="a"),
-            said("2", "b", suggested="a"),
-            said("2", "a", given="a", suggested="b"),
-            said("10", "a", suggested="a"),
-            said("10", "a", suggested="a", verdict=Verdict.SKIPPED),
-            said("10", "a"),
-            said("3", "a", suggested="a"),
-        ],
-        {("s", "3"): "ana@example.com"},
+            said("user 2", "a", suggested="a"),
+            said("user 2", "b", suggested="a"),
+            said("user 2", "a", given="a"),
+            said("user 10", "b", suggested="a", record="r"),
+            said("user 10", "a", suggested="a", record="r"),
+            said("user 10", "a", suggested="a", verdict=Verdict.SKIPPED),
+            said("user 10", "a"),
+            said(ANA, "a", suggested="a", verdict=Verdict.UNUSABLE),
+        ]
     )
     assert found == [
-        Acceptance(annotator="user 2", suggested=2, suggested_unchanged=1, labeled=1, labeled_unchanged=1),
+        Acceptance(annotator="user 2", suggested=2, suggested_unchanged=1),
         Acceptance(annotator="user 10", suggested=1, suggested_unchanged=1),
-        Acceptance(annotator="ana@example.com", suggested=1, suggested_unchanged=1),
+        Acceptance(annotator=ANA, suggested=1, suggested_unchanged=0),
     ]
 
 
@@ -89,21 +87,52 @@ def test_label_studio_s_word_counts_where_it_says_how_an_answer_came_about() -> 
             said("1", "a", suggested="a", origins=["prediction", "manual"]),
             said("1", "a", suggested="a", origins=["prediction-changed"]),
             said("1", "a", suggested="a", origins=["manual"]),
-        ],
-        {},
+            # Emptying a field leaves nothing that would say so.
+            said("1", "b", suggested="a", origins=["prediction"]),
+        ]
     )
-    assert (found.suggested, found.suggested_unchanged) == (4, 1)
+    assert (found.suggested, found.suggested_unchanged) == (5, 1)
 
 
-def test_an_audit_shows_no_proposal_so_it_counts_for_nobody() -> None:
-    assert acceptances([said("1", "a", given="a", route=Routed.AUDIT)], {}) == []
+@pytest.mark.parametrize("with_models_of_the_rows", [False, True])
+def test_status_and_annotators_measure_by_what_the_form_really_began_with(
+    tmp_path: Path, studio: FakeStudio, with_models_of_the_rows: bool
+) -> None:
+    def opposite(request: dict[str, Any], number: int) -> Any:
+        return completion(json.dumps({"topic": "returns"}))
 
-
-def test_an_adjudicator_sees_no_proposal_filled_in_so_the_choice_counts_for_nobody() -> None:
-    second, adjudicator = Seat(kind=SeatKind.SECOND), Seat(kind=SeatKind.ADJUDICATOR)
-    assert acceptances([said("1", "a", suggested="a", seat=adjudicator)], {}) == []
-    [found] = acceptances([said("1", "a", suggested="a", seat=second)], {})
-    assert found.suggested == 1
+    unlabeled = [
+        {"id": 100 + n, "question": TEXTS["billing"].format(n * 3, n * 5), "topic": None} for n in range(1, 41)
+    ]
+    keys = "review: {budget: 80, audit: 0.0}\nduplicates: {threshold: 1.0}\n"
+    # Thirty labeled rows are enough for models that would fill in something else.
+    rows = [*labeled(30 if with_models_of_the_rows else 6), *unlabeled]
+    with shop(tmp_path, rows, opposite, ", rows: unlabeled", keys) as (terminal, _):
+        rename(tmp_path, tmp_path.name)
+        desk = Desk(tmp_path, studio.url, studio.token)
+        with desk.api, desk.client:
+            desk.curate()
+            tasks = [
+                one for one in desk.tasks() if one["predictions"][0]["result"][0]["value"] == {"choices": [RETURNS]}
+            ]
+            assert len(tasks) == 40
+            for at, task in enumerate(tasks):
+                careful = at % 2 and at % 3
+                desk.submit(task["id"], desk.result("billing" if careful else RETURNS), BEN if at % 2 else ANA)
+            desk.collect()
+        known = read_status(opened(tmp_path)).suggestions
+        lines = read_annotators(opened(tmp_path), NOW).annotators
+        page = section(write_report(opened(tmp_path), to=tmp_path / "page.html").read_text(), "team")
+        shown = terminal.goldleaf("annotators").stdout
+    assert known is not None
+    counts = {one.annotator: (one.suggested, one.suggested_unchanged) for one in known.acceptance}
+    assert counts == {ANA: (20, 20), BEN: (20, 7)}
+    left = {one.annotator: str(one.unchanged) for one in lines}
+    assert left == {ANA: "100% (84-100) of 20", BEN: "35% (18-57) of 20"}
+    told = "accepts nearly every proposal: 100.0% of 20, the others 35.0% of 20"
+    assert [one.flags for one in lines if one.annotator == ANA] == [["answers nearly everything alike: 100.0% of 20, "
+                                                                     "the others 35.0% of 20", told]]  # fmt: skip
+    assert f"{ANA} {told}" in shown and told in page
 
 
 def test_audits_of_doubtful_rows_count_as_the_few_rows_that_they_are_drawn_from() -> None:

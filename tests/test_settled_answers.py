@@ -39,7 +39,7 @@ def apart(record: str, right: str, wrong: str, judge: str = "") -> list[Opinion]
 
 def reliable(said: list[Opinion]) -> dict[str, str]:
     settled = settled_answers(said, Two)
-    return {line.annotator: str(line.reliability) for line in annotator_lines(said, (), {}, NOON, settled)}
+    return {line.annotator: str(line.reliability) for line in annotator_lines(said, Two, (), {}, NOON, settled)}
 
 
 # --- what counts ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from desk import Desk, Row, rename
 from fake_studio import FakeStudio
 from loopback import Reply
 from model_server import ModelServer, completion, last_user_text
+from report_toys import section
 from support import row, write_rows
 from team import ANA, BEN
 from terminal import Terminal
@@ -18,6 +19,7 @@ from test_suggestions import TEXTS, by_words, labeled, opened, shop
 
 from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.status import read_status
+from pipeline.reporting.write_report import write_report
 from pipeline.state.tables import Table
 
 TOPICS = list(TEXTS)
@@ -60,6 +62,8 @@ def test_gold_items_are_asked_first_and_counted_in_the_accuracy_with_its_interva
     found = score(tmp_path)
     assert (found.blind, found.gold, found.right) == (10, 10, 8)
     assert found.lines[1] == "right in 8 of 10 known answers, 10 of gold items: 80.0% (49.0% to 94.3%)"
+    page = section(write_report(opened(tmp_path), to=tmp_path / "page.html").read_text(), "suggestions")
+    assert "Right in 8 of 10 known answers, 10 of gold items. right 80.0% 49.0% to 94.3%" in page
 
 
 def test_gold_items_are_a_fifth_of_the_limit_at_most(tmp_path: Path) -> None:

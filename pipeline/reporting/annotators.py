@@ -25,10 +25,10 @@ from pipeline.reporting.field_agreement import (
 from pipeline.reporting.overview import count_waiting, open_seats
 from pipeline.reporting.pace import ANSWERS, Pace, pace
 from pipeline.reporting.settled_answers import Settled, settled_answers
-from pipeline.review.opinions import Opinion, latest_votes, read_opinions, votes
+from pipeline.review.opinions import Opinion, compared_fields, latest_votes, read_opinions, said_of, votes
 from pipeline.text.wording import shown_share
 from schemas.annotation import Verdict
-from schemas.field import comparable_targets, same_targets
+from schemas.task import Task
 
 _FEWEST = 20
 """Answers from which on something is said about how somebody answers."""
@@ -124,7 +124,8 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
     named = dataset.config.review.annotators
     return AnnotatorsTable(
         annotators=annotator_lines(
-            opinions, named, whose, now, settled_answers(opinions, dataset.task), guesses(given, dataset.task)
+            *(opinions, dataset.task, named, whose, now),
+            *(settled_answers(opinions, dataset.task), guesses(given, dataset.task)),
         ),
         fields=[one for one in field_agreements(given, dataset.task) if one.items],
         pairs=pair_agreements(given, dataset.task),
@@ -150,6 +151,7 @@ def shown_team(table: AnnotatorsTable | None, *, of_version: bool) -> Annotators
 
 def annotator_lines(
     opinions: Sequence[Opinion],
+    task: type[Task],
     named: Iterable[str],
     waiting: Mapping[str, int],
     now: datetime,
@@ -160,6 +162,7 @@ def annotator_lines(
 
     Args:
         opinions: oldest first.
+        task: of its answers, all but free texts are compared.
         named: those who have a line before they answer.
         waiting: open tasks by e-mail address.
         now: tells what today is.
@@ -170,24 +173,30 @@ def annotator_lines(
     by_name: defaultdict[str, list[Opinion]] = defaultdict(list, {name: [] for name in spelled.values()})
     for one in opinions:
         by_name[spelled.get(one.annotator.casefold(), one.annotator)].append(one)
-    pairs = _pairs(opinions)
-    habits = {name: _habits(mine) for name, mine in by_name.items()}
+    fields = compared_fields(task)
+    pairs = _pairs(opinions, fields)
+    whole = fields or [field.name for field in task.task_targets()]
+    habits = {name: _habits(mine, whole) for name, mine in by_name.items()}
     lines = []
     for name, mine in by_name.items():
         here = mine[0].annotator if mine else name
         flags = [*_flags(habits[name], [*habits.values()]), *guessing.get(here, ())]
         agreement = _counted(pairs[here, True], pairs[here, True] + pairs[here, False])
-        line = _line(name, mine, settled.get(here, Settled()), now)
+        line = _line(name, mine, fields, settled.get(here, Settled()), now)
         lines.append(line.model_copy(update={"waiting": waiting.get(name, 0), "agreement": agreement, "flags": flags}))
     return sorted(lines, key=lambda line: (-line.answers, line.annotator))
 
 
-def _line(name: str, mine: Sequence[Opinion], settled: Settled, now: datetime) -> AnnotatorLine:
+def _line(name: str, mine: Sequence[Opinion], fields: Sequence[str], settled: Settled, now: datetime) -> AnnotatorLine:
     """What somebody's own answers say."""
     verdicts = Counter(one.annotation.verdict for one in mine)
     answers = [one for one in mine if one.annotation.verdict in ANSWERS]
     times = [one.annotation.lead_time for one in answers if one.annotation.lead_time is not None]
-    gold = [same_targets(one.annotation.targets, one.known) for one in latest_votes(mine) if one.known is not None]
+    gold = [
+        _said(one, fields) == said_of(Verdict.LABELED, one.known, fields)
+        for one in latest_votes(mine)
+        if one.known is not None
+    ]
     return AnnotatorLine(
         annotator=name,
         answers=len(answers),
@@ -208,28 +217,27 @@ def _line(name: str, mine: Sequence[Opinion], settled: Settled, now: datetime) -
     )
 
 
-def _pairs(opinions: Sequence[Opinion]) -> Counter[tuple[str, bool]]:
-    """How often each annotator and another one of the same row agreed, and did not."""
+def _pairs(opinions: Sequence[Opinion], fields: Sequence[str]) -> Counter[tuple[str, bool]]:
+    """How often each annotator and another one of the same row agreed, and did not; of some fields, at least one."""
     panels: defaultdict[str, list[Opinion]] = defaultdict(list)
-    for one in latest_votes(one for one in opinions if one.tells_agreement):
+    for one in latest_votes(one for one in opinions if one.tells_agreement and fields):
         panels[one.record_id].append(one)
     found: Counter[tuple[str, bool]] = Counter()
     for panel in panels.values():
         for one, other in combinations(panel, 2):
-            agree = _vote(one) == _vote(other)
+            agree = _said(one, fields) == _said(other, fields)
             found[one.annotator, agree] += 1
             found[other.annotator, agree] += 1
     return found
 
 
-def _vote(one: Opinion) -> Hashable:
-    return one.annotation.verdict, comparable_targets(one.annotation.targets)
+def _said(one: Opinion, fields: Sequence[str]) -> Hashable:
+    return said_of(one.annotation.verdict, one.annotation.targets, fields)
 
 
 def _unchanged(opinions: Iterable[Opinion]) -> list[bool]:
     """Of each answer to what was filled in: whether it was left as it was."""
-    votes = (one for one in latest_votes(opinions) if one.proposal)
-    return [same_targets(one.annotation.targets, one.proposal) for one in votes]
+    return [one.is_unchanged for one in latest_votes(opinions) if one.proposal]
 
 
 @dataclass(frozen=True)
@@ -241,9 +249,9 @@ class _Habits:
     proposals: int
 
 
-def _habits(mine: Sequence[Opinion]) -> _Habits:
+def _habits(mine: Sequence[Opinion], fields: Sequence[str]) -> _Habits:
     kept = _unchanged(mine)
-    return _Habits(Counter(map(_vote, latest_votes(mine))), sum(kept), len(kept))
+    return _Habits(Counter(_said(one, fields) for one in latest_votes(mine)), sum(kept), len(kept))
 
 
 def _flags(mine: _Habits, everybody: Sequence[_Habits]) -> list[str]:

@@ -1,7 +1,7 @@
 """Gold items whose known answer others contradict: it may be wrong, and is published as an annotator's."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -11,13 +11,13 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.reporting.lookup import places_of
 from pipeline.review.answers_told import Answer, apart_in_words
 from pipeline.review.gold import known_items, trusted_records
-from pipeline.review.opinions import Opinion, read_opinions
+from pipeline.review.opinions import Opinion, compared_fields, read_opinions, said_of
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.decision import Decision
-from schemas.field import comparable_targets
+from schemas.field import JsonValue
 from schemas.seat import SeatKind
 
 _ENOUGH = 2
@@ -72,6 +72,8 @@ class _Voices:
 def doubted_gold(snapshot: Snapshot, dataset: LoadedDataset, opinions: Sequence[Opinion]) -> list[DoubtedGold]:
     """The gold items that at least two annotators or models contradict alike, and more than confirm them.
 
+    Free texts are left out: other words are no contradiction.
+
     Args:
         snapshot: the committed state.
         dataset: has the gold sources.
@@ -89,10 +91,11 @@ def doubted_gold(snapshot: Snapshot, dataset: LoadedDataset, opinions: Sequence[
     for one in opinions:
         if one.record_id in records and one.annotation.verdict in (Verdict.LABELED, Verdict.UNUSABLE):
             by_record[one.record_id][one.annotator] = one
+    fields = compared_fields(dataset.task)
     found = [
         doubt
         for one in from_frame(known.collect())
-        if (doubt := _doubt(one, by_record[one.record_id].values(), by_adjudicator=one.record_id in adjudicated))
+        if (doubt := _doubt(one, _voices(one, by_record[one.record_id].values(), fields), one.record_id in adjudicated))
     ]
     places = places_of(snapshot, [one.record_id for one in found])
     placed = (one.model_copy(update={"place": places.get(one.record_id, "gone")}) for one in found)
@@ -105,10 +108,9 @@ def doubted_in(snapshot: Snapshot, dataset: LoadedDataset) -> list[DoubtedGold]:
     return doubted_gold(snapshot, dataset, read_opinions(snapshot, dataset)) if has_gold else []
 
 
-def _doubt(gold: Decision, said: Iterable[Opinion], *, by_adjudicator: bool) -> DoubtedGold | None:
-    voices = _voices(gold, said)
-    known = voices.pop((Verdict.LABELED, comparable_targets(gold.targets)), _Voices(gold.targets or {}))
-    against = max(voices.values(), key=lambda one: (len(one.annotators), one.models), default=None)
+def _doubt(gold: Decision, voices: Sequence[_Voices], by_adjudicator: bool) -> DoubtedGold | None:
+    known, *others = voices
+    against = max(others, key=lambda one: (len(one.annotators), one.models), default=None)
     if against is None or not _is_doubted(known, against):
         return None
     right, other = apart_in_words(known.answer, against.answer)
@@ -131,18 +133,18 @@ def _is_doubted(known: _Voices, against: _Voices) -> bool:
     return people + against.models >= _ENOUGH and people >= others and against.models > known.models
 
 
-def _voices(gold: Decision, said: Iterable[Opinion]) -> dict[Hashable, _Voices]:
-    """Each different answer to a gold item, and who gives it."""
+def _voices(gold: Decision, said: Iterable[Opinion], fields: Sequence[str]) -> list[_Voices]:
+    """Each different answer to a gold item in some fields, and who gives it; first the known one."""
     found: dict[Hashable, _Voices] = {}
 
-    def voices(answer: Answer) -> _Voices:
-        key = answer if isinstance(answer, str) else (Verdict.LABELED, comparable_targets(answer))
-        return found.setdefault(key, _Voices(answer))
+    def voices(verdict: Verdict, targets: Mapping[str, JsonValue] | None) -> _Voices:
+        answer = {name: (targets or {}).get(name) for name in fields} if verdict is Verdict.LABELED else verdict.value
+        return found.setdefault(said_of(verdict, targets, fields), _Voices(answer))
 
+    voices(Verdict.LABELED, gold.targets)
     for one in said:
-        targets = one.annotation.targets
-        voices(targets if targets is not None else one.annotation.verdict.value).annotators.append(one.annotator)
+        voices(one.annotation.verdict, one.annotation.targets).annotators.append(one.annotator)
     for heard in (gold.suggestion, gold.model_answer):
         if heard is not None:
-            voices(heard).models += 1
-    return found
+            voices(Verdict.LABELED, heard).models += 1
+    return list(found.values())

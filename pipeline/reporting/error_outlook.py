@@ -6,8 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.state.decisions import with_reason
 from pipeline.state.snapshot import Snapshot
-from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.fate import LABEL_ERROR_CODES, RULE_CODES, Fate, LabelSource, ReasonCode, Routed
 
+_DOUBTS = (*LABEL_ERROR_CODES, ReasonCode.SECOND_OPINION, ReasonCode.CORRECTED)
 _FEWEST = 20
 """Answers about suspect labels; with fewer, how far scores can be trusted is hardly known."""
 _ROUND = 100
@@ -69,12 +70,16 @@ class ErrorOutlook(BaseModel):
         return f"{so_far}; the next {self.answers:,} answers would find {expected}"
 
 
-def error_outlook(snapshot: Snapshot) -> ErrorOutlook | None:
+def error_outlook(snapshot: Snapshot, floor: float) -> ErrorOutlook | None:
     """Learn from the answers so far how far scores can be trusted; None while there are too few.
 
     Cost: a scan of the decisions' columns.
+
+    Args:
+        snapshot: the committed state.
+        floor: ``review.floor``, from which score on a label is suspect.
     """
-    scores, wrong = _answered(snapshot)
+    scores, wrong = _answered(snapshot, floor)
     if len(scores) < _FEWEST:
         return None
     # Imported here: scipy takes half a second.
@@ -84,7 +89,7 @@ def error_outlook(snapshot: Snapshot) -> ErrorOutlook | None:
     looked_for = ~with_reason(ReasonCode.PASSED) & ~with_reason(ReasonCode.FROZEN)
     left = (
         snapshot.current_decisions()
-        .filter(pl.col("fate").is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]), source, looked_for)
+        .filter(pl.col("fate").is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]), source, looked_for, _is_suspect(floor))
         .select(pl.col("label_error_score").drop_nulls().top_k(_AHEAD[-1]))
         .collect()
         .to_series()
@@ -109,20 +114,29 @@ def error_outlook(snapshot: Snapshot) -> ErrorOutlook | None:
     )
 
 
+def _is_suspect(floor: float) -> pl.Expr:
+    """Whether something speaks against a label; rows that wait for another reason say nothing of suspect labels.
+
+    What rules find has no measured chance of being wrong, so that there the floor is none.
+    """
+    return with_reason(*_DOUBTS) & (with_reason(*RULE_CODES) | (pl.col("label_error_score") >= floor))
+
+
 def _so_far(wrong: np.typing.NDArray[np.bool_]) -> list[Found]:
     found = wrong.cumsum()
     places = np.unique(np.linspace(0, len(wrong) - 1, _POINTS).round().astype(int))
     return [Found(answers=int(at) + 1, found=int(found[at])) for at in places]
 
 
-def _answered(snapshot: Snapshot) -> tuple[np.typing.NDArray[np.float64], np.typing.NDArray[np.bool_]]:
+def _answered(snapshot: Snapshot, floor: float) -> tuple[np.typing.NDArray[np.float64], np.typing.NDArray[np.bool_]]:
     """Of answered suspect labels, by the time of the answer: the scores when asked about, and which were wrong."""
     is_labeled = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
     unusable = (pl.col("fate") == Fate.REJECTED.value) & with_reason(ReasonCode.UNUSABLE)
-    routed = pl.col("routed").eq_missing(Routed.UNCERTAIN.value)
+    is_asked = pl.col("routed").eq_missing(Routed.UNCERTAIN.value)
+    routed = is_asked & _is_suspect(floor)
     answers = (
         snapshot.current_decisions()
-        .filter(routed, is_labeled | unusable)
+        .filter(is_asked, is_labeled | unusable)
         .select("record_id", "inputs", wrong=unusable | pl.col("replaced").is_not_null())
     )
     asked = (

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.agreement.alpha import Agreement, cohen_kappa, fleiss_kappa, krippendorff, krippendorff_texts
 from pipeline.agreement.field_consensus import consensus_of_field
 from pipeline.agreement.guessing import guessers
+from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.evaluation.text_similarity import chrf
-from pipeline.kinds.registry import kind_of
+from pipeline.review.opinions import compared_fields
 from schemas.task import Task
 
 Integers = NDArray[np.int64]
@@ -55,8 +56,8 @@ def field_agreements(votes: pl.DataFrame, task: type[Task]) -> list[FieldAgreeme
         votes: see ``pipeline.review.opinions.votes``.
         task: its free texts are compared by similarity.
     """
-    free = set(kind_of(task).free_texts(task))
-    return [_of_field(field.name, _panel(votes, field.name), field.name in free) for field in task.task_targets()]
+    closed = compared_fields(task)
+    return [_of_field(field.name, _panel(votes, field.name), field.name not in closed) for field in task.task_targets()]
 
 
 class PairAgreement(BaseModel):
@@ -87,7 +88,7 @@ class PairAgreement(BaseModel):
 def pair_agreements(votes: pl.DataFrame, task: type[Task]) -> list[PairAgreement]:
     """The agreement of each two annotators about each field that is no free text, the weakest of a field first."""
     found: list[PairAgreement] = []
-    for field in _compared(task):
+    for field in compared_fields(task):
         mine = _panel(votes, field).select("item", "annotator", "label")
         both = mine.join(mine, on="item", suffix="_other").filter(pl.col("annotator") < pl.col("annotator_other"))
         pairs = [_pair(field, one, other, rows) for (one, other), rows in both.group_by("annotator", "annotator_other")]
@@ -113,21 +114,48 @@ def _pair(field: str, one: object, other: object, rows: pl.DataFrame) -> PairAgr
 
 
 def guesses(votes: pl.DataFrame, task: type[Task]) -> dict[str, list[str]]:
-    """By annotator: the fields about which they agree with the others by chance only, and how often."""
+    """By annotator: the fields about which they agree with the others by chance only, and how often.
+
+    Two who have nobody else beside them contradict each other alike, whoever of them guesses: only gold tells.
+
+    Args:
+        votes: see ``pipeline.review.opinions.votes``.
+        task: its free texts are left out.
+    """
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for field in _compared(task):
+    for field in compared_fields(task):
         mine = _panel(votes, field)
         if mine.is_empty():
             continue
+        gold = _right_on_gold(votes, field)
         coded, people = _coded(mine)
         for one in guessers(coded, consensus_of_field(coded)):
-            found[people[one.annotator]].append(f"{_BY_CHANCE}, about {field}: {one.share:.0%} of {one.of:,}")
+            who, share = people[one.annotator], f"{one.share:.0%} of {one.of:,}"
+            if one.other is None:
+                found[who].append(f"{_BY_CHANCE}, about {field}: {share}")
+            elif said := _of_two(gold.get(who), gold.get(people[one.other]), people[one.other], field, share):
+                found[who].append(said)
     return dict(found)
 
 
-def _compared(task: type[Task]) -> list[str]:
-    free = set(kind_of(task).free_texts(task))
-    return [field.name for field in task.task_targets() if field.name not in free]
+def _of_two(mine: Estimate | None, theirs: Estimate | None, other: str, field: str, share: str) -> str:
+    """What is told of one of two who contradict each other; nothing of who is right more often by gold."""
+    beside = f"{other} about {field} ({share} alike)"
+    if mine is None or theirs is None or max(mine.low, theirs.low) <= min(mine.high, theirs.high):
+        more = "gold items" if mine is None or theirs is None else "more gold items"
+        return f"contradicts {beside} as if one of the two guessed: {more} would tell who"
+    if mine.low > theirs.high:
+        return ""
+    return (
+        f"contradicts {beside}, and is right on {mine.value:.0%} of gold items, where {other} is on {theirs.value:.0%}"
+    )
+
+
+def _right_on_gold(votes: pl.DataFrame, field: str) -> dict[str, Estimate]:
+    """How often each annotator was right about a field of gold items."""
+    known = votes.filter(pl.col("field") == field, pl.col("known").is_not_null())
+    right = known.group_by("annotator").agg(right=(pl.col("label") == pl.col("known")).sum(), of=pl.len())
+    return {annotator: wilson(right, of) for annotator, right, of in right.iter_rows()}
 
 
 def _panel(votes: pl.DataFrame, field: str) -> pl.DataFrame:

@@ -13,10 +13,11 @@ from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.evaluation.estimates import Estimate
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
-from pipeline.releases.audit_result import audit_result
+from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.reporting.annotators import AnnotatorsTable, shown_team
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.error_outlook import ErrorOutlook
+from pipeline.reporting.overview import asked_again, open_seats
 from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.report_page import (
     AnswerInConflict,
@@ -50,7 +51,7 @@ from schemas.annotation import Verdict
 from schemas.conversation import named_turn
 from schemas.dataset import OnConflict
 from schemas.decision import Decision
-from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.fate import Fate, ReasonCode, Routed
 from schemas.field import same_targets
 from schemas.field_values import differences, value_in_words
 from schemas.manifest import AbsentLabel, Funnel, Manifest
@@ -88,7 +89,7 @@ def gather_report(
         models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
         team: how annotators have answered.
-        standing: the status, whose forecast, proof and suggestions are shown.
+        standing: the status, whose audit, forecast, proof and suggestions are shown.
         of_version: the page becomes part of a version made from this state, which may be copied anywhere:
             it shows no text of a record that is not accepted.
     """
@@ -118,7 +119,7 @@ def gather_report(
         misses=list(_misses(state)),
         conflicts=list(_conflicts(state)),
         any_of=dataset.config.on_conflict is OnConflict.ANY_OF,
-        review=_review(state),
+        review=_review(state, standing.audit if standing else _audited(snapshot, dataset)),
         team=shown_team(team, of_version=of_version),
         **_expected(standing),
         finetuning=_finetuning(state, models) if models else None,
@@ -242,14 +243,18 @@ def _conflicts(state: State) -> Iterator[Conflict]:
         )
 
 
-def _review(state: State) -> ReviewCounts:
+def _audited(snapshot: Snapshot, dataset: LoadedDataset) -> AuditResult | None:
+    return audit_result(snapshot, asked_again(open_seats(snapshot, dataset)))
+
+
+def _review(state: State, audited: AuditResult | None) -> ReviewCounts:
     said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()
     routes: defaultdict[Routed, Counter[str]] = defaultdict(Counter)
     changed: list[tuple[Decision, Said]] = []
     pushed = set(state.snapshot.tasks().select("record_id").collect().to_series())
-    sent, audited, errors, audits_waiting = 0, 0, 0, 0
+    sent, audits_waiting = 0, 0
     for decision in state.decisions:
         if decision.routed is None:
             continue
@@ -263,31 +268,24 @@ def _review(state: State) -> ReviewCounts:
         audits_waiting += decision.routed is Routed.AUDIT and outcome == "waiting"
         if outcome == "changed" and answer is not None:
             changed.append((decision, answer))
-        if decision.routed is Routed.AUDIT and outcome in ("confirmed", "changed", "unusable"):
-            audited += 1
-            errors += outcome != "confirmed"
-    machine = sum(map(_may_be_audited, state.decisions))
     return ReviewCounts(
         **counts,
         routes=[RouteCount(route=route, **routes[route]) for route in Routed if route in routes],
         sent=sent,
         changes=list(_changes(state, changed)),
-        audit=_audit(state, audited, errors, machine + audited) if audited else None,
+        audit=_audit(audited) if audited else None,
         audits_waiting=audits_waiting,
     )
 
 
-def _audit(state: State, audited: int, errors: int, population: int) -> Audit:
-    found = audit_result(state.snapshot)
-    # Until a curate has drawn by strata, the answers are those of a uniform sample.
-    estimated = Estimate(value=found.rate, low=found.low, high=found.high) if found else None
-    return Audit(audited=audited, errors=errors, population=population, estimated=estimated)
-
-
-def _may_be_audited(decision: Decision) -> bool:
-    """Whether the audit samples from it: rows published as is are not asked about."""
-    frozen = any(reason.code is ReasonCode.FROZEN for reason in decision.reasons)
-    return decision.fate is Fate.ACCEPTED and decision.label_source is not LabelSource.HUMAN and not frozen
+def _audit(found: AuditResult) -> Audit:
+    return Audit(
+        checked=found.checked,
+        wrong=found.wrong,
+        rows=found.rows,
+        remaining=Estimate(value=found.rate, low=found.low, high=found.high),
+        waits=found.waiting if found.pending else "",
+    )
 
 
 def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Change]:

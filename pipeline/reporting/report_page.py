@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from pipeline.evaluation.estimates import Estimate, wilson
+from pipeline.evaluation.estimates import Estimate
 from pipeline.evaluation.scores import PartMetric
 from pipeline.kinds.interface import Breakdown
 from pipeline.reporting.annotators import AnnotatorsTable
@@ -23,7 +23,7 @@ from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.token_lengths import Count, TokenLengths
 from pipeline.text.word_diff import word_diff
-from pipeline.text.wording import shown_share, shown_similarity
+from pipeline.text.wording import sentence, shown_share, shown_similarity
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
@@ -154,17 +154,14 @@ class Change(ReportPart):
 class Audit(ReportPart):
     """What annotators found in a random sample of the accepted records."""
 
-    audited: Annotated[int, Field(gt=0)]
-    errors: Count
-    population: Count
-    """The accepted records that the sample was drawn from."""
-    estimated: Estimate | None = None
-    """By strata, of what is wrong now; none if the sample was drawn before there were any."""
-
-    @property
-    def remaining(self) -> Estimate:
-        """The share of wrong answers among all accepted records."""
-        return self.estimated or wilson(self.errors, self.audited)
+    checked: Annotated[int, Field(gt=0)]
+    wrong: Count
+    rows: Count
+    """The accepted records that the share is of."""
+    remaining: Estimate
+    """The share of them that is still wrong."""
+    waits: str = ""
+    """Which answers are not final; empty if all are."""
 
 
 class RouteCount(ReportPart):
@@ -361,7 +358,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": shown_share, "redacted": redacted, "sha256": _sha256}
+    environment.filters |= {"percent": shown_share, "redacted": redacted, "sha256": _sha256, "sentence": sentence}
     environment.globals |= {"Fate": Fate, "EXPLANATIONS": EXPLANATIONS, "UTC": UTC}
     environment.globals |= {
         "similarity": shown_similarity,

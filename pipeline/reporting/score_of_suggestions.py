@@ -5,7 +5,6 @@ without seeing it, in the audit. How often each annotator
 leaves a proposal as it is stands beside it: more often than the model is right means that proposals are not checked.
 """
 
-import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,16 +16,15 @@ from pipeline.config.workspace import Workspace
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.kinds.registry import kind_of
 from pipeline.review.consensus import Said, deciding, said_about
-from pipeline.review.opinions import names_of
+from pipeline.review.opinions import Opinion, latest_votes, read_opinions
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.suggestions.ledger import spent_so_far
 from pipeline.text.wording import counted
-from schemas.annotation import Annotation, Verdict
+from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
-from schemas.field import JsonValue, same_targets
-from schemas.seat import SeatKind
+from schemas.field import JsonValue
 from schemas.suggest_section import Suggest
 from schemas.task import Task
 
@@ -35,23 +33,20 @@ _ALIKE = 0.0005
 
 
 class Acceptance(BaseModel):
-    """How often one annotator left what was filled in unchanged."""
+    """How often one annotator left the model's answer as it was filled in; rows' own are in ``AnnotatorLine``."""
 
     model_config = ConfigDict(frozen=True)
 
     annotator: str
     """By e-mail address, or ``user 3`` where the server does not know it."""
-    suggested: int = 0
+    suggested: int
     """Answers to unlabeled rows that began with the model's."""
-    suggested_unchanged: int = 0
-    labeled: int = 0
-    """Answers to rows that began with the row's own."""
-    labeled_unchanged: int = 0
+    suggested_unchanged: int
 
     @property
-    def share(self) -> Estimate | None:
-        """Of the model's proposals, those that were left unchanged; None without any."""
-        return wilson(self.suggested_unchanged, self.suggested) if self.suggested else None
+    def share(self) -> Estimate:
+        """Of the model's proposals, those that were left unchanged."""
+        return wilson(self.suggested_unchanged, self.suggested)
 
 
 class SuggestionScore(BaseModel):
@@ -82,7 +77,7 @@ class SuggestionScore(BaseModel):
 
     def accepts_too_many(self, one: Acceptance) -> bool:
         """Whether somebody leaves more suggestions unchanged than are right."""
-        return one.share is not None and self.accuracy is not None and one.share.low > self.accuracy.high
+        return self.accuracy is not None and one.share.low > self.accuracy.high
 
     @property
     def lines(self) -> list[str]:
@@ -92,26 +87,27 @@ class SuggestionScore(BaseModel):
         lost = f", {self.lost:,} of them without an answer" if self.lost else ""
         return [
             f"suggestions of {self.model}: {counted(self.answers, 'answer')}; {spent}{lost}",
-            self._judged,
-            *(line for one in self.acceptance if (line := self._accepted(one))),
+            f"{self.judged}: {self.accuracy}{self._weighed}" if self.accuracy else self.judged,
+            *map(self._accepted, self.acceptance),
         ]
 
     @property
-    def _judged(self) -> str:
+    def judged(self) -> str:
+        """By how many known answers it was judged, and whose they are; or why it is not."""
         if self.accuracy is None:
             return "not judged yet: of the rows that it has answered, none is a gold item or an answered audit question"
         by_annotators = self.blind - self.gold
         known = f"{by_annotators:,} that annotators gave blind" if by_annotators else ""
         known = " and ".join(filter(None, [f"{self.gold:,} of gold items", known]))
         among = f"known answers, {known}" if self.gold else "answers that annotators gave blind"
-        weighed = (
-            "" if abs(self.accuracy.value - self.right / self.blind) < _ALIKE else " of all rows, as they were drawn"
-        )
-        return f"right in {self.right:,} of {self.blind:,} {among}: {self.accuracy}{weighed}"
+        return f"right in {self.right:,} of {self.blind:,} {among}"
+
+    @property
+    def _weighed(self) -> str:
+        is_even = self.accuracy is None or abs(self.accuracy.value - self.right / self.blind) < _ALIKE
+        return "" if is_even else " of all rows, as they were drawn"
 
     def _accepted(self, one: Acceptance) -> str:
-        if one.share is None:
-            return ""
         kept = f"{one.suggested_unchanged:,} of {one.suggested:,} suggestions unchanged"
         too_many = ", more than are right: look at some of these answers" if self.accepts_too_many(one) else ""
         return f"{one.annotator} left {kept}: {one.share}{too_many}"
@@ -141,7 +137,7 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
         gold=len(gold),
         right=sum(right),
         accuracy=weighed_share(right, [decision.audit_probability for decision, _ in pairs]),
-        acceptance=acceptances(itertools.chain.from_iterable(said.values()), names_of(snapshot)),
+        acceptance=acceptances(read_opinions(snapshot, dataset)),
         calls=spent.calls,
         lost=spent.lost,
         tokens=spent.tokens,
@@ -204,35 +200,14 @@ def _is_right(task: type[Task], decision: Decision, answer: Mapping[str, JsonVal
     return kind_of(task).nearest(task, decision.model_answer, [dict(answer)])[1].worth == 1
 
 
-def acceptances(said: Iterable[Said], names: Mapping[tuple[str, str], str]) -> list[Acceptance]:
-    """How often each annotator left what was filled in as it was.
+def acceptances(opinions: Iterable[Opinion]) -> list[Acceptance]:
+    """How often each annotator left the model's answer as it was filled in, of the latest answer to each question.
 
-    Audits and adjudications, in which nothing is filled in, count for nobody.
-
-    Args:
-        said: all answers.
-        names: annotators' e-mail addresses by server and user id.
+    Audits and adjudications, in which it is not filled in, count for nobody; *unusable* is no acceptance.
     """
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for one in said:
-        answer, asked = one.annotation, one.asked
-        proposal = asked.targets or asked.model_answer
-        if answer.deleted or answer.verdict is not Verdict.LABELED or asked.routed is Routed.AUDIT or not proposal:
-            continue
-        if one.seat.kind not in (SeatKind.FIRST, SeatKind.SECOND):
-            continue
-        whose = "labeled" if asked.targets else "suggested"
-        unchanged = _is_unchanged(answer, proposal)
-        name = names.get((answer.server, answer.annotator), f"user {answer.annotator}")
-        counts[name] += Counter({whose: 1, f"{whose}_unchanged": int(unchanged)})
+    counts: defaultdict[str, Counter[bool]] = defaultdict(Counter)
+    for one in latest_votes(opinions):
+        if one.proposal and one.proposal.is_suggested:
+            counts[one.annotator][one.is_unchanged] += 1
     by_name = sorted(counts.items(), key=lambda item: (len(item[0]), item[0]))
-    return [Acceptance(annotator=annotator, **found) for annotator, found in by_name]
-
-
-def _is_unchanged(answer: Annotation, proposal: Mapping[str, JsonValue]) -> bool:
-    """Whether an annotator submitted the form as it was filled in.
-
-    Label Studio says so of each part of an answer; one that was entered by a program says nothing.
-    """
-    origins = {region["origin"] for region in answer.result if region.get("origin")}
-    return origins == {"prediction"} if origins else same_targets(answer.targets, proposal)
+    return [Acceptance(annotator=name, suggested=c.total(), suggested_unchanged=c[True]) for name, c in by_name]

@@ -1,14 +1,12 @@
 """How often each annotator's answers were right, of rows that were drawn for two: by what settled them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.evaluation.estimates import Estimate, wilson
-from pipeline.kinds.registry import kind_of
-from pipeline.review.opinions import Opinion, latest_votes
+from pipeline.review.opinions import Opinion, compared_fields, latest_votes, said_of
 from schemas.annotation import Verdict
-from schemas.field import JsonValue, comparable
 from schemas.seat import SeatKind
 from schemas.task import Task
 
@@ -45,8 +43,7 @@ def settled_answers(opinions: Sequence[Opinion], task: type[Task]) -> dict[str, 
         opinions: oldest first; only of rows that were drawn for two annotators, as others are chosen for what one said.
         task: has the fields.
     """
-    free = set(kind_of(task).free_texts(task))
-    fields = [field.name for field in task.task_targets() if field.name not in free]
+    fields = compared_fields(task)
     decided = {one.record_id: one for one in opinions if one.decides and one.annotation.verdict is not Verdict.UNSURE}
     panels: defaultdict[str, list[Opinion]] = defaultdict(list)
     for one in latest_votes(one for one in opinions if one.tells_agreement or one.seat is SeatKind.ADJUDICATOR):
@@ -63,9 +60,5 @@ def settled_answers(opinions: Sequence[Opinion], task: type[Task]) -> dict[str, 
 def _standing(one: Opinion, answer: Opinion | None, fields: Sequence[str]) -> str:
     if answer is None:
         return "open"
-    return "right" if _said(one, fields) == _said(answer, fields) else "wrong"
-
-
-def _said(one: Opinion, fields: Sequence[str]) -> Hashable:
-    targets: Mapping[str, JsonValue] = one.annotation.targets or {}
-    return one.annotation.verdict, *(comparable(targets.get(name)) for name in fields)
+    said, right = (said_of(given.annotation.verdict, given.annotation.targets, fields) for given in (one, answer))
+    return "right" if said == right else "wrong"

@@ -148,7 +148,7 @@ def read_status(workspace: Workspace) -> Status:
         budget_used=curated.summary.budget_used if curated else 0,
         beyond_budget=curated.summary.beyond_budget if curated else 0,
         suggestions=score_of_suggestions(workspace, snapshot),
-        outlook=error_outlook(snapshot),
+        outlook=error_outlook(snapshot, workspace.dataset.config.review.floor),
         audit=audit_result(snapshot, asked_again(seats)),
         proof=curated.summary.proof if curated else None,
         frozen=frozen,

@@ -7,21 +7,24 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.kinds.registry import kind_of
 from pipeline.review.consensus import Said, deciding, said_and_hidden
 from pipeline.review.gold import adjudicated_records, known_items, trusted_records
-from pipeline.review.questions import is_blind
+from pipeline.review.questions import FilledIn, filled_in
 from pipeline.review.seating import is_overlapping
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Annotation, Verdict
 from schemas.fate import LabelSource
-from schemas.field import JsonValue, comparable
+from schemas.field import JsonValue, comparable, same_targets
 from schemas.seat import SeatKind
 from schemas.task import Task
 
 UNUSABLE = "!unusable"
 """Stands for the label of every field in a vote that the row should not be in the dataset; no JSON begins so."""
+_AS_FILLED_IN = "prediction"
+"""What Label Studio says of a part of an answer that was left as it was filled in."""
 VOTES = pl.Schema(
     {
         "item": pl.String(),
@@ -42,7 +45,7 @@ class Opinion:
     """By e-mail address, or ``user 3`` where the server does not know it."""
     seat: SeatKind
     annotation: Annotation
-    proposal: Mapping[str, JsonValue] | None = None
+    proposal: FilledIn | None = None
     """What was filled in; None for nothing, and where an adjudicator had to choose."""
     known: Mapping[str, JsonValue] | None = None
     """Of a gold item: the answer that it is compared with."""
@@ -64,6 +67,18 @@ class Opinion:
         return self.is_independent and self.is_drawn
 
     @property
+    def is_unchanged(self) -> bool:
+        """Whether the form was submitted as it was filled in.
+
+        Label Studio says of each part of an answer where it came from; of one that a program entered it says nothing.
+        Who typed or picked the same again has looked at it, and who emptied a field has changed the answer.
+        """
+        if self.proposal is None:
+            return False
+        origins = {region["origin"] for region in self.annotation.result if region.get("origin")}
+        return origins <= {_AS_FILLED_IN} and same_targets(self.annotation.targets, self.proposal.targets)
+
+    @property
     def record_id(self) -> str:
         """The record that it is about."""
         return self.annotation.record_id
@@ -75,7 +90,7 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     said, gold = said_and_hidden(snapshot, task, now)
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     known = _known(snapshot, dataset, adjudicated_records(answers), gold) if gold else {}
-    names = names_of(snapshot)
+    names = _names_of(snapshot)
     drawn = _drawn_for_two(snapshot, dataset.config.review.overlap, said)
     decisive = {id(one.annotation) for one in answers.values() if one and one.against is None}
     found = [
@@ -134,6 +149,17 @@ def latest_votes(opinions: Iterable[Opinion]) -> list[Opinion]:
     return list(latest.values())
 
 
+def compared_fields(task: type[Task]) -> list[str]:
+    """The fields that are compared among annotators: free texts are never the same, whoever is right."""
+    free = set(kind_of(task).free_texts(task))
+    return [field.name for field in task.task_targets() if field.name not in free]
+
+
+def said_of(verdict: Verdict, targets: Mapping[str, JsonValue] | None, fields: Iterable[str]) -> Hashable:
+    """The same for answers that are equal in some fields."""
+    return verdict, *(comparable((targets or {}).get(name)) for name in fields)
+
+
 def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
     """Votes by field: equal answers have equal labels.
 
@@ -162,14 +188,13 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=VOTES, orient="row")
 
 
-def _proposal(said: Said, dataset: LoadedDataset) -> Mapping[str, JsonValue] | None:
-    is_shown = said.seat.kind in (SeatKind.FIRST, SeatKind.SECOND) and not is_blind(
-        said.asked, dataset.task, beside_gold=dataset.config.review.gold > 0
-    )
-    return (said.asked.targets or said.asked.suggestion) if is_shown else None
+def _proposal(said: Said, dataset: LoadedDataset) -> FilledIn | None:
+    if said.seat.kind not in (SeatKind.FIRST, SeatKind.SECOND):
+        return None
+    return filled_in(said.asked, dataset.task, beside_gold=dataset.config.review.gold > 0)
 
 
-def names_of(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+def _names_of(snapshot: Snapshot) -> dict[tuple[str, str], str]:
     """The e-mail address by which a user was known last, by server and id."""
     known = snapshot.latest_annotations().filter(pl.col("email").fill_null("") != "")
     rows = known.select("server", "annotator", "email").collect()

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from pipeline.review.labeling_tasks import LabelingQuestion
 from pipeline.review.offered_answers import Candidate
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
+from pipeline.text.wording import sentence
 from schemas.decision import Decision
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
@@ -28,14 +30,24 @@ _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
 _SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
+@dataclass(frozen=True, slots=True)
+class FilledIn:
+    """The answer that a form begins with."""
+
+    targets: dict[str, JsonValue]
+    """Some may be missing."""
+    is_suggested: bool = False
+    """It is that of the model that `suggest` names; else the row's own, or what the other rows let expect."""
+
+
 def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
     """What an annotator is shown for a decision; ``others`` are answers that were given elsewhere, or earlier.
 
     An audit is blind: what the row has or a model says would sway the answer, and the estimate with it.
     """
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    blind = is_blind(decision, task)
-    passed = BLIND_WHY if blind else _JUDGED_WHY
+    passed = BLIND_WHY if is_blind(decision, task) else _JUDGED_WHY
+    begin = filled_in(decision, task)
     why = [passed] if is_passed else [sentence(_in_words(reason, decision)) for reason in _told(decision)]
     if awaits_repair(decision):
         why[:0] = [f"{_REPAIR_WHY}. {_REPAIR_FILLED_IN}" if decision.suggestion else _REPAIR_WHY]
@@ -46,7 +58,7 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
         record_id=decision.record_id,
         inputs=dict(decision.inputs),
         why="\n".join(why),
-        proposal=None if blind else decision.targets or heard_model(decision) or decision.suggestion,
+        proposal=begin.targets if begin else None,
         score=None if is_passed or decision.label_error_score is None else 1 - decision.label_error_score,
         candidates=() if is_passed else (*_own_candidates(decision), *others),
     )
@@ -62,9 +74,18 @@ def is_blind(decision: Decision, task: type[Task], *, beside_gold: bool = False)
     return is_audit and (beside_gold or not (conversation_target(task) or kind_of(task).free_texts(task)))
 
 
-def sentence(text: str) -> str:
-    """The text with a capital letter."""
-    return text[:1].upper() + text[1:]
+def filled_in(decision: Decision, task: type[Task], *, beside_gold: bool = False) -> FilledIn | None:
+    """What the form begins with: the row's own answer, else the suggesting model's, else what other rows let expect.
+
+    Whatever is told of proposals that annotators left unchanged must be about this one.
+    """
+    if is_blind(decision, task, beside_gold=beside_gold):
+        return None
+    if decision.targets:
+        return FilledIn(decision.targets)
+    if heard := heard_model(decision):
+        return FilledIn(heard, is_suggested=True)
+    return FilledIn(decision.suggestion) if decision.suggestion else None
 
 
 def heard_model(decision: Decision) -> dict[str, JsonValue] | None:

@@ -9,8 +9,9 @@ from pipeline.errors import LabelStudioError
 from pipeline.review.answer_turns import last_turn
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task
 from pipeline.review.offered_answers import Candidate
-from pipeline.review.questions import BLIND_WHY, is_blind, question, sentence
+from pipeline.review.questions import BLIND_WHY, is_blind, question
 from pipeline.review.seating import Asked
+from pipeline.text.wording import sentence
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import ReasonCode
