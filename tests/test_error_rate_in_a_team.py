@@ -51,7 +51,7 @@ def answer_all(desk: Desk, done: set[int], unsure: int = 0, skipped: int = 0) ->
 
 
 def test_a_row_that_all_are_unsure_of_counts_as_wrong_once_nobody_is_left(studio: FakeStudio, tmp_path: Path) -> None:
-    with desk_at(studio, tmp_path, ROWS, f"review: {{error_rate: 0.3, {NAMED}}}\n{EXACT}") as desk:
+    with desk_at(studio, tmp_path, ROWS, f"review: {{error_rate: 0.02, {NAMED}}}\n{EXACT}") as desk:
         desk.curate()
         done: set[int] = set()
         assert answer_all(desk, done, unsure=3) == len(ROWS)
@@ -61,6 +61,19 @@ def test_a_row_that_all_are_unsure_of_counts_as_wrong_once_nobody_is_left(studio
             assert answer_all(desk, done, unsure=3) == 1
         go_on(desk)
         assert (proof_of(desk).looks, proof_of(desk).proven) == (1, True)
+
+
+def test_a_row_that_waits_for_its_third_annotator_does_not_put_off_a_proof(studio: FakeStudio, tmp_path: Path) -> None:
+    with desk_at(studio, tmp_path, ROWS, f"review: {{error_rate: 0.3, {NAMED}}}\n{EXACT}") as desk:
+        desk.curate()
+        done: set[int] = set()
+        answer_all(desk, done, unsure=3)
+        go_on(desk)
+        found = proof_of(desk)
+        assert (found.looks, found.proven, found.open, found.early) == (1, True, 1, [desk.id(3)])
+        while answer_all(desk, done, unsure=3):
+            go_on(desk)
+        assert (proof_of(desk).looks, proof_of(desk).proven, proof_of(desk).open) == (1, True, 0)
 
 
 def test_a_row_that_is_skipped_counts_as_wrong_once_all_others_are_answered(studio: FakeStudio, tmp_path: Path) -> None:

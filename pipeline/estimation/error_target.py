@@ -64,6 +64,16 @@ def level_of(round_: int) -> float:
     return _LEVEL * (1 - _KEPT) * _KEPT ** (round_ - 1)
 
 
+def bound_at(rows: Rows, round_: int) -> float:
+    """The error rate is below this, with the confidence that is left for a look.
+
+    Args:
+        rows: those that may be asked about; all that were drawn are answered.
+        round_: the number of the look, from 1 on.
+    """
+    return _bound(cells_of(rows.chances, rows.answered, rows.wrong, rows.total), round_)
+
+
 def next_questions(rows: Rows, target: float, batch: int, round_: int) -> Plan:
     """Compare the error rate with the target, and draw the next batch.
 
@@ -73,7 +83,7 @@ def next_questions(rows: Rows, target: float, batch: int, round_: int) -> Plan:
         batch: the most questions to ask at once.
         round_: the number of this look, from 1 on.
     """
-    bound = _bound(cells_of(rows.chances, rows.answered, rows.wrong, rows.total), round_)
+    bound = bound_at(rows, round_)
     if bound < target:
         return Plan(bound, True, rows.chances, 0)
     names, questions = _questions(rows)
