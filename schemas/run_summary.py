@@ -37,6 +37,14 @@ class Proof(BaseModel):
     """The answers at the last of these."""
     unheard: int = 0
     """Rows that annotators skipped or the server refused, so that they counted as wrong."""
+    early: list[str] = []
+    """Drawn rows that were open at the last look and counted as wrong: it was taken before they were settled."""
+    tried: int = 0
+    """The drawn rows of a look before all were settled that proved nothing, so that it was not counted; 0 if none."""
+    found: int = 0
+    """The errors that were found without being drawn by the last look."""
+    digest: str = ""
+    """Of the answers that the last look was about, those about `early` left out: if they change, it says nothing."""
     bound: float | None = None
     """The error was below this at the last look, with what is left of 95% confidence; None before the first one."""
     unseen: float = 0.0
@@ -60,11 +68,14 @@ class Proof(BaseModel):
     def __str__(self) -> str:
         """The state in words."""
         lost = f"; rows that were skipped or refused count as wrong: {self.unheard:,}" if self.unheard else ""
+        lost += f"; rows that were open then count as wrong: {len(self.early):,}" if self.early else ""
         if self.proven:
             return f"proven: fewer than {self.target:.1%} of the accepted rows are wrong (95% confidence){lost}"
-        known = (
-            "" if self.bound is None else f"; so far it is known to be below {min(1.0, self.bound + self.unseen):.1%}"
-        )
+        known = ""
+        if self.bound is not None:
+            below, look = self.bound + self.unseen, f"the last look, of {self.answers:,} answers"
+            changed = f"; {look}, proved it, but rows or answers have changed since"
+            known = changed if below < self.target else f"; at {look}, it was known to be below {min(1.0, below):.1%}"
         return f"an error below {self.target:.1%} is not proven yet: it takes {self.missing}{known}{lost}"
 
     @property

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from audit_worlds import World, made_up
 from pydantic import ValidationError
-from triage_cases import HOLD, PERSON, case, chance_of, suspected
+from triage_cases import HOLD, PERSON, answered, case, chance_of, suspected
 
 from pipeline.curation.case import Case
 from pipeline.curation.triage import Triage, triage
@@ -21,19 +21,6 @@ UNTIL = Review(error_rate=0.04)
 
 def decided(cases: list[Case], proof: Proof | None, review: Review = UNTIL) -> Triage:
     return triage(cases, review, run="run", task=ContractClause, proof=proof)
-
-
-def answered(cases: list[Case], result: Triage, wrong: set[str]) -> tuple[list[Case], int]:
-    """The cases in the next run, after annotators have answered everything, and how much that was."""
-    following, asked = [], 0
-    for one, decision in zip(cases, result.decisions, strict=True):
-        one = replace(one, chance=chance_of(decision), past_route=one.past_route or decision.routed)
-        if decision.routed and one.human is None:
-            asked += 1
-            replaced = {"kind": "wrong"} if one.record_id in wrong else None
-            one = replace(one, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED], replaced=replaced)
-        following.append(one)
-    return following, asked
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -105,7 +92,7 @@ def test_a_batch_that_waits_is_not_looked_at() -> None:
     )
     cases, _ = answered(cases, first, set())
     waiting = [replace(one, human=None) if one.record_id == asked[0] else one for one in cases]
-    assert decided(waiting, first.proof).proof == first.proof.model_copy(update={"open": 1})
+    assert decided(waiting, first.proof).proof == first.proof.model_copy(update={"open": 1, "tried": 30})
     looked = decided(cases, first.proof)
     assert looked.proof is not None and looked.proof.looks == 1 and looked.proof.more > 0
     assert "known to be below" in str(looked.proof)
@@ -179,6 +166,60 @@ def test_of_rows_that_become_suspect_after_they_had_a_chance_only_the_errors_fou
     assert looked is not None and later is not None and looked.bound is not None
     assert (looked.looks, later.looks) == (1, 1)
     assert later.bound == pytest.approx(looked.bound - found / 600)
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_a_proof_does_not_outlive_the_answers_that_it_rests_on(is_complete: bool) -> None:
+    cases, proof = proven_at_once()
+    drawn = [number for number, one in enumerate(cases) if one.human is not None]
+    for number in drawn[:20]:
+        cases[number] = replace(cases[number], replaced={"kind": "wrong"})
+    if not is_complete:
+        for number in drawn[-40:]:
+            cases[number] = replace(cases[number], human=None)
+    now = decided(cases, proof).proof
+    assert now is not None and not now.proven
+    assert (now.looks, now.open > 0) == ((2, True) if is_complete else (1, True)), "a look at all, or none"
+    if is_complete:
+        assert now.bound is not None and now.bound > 0.1
+    else:
+        assert str(now).endswith("; the last look, of 200 answers, proved it, but rows or answers have changed since")
+
+
+def test_what_was_corrected_and_is_confirmed_after_all_takes_another_look() -> None:
+    cases, proof = proven_at_once()
+    found = [number for number, one in enumerate(cases) if one.human is None][:10]
+    suspects = [
+        replace(one, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED], past_route=Routed.UNCERTAIN,
+                replaced={"kind": "wrong"} if number in found else None) if number in found else one
+        for number, one in enumerate(cases)
+    ]  # fmt: skip
+    again = decided(suspects, proof.model_copy(update={"digest": ""})).proof
+    assert again is not None and again.proven and (again.looks, again.found) == (2, 10)
+    assert again.bound is not None and proof.bound is not None and again.bound < proof.bound
+    confirmed = [replace(one, replaced=None) for one in suspects]
+    assert decided(suspects, again).proof == again
+    later = decided(confirmed, again).proof
+    assert later is not None and (later.looks, later.found) == (3, 0)
+
+
+def test_a_correction_that_the_source_takes_over_was_an_error_all_the_same() -> None:
+    cases, proof = proven_at_once()
+    number = next(number for number, one in enumerate(cases) if one.human is not None)
+    cases[number] = replace(cases[number], replaced={"kind": "wrong"}, corrected={"kind": "wrong"})
+    corrected = decided(cases, proof).proof
+    assert corrected is not None and corrected.looks == 2
+    cases[number] = replace(cases[number], replaced=None)
+    assert decided(cases, corrected).proof == corrected
+
+
+def proven_at_once() -> tuple[list[Case], Proof]:
+    """Rows of which the first batch was answered, all confirmed, and the proof by the only look."""
+    start = [case(f"r{number}", label_error_score=0.05) for number in range(2000)]
+    cases, _ = answered(start, decided(start, None), set())
+    proof = decided(cases, None).proof
+    assert proof is not None and (proof.proven, proof.looks) == (True, 1)
+    return cases, proof
 
 
 def test_a_set_of_suspects_only_is_proven_once_all_are_answered() -> None:

@@ -72,7 +72,7 @@ def test_what_was_decided_since_the_latest_release_is_to_be_released_before_it_i
 def test_status_report_and_card_say_that_an_audit_is_preliminary_while_second_looks_wait(
     studio: FakeStudio, tmp_path: Path
 ) -> None:
-    rate = f"review: {{error_rate: 0.4, annotators: [{ANA}, {BEN}, {CLEO}]}}\n"
+    rate = f"review: {{error_rate: 0.1, annotators: [{ANA}, {BEN}, {CLEO}]}}\n"
     with desk_at(studio, tmp_path, ROWS, rate) as desk:
         desk.curate()
         numbers = [n for n in range(40) if desk.id(n) in desk.asked()]
@@ -104,5 +104,5 @@ def test_status_report_and_card_say_that_an_audit_is_preliminary_while_second_lo
     ],
 )  # fmt: skip
 def test_what_is_missing_is_said_as_a_range(proof: Proof, missing: str) -> None:
-    assert f"is not proven yet: it takes {missing}; so far" in str(proof)
+    assert f"is not proven yet: it takes {missing}; at the last look, of 40 answers, it was known to" in str(proof)
     assert proof.more > 0 and Proof(**proof.model_dump() | {"proven": True}).more == 0

@@ -1,6 +1,7 @@
 """Cases for triage, made from what is found about them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.curation.audit import Chance
@@ -70,3 +71,16 @@ def chance_of(decision: Decision) -> Chance | None:
 
 def codes(decision: Decision) -> list[ReasonCode]:
     return [reason.code for reason in decision.reasons]
+
+
+def answered(cases: list[Case], result: Triage, wrong: set[str]) -> tuple[list[Case], int]:
+    """The cases in the next run, after annotators have answered everything, and how much that was."""
+    following, asked = [], 0
+    for one, decision in zip(cases, result.decisions, strict=True):
+        one = replace(one, chance=chance_of(decision), past_route=one.past_route or decision.routed)
+        if decision.routed and one.human is None:
+            asked += 1
+            replaced = {"kind": "wrong"} if one.record_id in wrong else None
+            one = replace(one, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED], replaced=replaced)
+        following.append(one)
+    return following, asked

@@ -1,6 +1,7 @@
 """Asks about accepted rows, batch by batch, until their error is proven to be below ``review.error_rate``."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from pipeline.curation.audit import AuditFrame, Drawn, arrays, drawn_from
 from pipeline.curation.case import Case, awaits_another
 from pipeline.estimation.audit_draw import Bools, Chances, Floats, draw, numbers
-from pipeline.estimation.error_target import Rows, answers_needed, next_questions
+from pipeline.estimation.error_target import Rows, answers_needed, bound_at, next_questions
 from schemas.annotation import Verdict
 from schemas.run_summary import Proof
 from schemas.team import Team
@@ -18,6 +19,11 @@ FEWEST = 20
 
 _LEAST = 0.01
 """Of the target, at least this part is left for what is not known."""
+
+_FEW = 0.1
+"""A look is tried before all drawn rows are settled if at most this share of them is open."""
+_GROWN = 1.1
+"""By how much the drawn rows must have grown for another try: each at other rows than the one before is a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +60,12 @@ class Suspects:
 def answers_about(frame: Sequence[Case], total: int, team: Team) -> Answers:
     """What annotators said about the rows of a frame."""
     is_known = [case.human is not None and not awaits_another(case, team) for case in frame]
-    mended = [case.human is Verdict.UNUSABLE or case.was_wrong for case in frame]
+    is_mended = [case.human is Verdict.UNUSABLE or case.was_wrong for case in frame]
     return Answers(
         is_known,
         # A confirmed answer is right; all others were wrong, or nobody knows yet.
         [case.human is not None and (case.human is not Verdict.LABELED or case.was_wrong) for case in frame],
-        [known and gone for known, gone in zip(is_known, mended, strict=True)],
+        [known and gone for known, gone in zip(is_known, is_mended, strict=True)],
         [case.is_in_vain for case in frame],
         total,
     )
@@ -71,7 +77,11 @@ def ask_until_proven(
     """Draw the next batch once all of the last one is answered, unless the error is proven to be below the target.
 
     Every look at the answers may be mistaken, so it is only taken when a batch is complete, and counted. So is one in
-    which nothing is open but what was asked in vain; such rows stay as they are and count as wrong.
+    which nothing is open but what was asked in vain; such rows stay as they are and count as wrong. What a look found
+    holds for the answers that it was about: once one of them changes, it takes another.
+
+    Few rows may be open for days. If the error is below the target whatever they turn out to be, so it will be when
+    they are settled: the look is taken already, and is not repeated then. If it is not, no look was taken.
 
     The sample speaks for all rows that ever had a chance, however likely they seem wrong by now. Errors that were found
     among them without being drawn are errors less: whatever the scores have learned since, that is exact.
@@ -84,61 +94,106 @@ def ask_until_proven(
         room: the most rows to draw at once.
         past: the state after the last run.
     """
-    hashes, scores, earlier = arrays(frame)
-    spots, known = numbers(hashes), np.array(answers.answered, dtype=bool)
-    old = earlier.probability > 0
-    # New rows are drawn from at the average chance of the others.
-    size = float(earlier.probability[old].mean()) * len(hashes) if old.any() else float(min(room, len(hashes)))
-    state = _State(draw(hashes, scores, size, earlier), spots, known, np.array(answers.in_vain, dtype=bool))
-    total = max(1, answers.total)
-    # Accepted without a look, and nobody knows: as if they were wrong, until somebody is asked.
-    unseen = suspects.uncounted / total
+    state = _state(frame, answers, room)
     last = past or Proof(target=target, looks=0, answers=0)
-    stands = last.bound is not None and last.bound + unseen < target
+    # Accepted without a look, and nobody knows: as if they were wrong, until somebody is asked.
+    unseen = suspects.uncounted / state.total
+    now = {"target": target, "unseen": unseen, "open": len(state.open) + suspects.asked}
+    now |= {"again": suspects.again, "later": suspects.unasked}
+    is_same = last.looks > 0 and state.digest(last.early) == last.digest and state.found >= last.found
+    stands = is_same and last.bound is not None and last.bound + unseen < target
     if last.target != target and not stands:
         # The same answers are compared with another target.
-        last = last.model_copy(update={"answers": 0})
-    is_same = last.looks > 0 and (state.given, state.unheard) == (last.answers, last.unheard)
-    # While so many likely errors are to be asked about, a look would hardly succeed.
-    is_early = state.open > 0 or suspects.waiting > 0 or suspects.unasked >= target * total
+        last, is_same = last.model_copy(update={"digest": ""}), False
+    waits = last.model_copy(update=now | {"proven": stands and state.open <= set(last.early)})
     # If all were suspects, no random sample is left to draw.
-    is_unknown = not (state.given or state.unheard) and (not known.all() or not answers.total)
-    if is_early or is_same or is_unknown:
-        now = {"target": target, "proven": stands and not state.open, "unseen": unseen}
-        counts = {"open": state.open + suspects.asked, "again": suspects.again, "later": suspects.unasked}
-        return drawn_from(frame, state.chances, spots), last.model_copy(update=now | counts)
-    chances, proof = _look(state, answers, suspects, target, room, last.looks + 1)
-    return drawn_from(frame, chances, spots), proof
+    is_unknown = not (state.given or state.unheard) and not (state.known.all() and answers.total)
+    if is_same or is_unknown:
+        return drawn_from(frame, state.chances, state.spots), waits
+    # One that proved nothing, and that more rows were drawn after, was a look.
+    look = last.looks + 1 + (last.tried not in (0, state.drawn))
+    # While so many likely errors are to be asked about, a look would hardly succeed.
+    if state.open or suspects.waiting or suspects.unasked >= target * state.total:
+        if len(state.open) <= _FEW * state.drawn and not last.tried < state.drawn < _GROWN * last.tried:
+            tried = waits.model_copy(update={"looks": look - 1, "tried": state.drawn})
+            waits = _early_look(state, target - unseen, look, now) or tried
+        return drawn_from(frame, state.chances, state.spots), waits
+    chances, proof = _look(state, target - unseen, room, look, now)
+    return drawn_from(frame, chances, state.spots), proof
 
 
-def _look(
-    state: "_State", answers: Answers, suspects: Suspects, target: float, room: int, look: int
-) -> tuple[Chances, Proof]:
-    """Compare what is known with the target; returns the chances that draw the next batch."""
-    total, wrong = max(1, answers.total), np.array(answers.wrong, dtype=bool)
-    answered = state.sampled | state.lost
-    rows = Rows(state.chances, state.spots, answered, (wrong & state.sampled) | state.lost, total)
-    # What was asked in vain is as it was. What is found without being drawn is one error less of those in the frame.
-    found = int((np.array(answers.mended, dtype=bool) & state.known & ~state.sampled).sum())
-    remains, unseen = (state.unheard - found) / total, suspects.uncounted / total
-    goal = max(target - unseen - remains, target * _LEAST)
-    plan = next_questions(rows, goal, room, look)
-    after, bound = replace(state, chances=plan.chances), max(0.0, plan.bound + remains)
+def _look(state: "_State", target: float, room: int, look: int, now: dict[str, float]) -> tuple[Chances, Proof]:
+    """Compare what is known with the target; returns the chances that draw the next batch.
+
+    Args:
+        state: of a complete batch.
+        target: without what the sample does not speak for.
+        room: the most rows to draw at once.
+        look: its number.
+        now: what a proof says of the present.
+    """
+    goal = max(target - state.remains, now["target"] * _LEAST)
+    plan = next_questions(state.rows, goal, room, look)
+    after, bound = replace(state, chances=plan.chances), max(0.0, plan.bound + state.remains)
     # What this look told says how many more answers are to come after the batch that is drawn now.
-    least, most = (0, 0) if plan.proven else answers_needed(rows, goal, room, look)
-    return plan.chances, Proof(
-        target=target,
+    least, most = (0, 0) if plan.proven else answers_needed(state.rows, goal, room, look)
+    now = now | {"open": now["open"] - len(state.open) + len(after.open)}
+    proof = Proof(
         looks=look,
         # Rows that were known before they were drawn are answers, too.
         answers=after.given,
         unheard=state.unheard,
+        found=state.found,
+        digest=after.digest(),
         bound=bound,
-        proven=plan.proven and bound + unseen < target,
-        unseen=unseen,
-        open=after.open + suspects.asked,
-        least=max(0, least - after.open),
-        most=max(0, most - after.open),
-        later=suspects.unasked,
+        proven=plan.proven and bound < target,
+        least=max(0, least - len(after.open)),
+        most=max(0, most - len(after.open)),
+        **now,
+    )
+    return plan.chances, proof
+
+
+def _early_look(state: "_State", target: float, look: int, now: dict[str, float]) -> Proof | None:
+    """The look of a batch in which few rows are open; None if it depends on them.
+
+    They count as wrong and, since nobody corrects them, as still there. Nothing that becomes of them is worse: the
+    bound of the sample alone may fall by an error more, as that makes other strata likely to have the errors, but never
+    by as much as an error that is still there adds.
+    """
+    ends = (state.settled(wrong=True), state.settled(wrong=False))
+    bound = max(0.0, *(bound_at(end.rows, look) + end.remains for end in ends))
+    if bound >= target:
+        return None
+    return Proof(
+        looks=look,
+        answers=state.given,
+        unheard=state.unheard,
+        early=sorted(state.open),
+        found=state.found,
+        digest=state.digest(state.open),
+        bound=bound,
+        proven=True,
+        **now,
+    )
+
+
+def _state(frame: AuditFrame, answers: Answers, room: int) -> "_State":
+    """Who is drawn now, new rows included, and what is known."""
+    hashes, scores, earlier = arrays(frame)
+    old = earlier.probability > 0
+    # New rows are drawn from at the average chance of the others.
+    size = float(earlier.probability[old].mean()) * len(hashes) if old.any() else float(min(room, len(hashes)))
+    return _State(
+        names=frame.record_ids,
+        chances=draw(hashes, scores, size, earlier),
+        spots=numbers(hashes),
+        known=np.array(answers.answered, dtype=bool),
+        wrong=np.array(answers.wrong, dtype=bool),
+        mended=np.array(answers.mended, dtype=bool),
+        in_vain=np.array(answers.in_vain, dtype=bool),
+        total=max(1, answers.total),
+        scores=scores,
     )
 
 
@@ -146,25 +201,45 @@ def _look(
 class _State:
     """Who is drawn, and who has answered."""
 
+    names: Sequence[str]
     chances: Chances
     spots: Floats
     known: Bools
+    wrong: Bools
+    mended: Bools
     in_vain: Bools
+    total: int
+    scores: Floats
+
+    @property
+    def is_drawn(self) -> Bools:
+        """The random sample."""
+        return self.chances.drawn(self.spots)
 
     @property
     def sampled(self) -> Bools:
-        """The answers of the random sample."""
-        return np.asarray(self.chances.drawn(self.spots) & self.known)
+        """Its answers."""
+        return np.asarray(self.is_drawn & self.known)
 
     @property
     def lost(self) -> Bools:
         """What was drawn and asked in vain."""
-        return np.asarray(self.chances.drawn(self.spots) & ~self.known & self.in_vain)
+        return np.asarray(self.is_drawn & ~self.known & self.in_vain)
 
     @property
-    def open(self) -> int:
+    def waits(self) -> Bools:
         """What was drawn and may still be answered."""
-        return int((self.chances.drawn(self.spots) & ~self.known & ~self.in_vain).sum())
+        return np.asarray(self.is_drawn & ~self.known & ~self.in_vain)
+
+    @property
+    def open(self) -> set[str]:
+        """The records that were drawn and may still be answered."""
+        return {self.names[at] for at in np.flatnonzero(self.waits)}
+
+    @property
+    def drawn(self) -> int:
+        """The number of rows that were drawn."""
+        return int(self.is_drawn.sum())
 
     @property
     def given(self) -> int:
@@ -175,3 +250,40 @@ class _State:
     def unheard(self) -> int:
         """The number of questions that were asked in vain."""
         return int(self.lost.sum())
+
+    @property
+    def found(self) -> int:
+        """The number of errors that were found without being drawn."""
+        return int((self.mended & self.known & ~self.sampled).sum())
+
+    @property
+    def remains(self) -> float:
+        """What the sample does not tell: what was asked in vain is as it was, what was found besides is gone."""
+        return (self.unheard - self.found) / self.total
+
+    @property
+    def rows(self) -> Rows:
+        """The sample."""
+        return Rows(
+            self.chances,
+            self.spots,
+            self.sampled | self.lost,
+            (self.wrong & self.sampled) | self.lost,
+            self.total,
+            self.scores,
+        )
+
+    def settled(self, *, wrong: bool) -> "_State":
+        """The same once all that is open was asked in vain, or is right."""
+        if wrong:
+            return replace(self, in_vain=self.in_vain | self.waits)
+        return replace(self, known=self.known | self.waits, wrong=self.wrong & ~self.waits)
+
+    def digest(self, without: Collection[str] = ()) -> str:
+        """What was said about the sample, some rows left out; the same whatever the order of the rows."""
+        said = [
+            f"{self.names[at]} {'wrong' if self.wrong[at] else 'right'}" if self.known[at] else f"{self.names[at]} lost"
+            for at in np.flatnonzero(self.sampled | self.lost)
+            if self.names[at] not in without
+        ]
+        return hashlib.blake2b("\n".join(sorted(said)).encode(), digest_size=8).hexdigest()

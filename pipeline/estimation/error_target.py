@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import logit
 
 from pipeline.estimation.audit_draw import Bools, Chances, Floats, Strata, raised_to
 from pipeline.estimation.audit_estimate import Cells, cells_of, upper_bound
@@ -23,6 +24,8 @@ _RESERVE = 1.2
 """So many times what is expected to suffice is asked: a look that fails costs more."""
 _LEAST_PART = 3
 """Of the largest batch, at least a third is asked, since many looks cost confidence."""
+_LEAST_SCORE = 0.002
+"""Scores are not believed beyond this, and as much below 1."""
 _WORLDS, _SEED = 16, 17
 """Made-up datasets of a forecast."""
 
@@ -39,6 +42,8 @@ class Rows:
     """Answered and found wrong; corrected or removed since."""
     total: int
     """How many rows the error rate is of, those answered otherwise included."""
+    scores: Floats
+    """How likely each is wrong, 0 to 1; NaN if unknown."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,16 @@ def level_of(round_: int) -> float:
     return _LEVEL * (1 - _KEPT) * _KEPT ** (round_ - 1)
 
 
+def bound_at(rows: Rows, round_: int) -> float:
+    """The error rate is below this, with the confidence that is left for a look.
+
+    Args:
+        rows: those that may be asked about; all that were drawn are answered.
+        round_: the number of the look, from 1 on.
+    """
+    return _bound(cells_of(rows.chances, rows.answered, rows.wrong, rows.total), round_)
+
+
 def next_questions(rows: Rows, target: float, batch: int, round_: int) -> Plan:
     """Compare the error rate with the target, and draw the next batch.
 
@@ -73,7 +88,7 @@ def next_questions(rows: Rows, target: float, batch: int, round_: int) -> Plan:
         batch: the most questions to ask at once.
         round_: the number of this look, from 1 on.
     """
-    bound = _bound(cells_of(rows.chances, rows.answered, rows.wrong, rows.total), round_)
+    bound = bound_at(rows, round_)
     if bound < target:
         return Plan(bound, True, rows.chances, 0)
     names, questions = _questions(rows)
@@ -126,7 +141,11 @@ def _questions(rows: Rows) -> tuple[Strata, Questions]:
     here = [rows.chances.stratum == name for name in names]
     counts = [[at.sum(), (at & rows.answered).sum(), (at & rows.wrong).sum()] for at in here]
     size, asked, wrong = np.array(counts, dtype=np.float64).reshape(-1, 3).T
-    return names, Questions(size, asked, wrong, rows.total)
+    odds = logit(np.clip(rows.scores, _LEAST_SCORE, 1 - _LEAST_SCORE))
+    # What was corrected has the score of another answer by now.
+    told = ~np.isnan(odds) & ~rows.wrong
+    places = [float(odds[at & told].mean()) if (at & told).any() else math.nan for at in here]
+    return names, Questions(size, asked, wrong, rows.total, np.array(places))
 
 
 def _ask(questions: Questions, bound: float, target: float, batch: int, round_: int) -> int:

@@ -4,15 +4,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import expit, logit, ndtri
 
 from pipeline.estimation.audit_draw import Floats
 from pipeline.estimation.audit_estimate import Cells
 
 _PARTS = 25
 """Into so many parts a batch is divided over the strata."""
-_PRIOR = 30.0
-"""What the strata have in common is worth so many answers in each."""
+_PRIOR = 300.0
+"""What the curve says is worth so many answers in each stratum."""
+_RIDGE, _STEPS = 0.1, 30
+"""How much speaks against a steep curve, and how often the fit is improved."""
+_TINY = 1e-6
 
 
 @dataclass
@@ -24,23 +27,47 @@ class Questions:
     wrong: Floats
     total: int
     """How many rows the error rate is of, those answered otherwise included."""
+    places: Floats
+    """The log odds that the scores give the rows of each stratum, on average; NaN without scores."""
 
     def copy(self) -> "Questions":
         """The same, to be asked about independently."""
-        return Questions(self.rows, self.asked.copy(), self.wrong.copy(), self.total)
+        return Questions(self.rows, self.asked.copy(), self.wrong.copy(), self.total, self.places)
 
     @property
     def shares(self) -> Floats:
-        """How likely the rows of each stratum are wrong: by its own answers, and somewhat by those of all."""
-        overall = (self.wrong.sum() + 0.5) / (self.asked.sum() + 1)
-        return np.asarray((self.wrong + _PRIOR * overall) / (self.asked + _PRIOR))
+        """How likely the rows of each stratum are wrong: by its own answers, and more by how errors follow the scores."""
+        return np.asarray((self.wrong + _PRIOR * self._by_score) / (self.asked + _PRIOR))
 
     def likely_shares(self, chance: np.random.Generator) -> Floats:
         """Shares that the answers make likely, drawn at random."""
-        right = self.asked.sum() - self.wrong.sum()
-        overall = chance.beta(self.wrong.sum() + 0.5, right + 0.5)
-        alpha = self.wrong + _PRIOR * overall
-        return np.asarray(chance.beta(alpha, self.asked + _PRIOR - alpha))
+        wrong, right = self.wrong.sum() + 0.5, self.asked.sum() - self.wrong.sum() + 0.5
+        # How many are wrong in all is less certain than how they follow the scores.
+        level = chance.beta(wrong, right) * (wrong + right) / wrong
+        center = np.clip(self._by_score * level, _TINY, 1 - _TINY)
+        return np.asarray(chance.beta(self.wrong + _PRIOR * center, self.asked - self.wrong + _PRIOR * (1 - center)))
+
+    @property
+    def _by_score(self) -> Floats:
+        """The share of wrong rows as a curve over the scores, whose log odds are a straight line: two numbers in all.
+
+        With a number for each stratum, batches would go to those where errors were found by chance, those that looked
+        good by chance would not be looked at again, and the proof would be wrong too often.
+        """
+        scored = ~np.isnan(self.places)
+        overall = (self.wrong.sum() + 0.5) / (self.asked.sum() + 1)
+        found = np.full(len(self.places), overall)
+        if scored.any():
+            places, asked, wrong = self.places[scored], self.asked[scored], self.wrong[scored]
+            line = np.stack([np.ones(len(places)), (places - places.mean()) / max(float(places.std()), _TINY)])
+            fit = np.array([logit(overall), 0.0])
+            for _ in range(_STEPS):
+                share = expit(fit @ line)
+                slope = line @ (wrong - asked * share) - _RIDGE * fit * (0, 1)
+                bend = (line * (asked * share * (1 - share))) @ line.T + np.diag((_TINY, _RIDGE))
+                fit = fit + np.clip(np.linalg.solve(bend, slope), -1, 1)
+            found[scored] = expit(fit @ line)
+        return found
 
     def cells(self) -> Cells:
         """What is known of each stratum that has rows left."""

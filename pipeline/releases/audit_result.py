@@ -1,17 +1,23 @@
 """What the audit has found so far: how many rows were checked, and which share of the accepted rows is still wrong."""
 
 from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.estimation.audit_draw import Chances
+from pipeline.estimation.audit_draw import Bools, Chances
 from pipeline.state.decisions import with_reason
+from pipeline.state.refusals import asked_in_vain
 from pipeline.state.snapshot import Snapshot
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import same_targets
+
+if TYPE_CHECKING:
+    from pipeline.estimation.audit_estimate import Share
 
 
 class AuditResult(BaseModel):
@@ -30,13 +36,24 @@ class AuditResult(BaseModel):
     low: float
     high: float
     """The 95% interval."""
+    unheard: int = 0
+    """Drawn rows that annotators skipped or the server refused: nobody knows whether they are wrong."""
     pending: int = 0
     """Audited rows whose answer waits for a second look or an adjudicator: until then, the estimate is preliminary."""
 
     def __str__(self) -> str:
         """The estimate in words."""
         known = f"{self.rate:.1%} ({self.low:.1%} to {self.high:.1%}) by {self.checked:,} audited"
+        if self.unheard:
+            known += f"; {self.gap}"
         return f"{known}; preliminary, since {self.waiting}" if self.pending else known
+
+    @property
+    def gap(self) -> str:
+        """How many drawn rows have no answer, and what that means for the interval, in words."""
+        rows = "1 more drawn row was" if self.unheard == 1 else f"{self.unheard:,} more drawn rows were"
+        counted = "it as wrong, the lower as right" if self.unheard == 1 else "them as wrong, the lower as right"
+        return f"{rows} skipped or refused: the upper end counts {counted}"
 
     @property
     def waiting(self) -> str:
@@ -64,6 +81,7 @@ def audit_result(snapshot: Snapshot, again: Collection[str] = ()) -> AuditResult
             *("record_id", "inputs", "targets", "replaced", "audit_stratum", "audit_probability"),
             unusable=unusable & drawn,
             answered=(human | unusable) & drawn,
+            unheard=drawn & ~(human | unusable) & pl.col("record_id").is_in(list(asked_in_vain(snapshot))),
             # Rows that were answered without being drawn stand for no others.
             counts=drawn | ~(human | unusable),
         )
@@ -73,22 +91,44 @@ def audit_result(snapshot: Snapshot, again: Collection[str] = ()) -> AuditResult
     answered = frame["answered"].to_numpy()
     if not answered.any():
         return None
-    # Imported here: scipy takes half a second.
-    from pipeline.estimation.audit_estimate import estimate
-
     wrong = answered.copy()
     wrong[answered] = _wrong(snapshot, frame.filter("answered"))
     frozen = with_reason(ReasonCode.FROZEN)
     accepted = decisions.filter(pl.col("fate") == Fate.ACCEPTED.value, ~frozen)
     rows = int(accepted.select(pl.len()).collect().item())
     chances = Chances(frame["audit_stratum"].to_numpy(), frame["audit_probability"].to_numpy())
-    share = estimate(chances, answered, wrong, rows)
+    share = _share(chances, answered, wrong, frame["unheard"].to_numpy(), rows)
     if share is None:
         return None
-    checked = int(answered.sum())
     return AuditResult(
-        checked=checked, wrong=int(wrong.sum()), rows=rows, pending=_pending(decisions, again), **share.__dict__
+        checked=int(answered.sum()),
+        wrong=int(wrong.sum()),
+        rows=rows,
+        rate=share.rate,
+        low=share.low,
+        high=share.high,
+        unheard=int(frame["unheard"].sum()),
+        pending=_pending(decisions, again),
     )
+
+
+def _share(chances: Chances, answered: Bools, wrong: Bools, unheard: Bools, rows: int) -> "Share | None":
+    """The share of wrong rows; the interval holds whatever those are of which nobody said anything.
+
+    People skip what they cannot tell, which is more often wrong than the rest.
+    """
+    # Imported here: scipy takes half a second.
+    from pipeline.estimation.audit_estimate import estimate
+
+    share = estimate(chances, answered, wrong, rows)
+    if share is None or not unheard.any():
+        return share
+    best, worst = (estimate(chances, answered | unheard, wrong | bad, rows) for bad in (unheard & False, unheard))
+    if best is None or worst is None:
+        return share
+    # Nobody corrected them.
+    high = min(1.0, worst.high + int(unheard.sum()) / rows)
+    return replace(share, low=min(share.low, best.low), high=max(share.high, high))
 
 
 def _pending(decisions: pl.LazyFrame, again: Collection[str]) -> int:

@@ -298,6 +298,8 @@ def _quality(manifest: Manifest, audit: AuditResult | None, proof: Proof | None,
             f"and are corrected or removed. An estimated {audit.rate:.1%} of the {audit.rows:,} accepted answers "
             f"are wrong (95% interval: {audit.low:.1%} to {audit.high:.1%})."
         )
+        if audit.unheard:
+            text += f" {audit.gap}."
         if audit.pending:
             text += f" This is preliminary, since {audit.waiting}."
     if proof is not None:

@@ -22,10 +22,10 @@ from pipeline.review.leftovers import recognized
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered
 from pipeline.review.queue import TASK, asked_now, marker
-from pipeline.review.refusals import note_refusals
 from pipeline.review.seat_questions import labeling_tasks, shown_data
 from pipeline.review.seating import Asked, assignments, is_overlapping
 from pipeline.review.team_tabs import set_tabs
+from pipeline.state.refusals import note_refusals
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
@@ -120,7 +120,7 @@ class _Push:
         newest = None if by_key.keys() & set(there.values()) - known else max(there, default=0)
         report = client.push(project, tasks, on_batch, newest, keep_lease)
         refused = unfit | dict(report.refused)
-        note_refusals(self.store, self.server, refused)
+        note_refusals(self.store, self.server, refused, {key: one.decision for key, one in todo.items()})
         return self._result(todo, len(by_key), report, refused, withdrawn)
 
     def _result(

@@ -14,9 +14,9 @@ from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.leftovers import recognized
 from pipeline.review.queue import asked_now, marker
-from pipeline.review.refusals import refusals
 from pipeline.review.seating import Asked, all_seats, attempts_so_far
 from pipeline.state.decisions import from_frame, question_key
+from pipeline.state.refusals import refusals
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import Table

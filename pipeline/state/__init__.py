@@ -3,4 +3,4 @@
 In: frames and models of ``schemas``. Out: a store that commits runs, and snapshots of what is committed.
 """
 
-__all__ = ["arrays", "atomic", "decisions", "runs", "snapshot", "staging", "store", "tables", "work_files"]
+__all__ = ["arrays", "atomic", "decisions", "refusals", "runs", "snapshot", "staging", "store", "tables", "work_files"]

@@ -1,0 +1,72 @@
+"""Notes which questions a server has refused, and says which questions somebody was asked in vain.
+
+With the notes, reconcile names the refused ones, and only curate sends them again.
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from pipeline.errors import StoreError
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
+from pipeline.state.tables import Table
+from pipeline.state.work_files import read_work, write_work
+from schemas.annotation import Verdict
+from schemas.decision import Decision
+
+_QUESTION = ["record_id", "revision", "task_digest"]
+_SCHEMA = {name: pl.String() for name in ("server", "push_key", "reason", *_QUESTION)}
+_RETURNED = (Verdict.SKIPPED.value, Verdict.INVALID.value)
+"""What is no answer, though Label Studio counts the task as done."""
+
+
+def note_refusals(store: Store, server: str, refused: Mapping[str, str], asked: Mapping[str, Decision]) -> None:
+    """Replace what was noted of a server: a push sends everything again that it does not have.
+
+    Args:
+        store: of the dataset.
+        server: its identity.
+        refused: the reasons by push key.
+        asked: by push key, what was asked.
+    """
+    rows = [
+        (server, key, reason, asked[key].record_id, asked[key].revision, asked[key].task_digest)
+        for key, reason in refused.items()
+    ]
+    now, known = pl.DataFrame(rows, schema=_SCHEMA, orient="row"), _read(store)
+    if not known.filter(server=server).equals(now):
+        write_work(pl.concat([known.filter(pl.col("server") != server), now]), store.refused)
+
+
+def refusals(store: Store, server: str) -> dict[str, str]:
+    """What the last push to a server was refused: the reasons by push key."""
+    return dict(_read(store).filter(server=server).select("push_key", "reason").iter_rows())
+
+
+def returned(snapshot: Snapshot) -> pl.DataFrame:
+    """The questions that annotators skipped or answered with nothing valid: push key and record."""
+    given = snapshot.latest_annotations().filter(~pl.col("deleted"))
+    newest = given.sort("updated_at", "annotation_id").unique("push_key", keep="last", maintain_order=True)
+    return newest.filter(pl.col("verdict").is_in(_RETURNED)).select("push_key", "record_id").collect()
+
+
+def asked_in_vain(snapshot: Snapshot) -> set[str]:
+    """The records whose question annotators gave back, or a server refused.
+
+    What a push that broke off did not send is neither: it is open.
+    """
+    back = set(returned(snapshot)["record_id"])
+    noted = _read(snapshot.store).lazy()
+    unsent = noted.join(snapshot.scan(Table.PUSHES).select(_QUESTION), on=_QUESTION, how="anti")
+    now = snapshot.current_decisions().select(_QUESTION)
+    return back | set(unsent.join(now, on=_QUESTION, how="semi").collect()["record_id"])
+
+
+def _read(store: Store) -> pl.DataFrame:
+    try:
+        known = read_work(store.refused) if store.refused.exists() else pl.DataFrame(schema=_SCHEMA)
+    except StoreError:
+        known = pl.DataFrame()
+    # Damaged, or of an earlier Goldleaf: what is refused shows again with the next push.
+    return known if known.schema == pl.Schema(_SCHEMA) else pl.DataFrame(schema=_SCHEMA)
