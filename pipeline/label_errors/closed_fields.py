@@ -25,6 +25,8 @@ _FEW_VALUES, _ROWS_OF_VALUE = 50, 10
 _LEAST_SEEN = 5
 """So many rows must have a value, and so many none, before its absence is judged."""
 _LEAST_GAIN = 0.1
+_SHARES = np.linspace(0, 1, 21)
+"""Of labels that do not follow the text: as many are tried."""
 _NONE, _THERE = "", "some"
 
 
@@ -134,15 +136,20 @@ def _judged_labels(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Ite
 def _tells(own: Floats, labels: Sequence[str]) -> bool:
     """Whether the texts say anything about the labels: the models must beat their frequencies by a tenth.
 
+    Wrong labels are no proof against that, and the better the models, the less they expect them. So a share of the
+    labels may be as frequent as they are whatever the text is: the share that makes the given ones likeliest.
+
     Args:
         own: how likely each given label is by the text.
         labels: the given ones.
     """
     if not len(labels):
         return False
-    shares = np.array(list(Counter(labels).values())) / len(labels)
-    by_frequency = float((shares * np.log(shares)).sum())
-    return float(np.log(np.maximum(own, 1e-9)).mean()) > (1 - _LEAST_GAIN) * by_frequency
+    counts = Counter(labels)
+    frequent = np.array([counts[label] for label in labels]) / len(labels)
+    following = np.maximum(own, 1e-9)
+    best = max(float(np.log(share * frequent + (1 - share) * following).mean()) for share in _SHARES)
+    return best > (1 - _LEAST_GAIN) * float(np.log(frequent).mean())
 
 
 def _label(value: JsonValue, only_presence: bool) -> str:
