@@ -13,7 +13,7 @@ from pipeline.kinds.registry import kind_of
 from schemas.annotation import Verdict
 from schemas.run_summary import CurateFacts
 
-_VERSION = 3
+_VERSION = 4
 """The version of what scores mean, stored with each curate; those of another version are computed anew."""
 _CORRECTIONS = 20
 _SHARE = 0.02

@@ -167,12 +167,9 @@ def _judged_sets(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Itera
     texts, groups = [row.text for row in rows], [row.group for row in rows]
     found = label_set_scores(texts, sets, closed.field.choices, groups, seed)
     for number, score in enumerate(found.score):
-        named = [
-            *(f"'{label}' seems to be missing" for label in found.missing[number]),
-            *(f"'{label}' does not seem to belong" for label in found.extra[number]),
-        ]
-        if score is not None and named:
+        said = found.said_against(number)
+        if score is not None and said:
             chosen = found.predicted[number] or ()
             better = with_values(rows[number], {closed.path: [one for one in closed.field.choices if one in chosen]})
-            reason = Reason(code=ReasonCode.LABEL_ERROR, field=closed.path, detail="; ".join(named))
+            reason = Reason(code=ReasonCode.LABEL_ERROR, field=closed.path, detail=said)
             yield number, Finding(score, reason, better)
