@@ -70,6 +70,37 @@ def test_a_wrong_closed_value_is_found_among_the_others(wrong: Any, field: str, 
         assert found[n].suggestion in (None, rows[n][1])
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3])
+@pytest.mark.parametrize("field", ["topic", "urgent"])
+def test_a_closed_field_is_judged_though_many_of_its_labels_are_wrong(field: str, share: float) -> None:
+    rows, draw = letters(600), random.Random(4)
+    wrong = set(draw.sample(range(len(rows)), round(share * len(rows))))
+    for n in wrong:
+        right = rows[n][1][field]
+        other = not right if field == "urgent" else draw.choice([topic for topic in PARTS if topic != right])
+        rows[n] = (rows[n][0], {**rows[n][1], field: other})
+    doubted = {n for n, row in enumerate(scores(FIELDS, rows)) if row.reasons}
+    assert len(doubted & wrong) >= 0.95 * len(wrong)
+    assert len(doubted - wrong) <= 0.05 * len(rows)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_field_that_the_texts_say_nothing_about_is_not_judged(share: float, seed: int) -> None:
+    rows, draw = letters(), random.Random(seed)
+    drawn = [(text, {"topic": draw.choice(list(PARTS)), "urgent": draw.random() < share}) for text, _ in rows]
+    assert not any(row.reasons for row in scores(FIELDS[:2], drawn))
+
+
+def test_a_field_that_the_texts_hardly_ever_tell_is_not_judged() -> None:
+    """In three of ten rows the text says the topic, in the others it may be any."""
+    rows, draw = letters(), random.Random(1)
+    hardly = [
+        (text, {"topic": values["topic"] if draw.random() < 0.3 else draw.choice(list(PARTS))}) for text, values in rows
+    ]
+    assert not any(row.reasons for row in scores(FIELDS[:1], hardly))
+
+
 def test_right_closed_values_are_not_doubted() -> None:
     assert not any(row.reasons for row in scores(FIELDS, letters()))
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tried_examples import examples
 
 from pipeline.label_errors.label_sets import LabelSetScores, label_set_scores
+from schemas.dataset import Review
 
 WORDS = {
     "term": ["begins", "ends", "expires", "year", "month", "effective", "date", "initial", "period"],
@@ -316,6 +317,6 @@ def test_many_labels_that_do_not_follow_from_the_texts_are_no_mistakes(
         for _ in range(rows)
     ]
     found = label_set_scores(texts, sets, names, [str(row) for row in range(rows)])
-    flagged = sum(bool(missing or extra) for missing, extra in zip(found.missing, found.extra, strict=True))
-    # It was 12, 29, 5 and 100%.
-    assert flagged <= 0.02 * rows
+    suspects = sum(score is not None and score >= Review().floor for score in found.score)
+    # Of 12, 29, 5 and 100% a mistake was named, with twice that chance or more.
+    assert suspects <= 0.02 * rows

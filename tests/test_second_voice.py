@@ -1,17 +1,25 @@
 """A model's word moves the odds that a label is wrong, by as much as the model was right where annotators answered."""
 
+import random
+from typing import Any
+
 import pytest
 
+from pipeline.curation import second_voice
+from pipeline.curation.audit import AuditFrame, Chance, draw_audit
 from pipeline.curation.case import Case
 from pipeline.curation.second_voice import Voice, voice_of
 from schemas.annotation import Verdict
+from schemas.dataset import Review
+from schemas.fate import Routed
+from schemas.tasks.contract_clause import ContractClause
 
 
-def answered(said: str, truth: str, given: str | None) -> Case:
+def answered(said: str, truth: str, given: str | None, **values: Any) -> Case:
     """A row that had a label, with what the model says and what an annotator answered."""
     replaced = {"topic": given} if given != truth else None
     return Case(
-        record_id=f"{said}{truth}{given}",
+        record_id=values.pop("name", f"{said}{truth}{given}"),
         revision="",
         order=0,
         targets={"topic": truth},
@@ -19,6 +27,7 @@ def answered(said: str, truth: str, given: str | None) -> Case:
         human=Verdict.LABELED,
         replaced=replaced if given is not None else None,
         entered=given is None,
+        **values,
     )
 
 
@@ -63,3 +72,51 @@ def test_how_often_it_repeats_a_wrong_label_counts_too() -> None:
 
 def test_answers_to_rows_without_a_label_do_not_count_since_annotators_started_from_the_model_s() -> None:
     assert voice_of([answered("a", "a", None)] * 50) == voice_of([])
+
+
+# --- who was asked ----------------------------------------------------------------------------------
+@pytest.mark.parametrize(("right", "repeats"), [(0.8, 0.4), (0.6, 0.1), (0.9, 0.5)])
+def test_that_doubted_rows_are_asked_about_where_the_model_differs_makes_it_look_no_worse(
+    right: float, repeats: float
+) -> None:
+    """Suspects are asked about in the order of the scores with the model's voice, beside an audit of the others."""
+    draw, count = random.Random(3), 6_000
+    rows: list[tuple[str, str, str]] = []
+    scores = []
+    for _ in range(count):
+        truth = draw.choice("abcde")
+        given = truth if draw.random() < 0.85 else draw.choice([one for one in "abcde" if one != truth])
+        said = truth if draw.random() < right else draw.choice([one for one in "abcde" if one not in (truth, given)])
+        said = given if given != truth and draw.random() < repeats else said
+        rows.append((said, truth, given))
+        alone = min(max(draw.gauss(0.1 if given == truth else 0.4, 0.15), 0.01), 0.99)
+        scores.append(Voice().heard(alone, agrees=said == given))
+    suspects = set(sorted(range(count), key=lambda n: -scores[n])[:600])
+    others = [n for n in range(count) if n not in suspects]
+    frame = AuditFrame([f"r{n}" for n in others], [scores[n] for n in others], [None] * len(others))
+    drawn = draw_audit(frame, Review(audit=0.1))
+    cases = [answered(*rows[n], name=f"r{n}", past_route=Routed.UNCERTAIN) for n in sorted(suspects)]
+    for n in (n for n in others if f"r{n}" in drawn.asked):
+        cases.append(answered(*rows[n], name=f"r{n}", past_route=Routed.AUDIT, chance=drawn.chances[f"r{n}"]))
+    wrong = [(said, given) for said, truth, given in rows if truth != given]
+    voice = voice_of(cases)
+    assert voice.right == pytest.approx(sum(said == truth for said, truth, _ in rows) / count, abs=0.05)
+    assert voice.as_wrong == pytest.approx(sum(said == given for said, given in wrong) / len(wrong), abs=0.1)
+
+
+def test_a_gold_row_tells_as_much_as_an_audited_one_unless_the_model_learned_it() -> None:
+    audited = [answered("b", "a", "a", name=f"r{n}", past_route=Routed.AUDIT, chance=Chance(0, 1.0)) for n in range(40)]
+    gold = [answered("a", "a", "a", name=f"g{n}", is_trusted=True) for n in range(40)]
+    assert voice_of([*audited, *gold]).right == pytest.approx(0.5)
+    assert voice_of([*audited, *gold], learned_gold=True) == voice_of(audited)
+
+
+def test_a_row_without_a_score_that_the_model_agrees_with_is_not_doubted() -> None:
+    def weighed(said: str) -> tuple[float | None, bool]:
+        case = answered(said, "a", "a", human_reasons=[])
+        case.human = None
+        second_voice._weigh(case, Voice(), ContractClause)
+        return case.label_error_score, bool(case.label_error_reasons)
+
+    assert weighed("a") == (None, False)
+    assert weighed("b") == (pytest.approx(1 / 7, abs=0.01), True)

@@ -12,7 +12,7 @@ from pipeline.curation.case import Case
 from pipeline.kinds.registry import kind_of
 from schemas.run_summary import CurateFacts
 
-_VERSION = 3
+_VERSION = 4
 """The version of what scores mean, stored with each curate; those of another version are computed anew."""
 _CORRECTIONS = 20
 _SHARE = 0.02

@@ -80,7 +80,10 @@ def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[Hashable
     agrees = (
         answers and score.suggestion is not None and comparable_targets(score.suggestion) in answers[_in_words(case)]
     )
-    if not agrees:
+    if agrees:
+        # Then the score says nothing about this row.
+        case.label_error_score = None
+    else:
         case.label_error_reasons = [*_others(case), *score.reasons]
 
 

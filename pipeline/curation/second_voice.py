@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import Case, in_words, is_kept
+from pipeline.curation.case import Case, in_words, is_kept, stands_for_others
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.model_answers import ModelAnswers
 from schemas.annotation import Verdict
@@ -48,24 +48,63 @@ class Voice:
         return max(_MODEST, min(round(1 / (1 + math.exp(-odds)), _DIGITS), 1 - _MODEST))
 
 
-def voice_of(cases: Iterable[Case]) -> Voice:
+def voice_of(cases: Iterable[Case], learned_gold: bool = False) -> Voice:
     """How often a model was right, by annotators' answers about labeled rows; the fewer, the more cautious.
 
-    Rows without a label do not count: there, annotators start from what the model says.
+    Suspect rows are asked about all the more if the model differs, so among these alone it would look wrong, and as if
+    it never repeated a wrong label. So each row counts as its inverse chance to be asked: an audited one for all that
+    it was drawn from, a suspect for itself. Rows without a label do not count: there, annotators start from what the
+    model says.
+
+    Args:
+        cases: those that it was heard about.
+        learned_gold: it may have learned the rows of gold sources, which then say nothing about it.
     """
-    right, rows, as_wrong, wrong = 0, 0, 0, 0
-    for case in cases:
-        if case.model_answer is None or case.human is not Verdict.LABELED or case.entered:
-            continue
-        rows += 1
-        right += same_targets(case.model_answer, case.targets)
+    rows = [
+        case
+        for case in cases
+        if case.model_answer is not None
+        and case.human is Verdict.LABELED
+        and not case.entered
+        and not (learned_gold and case.is_trusted)
+    ]
+    drawn = [1 / case.chance.probability for case in rows if case.chance and stands_for_others(case)]
+    usual = sum(drawn) / len(drawn) if drawn else 1.0
+    right, as_wrong = _Share(_USUALLY_RIGHT), _Share(_USUALLY_AS_WRONG)
+    for case in rows:
+        weight = 1.0
+        if case.chance and stands_for_others(case):
+            weight = 1 / case.chance.probability
+        elif case.is_trusted:
+            # Blind as well, and drawn by nobody.
+            weight = usual
+        right.add(weight, same_targets(case.model_answer, case.targets))
         if case.replaced is not None:
-            wrong += 1
-            as_wrong += same_targets(case.model_answer, case.replaced)
-    return Voice(
-        right=(right + _WEIGHT * _USUALLY_RIGHT) / (rows + _WEIGHT),
-        as_wrong=(as_wrong + _WEIGHT * _USUALLY_AS_WRONG) / (wrong + _WEIGHT),
-    )
+            as_wrong.add(weight, same_targets(case.model_answer, case.replaced))
+    return Voice(right.value, as_wrong.value)
+
+
+@dataclass(slots=True)
+class _Share:
+    """A share among weighted answers, which begins as ``_WEIGHT`` answers of what is expected."""
+
+    expected: float
+    total: float = 0.0
+    squares: float = 0.0
+    hits: float = 0.0
+
+    def add(self, weight: float, hit: bool) -> None:
+        self.total += weight
+        self.squares += weight**2
+        self.hits += weight * hit
+
+    @property
+    def value(self) -> float:
+        if not self.total:
+            return self.expected
+        # As many even answers as these are worth (L. Kish, "Survey Sampling", 1965).
+        worth = self.total**2 / self.squares
+        return (self.hits / self.total * worth + self.expected * _WEIGHT) / (worth + _WEIGHT)
 
 
 def hear_model(cases: list[Case], dataset: LoadedDataset, calls: Path) -> None:
@@ -83,7 +122,11 @@ def hear_model(cases: list[Case], dataset: LoadedDataset, calls: Path) -> None:
             case.model_answer = answers.about(case.record_id, case.text_key, case.inputs)
     heard = [case for case in cases if case.model_answer is not None and is_kept(case)]
     # Where any answer is right, another one says nothing against a row's.
-    voice = Voice(0, 0) if dataset.config.on_conflict is OnConflict.ANY_OF else voice_of(heard)
+    voice = (
+        Voice(0, 0)
+        if dataset.config.on_conflict is OnConflict.ANY_OF
+        else voice_of(heard, bool(dataset.config.suggest.adapter))
+    )
     for case in heard:
         _weigh(case, voice, dataset.task)
 
@@ -92,8 +135,11 @@ def _weigh(case: Case, voice: Voice, task: type[Task]) -> None:
     case.score_alone = case.label_error_score
     if case.targets is None or case.model_answer is None or case.human is not None or voice.right <= voice.as_wrong:
         return
-    score = _UNSCORED if case.label_error_score is None else case.label_error_score
     agrees = same_targets(case.model_answer, case.targets)
+    if agrees and case.label_error_score is None:
+        # Nothing speaks against it.
+        return
+    score = _UNSCORED if case.label_error_score is None else case.label_error_score
     case.label_error_score = voice.heard(score, agrees=agrees)
     if not agrees and case.label_error_score >= LEAST_DOUBT:
         theirs, own = in_words(case, [case.model_answer, case.targets], task)

@@ -36,6 +36,7 @@ _ASKED = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.REPAIR)
 # One shared reason for all rows that have it.
 _EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
 _UNLABELED = Reason(code=ReasonCode.UNLABELED)
+_DOUBTED = Reason(code=ReasonCode.LABEL_ERROR)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def triage(cases: Sequence[Case], review: Review, *, run: str, task: type[Task],
     """
     unusable = _unusable_inputs(cases)
     askers = _conflict_representatives(cases)
-    outcomes = {case.record_id: _provisional(case, unusable.get(case.text_key), askers, review.floor) for case in cases}
+    doubts = _Doubts(review.floor, kind_of(task).scores_are_chances)
+    outcomes = {case.record_id: _provisional(case, unusable.get(case.text_key), askers, doubts) for case in cases}
     asked = [case for case in cases if case.past_route in _ASKED and _stays_asked(case, outcomes[case.record_id])]
     picked = _pick(cases, asked, outcomes, review, task)
     still_asked = {case.record_id for case in asked}
@@ -190,7 +192,24 @@ def _asking_rank(case: Case) -> tuple[bool, bool, int]:
     return case.past_route is not Routed.CONFLICT, case.past_route is None, case.order
 
 
-def _provisional(case: Case, marked: _UnusableInput | None, askers: set[str], floor: float) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class _Doubts:
+    """Which labels annotators should look at, if the budget allows it."""
+
+    floor: float
+    """From this chance of being wrong on."""
+    scores_are_chances: bool
+    """Or they only rank the rows: then a row without a reason is not doubted, whatever its score."""
+
+    def about(self, case: Case) -> bool:
+        score, reasons = case.label_error_score, case.label_error_reasons
+        if score is None or any(reason.code in RULE_CODES for reason in reasons):
+            # What rules find has no measured chance of being an error.
+            return bool(reasons)
+        return score >= self.floor and (self.scores_are_chances or bool(reasons))
+
+
+def _provisional(case: Case, marked: _UnusableInput | None, askers: set[str], doubts: _Doubts) -> Outcome:
     """The fate, as far as it does not depend on the budget."""
     if case.human is Verdict.UNUSABLE and not (marked and marked.confirmed):
         return Outcome(Fate.REJECTED, case.human_reasons, case.past_route)
@@ -213,7 +232,7 @@ def _provisional(case: Case, marked: _UnusableInput | None, askers: set[str], fl
         return Outcome(Fate.ACCEPTED, case.human_reasons, case.past_route)
     if case.human in (Verdict.UNSURE, Verdict.DISPUTED):
         return Outcome(Fate.REVIEW, case.human_reasons, Routed.ADJUDICATE)
-    return _automatic(case, askers, floor)
+    return _automatic(case, askers, doubts)
 
 
 def _in_unusable_input(case: Case, marked: _UnusableInput) -> Outcome:
@@ -246,7 +265,7 @@ def _by_comparison(case: Case) -> Outcome | None:
     return None
 
 
-def _automatic(case: Case, askers: set[str], floor: float) -> Outcome:
+def _automatic(case: Case, askers: set[str], doubts: _Doubts) -> Outcome:
     waits = list(case.review_reasons)
     if case.targets is None:
         waits.append(_UNLABELED)
@@ -266,19 +285,12 @@ def _automatic(case: Case, askers: set[str], floor: float) -> Outcome:
             route=route,
             wait=Wait.UNLABELED if unlabeled_only else Wait.HELD,
         )
-    if _is_suspect(case, floor):
+    if doubts.about(case):
         score = _UNKNOWN_SCORE if case.label_error_score is None else case.label_error_score
-        return Outcome(Fate.REVIEW, case.label_error_reasons, score=score)
+        # Earlier versions of Goldleaf gave some sets of labels and extracted values a score without a reason.
+        return Outcome(Fate.REVIEW, case.label_error_reasons or [_DOUBTED], score=score)
     # What little speaks against it is kept: the floor may be lowered.
     return Outcome(Fate.ACCEPTED, [PASSED, *case.label_error_reasons])
-
-
-def _is_suspect(case: Case, floor: float) -> bool:
-    """Whether annotators should look at a label, if the budget allows it."""
-    if case.label_error_score is None or any(reason.code in RULE_CODES for reason in case.label_error_reasons):
-        # What rules find has no measured chance of being an error.
-        return bool(case.label_error_reasons)
-    return bool(case.label_error_reasons) and case.label_error_score >= floor
 
 
 def _conflict_reason(case: Case) -> Reason:

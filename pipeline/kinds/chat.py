@@ -42,6 +42,7 @@ class Chat(Kind):
     rules: ClassVar[Collection[str]] = tuple(rule.value for rule in Rule)
     learns_labels: ClassVar[bool] = False
     judged_by_loss: ClassVar[bool] = True
+    scores_are_chances: ClassVar[bool] = False
     on_conflict: ClassVar[OnConflict] = OnConflict.ANY_OF
     breakdown: ClassVar[Breakdown] = Breakdown.FIELD
     part_metric: ClassVar[PartMetric] = PartMetric.F1

@@ -93,6 +93,8 @@ class Kind(ABC):
     """The names of the rules by which answers are doubted; users can turn each off."""
     learns_labels: ClassVar[bool]
     """Whether label scores come from a model of the other rows: then a score is kept until a new one is asked for."""
+    scores_are_chances: ClassVar[bool] = True
+    """Whether a label score is the chance of an error, or only ranks the rows: those of rules do."""
     on_conflict: ClassVar[OnConflict]
     """What different answers to the same input are, if the dataset.yaml does not say: a conflict, or all right."""
     judged_by_loss: ClassVar[bool] = False

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_member
 from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
-from pipeline.label_errors.label_sets import label_set_scores
+from pipeline.label_errors.label_sets import LabelSetScores, label_set_scores
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField
@@ -47,8 +47,7 @@ class MultiLabel(Kind):
         given = [None if row.targets is None else _labels(row.targets.get(field.name)) for row in rows]
         texts, groups = [row.text for row in rows], [row.group for row in rows]
         found = label_set_scores(texts, given, field.choices, groups, seed=seed)
-        scored = zip(found.score, found.predicted, found.missing, found.extra, strict=True)
-        return LabelScores([_scored(field.name, *one) for one in scored], found.note)
+        return LabelScores([_scored(field.name, found, row) for row in range(len(rows))], found.note)
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """Labels in both sets: the metric is their micro-averaged F1."""
@@ -67,19 +66,10 @@ def _labels(value: JsonValue) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
-def _scored(
-    field: str,
-    score: float | None,
-    predicted: Collection[str] | None,
-    missing: Collection[str],
-    extra: Collection[str],
-) -> LabelScore:
+def _scored(field: str, found: LabelSetScores, row: int) -> LabelScore:
+    score, predicted, said = found.score[row], found.predicted[row], found.said_against(row)
     if score is None:
         return LabelScore()
-    said = [
-        *(f"'{label}' seems to be missing" for label in missing),
-        *(f"'{label}' does not seem to belong" for label in extra),
-    ]
-    reasons = (Reason(code=ReasonCode.LABEL_ERROR, field=field, detail="; ".join(said)),) if said else ()
+    reasons = (Reason(code=ReasonCode.LABEL_ERROR, field=field, detail=said),) if said else ()
     suggestion: dict[str, JsonValue] | None = None if predicted is None else {field: list(predicted)}
     return LabelScore(score, suggestion, reasons)

@@ -29,6 +29,7 @@ class Rewriting(Kind):
     digits_answer: ClassVar[bool] = False
     rules: ClassVar[Collection[str]] = (*(rule.value for rule in Rule), ReasonCode.UNGROUNDED.value)
     learns_labels: ClassVar[bool] = True
+    scores_are_chances: ClassVar[bool] = False
     on_conflict: ClassVar[OnConflict] = OnConflict.ANY_OF
     breakdown: ClassVar[Breakdown] = Breakdown.FIELD
     part_metric: ClassVar[PartMetric] = PartMetric.CHRF

@@ -25,6 +25,8 @@ _FEW_VALUES, _ROWS_OF_VALUE = 50, 10
 _LEAST_SEEN = 5
 """So many rows must have a value, and so many none, before its absence is judged."""
 _LEAST_GAIN = 0.1
+_SHARES = np.linspace(0, 1, 21)
+"""Of labels that do not follow the text: as many are tried."""
 _NONE, _THERE = "", "some"
 
 
@@ -134,15 +136,20 @@ def _judged_labels(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Ite
 def _tells(own: Floats, labels: Sequence[str]) -> bool:
     """Whether the texts say anything about the labels: the models must beat their frequencies by a tenth.
 
+    Wrong labels are no proof against that, and the better the models, the less they expect them. So a share of the
+    labels may be as frequent as they are whatever the text is: the share that makes the given ones likeliest.
+
     Args:
         own: how likely each given label is by the text.
         labels: the given ones.
     """
     if not len(labels):
         return False
-    shares = np.array(list(Counter(labels).values())) / len(labels)
-    by_frequency = float((shares * np.log(shares)).sum())
-    return float(np.log(np.maximum(own, 1e-9)).mean()) > (1 - _LEAST_GAIN) * by_frequency
+    counts = Counter(labels)
+    frequent = np.array([counts[label] for label in labels]) / len(labels)
+    following = np.maximum(own, 1e-9)
+    best = max(float(np.log(share * frequent + (1 - share) * following).mean()) for share in _SHARES)
+    return best > (1 - _LEAST_GAIN) * float(np.log(frequent).mean())
 
 
 def _label(value: JsonValue, only_presence: bool) -> str:
@@ -160,12 +167,9 @@ def _judged_sets(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Itera
     texts, groups = [row.text for row in rows], [row.group for row in rows]
     found = label_set_scores(texts, sets, closed.field.choices, groups, seed)
     for number, score in enumerate(found.score):
-        named = [
-            *(f"'{label}' seems to be missing" for label in found.missing[number]),
-            *(f"'{label}' does not seem to belong" for label in found.extra[number]),
-        ]
-        if score is not None and named:
+        said = found.said_against(number)
+        if score is not None and said:
             chosen = found.predicted[number] or ()
             better = with_values(rows[number], {closed.path: [one for one in closed.field.choices if one in chosen]})
-            reason = Reason(code=ReasonCode.LABEL_ERROR, field=closed.path, detail="; ".join(named))
+            reason = Reason(code=ReasonCode.LABEL_ERROR, field=closed.path, detail=said)
             yield number, Finding(score, reason, better)

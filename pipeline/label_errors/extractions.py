@@ -112,23 +112,23 @@ class _Judged:
         doubts = self._doubts
         if self._rows[place].verified:
             return ValueScore()
-        wrong, findings = 0.0, []
-        if doubts is not None:
-            wrong = float(doubts.wrong[place])
-            if wrong >= LEAST_DOUBT:
-                findings.append(SpanFindings(self._rows, self._places.fields, doubts).of(place))
-        for leaf, share in zip(self._places.lacking[place], self._unsaid[place], strict=False):
-            finding = self._of_unsaid(place, leaf, share)
-            wrong = 1 - (1 - wrong) * (1 - finding.share)
-            findings += [finding] if finding.share >= LEAST_DOUBT else []
-        for finding in self._closed.get(place, ()):
-            wrong = 1 - (1 - wrong) * (1 - finding.share)
-            findings += [finding] if finding.share >= LEAST_DOUBT else []
         if doubts is None and not self._unsaid[place] and not self._closed:
             return ValueScore()
-        findings.sort(key=lambda finding: -finding.share)
-        better = findings[0].better if findings and findings[0].share >= _SURE else None
-        return ValueScore(min(wrong, _CERTAIN), tuple(finding.reason for finding in findings), better)
+        lacking = zip(self._places.lacking[place], self._unsaid[place], strict=False)
+        found = [*(self._of_unsaid(place, leaf, share) for leaf, share in lacking), *self._closed.get(place, ())]
+        of_spans = 0.0 if doubts is None else float(doubts.wrong[place])
+        wrong = 1 - (1 - of_spans) * math.prod(1 - finding.share for finding in found)
+        if wrong < LEAST_DOUBT:
+            return ValueScore(wrong)
+        named = [finding for finding in found if finding.share >= LEAST_DOUBT]
+        if doubts is not None and (of_spans >= LEAST_DOUBT or (of_spans > 0 and not named)):
+            spans = SpanFindings(self._rows, self._places.fields, doubts).of(place)
+            (named if of_spans >= LEAST_DOUBT else found).append(spans)
+        # Where many small doubts add up to one, the likeliest is named.
+        named = named or [max(found, key=lambda finding: finding.share)]
+        named.sort(key=lambda finding: -finding.share)
+        better = named[0].better if named[0].share >= _SURE else None
+        return ValueScore(min(wrong, _CERTAIN), tuple(finding.reason for finding in named), better)
 
     def _of_unsaid(self, place: int, leaf: Leaf, share: float) -> Finding:
         """A value that the text does not say is the likelier wrong if something else in the text looks like it."""

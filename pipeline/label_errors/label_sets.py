@@ -15,11 +15,12 @@ from pipeline.label_errors.judged_labels import MIN_LABELED
 from pipeline.label_errors.label_odds import calibrated, label_scores, out_of_fold, rarest_labels
 from pipeline.label_errors.set_model import Bools, Floats, Judgment, fit_set_model, judge_sets, likeliest_sets
 from pipeline.label_errors.text_features import text_features
+from schemas.fate import LEAST_DOUBT
 
 Ints = npt.NDArray[np.int64]
 
-_SHOWN = 0.25
-"""Annotators are shown what may be wrong with a set if one in four of such sets is."""
+_LIKELY_WRONG = 0.25
+"""Another set is proposed if one in four of such sets is wrong; below, it is only named what may be."""
 _LIKELY = 0.5
 _NAMED = 3
 
@@ -33,13 +34,24 @@ class LabelSetScores:
     for unlabeled rows, the predicted set. None if unknown: too few rows, or the row has a label that no other group
     has."""
     predicted: list[tuple[str, ...] | None]
-    """The set with what is missing and without what is extra; for unlabeled rows, the likeliest set."""
+    """The set with what is missing and without what is extra, where it is likely enough wrong; for unlabeled rows, the
+    likeliest set."""
     missing: list[tuple[str, ...]]
-    """Labels that likely belong to the row and are not there; only where annotators should be shown them."""
+    """What speaks most against the set, from a score of ``LEAST_DOUBT`` on: labels that may belong to the row and are
+    not there."""
     extra: list[tuple[str, ...]]
-    """Labels that are there and likely do not belong to the row; only where annotators should be shown them."""
+    """Likewise, labels that are there and may not belong to the row."""
     note: str = ""
     """What limits the scores, as text for the report; empty if nothing does."""
+
+    def said_against(self, row: int) -> str:
+        """What may be wrong with the set of a row, for annotators; empty if nothing is worth a word."""
+        seems, does_not = ("seems to", "does not seem to")
+        if (self.score[row] or 0) < _LIKELY_WRONG:
+            seems, does_not = ("may", "may not")
+        missing = (f"'{label}' {seems} be missing" for label in self.missing[row])
+        extra = (f"'{label}' {does_not} belong" for label in self.extra[row])
+        return "; ".join([*missing, *extra])
 
 
 @dataclass(frozen=True)
@@ -153,12 +165,12 @@ class _Sheet:
         # Several labels may be possible where one is surely missing: then the likeliest is named.
         undecided = np.flatnonzero(~named.any(axis=1))
         named[undecided, doubts[undecided].argmax(axis=1)] = True
-        named &= (wrong >= _SHOWN)[:, None]
+        named &= (wrong >= LEAST_DOUBT)[:, None]
         cells = np.ix_(rows, judged)
         given = self._predicted[cells]
         self._score[rows] = wrong
         self._missing[cells], self._extra[cells] = named & ~given, named & given
-        self._predicted[cells] = given ^ named
+        self._predicted[cells] = given ^ (named & (wrong >= _LIKELY_WRONG)[:, None])
 
     def suggest(self, rows: Ints, judged: Ints, wrong: Floats, chosen: Bools) -> None:
         """What is said about unlabeled rows."""

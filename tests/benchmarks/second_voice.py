@@ -5,7 +5,8 @@ python tests/benchmarks/second_voice.py FILE    needs a CSV file with the column
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +14,33 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.curation.audit import AuditFrame, Drawn, draw_audit
 from pipeline.curation.case import Case
-from pipeline.curation.second_voice import voice_of
+from pipeline.curation.second_voice import Voice, voice_of
 from pipeline.label_errors.classifier import label_error_scores
 from pipeline.label_errors.text_features import text_features
 from schemas.annotation import Verdict
+from schemas.dataset import Review
+from schemas.fate import Routed
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _SHARE = 0.1
-"""Of the rows: how many get a wrong label, and how many are in the batch."""
-_VERIFIED = 200
-"""Random rows that annotators have answered: all that is known of the model."""
+"""Of the rows: how many get a wrong label, and about how many annotators are asked as suspects."""
+_ROUNDS = 4
+"""Batches in which they are asked."""
 _HELP = """\
 A tenth of the labels is flipped: to any other label, or to one of the three most similar ones (by the TF-IDF centroids
-of the labels). The model gives the right label with the share named; otherwise one of the three most similar ones,
-whatever the row has. It is asked about the most doubted rows, 10%, 20% or all. What it is worth is estimated from 200
-random rows, never from the truth of the others.
-  found    the share of the wrong labels among the 10% of the rows with the highest scores; means of the seeds
+of the labels).
+The model gives the right label with the share named; otherwise one of the three most similar ones,
+whatever the row has. It is asked about the most doubted rows, 10%, 20% or all, and about the audit. Annotators are
+asked about a tenth of the rows in four batches, those with the highest scores first, and about an audit as large as
+usual, drawn with the first batch. Before each batch, what the model is worth is estimated from all answers so far.
+  found         the share of the wrong labels in the four batches; means of the seeds
+  right         how often the model is right, and how often it repeats a wrong label: what was learned in the end,
+  as wrong      and in brackets what is true
+The scores without the model are those of the first run; `goldleaf curate` would compute them anew in between.
 """
 
 
@@ -46,9 +55,9 @@ def main() -> None:
     texts, names = [row["text"] for row in rows], sorted({row["category"] for row in rows})
     truth = np.array([names.index(row["category"]) for row in rows])
     similar = _similar(texts, truth, len(names))
-    table = Table("noise", "model", "asked", "found alone", "found with the model")
+    table = Table("noise", "model", "asked", "found alone", "found with the model", "right", "as wrong")
     for noise in ("random", "similar"):
-        found: dict[tuple[float, float], list[tuple[float, float]]] = {}
+        found: dict[tuple[float, float], list[tuple[float, ...]]] = {}
         for seed in range(arguments.seeds):
             random = np.random.default_rng(seed)
             given = _flipped(truth, similar if noise == "similar" else None, len(names), random)
@@ -57,12 +66,23 @@ def main() -> None:
             for accuracy in (0.6, 0.8, 0.9):
                 said = _said(truth, similar, accuracy, random)
                 for asked in (0.1, 0.2, 1.0):
-                    heard = _heard(alone, given, truth, said, asked, random)
-                    pair = (_found(alone, given != truth), _found(heard, given != truth))
-                    found.setdefault((accuracy, asked), []).append(pair)
-        for (accuracy, asked), pairs in found.items():
-            before, after = np.mean(pairs, axis=0)
-            table.add_row(noise, f"{accuracy:.0%}", f"{asked:.0%}", f"{before:.1%}", f"{after:.1%}")
+                    rows = Rows(given, truth, said, alone)
+                    wrong, review = given != truth, rows.reviewed(asked)
+                    learned = review.voice
+                    found.setdefault((accuracy, asked), []).append(
+                        (
+                            _found(rows.reviewed(0).suspects, wrong),
+                            _found(review.suspects, wrong),
+                            learned.right,
+                            float((said == truth).mean()),
+                            learned.as_wrong,
+                            float((said == given)[wrong].mean()),
+                        )
+                    )
+        for (accuracy, asked), results in found.items():
+            before, after, right, is_right, as_wrong, is_as_wrong = np.mean(results, axis=0)
+            shares = (f"{right:.2f} ({is_right:.2f})", f"{as_wrong:.2f} ({is_as_wrong:.2f})")
+            table.add_row(noise, f"{accuracy:.0%}", f"{asked:.0%}", f"{before:.1%}", f"{after:.1%}", *shares)
     Console().print(table)
 
 
@@ -89,32 +109,76 @@ def _said(truth: Ints, similar: Ints, accuracy: float, random: np.random.Generat
     return np.where(random.random(len(truth)) < accuracy, truth, wrong)
 
 
-def _heard(alone: Floats, given: Ints, truth: Ints, said: Ints, asked: float, random: np.random.Generator) -> Floats:
-    """The scores once the model was heard about the most doubted rows."""
-    verified = random.choice(len(truth), _VERIFIED, replace=False)
-    voice = voice_of([_case(int(given[row]), int(truth[row]), int(said[row])) for row in verified])
-    scores = alone.copy()
-    for row in np.argsort(-alone, kind="stable")[: int(asked * len(alone))]:
-        scores[row] = voice.heard(float(alone[row]), agrees=bool(said[row] == given[row]))
-    return scores
+@dataclass(frozen=True)
+class Reviewed:
+    """What came of all batches."""
+
+    suspects: list[int]
+    voice: Voice
 
 
-def _case(given: int, truth: int, said: int) -> Case:
-    targets = {"label": str(truth)}
-    return Case(
-        record_id="",
-        revision="",
-        order=0,
-        targets=targets,
-        replaced={"label": str(given)} if given != truth else None,
-        human=Verdict.LABELED,
-        model_answer={"label": str(said)},
-    )
+@dataclass(frozen=True)
+class Rows:
+    """Labels, what is right, what the model says, and the scores without it."""
+
+    given: Ints
+    truth: Ints
+    said: Ints
+    alone: Floats
+
+    def reviewed(self, asked: float) -> Reviewed:
+        """Have suspects reviewed batch by batch, in the order of the scores with the model's voice."""
+        count = len(self.alone)
+        heard = set(np.argsort(-self.alone, kind="stable")[: int(asked * count)].tolist())
+        suspects: list[int] = []
+        audit = Drawn({}, set())
+        for batch in range(_ROUNDS):
+            scores = self._scores(heard, self._voice(suspects, audit, heard))
+            open_ = [row for row in np.argsort(-scores, kind="stable").tolist() if f"{row}" not in audit.asked]
+            done = set(suspects)
+            suspects += [row for row in open_ if row not in done][: round(_SHARE * count / _ROUNDS)]
+            if not batch:
+                audit = self._audited(suspects, scores)
+                heard |= {int(name) for name in audit.asked} if asked else set()
+        return Reviewed(suspects, self._voice(suspects, audit, heard))
+
+    def _audited(self, suspects: Sequence[int], scores: Floats) -> Drawn:
+        done = set(suspects)
+        left = [row for row in range(len(scores)) if row not in done]
+        frame = AuditFrame([f"{row}" for row in left], [float(scores[row]) for row in left], [None] * len(left))
+        return draw_audit(frame, Review())
+
+    def _voice(self, suspects: Sequence[int], audit: Drawn, heard: Collection[int]) -> Voice:
+        cases = [self._case(row, Routed.UNCERTAIN) for row in suspects if row in heard]
+        for name in sorted(audit.asked):
+            if int(name) in heard:
+                case = self._case(int(name), Routed.AUDIT)
+                case.chance = audit.chances[name]
+                cases.append(case)
+        return voice_of(cases)
+
+    def _scores(self, heard: Collection[int], voice: Voice) -> Floats:
+        scores = self.alone.copy()
+        for row in heard:
+            scores[row] = voice.heard(float(self.alone[row]), agrees=bool(self.said[row] == self.given[row]))
+        return scores
+
+    def _case(self, row: int, route: Routed) -> Case:
+        given, truth = {"label": str(self.given[row])}, {"label": str(self.truth[row])}
+        return Case(
+            record_id=f"{row}",
+            revision="",
+            order=0,
+            targets={**truth},
+            replaced={**given} if given != truth else None,
+            human=Verdict.LABELED,
+            model_answer={"label": str(self.said[row])},
+            past_route=route,
+        )
 
 
-def _found(scores: Floats, wrong: npt.NDArray[np.bool_]) -> float:
-    worst = np.argsort(-scores, kind="stable")[: int(_SHARE * len(scores))]
-    return float(wrong[worst].sum() / wrong.sum())
+def _found(suspects: Sequence[int], wrong: npt.NDArray[np.bool_]) -> float:
+    return float(wrong[suspects].sum() / wrong.sum())
 
 
 if __name__ == "__main__":
