@@ -36,7 +36,7 @@ class Questions:
 
     @property
     def shares(self) -> Floats:
-        """How likely the rows of each stratum are wrong: by its own answers, and more by how errors follow the scores."""
+        """How likely the rows of each stratum are wrong: by its answers, and more by how errors follow the scores."""
         return np.asarray((self.wrong + _PRIOR * self._by_score) / (self.asked + _PRIOR))
 
     def likely_shares(self, chance: np.random.Generator) -> Floats:
