@@ -190,8 +190,9 @@ class Storm:
             way.calm()
             for home in self.homes:
                 self._calmly("collect", home)
-            # The first one waits if the second one was killed while it sent: only that one's own machine may go on.
-            for home in (*self.homes, self.homes[0]):
+            # The first one waits if the second one was killed while it sent: only that one's own machine may go on. And
+            # a home that reads a row after its answers hears them in the curate after that.
+            for home in (*self.homes, *self.homes):
                 self._calmly("curate", home)
             self.check(annotator)
 

@@ -340,24 +340,6 @@ def test_an_answer_counts_for_whoever_gave_it(studio: FakeStudio, tmp_path: Path
         assert whose(desk, 1)["second"] != assigned["second"], "who has answered is not asked again"
 
 
-# --- where they find their tasks --------------------------------------------------------------------
-def test_each_annotator_has_a_tab_and_who_is_no_longer_named_has_none(studio: FakeStudio, tmp_path: Path) -> None:
-    with team(studio, tmp_path, NAMED) as desk:
-        shown = desk.curate().review
-        assert shown.tabs.keys() == {ANA, BEN, CLEO} and len(set(shown.tabs.values())) == 3
-        assert desk.curate().review.tabs == shown.tabs
-        assert DORA not in shown.strangers and set(shown.strangers) <= {ANA, BEN, CLEO}
-        file = desk.folder / "dataset.yaml"
-        file.write_text(file.read_text().replace(NAMED, f"annotators: [{ANA}, {DORA}]"))
-        before = titles(studio, desk)
-        desk.curate()
-        assert (before, titles(studio, desk)) == ({ANA, BEN, CLEO}, {ANA, DORA})
-
-
-def titles(studio: FakeStudio, desk: Desk) -> set[str]:
-    return {view["data"]["title"] for view in studio.views.values() if view["project"] == desk.project}
-
-
 # --- what is told about it --------------------------------------------------------------------------
 def test_status_tells_what_waits_for_whom(disputed: Desk) -> None:
     status = read_status(disputed.context)
