@@ -9,9 +9,10 @@ import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
 from support import row
-from team import ANA, BEN, CLEO, answer, go_on, review, seats, whose
+from team import ANA, BEN, CLEO, answer, go_on, review, seats, there, whose
 
 from pipeline.reporting.status import read_status
+from pipeline.review.seat_questions import DIFFERENT
 from pipeline.review.second_looks import is_surprising
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
@@ -68,6 +69,7 @@ def test_a_slip_in_an_audit_is_seen_by_a_second_and_settled_by_a_third(studio: F
         assert desk.decision(number).fate is Fate.REVIEW
         [third] = {ANA, BEN, CLEO} - {first, second}
         assert whose(desk, number)["adjudicator"] == third
+        assert there(desk, number)["adjudicator"]["why"] == DIFFERENT, "nothing speaks for one of the two"
         answer(desk, number, "adjudicator", right(number), third)
         go_on(desk)
         decided = desk.decision(number)

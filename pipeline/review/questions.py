@@ -24,8 +24,8 @@ BLIND_WHY = "Please answer."
 _JUDGED_WHY = "Please confirm or correct the answer."
 _REPAIR_WHY = "The answer in the data is not valid; please give one that is"
 _REPAIR_FILLED_IN = "What it probably means is filled in"
-_SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
-_SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
+SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
+SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
 def question(decision: Decision, task: type[Task], others: Iterable[Candidate] = ()) -> LabelingQuestion:
@@ -39,8 +39,8 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
     why = [passed] if is_passed else [sentence(_in_words(reason, decision)) for reason in _told(decision)]
     if awaits_repair(decision):
         why[:0] = [f"{_REPAIR_WHY}. {_REPAIR_FILLED_IN}" if decision.suggestion else _REPAIR_WHY]
-    if any(reason.code in _SENSITIVE for reason in decision.reasons):
-        why.append(_SENSITIVE_WHY)
+    if any(reason.code in SENSITIVE for reason in decision.reasons):
+        why.append(SENSITIVE_WHY)
     return LabelingQuestion(
         push_key=question_key(decision, task),
         record_id=decision.record_id,

@@ -9,11 +9,11 @@ from pipeline.errors import LabelStudioError
 from pipeline.review.answer_turns import last_turn
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task
 from pipeline.review.offered_answers import Candidate
-from pipeline.review.questions import BLIND_WHY, is_blind, question, sentence
+from pipeline.review.questions import BLIND_WHY, SENSITIVE, SENSITIVE_WHY, is_blind, question, sentence
 from pipeline.review.seating import Asked
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
-from schemas.fate import ReasonCode
+from schemas.fate import ReasonCode, Routed
 from schemas.field import JsonValue, comparable_targets
 from schemas.seat import SeatKind
 from schemas.task import Task
@@ -108,11 +108,21 @@ def _to_adjudicate(plain: LabelingQuestion, asked: Asked, task: type[Task]) -> L
         if rows := [sentence(str(reason)) for reason in asked.held if reason.refs]:
             change = {"why": "\n".join([OTHER_ROWS, *rows]), "candidates": (*candidates, *plain.candidates)}
             return plain.model_copy(update=change | {"proposal": different[0] if different else plain.proposal})
-        return plain.model_copy(update={"why": "\n".join(filter(None, [UNSURE, plain.why]))})
-    why = "\n".join(filter(None, [DIFFERENT, _UNUSABLE if is_unusable else "", plain.why]))
+        # Who was unsure has said nothing that a reason could favor; an audit has none.
+        is_audit = asked.decision.routed is Routed.AUDIT
+        said = _warnings(asked.decision) if is_audit else [plain.why]
+        return plain.model_copy(update={"why": "\n".join(filter(None, [UNSURE, *said]))})
+    # A model's doubt names one of the candidates, and would sway whoever judges between them.
+    why = "\n".join([DIFFERENT, *[_UNUSABLE] * is_unusable, *_warnings(asked.decision)])
     # A conversation's earlier turns are part of the answer: without one there would be nothing to continue.
     proposal = different[0] if len(different) == 1 or conversation_target(task) else None
     return plain.model_copy(update={"why": why, "candidates": candidates, "proposal": proposal, "score": None})
+
+
+def _warnings(decision: Decision) -> list[str]:
+    """The reasons that say nothing for any answer, but whether the row may be published."""
+    found = [sentence(str(reason)) for reason in decision.reasons if reason.code in SENSITIVE]
+    return [*found, SENSITIVE_WHY] if found else []
 
 
 def _labels(answers: Sequence[Annotation]) -> list[dict[str, JsonValue]]:
