@@ -16,6 +16,7 @@ from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import adjudicated, count_waiting, open_seats
 from pipeline.review.consensus import invalid_annotations
+from pipeline.review.gold import invalid_gold_answers
 from pipeline.review.human_decisions import human_decisions
 from pipeline.review.known_answers import Known
 from pipeline.review.pulled_answers import Pulled, keep_annotations, pull_annotations
@@ -129,7 +130,8 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     after = store.snapshot().at_last_commit()
     said = Counter(verdict_of(decision) for decision in decisions)
     seats = open_seats(after, context.dataset)
-    asked = count_waiting(after, context.dataset.task, seats)
+    task = context.dataset.task
+    asked = count_waiting(after, task, seats)
     store.clear_work()
     return Collected(
         dataset=context.dataset.config.name,
@@ -142,8 +144,8 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
         waiting=asked.questions,
         waiting_rows=asked.rows,
         skipped=asked.skipped,
-        invalid=len(invalid_annotations(after, context.dataset.task)),
-        attention=attention(after, context.dataset.task, connection.shown, adjudicated(seats)),
+        invalid=len(invalid_annotations(after, task)) + len(invalid_gold_answers(after, task)),
+        attention=attention(after, task, connection.shown, adjudicated(seats)),
         funnel=after.funnel(),
         note="\n".join(filter(None, notes)),
     )

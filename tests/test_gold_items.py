@@ -1,5 +1,7 @@
 """Hidden gold items: questions whose answer is known, mixed into each annotator's tasks and told from no others."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +14,13 @@ from home_of_answers import Answer, home_in
 from support import current, row, write_rows
 from team import ANA, BEN, CLEO, NAMED, answer, go_on, review, whose
 
+from pipeline.reporting.attention import Need
 from pipeline.reporting.explain import explain
 from pipeline.reporting.status import read_status
 from pipeline.review.consensus import deciding, said_about
 from pipeline.review.gold import adjudicated_records
+from pipeline.review.queue import asked_now
+from pipeline.review.seating import Asked
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.decision import Decision
@@ -136,6 +141,62 @@ def test_a_wrong_answer_to_a_gold_item_changes_nothing_about_its_row(studio: Fak
         assert (collected.decided, collected.disputed, collected.attention) == (0, 0, [])
         assert {record: (one.fate, one.targets) for record, one in decisions(desk).items()} == before
         assert desk.curate().review.sent == 0
+
+
+def test_an_invalid_answer_to_a_gold_item_is_listed_until_it_is_corrected(studio: FakeStudio, tmp_path: Path) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        task_id, name = gold(desk).select("task_id", "annotator").row(0)
+        given = desk.submit(task_id, desk.result("nonsense"), name)
+        collected = desk.collect()
+        [listed] = collected.attention
+        assert (listed.kind, listed.task_id, collected.invalid) == (Need.CORRECTION, task_id, 1)
+        assert "nonsense" in listed.what and listed.what.endswith("It is a hidden gold item.")
+        assert read_status(desk.context).attention == [listed]
+        desk.edit(given, "billing")
+        after = desk.collect()
+        assert (after.attention, after.invalid) == ([], 0)
+
+
+def topics(desk: Desk, *names: str) -> None:
+    """Make these the task's labels."""
+    file = desk.folder / "task.py"
+    choices = ", ".join(f'"{name}"' for name in names)
+    file.write_text(re.sub(r"Literal\[.*?\]", f"Literal[{choices}]", file.read_text()))
+
+
+def test_a_task_that_changes_brings_no_more_gold_and_none_that_changes_back(studio: FakeStudio, tmp_path: Path) -> None:
+    """Every question is asked anew, in the place of an earlier one."""
+    many = [row(200 + key, f"Known question {key}{key}, which day will it come?", "delivery") for key in range(9)]
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        write_rows(desk.folder, [*KNOWN, *many], "known.jsonl")
+        desk.curate()
+        for key in (1, 2):
+            answer(desk, key, "first", "delivery", whose(desk, key)["first"])
+        go_on(desk)
+        before = Counter(one.annotator for one in dealt(desk))
+        topics(desk, "billing", "delivery", "returns", "other")
+        desk.curate()
+        assert Counter(one.annotator for one in dealt(desk)) == before
+        topics(desk, "billing", "delivery", "returns")
+        desk.curate()
+        assert Counter(one.annotator for one in dealt(desk)) == before
+
+
+def test_questions_that_were_withdrawn_leave_no_gold_behind(studio: FakeStudio, tmp_path: Path) -> None:
+    many = [row(200 + key, f"Known question {key}{key}, which day will it come?", "delivery") for key in range(9)]
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        write_rows(desk.folder, [*KNOWN, *many], "known.jsonl")
+        desk.curate()
+        before = len(dealt(desk))
+        desk.rows(*(row(key, f"Now what about number {key}{key}{key}?", None) for key in range(1, 13)))
+        desk.curate()
+        assert len(dealt(desk)) == before
+
+
+def dealt(desk: Desk) -> list[Asked]:
+    """The open gold items."""
+    asked = asked_now(desk.context.store.snapshot().at_last_commit(), desk.context.dataset)
+    return [one for one in asked if one.seat.kind is SeatKind.GOLD]
 
 
 def decisions(desk: Desk) -> dict[str, Decision]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.ingest.row_places import current_places
 from pipeline.reporting.lookup import places_of
 from pipeline.review.consensus import invalid_annotations
+from pipeline.review.gold import invalid_gold_answers
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import from_frame, named_records, question_key
 from pipeline.state.snapshot import Snapshot
@@ -55,7 +56,10 @@ def attention(
         studio: the URL of Label Studio, for the links; empty if none is configured.
         asked_again: records about which an adjudicator is asked.
     """
-    each = (_corrections(snapshot, task, asked_again), _second_opinions(snapshot, task, asked_again))
+    each = (
+        (*_corrections(snapshot, task, asked_again), *_corrections_of_gold(snapshot, task)),
+        _second_opinions(snapshot, task, asked_again),
+    )
     found = [one for some in each for one in sorted(some, key=_by_task)]
     ids = [record_id for _, record_id, *_ in found]
     rows = current_places(snapshot).filter(pl.col("record_id").is_in(ids)).collect()
@@ -76,6 +80,7 @@ def attention(
     ]
 
 
+_IS_GOLD = "It is a hidden gold item."
 _Found = tuple[Need, str, int | None, int | None, str]
 
 
@@ -97,6 +102,12 @@ def _corrections(snapshot: Snapshot, task: type[Task], asked_again: Collection[s
             yield Need.CORRECTION, record_id, item.project, item.task_id, what
         elif decision and (is_open(decision) or record_id in asked_again):
             yield Need.CORRECTION, record_id, item.project, item.task_id, item.error
+
+
+def _corrections_of_gold(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
+    """The invalid answers to hidden gold items: they decide nothing, and measure nobody until they are corrected."""
+    for item in invalid_gold_answers(snapshot, task):
+        yield Need.CORRECTION, item.record_id, item.project, item.task_id, f"{item.error} {_IS_GOLD}"
 
 
 def _is_settled(decision: Decision) -> bool:

@@ -8,16 +8,17 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.kinds.registry import kind_of
-from pipeline.review.consensus import DECISIVE, Said, deciding
+from pipeline.review.consensus import DECISIVE, Said, deciding, said_and_hidden
 from pipeline.review.seating import Asked
 from pipeline.review.seats import IS_GOLD, with_seats
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
-from schemas.annotation import Verdict
+from schemas.annotation import Annotation, Verdict
 from schemas.fate import Fate, LabelSource
 from schemas.identity import stable_hash
 from schemas.seat import Seat, SeatKind
+from schemas.task import Task
 
 
 def trusted_records(snapshot: Snapshot, dataset: LoadedDataset) -> list[str]:
@@ -76,7 +77,7 @@ def with_gold(
     asked: Sequence[Asked],
     known: pl.LazyFrame,
 ) -> list[Asked]:
-    """The questions with open gold items in between: each annotator's share of the tasks that were ever for them.
+    """The questions with open gold items in between: each annotator's share of the tasks that were or are theirs.
 
     Who has answered a question, or somebody else's copy of a gold item, does not get it as a gold item.
 
@@ -115,7 +116,7 @@ def _picked(
     snapshot: Snapshot, dataset: LoadedDataset, can_answer: Mapping[str, Sequence[str]], asked: Iterable[Asked]
 ) -> list[tuple[str, str]]:
     """Annotators, and the records of which each has a copy, answered or not."""
-    share, dealt, sent = dataset.config.review.gold, _dealt(snapshot), _spelled(snapshot)
+    share, dealt, sent = dataset.config.review.gold, _worked_on(snapshot, dataset), _spelled(snapshot)
     dealt |= {one.key(dataset.task): one.annotator for one in asked}
     counts = Counter(annotator.casefold() for annotator in dealt.values())
     takers: defaultdict[str, set[str]] = defaultdict(set)
@@ -143,10 +144,30 @@ def _mixed(asked: Sequence[Asked], gold: Sequence[Asked]) -> list[Asked]:
     return [one for _, one in sorted(places, key=lambda place: place[0])]
 
 
-def _dealt(snapshot: Snapshot) -> dict[str, str]:
-    """For whom each task is that is no gold item, by push key."""
-    others = _pushes(snapshot).filter(~IS_GOLD.fill_null(value=False)).select("push_key", "annotator")
-    return dict(others.collect().iter_rows())
+def _worked_on(snapshot: Snapshot, dataset: LoadedDataset) -> dict[str, str]:
+    """For whom each task with an answer is that is no gold item, by push key.
+
+    Those of another form of the task do not count, nor those whose question was withdrawn: in the place of either
+    another one is asked, and a share of both would be too many.
+    """
+    digest = pl.col("task_digest") == dataset.task.task_digest()
+    others = _pushes(snapshot).filter(digest, ~IS_GOLD.fill_null(value=False)).select("push_key", "annotator")
+    answered = snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key")
+    return dict(others.join(answered, on="push_key", how="semi", maintain_order="left").collect().iter_rows())
+
+
+def invalid_gold_answers(snapshot: Snapshot, task: type[Task]) -> list[Annotation]:
+    """The answers to hidden gold items that break the task's schema, and are the last ones to their tasks."""
+    given = with_seats(snapshot, snapshot.latest_annotations()).filter(IS_GOLD, ~pl.col("deleted"))
+    records = given.select(pl.col("record_id").unique()).collect().to_series().to_list()
+    if not records:
+        return []
+    now = snapshot.current_decisions().filter(pl.col("record_id").is_in(records))
+    _, hidden = said_and_hidden(snapshot, task, now)
+    here = [one for items in hidden.values() for one in items if one.is_present and not one.annotation.deleted]
+    here.sort(key=lambda one: (one.annotation.updated_at, one.annotation.annotation_id))
+    last = {one.annotation.push_key: one.annotation for one in here if one.annotation.verdict is not Verdict.SKIPPED}
+    return [one for one in last.values() if one.verdict is Verdict.INVALID]
 
 
 def _spelled(snapshot: Snapshot) -> dict[tuple[str, str], str]:
