@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.overview import adjudicated, count_waiting, open_seats
+from pipeline.reporting.status import next_step
 from pipeline.review.consensus import invalid_annotations
 from pipeline.review.gold import invalid_gold_answers
 from pipeline.review.human_decisions import human_decisions
@@ -49,6 +50,8 @@ class Collected(BaseModel):
     """Questions that are still open."""
     waiting_rows: int = 0
     """The rows that they are about."""
+    unsent: int
+    """Of those, not in Label Studio yet: the next curate sends them."""
     skipped: int
     """Of those, skipped by annotators; a skip is not an answer."""
     invalid: int
@@ -58,6 +61,8 @@ class Collected(BaseModel):
     funnel: Funnel
     note: str
     """Notes for the user, a line each; empty if there are none."""
+    next_step: str
+    """What to do now, as `goldleaf status` says it."""
 
 
 def collect(context: Context, engine: Engine, *, everything: bool = False) -> Collected:
@@ -123,15 +128,18 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     store.append(Table.DECISIONS, to_frame(decisions))
     marks = known.marks | ({pulled.server: pulled.watermark.isoformat()} if pulled.watermark else {})
     settled = known.settled | ({pulled.server: pulled.settled} if pulled.server else {})
-    summary = CollectSummary(watermarks=marks, settled=settled, annotations=changed, decided=len(decisions))
-    store.commit(run, inputs={}, funnel=None, summary=summary)
     notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
+    summary = CollectSummary(
+        watermarks=marks, settled=settled, annotations=changed, decided=len(decisions), is_gone=any(notes)
+    )
+    store.commit(run, inputs={}, funnel=None, summary=summary)
     notes.append(follow_answers(context, engine))
     after = store.snapshot().at_last_commit()
     said = Counter(verdict_of(decision) for decision in decisions)
     seats = open_seats(after, context.dataset)
     task = context.dataset.task
     asked = count_waiting(after, task, seats)
+    needed = attention(after, task, connection.shown, adjudicated(seats))
     store.clear_work()
     return Collected(
         dataset=context.dataset.config.name,
@@ -143,11 +151,13 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
         taken_back=said[None],
         waiting=asked.questions,
         waiting_rows=asked.rows,
+        unsent=asked.unsent,
         skipped=asked.skipped,
         invalid=len(invalid_annotations(after, task)) + len(invalid_gold_answers(after, task)),
-        attention=attention(after, task, connection.shown, adjudicated(seats)),
+        attention=needed,
         funnel=after.funnel(),
         note="\n".join(filter(None, notes)),
+        next_step=str(next_step(context, after, asked, len(needed))),
     )
 
 

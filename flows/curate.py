@@ -20,7 +20,15 @@ from pipeline.ingest.download import fetch, host
 from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.funnel_page import funnel_markdown
-from pipeline.reporting.overview import Rejection, count_waiting, in_review, open_seats, rejections, unkeyed
+from pipeline.reporting.overview import (
+    Rejection,
+    count_waiting,
+    in_review,
+    nobody_left,
+    open_seats,
+    rejections,
+    unkeyed,
+)
 from pipeline.review.pushing import push_questions
 from pipeline.state.runs import Run
 from pipeline.steps import Advance
@@ -58,9 +66,13 @@ class ReviewBatch(BaseModel):
     refused: list[str] = []
     """Questions that the server refused, and why."""
     tabs: dict[str, str] = {}
-    """Where each of the named annotators finds the own tasks."""
+    """Where each of the named annotators finds the own tasks, and others those for anybody."""
     strangers: list[str] = []
     """Named annotators without an account in Label Studio."""
+    nobody_left: str = ""
+    """That too few annotators are named to settle everything, and what to do about it."""
+    moved: str = ""
+    """That the questions are in another project since this run, because the task has changed what it asks."""
     problem: str = ""
     """Why nothing was sent, and what to do about it."""
 
@@ -239,6 +251,7 @@ def _waiting(context: Context, problem: str = "") -> ReviewBatch:
         audits=found.audits,
         unsent=found.unsent,
         skipped=found.skipped,
+        nobody_left=nobody_left(context.dataset.config.review, found.seats),
         problem=problem if found.questions else "",
     )
 
@@ -263,6 +276,7 @@ def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
         note = f"everything is decided and committed, and {wait} for the next curate"
         raise LabelStudioError(f"{error}; {note}") from error
     done = {
-        name: getattr(pushed, name) for name in ("sent", "hidden", "withdrawn", "url", "refused", "tabs", "strangers")
+        name: getattr(pushed, name)
+        for name in ("sent", "hidden", "withdrawn", "url", "refused", "tabs", "strangers", "moved")
     }
     return _waiting(context).model_copy(update=done)

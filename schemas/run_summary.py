@@ -154,6 +154,8 @@ class CollectSummary(RunSummary):
     """New, edited or deleted ones."""
     decided: int = 0
     """Records whose annotator decision changed."""
+    is_gone: bool = False
+    """The project that questions were sent to was not there."""
 
 
 class ReleaseSummary(RunSummary):

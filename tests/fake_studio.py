@@ -59,6 +59,8 @@ class FakeStudio:
                 return 200, self.users[1]
             case "GET", ["version"]:
                 return 200, {"release": TESTED}
+            case "GET", ["invite"]:
+                return 200, {"invite_url": "/user/signup/?token=welcome"}
             case "GET", ["users"]:
                 return 200, list(self.users.values())
             case "POST", ["users"]:
@@ -81,7 +83,12 @@ class FakeStudio:
             case "GET", ["tasks"]:
                 return 200, self._page(query)
             case "GET", ["dm", "views"]:
-                return 200, [view for view in self.views.values() if view["project"] == int(query["project"])]
+                mine = [view for view in self.views.values() if view["project"] == int(query["project"])]
+                return 200, sorted(mine, key=lambda view: view.get("order", 0))
+            case "POST", ["dm", "views", "order"]:
+                for place, number in enumerate(body["ids"]):
+                    self.views[number]["order"] = place
+                return 200, None
             case "POST", ["dm", "views"]:
                 return 201, self._add(self.views, body)
             case "PATCH", ["dm", "views", number]:
@@ -173,12 +180,16 @@ class FakeStudio:
         answers = [row for row in self.annotations.values() if row["task"] == task["id"]]
         return task | {"annotations": answers, "drafts": []}
 
+    def _counted(self, task: Row) -> Row:
+        answers = [one for one in self.annotations.values() if one["task"] == task["id"] and not one["was_cancelled"]]
+        return task | {"total_annotations": len(answers)}
+
     def _page(self, query: dict[str, str]) -> Row:
         filters = json.loads(query["query"])["filters"]["items"] if "query" in query else []
         chosen = [
             task
             for number, task in sorted(self.tasks.items())
-            if task["project"] == int(query["project"]) and all(_passes(task, item) for item in filters)
+            if task["project"] == int(query["project"]) and all(_passes(self._counted(task), item) for item in filters)
         ]
         page = chosen[: int(query.get("page_size", 100))]
         shown = [self._full(task) for task in page] if query.get("fields") == "all" else page
@@ -202,6 +213,8 @@ def _passes(task: Row, item: Row) -> bool:
             return bool(found >= value)
         case "less_or_equal":
             return bool(found <= value)
+        case "equal":
+            return bool(found == value)
         case "empty":
             return (not found) == value
         case "in_list":

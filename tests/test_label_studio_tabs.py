@@ -9,6 +9,7 @@ from studio_clauses import clauses, new_project, nothing
 from flows.local.annotating_client import AnnotatingClient
 from flows.local.studio_server import LocalStudio
 from pipeline.review.label_studio_tabs import ensure_tab, remove_tab, tabs
+from pipeline.review.team_tabs import ALL_TASKS, ANYBODY, parts, set_tabs, tab_of_all
 from schemas.tasks.contract_clause import ContractClause
 
 
@@ -71,3 +72,30 @@ def test_a_tab_is_made_once_and_its_filter_follows_while_its_columns_stay(
     assert left.data["hiddenColumns"] == columns
     remove_tab(client.requests, tab)
     assert (tabs(client.requests, project), len(client.asked(project))) == ([], 2)
+
+
+def test_a_team_has_all_tasks_first_and_a_tab_for_what_is_for_anybody(
+    client: AnnotatingClient, label_studio: LocalStudio
+) -> None:
+    project = new_project(client, ContractClause, "team")
+    tasks = clauses("anas", "nobodys", "foreign")
+    for task, whose in zip(tasks, ("ana@example.com", "", None), strict=True):
+        task["data"] |= {} if whose is None else {"assigned": whose}
+    client.push(project, tasks, nothing)
+    own = ensure_tab(client.requests, project, "ana@example.com", {"assigned": "ana@example.com"}, only_open=True)
+    found = set_tabs(client.requests, project, ["ana@example.com"], for_anybody=True)
+    assert found.own.keys() == {"ana@example.com", ANYBODY} and found.own["ana@example.com"] == own
+    shown = tabs(client.requests, project)
+    assert [tab.title for tab in shown] == [ALL_TASKS, "ana@example.com", ANYBODY], (
+        "a project of before had no such tab"
+    )
+    assert tab_of_all(shown) == found.all_tasks == shown[0].tab_id
+    assert shown_in(label_studio, found.all_tasks) == ["anas", "foreign", "nobodys"]
+    assert shown_in(label_studio, found.own["ana@example.com"]) == ["anas"]
+    assert shown_in(label_studio, found.own[ANYBODY]) == ["foreign", "nobodys"]
+    assert [tab.title for tab in parts(client.requests, project, shown)] == ["ana@example.com", ANYBODY]
+    for key, task in client.asked(project).items():
+        if task != "anas":
+            client.requests.tell("delete", lambda sdk, key=key: sdk.tasks.delete(id=str(key)))
+    assert [tab.title for tab in parts(client.requests, project, shown)] == ["ana@example.com"], "nothing is in it"
+    assert set_tabs(client.requests, project, ["ana@example.com"], for_anybody=False).all_tasks == found.all_tasks

@@ -27,7 +27,8 @@ def test_invite_shows_the_link_the_accounts_who_has_none_yet_and_the_tabs(
         assert told["invite"].startswith(f"{label_studio.url}/user/signup/?token=") and told["invite"] in shown
         assert {"email": ANA, "id": desk.client.ensure_user(ANA, "", "")} in told["accounts"]
         assert told["missing"] == ["nobody@example.com"]
-        assert told["project"] == f"{label_studio.url}/projects/{desk.project}/data"
+        assert told["project"].startswith(f"{label_studio.url}/projects/{desk.project}/data?tab=")
+        assert f"all tasks: {told['project']}" in shown
         assert {tab["title"] for tab in told["tabs"]} == {ANA.upper(), "nobody@example.com"}
         for tab in told["tabs"]:
             assert f"{tab['title']}: {tab['url']}" in shown

@@ -125,14 +125,28 @@ def test_labels_that_are_removed_from_the_task_ask_anew_and_their_answers_come_b
     with_all = task.read_text()
     task.write_text(with_all.replace(', "returns"', ""))
     assert desk.collect().decided == 0
-    said = "Question has changed what it asks for, so 1 annotator answer no longer counts, unless it is changed back"
+    said = "so annotators' answers about 1 row no longer count, unless it is changed back"
     curated = desk.curate()
     assert said in curated.note and curated.review.sent == len(ROWS)
     assert desk.project != before and human(desk, 1, 2) == [False, False]
+    # The earlier project is named once, with what is still open in it, and its title tells the two apart.
+    left = f"{desk.client.url}/projects/{before}/data, {len(ROWS) - 2} open tasks) is no longer read: send your"
+    assert left in curated.review.moved and desk.curate().review.moved == ""
+    title = title_of(desk, desk.project)
+    assert title_of(desk, before) == f"{title} (no longer read)"[:50]
+    later = desk.project
     task.write_text(with_all)
-    assert desk.curate().review.sent == 0 and desk.project == before
+    back = desk.curate().review
+    assert back.sent == 0 and desk.project == before
+    assert f"/projects/{later}/data, {len(ROWS)} open tasks) is no longer read" in back.moved
+    assert (title_of(desk, before), title_of(desk, later)) == (title, f"{title} (no longer read)"[:50])
+    assert desk.curate().review.moved == ""
     desk.collect()
     assert human(desk, 1, 2) == [True, True]
+
+
+def title_of(desk: Desk, project: int) -> str:
+    return str(desk.api.get(f"/api/projects/{project}/").json()["title"])
 
 
 def test_a_project_that_was_deleted_is_made_again_between_two_curates_and_between_push_and_pull(desk: Desk) -> None:

@@ -262,7 +262,7 @@ def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: D
     assert "annotators' answers" not in {found.what for found in check_dataset(desk.context)}
     task = desk.folder / "task.py"
     task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
-    said = "Question has changed what it asks for, so 2 annotator answers no longer count"
+    said = "Question has changed what it asks for, so annotators' answers about 2 rows no longer count"
     [finding] = [found for found in check_dataset(desk.context) if found.what == "annotators' answers"]
     assert finding.detail.startswith(said) and finding.warning, "before anything is asked again"
     assert said in desk.curate().note

@@ -6,7 +6,7 @@ from desk import desk_at
 from fake_studio import FakeStudio, fake_studio
 from loopback import Reply
 from support import row
-from team import ANA, BEN, NAMED, QUESTIONS, review
+from team import ANA, BEN, NAMED, QUESTIONS, answer, review, whose
 from terminal import Terminal
 from test_gold_items import OPEN, gold, shop
 
@@ -96,3 +96,41 @@ def test_after_a_project_was_deleted_the_addresses_of_the_new_tabs_are_shown(
         for name in (ANA, BEN):
             assert f"{name}: {page}?tab=" in shown
         assert f"{len(OPEN)} questions are waiting for annotators" in terminal.goldleaf("status").stdout
+        assert "to create the project again" not in terminal.goldleaf("status").stdout
+
+
+def test_a_project_that_collect_found_gone_is_to_be_created_again_and_its_address_is_printed_no_more(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with desk_at(studio, tmp_path, QUESTIONS, review()) as desk:
+        desk.curate()
+        page, file = f"{studio.url}/projects/{desk.project}/data", tmp_path / "dataset.yaml"
+        terminal = Terminal(tmp_path, studio.url, studio.token)
+        assert page in terminal.goldleaf("status").stdout
+        desk.delete(f"projects/{desk.project}")
+        step = f"next: goldleaf curate {file} to create the project again: it was gone"
+        collected = terminal.goldleaf("collect").stdout
+        assert "is gone from" in collected and step in collected
+        shown = terminal.goldleaf("status").stdout
+        assert step in shown and page not in shown
+        terminal.goldleaf("curate")
+        assert "to create the project again" not in terminal.goldleaf("status").stdout
+        assert "next: label in Label Studio at" in terminal.goldleaf("collect").stdout
+
+
+def test_collect_says_which_of_the_open_questions_are_not_sent_and_what_to_do(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    """Second seats and adjudications only go out with the next curate."""
+    with desk_at(studio, tmp_path, QUESTIONS, review("overlap: 1.0", NAMED)) as desk:
+        desk.curate()
+        for seat, said in (("first", "delivery"), ("second", "returns")):
+            answer(desk, 1, seat, said, whose(desk, 1)[seat])
+        terminal = Terminal(tmp_path, studio.url, studio.token)
+        shown = terminal.goldleaf("collect").stdout
+        left, file = 2 * len(QUESTIONS) - 1, tmp_path / "dataset.yaml"
+        assert f"{left} questions about {len(QUESTIONS)} rows are waiting for annotators, 1 not sent yet" in shown
+        assert f"next: goldleaf curate {file} to send 1 question" in shown
+        terminal.goldleaf("curate")
+        again = terminal.json("collect")
+        assert again["unsent"] == 0 and "goldleaf invite" in again["next_step"]

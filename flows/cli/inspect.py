@@ -31,7 +31,7 @@ from flows.cli.console import (
     show_rejections,
     show_rows,
 )
-from flows.cli.show_team import show_seats
+from flows.cli.show_team import show_nobody_left, show_seats
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.text.wording import counted, questions_wait
 
@@ -63,6 +63,7 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
         out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]{unsent}")
     show_seats(result.seats)
+    show_nobody_left(result.nobody_left)
     show_attention(result.attention)
     if doubted := len(result.doubted_gold):
         what, which = counted(doubted, "known answer"), "it" if doubted == 1 else "them"

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
 from flows.cli.console import out, show_answer
 from pipeline.text.wording import counted
@@ -122,3 +124,9 @@ def show_seats(seats: "Seats | None") -> None:
     which = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
     hidden = f"; {seats.gold:,} hidden gold beside them" if seats.gold else ""
     out.print(f"  {whose}{f'; {which}' if which else ''}{hidden}", markup=False)
+
+
+def show_nobody_left(said: str) -> None:
+    """That too few annotators are named, if they are."""
+    if said:
+        out.print(f"[yellow]note:[/] {escape(said)}", soft_wrap=True)

@@ -30,6 +30,7 @@ from flows.cli.console import (
     show_rejections,
     show_rows,
 )
+from flows.cli.show_team import show_nobody_left
 from pipeline.text.wording import counted, questions_wait
 
 if TYPE_CHECKING:
@@ -164,6 +165,9 @@ def show_review(review: "ReviewBatch") -> None:
             out.print(f"  {annotator}: {tab}", markup=False)
     else:
         out.print(f"{waiting}; run curate without --no-push to send {'it' if review.waiting == 1 else 'them'}")
+    if review.moved:
+        out.print(f"[yellow]note:[/] {escape(review.moved)}", soft_wrap=True)
+    show_nobody_left(review.nobody_left)
 
 
 @app.command(rich_help_panel="Workflow")
@@ -195,7 +199,10 @@ def show_collected(result: "Collected") -> None:
         out.print(f"[dim]note:[/] {escape(note)}")
     show_attention(result.attention)
     if result.waiting:
-        out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]")
+        unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
+        out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]{unsent}")
+    if result.waiting or result.attention:
+        out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 
 @app.command(rich_help_panel="Workflow")

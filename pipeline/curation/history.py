@@ -281,7 +281,9 @@ def _score_alone(past: Decision) -> float | None:
 
 
 def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
-    """Say how many annotators' answers no longer count because the task now asks for something else; empty if all do.
+    """Say of how many rows the annotators' answers no longer count because the task asks for something else now.
+
+    Empty if all do.
 
     Only while there are decisions by the earlier task: it is reported once, by the run that finds the change.
     *Unusable* is included: whether a row is usable is another question if the answers are different.
@@ -296,5 +298,8 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     count = sum(verdict_of(decision) is not None for decision in from_frame(stale))
     if not count:
         return ""
-    answers = f"{counted(count, 'annotator answer')} no longer {'counts' if count == 1 else 'count'}"
-    return f"{task.__name__} has changed what it asks for, so {answers}, unless it is changed back"
+    rows = counted(count, "row")
+    return (
+        f"{task.__name__} has changed what it asks for, so annotators' answers about {rows} no longer count, unless it "
+        "is changed back"
+    )

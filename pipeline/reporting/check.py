@@ -16,12 +16,13 @@ from pipeline.ingest.field_checks import Seen, see_groups, ungrouped
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
 from pipeline.reporting.check_source import CheckResult, TriedSource
+from pipeline.reporting.overview import nobody_left
 from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
 from schemas.conversation import turn_text
-from schemas.dataset import EvaluationSet
+from schemas.dataset import EvaluationSet, Review
 from schemas.parsed import Parsed
 from schemas.task import Role, Task
 from schemas.user_code_errors import described, own
@@ -65,6 +66,7 @@ def check_dataset(workspace: Workspace) -> list[CheckResult]:
         findings.append(CheckResult(what="token counts", ok=True, detail=config.measure.encoding))
     except GoldleafError as error:
         findings.append(CheckResult(what="token counts", ok=False, detail=str(error)))
+    findings += _check_team(config.review)
     findings += _check_what_is_there(workspace)
     findings += [_check_home(workspace.store.root), _check_label_studio(workspace)]
     return findings
@@ -94,6 +96,11 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
             detail = f"no longer in the file: curate would withdraw its {counted(records, 'record')}"
             detail = f"{detail}; add it again to keep them"
             yield CheckResult(what=f"source {name}", ok=True, warning=True, detail=detail)
+
+
+def _check_team(review: Review) -> Iterator[CheckResult]:
+    if problem := nobody_left(review):
+        yield CheckResult(what="review.annotators", ok=True, warning=True, detail=problem)
 
 
 def _check_form(task: type[Task]) -> CheckResult:

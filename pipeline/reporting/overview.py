@@ -15,8 +15,9 @@ from pipeline.review.seating import Asked
 from pipeline.state.decisions import first_reason, from_frame, question_key, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
+from pipeline.text.wording import counted
 from schemas.annotation import Verdict
-from schemas.dataset import Source
+from schemas.dataset import Review, Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.seat import FIRST, SeatKind
 from schemas.task import Role, Task
@@ -55,6 +56,23 @@ class Seats:
     """Hidden gold items, which are none of these."""
     by_annotator: dict[str, int]
     """By e-mail address, the empty one for tasks that anybody may answer; without the hidden gold items."""
+
+
+def nobody_left(review: Review, asked: Seats | None = None) -> str:
+    """Say that those who are named are too few to settle everything; empty if they are enough.
+
+    Two contradict each other only where two are asked: by overlap, or because one answer was surprising.
+    """
+    waits = asked.by_annotator.get("", 0) if asked and review.annotators else 0
+    if not waits and (review.has_third or not review.overlap):
+        return ""
+    named, left = len(review.annotators), ""
+    if waits:
+        left = f", and {counted(waits, 'question')} {'waits' if waits == 1 else 'wait'} for somebody else"
+    return (
+        f"{counted(named, 'annotator')} {'is' if named == 1 else 'are'} named: nobody is left to adjudicate{left}; "
+        f"name {'a third' if named == 2 else 'another'} in review.annotators"
+    )
 
 
 def open_seats(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked] | None:

@@ -1,6 +1,7 @@
 """A dataset's status, and what to do next."""
 
 import shlex
+from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
@@ -16,21 +17,23 @@ from pipeline.reporting.error_outlook import ErrorOutlook, error_outlook
 from pipeline.reporting.overview import (
     Rejection,
     Seats,
+    Waiting,
     adjudicated,
     asked_again,
     count_waiting,
     in_review,
+    nobody_left,
     open_seats,
     rejections,
 )
 from pipeline.reporting.score_of_suggestions import SuggestionScore, score_of_suggestions
-from pipeline.state.runs import CommittedRun
 from pipeline.state.snapshot import Snapshot
+from pipeline.state.tables import Table
 from pipeline.text.wording import counted
 from schemas.dataset import Review
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CurateSummary, Proof, ReleaseSummary, Verb
+from schemas.run_summary import CollectSummary, CurateSummary, Proof, ReleaseSummary, Verb
 
 _LAST_RUNS = 5
 
@@ -69,6 +72,8 @@ class Status(BaseModel):
     """Of those, skipped by annotators; a skip is not an answer."""
     seats: Seats | None = None
     """The tasks that wait by who is to answer; None if no annotators are named and no question is for two of them."""
+    nobody_left: str = ""
+    """That too few annotators are named to settle everything, and what to do about it."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
     doubted_gold: list[DoubtedGold] = []
@@ -119,18 +124,7 @@ def read_status(workspace: Workspace) -> Status:
     frozen = frozen_sources(snapshot, workspace.dataset.config.sources) if is_present else []
     versions, damaged = readable_versions(workspace.store.releases)
     runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
-    before, verb, after = _next_step(
-        workspace,
-        funnel,
-        curated=curated,
-        needed=len(needed),
-        waiting=asked.questions,
-        unsent=asked.unsent,
-        project=_project(workspace, snapshot),
-        released=bool(versions),
-        has_news=_has_news(snapshot),
-    )
-    command = f"goldleaf {verb} {shlex.quote(str(workspace.dataset.path))}"
+    todo = next_step(workspace, snapshot, asked, len(needed))
     return Status(
         dataset=workspace.dataset.config.name,
         home=str(workspace.store.root),
@@ -140,6 +134,7 @@ def read_status(workspace: Workspace) -> Status:
         unsent=asked.unsent,
         skipped=asked.skipped,
         seats=asked.seats,
+        nobody_left=nobody_left(workspace.dataset.config.review, asked.seats),
         attention=needed,
         doubted_gold=doubted_in(snapshot, workspace.dataset),
         rejections=rejections(snapshot, workspace.dataset.task),
@@ -155,8 +150,8 @@ def read_status(workspace: Workspace) -> Status:
         latest_release=versions[-1].version if versions else None,
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],
-        next_step=f"{before}{command}{after}",
-        next_command=command,
+        next_step=str(todo),
+        next_command=todo.command,
     )
 
 
@@ -176,38 +171,72 @@ def _project(workspace: Workspace, snapshot: Snapshot) -> str:
     return f"{workspace.connection.shown.rstrip('/')}/projects/{last[0]}/data" if last else ""
 
 
-def _next_step(
-    workspace: Workspace,
-    funnel: Funnel,
-    *,
-    curated: CommittedRun[CurateSummary] | None,
-    needed: int,
-    waiting: int,
-    unsent: int,
-    project: str,
-    released: bool,
-    has_news: bool,
-) -> tuple[str, Verb, str]:
+@dataclass(frozen=True)
+class NextStep:
+    """What to do now."""
+
+    before: str
+    """What comes before the command."""
+    command: str
+    after: str = ""
+    """Why, or what for."""
+
+    def __str__(self) -> str:
+        return f"{self.before}{self.command}{self.after}"
+
+
+def next_step(workspace: Workspace, snapshot: Snapshot, asked: Waiting, needed: int) -> NextStep:
+    """What to do now.
+
+    Args:
+        workspace: the dataset.
+        snapshot: the committed state.
+        asked: the open questions.
+        needed: how many answers only annotators can settle.
+    """
+    before, verb, after = _step(workspace, snapshot, asked, needed)
+    return NextStep(before, f"goldleaf {verb} {shlex.quote(str(workspace.dataset.path))}", after)
+
+
+def _step(workspace: Workspace, snapshot: Snapshot, asked: Waiting, needed: int) -> tuple[str, Verb, str]:
     """What comes before the next verb, the verb, and what comes after it."""
+    curated, review = snapshot.last_run(CurateSummary), workspace.dataset.config.review
     if curated is None:
         return "", Verb.CURATE, ""
     if workspace.dataset.has_changed_since(curated.summary):
         return "", Verb.CURATE, ", since the file or its task was changed"
     connection = workspace.connection
     connect = "" if connection and connection.api_key else f"{HOW_TO_CONNECT}, "
-    if unsent:
-        return f"{connect}then " if connect else "", Verb.CURATE, f" to send {counted(unsent, 'question')}"
+    if asked.questions and _is_gone(snapshot):
+        return f"{connect}then " if connect else "", Verb.CURATE, " to create the project again: it was gone"
+    if asked.unsent:
+        return f"{connect}then " if connect else "", Verb.CURATE, f" to send {counted(asked.unsent, 'question')}"
     if needed:
         which = "the answer that needs" if needed == 1 else f"the {needed:,} answers that need"
         return f"{connect}settle {which} an annotator in Label Studio, then ", Verb.COLLECT, ""
-    if waiting:
+    if asked.questions and review.annotators and not connect:
+        file = shlex.quote(str(workspace.dataset.path))
+        return f"send each annotator the address of their tab (goldleaf invite {file}), then ", Verb.COLLECT, ""
+    if asked.questions:
+        project = _project(workspace, snapshot)
         return f"{connect}label in Label Studio{f' at {project}' if project else ''}, then ", Verb.COLLECT, ""
+    funnel, released = snapshot.settled_funnel(), bool(readable_versions(workspace.store.releases)[0])
     if not funnel.accepted:
-        way_out = _if_nothing_is_accepted(funnel, workspace.dataset.config.review, curated.summary.budget)
+        way_out = _if_nothing_is_accepted(funnel, review, curated.summary.budget)
         return f"{way_out}, then ", Verb.CURATE, ""
-    if released and has_news:
+    if released and _has_news(snapshot):
         return "", Verb.RELEASE, ", since rows were decided after the latest release"
     return "", Verb.FINETUNE if released else Verb.RELEASE, ""
+
+
+def _is_gone(snapshot: Snapshot) -> bool:
+    """Whether the last collect found no project, and nothing was sent since."""
+    last = snapshot.last_run(CollectSummary)
+    if last is None or not last.summary.is_gone:
+        return False
+    # Not by run: reconcile sends in the name of the last curate.
+    found_at = snapshot.runs.filter(pl.col("run") == last.id)["finished_at"].item()
+    return snapshot.scan(Table.PUSHES).filter(pl.col("pushed_at") > found_at).head(1).collect().is_empty()
 
 
 def _if_nothing_is_accepted(funnel: Funnel, review: Review, budget: int) -> str:

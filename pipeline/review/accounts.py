@@ -9,6 +9,7 @@ from pipeline.review.label_studio_models import Invitation, User
 from pipeline.review.label_studio_requests import raw
 from pipeline.review.label_studio_tabs import tabs
 from pipeline.review.queue import marker
+from pipeline.review.team_tabs import parts, tab_of_all
 
 _WHAT = "cannot list the accounts"
 
@@ -45,6 +46,7 @@ class Team(BaseModel):
     project: str = ""
     """The address of the dataset's project; empty if there is none yet."""
     tabs: list[Page] = []
+    """Those that show a part of its tasks."""
 
 
 def read_team(dataset: LoadedDataset, connection: Connection) -> Team:
@@ -60,7 +62,9 @@ def read_team(dataset: LoadedDataset, connection: Connection) -> Team:
         users = client.requests.ask(_WHAT, list[User], lambda sdk: sdk.users.list())
         project = client.find_project(marker(dataset))
         shown = tabs(client.requests, project) if project else []
+        own = parts(client.requests, project, shown) if project else []
     data = f"{client.url}/projects/{project}/data" if project else ""
+    all_tasks = tab_of_all(shown)
     # Of who was removed the server has a number, and a word instead of the address.
     accounts = [Account(id=user.user_id, email=user.email) for user in users if "@" in user.email]
     there = {one.email.casefold() for one in accounts}
@@ -68,6 +72,6 @@ def read_team(dataset: LoadedDataset, connection: Connection) -> Team:
         invite=link if "://" in link else f"{client.url}{link}",
         accounts=accounts,
         missing=[name for name in dataset.config.review.annotators if name.casefold() not in there],
-        project=data,
-        tabs=[Page(title=tab.title, url=f"{data}?tab={tab.tab_id}") for tab in shown],
+        project=data if all_tasks is None else f"{data}?tab={all_tasks}",
+        tabs=[Page(title=tab.title, url=f"{data}?tab={tab.tab_id}") for tab in own],
     )

@@ -73,6 +73,8 @@ class Project(_Sent):
     """A project, as the server lists it."""
 
     project_id: Id = Field(alias="id")
+    title: str = ""
+    """As its users see and change it."""
     description: str | None
     label_config: str | None
     expert_instruction: str | None

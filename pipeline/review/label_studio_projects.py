@@ -14,9 +14,9 @@ from pipeline.review.label_studio_requests import Requests
 from pipeline.review.labeling_tasks import PREDICTION_VERSION
 
 _PAGE = 500
-_FIELDS = "id,description,label_config,expert_instruction"
+_FIELDS = "id,title,description,label_config,expert_instruction"
 _LIST, _OPEN = "cannot list the projects", "cannot open the project"
-_TITLE_LENGTHS = (3, 50)
+TITLE_LENGTHS = (3, 50)
 _SETTINGS: dict[str, Any] = {
     # The form shows the instruction; a dialog with it before the first task would swallow the hotkeys.
     "show_instruction": False,
@@ -50,7 +50,7 @@ def _page(requests: Requests, number: int) -> Projects:
 
 def create_project(requests: Requests, title: str, marker: str, config: str, instruction: str) -> int:
     """Create a project that has a marker as a line of its description, and return its id."""
-    shortest, longest = _TITLE_LENGTHS
+    shortest, longest = TITLE_LENGTHS
     try:
         made = requests.ask(
             _OPEN,

@@ -32,7 +32,7 @@ def ensure_tab(
         requests: of a client.
         project: its id.
         title: identifies the tab.
-        data: values by key of a task's data; none: all tasks.
+        data: values by key of a task's data, an empty one for tasks without a value; none: all tasks.
         only_open: show only those without an annotation; a skip is none.
         hidden: the columns that a new tab does not show; none: as Label Studio likes.
 
@@ -57,7 +57,13 @@ def ensure_tab(
 
 def filters_of(data: Mapping[str, str], *, only_open: bool = False) -> dict[str, Any]:
     """The filters of such a tab."""
-    conditions = [by_filter(f"data.{key}", "equal", "String", value) for key, value in data.items()]
+    # Label Studio compares no value with the empty one.
+    conditions = [
+        by_filter(f"data.{key}", "equal", "String", value)
+        if value
+        else by_filter(f"data.{key}", "empty", "String", True)
+        for key, value in data.items()
+    ]
     if only_open:
         conditions.append(by_filter("total_annotations", "equal", "Number", 0))
     return {"conjunction": "and", "items": conditions}
@@ -71,3 +77,11 @@ def tabs(requests: Requests, project: int) -> list[Tab]:
 def remove_tab(requests: Requests, tab: int) -> None:
     """Delete a tab; its tasks stay."""
     requests.tell(_WHAT, lambda sdk: sdk.views.delete(id=str(tab)))
+
+
+def put_first(requests: Requests, project: int, tab: int) -> None:
+    """Make a tab the first one, which Label Studio opens where an address names none."""
+    others = [one.tab_id for one in tabs(requests, project)]
+    if others[:1] != [tab]:
+        order = [tab, *(one for one in others if one != tab)]
+        requests.tell(_WHAT, lambda sdk: sdk.views.update_order(project=project, ids=order))

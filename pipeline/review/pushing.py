@@ -12,6 +12,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
+from pipeline.review.earlier_project import close, take_up
 from pipeline.review.form import labeling_config
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
@@ -21,7 +22,7 @@ from pipeline.review.label_studio_projects import show_form
 from pipeline.review.leftovers import recognized
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered
-from pipeline.review.queue import TASK, asked_now, marker
+from pipeline.review.queue import TASK, asked_now, marker, markers
 from pipeline.review.refusals import note_refusals
 from pipeline.review.seat_questions import labeling_tasks, shown_data
 from pipeline.review.seating import Asked, assignments, is_overlapping
@@ -29,6 +30,7 @@ from pipeline.review.team_tabs import set_tabs
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
+from pipeline.text.wording import counted
 from schemas.decision import Decision
 from schemas.fate import Reason
 from schemas.seat import SeatKind
@@ -50,9 +52,11 @@ class Pushed:
     refused: list[str]
     """What the server refused, and why."""
     tabs: dict[str, str]
-    """Where each of the named annotators finds the own tasks, by e-mail address."""
+    """Where each of the named annotators finds the own tasks, by e-mail address; and others those for anybody."""
     strangers: list[str]
     """Named annotators without an account on the server."""
+    moved: str = ""
+    """That the task's questions are in another project since this push, and what becomes of the earlier one."""
 
 
 def push_questions(
@@ -74,13 +78,17 @@ def push_questions(
     config, instruction = labeling_config(dataset.task), instructions(dataset)
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
-        title = dataset.config.release.title or dataset.config.name
-        project = client.open_project(title, marker(dataset), config, instruction)
+        project = client.open_project(_title(dataset), marker(dataset), config, instruction)
         server = client.identity(project)
         with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
             show_form(client.requests, project, config, instruction, partial(shown_data, by_key, dataset), lease.keep)
             push = _Push(store, dataset, snapshot, client, lease, project, server, run)
             return push.send(by_key, on_tasks)
+
+
+def _title(dataset: LoadedDataset) -> str:
+    """The title of a new project."""
+    return dataset.config.release.title or dataset.config.name
 
 
 @dataclass(frozen=True)
@@ -121,24 +129,50 @@ class _Push:
         report = client.push(project, tasks, on_batch, newest, keep_lease)
         refused = unfit | dict(report.refused)
         note_refusals(self.store, self.server, refused)
-        return self._result(todo, len(by_key), report, refused, withdrawn)
+        return self._result(todo, by_key.values(), report, refused, withdrawn)
 
     def _result(
-        self, todo: Mapping[str, Asked], asked: int, report: PushReport, refused: Mapping[str, str], withdrawn: int
+        self,
+        todo: Mapping[str, Asked],
+        asked: Collection[Asked],
+        report: PushReport,
+        refused: Mapping[str, str],
+        withdrawn: int,
     ) -> Pushed:
         client, project, named = self.client, self.project, self.dataset.config.review.annotators
-        tabs = set_tabs(client.requests, project, named) if named else {}
+        page, tabs = f"{client.url}/projects/{project}/data", None
+        if named:
+            is_anybodys = any(not one.annotator for one in asked)
+            tabs = set_tabs(client.requests, project, named, for_anybody=is_anybodys)
         accounts = {email.casefold() for email in client.emails().values()} if named else set()
         return Pushed(
             project=project,
-            url=f"{client.url}/projects/{project}/data",
+            url=f"{page}?tab={tabs.all_tasks}" if tabs else page,
             sent=report.pushed,
             hidden=sum(one.seat.kind is SeatKind.GOLD for key, one in todo.items() if key in report.task_ids),
-            already_there=asked - report.pushed - len(refused),
+            already_there=len(asked) - report.pushed - len(refused),
             withdrawn=withdrawn,
             refused=[f"record {todo[key].decision.record_id}: {reason}" for key, reason in refused.items()],
-            tabs={name: f"{client.url}/projects/{project}/data?tab={tab}" for name, tab in tabs.items()},
+            tabs={name: f"{page}?tab={tab}" for name, tab in tabs.own.items()} if tabs else {},
             strangers=[name for name in named if name.casefold() not in accounts],
+            moved=self._moved(),
+        )
+
+    def _moved(self) -> str:
+        """Close the project of the task's earlier form, and take this one up if the task was changed back."""
+        digest, client = self.dataset.task.task_digest(), self.client
+        others = self.snapshot.scan(Table.PUSHES).filter(pl.col("task_digest") != digest).sort("pushed_at")
+        last = others.select("project").tail(1).collect().to_series().to_list()
+        if not last or last[0] == self.project:
+            return ""
+        take_up(client.requests, self.project, _title(self.dataset), self.lease.keep)
+        left = close(client.requests, last[0], markers(self.dataset), self.lease.keep)
+        if left is None:
+            return ""
+        earlier = f"{client.url}/projects/{last[0]}/data, {counted(left, 'open task')}"
+        return (
+            "the task asks something else now, so its questions are in another project; the earlier one "
+            f"({earlier}) is no longer read: send your annotators the new address"
         )
 
     def _note(self, tasks: Mapping[int, Asked], run: str | None) -> None:

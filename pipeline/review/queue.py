@@ -23,7 +23,12 @@ TASK = {"task_id": pl.Int64(), "push_key": pl.String()}
 
 def marker(dataset: LoadedDataset) -> str:
     """What identifies a dataset's project; another set of answers gets another project."""
-    return f"goldleaf:{dataset.config.name}:{dataset.task.task_digest()}"
+    return f"{markers(dataset)}{dataset.task.task_digest()}"
+
+
+def markers(dataset: LoadedDataset) -> str:
+    """How what identifies the projects of a dataset begins, whatever its task asked."""
+    return f"goldleaf:{dataset.config.name}:"
 
 
 def open_questions(snapshot: Snapshot) -> list[Decision]:
