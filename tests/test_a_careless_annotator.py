@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+import polars as pl
+import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
 from support import row, write_rows
 from team import ANA, BEN, CLEO, NAMED, go_on, review
 from terminal import Terminal
 
+from pipeline.evaluation.estimates import wilson
+from pipeline.reporting.status import read_status
+from pipeline.state.tables import Table
 from schemas.fate import Fate
 
 TOPICS = ("billing", "delivery", "returns")
@@ -50,3 +55,29 @@ def test_who_answers_everything_alike_is_told_of_and_spoils_no_row(studio: FakeS
             assert lines[name]["agreement"]["estimate"]["value"] > lines[ANA]["agreement"]["estimate"]["value"]
         shown = Terminal(tmp_path).goldleaf("annotators").stdout
         assert f"{ANA} answers nearly everything alike" in shown
+        [line] = Terminal(tmp_path).json("status")["unreliable"]
+        assert line.startswith(f"{ANA} answers nearly everything alike: 100.0% of ")
+        assert f"note: {line}: see `goldleaf annotators`" in Terminal(tmp_path).goldleaf("status").stdout
+
+
+@pytest.mark.parametrize("topic", ["billing", "delivery"])
+def test_who_is_surely_more_often_wrong_than_right_about_gold_is_told_by_status(
+    studio: FakeStudio, tmp_path: Path, topic: str
+) -> None:
+    known = [row(key, f"Where is the known parcel {key}{key}?", "delivery") for key in range(100, 109)]
+    with desk_at(studio, tmp_path, ROWS, review(f"annotators: [{ANA}, {BEN}]", "gold: 0.3")) as desk:
+        file = tmp_path / "dataset.yaml"
+        source = "  - {name: known, path: known.jsonl, key: id, license: MIT, gold: true}\n"
+        file.write_text(file.read_text().replace("sources:\n", f"sources:\n{source}", 1))
+        write_rows(tmp_path, known, "known.jsonl")
+        desk.curate()
+        hidden = desk.context.store.scan(Table.PUSHES).filter(pl.col("seat").str.starts_with("gold")).collect()
+        mine = hidden.filter(annotator=BEN)["task_id"].to_list()
+        for task_id in mine:
+            desk.submit(task_id, desk.result(topic), BEN)
+        desk.collect()
+        told = read_status(desk.context).unreliable
+        assert len(mine) >= 5
+        low, high = wilson(0, len(mine)).low, wilson(0, len(mine)).high
+        shown = f"0% ({100 * low:.0f}-{100 * high:.0f}) of {len(mine)}"
+        assert told == ([] if topic == "delivery" else [f"{BEN} is right on gold in {shown}"])

@@ -90,3 +90,26 @@ def test_simulated_annotators_sit_in_the_seats_that_are_theirs(desk: Desk) -> No
     answer(desk, 4, "adjudicator", Verdict.UNUSABLE, whose(desk, 4)["adjudicator"])
     go_on(desk)
     assert desk.decision(4).fate is Fate.REJECTED
+
+
+def test_the_answers_of_one_annotator_are_set_aside_by_an_action_of_the_data_manager(desk: Desk) -> None:
+    """As docs/teams.md tells leads to do."""
+    said = {key: whose(desk, key) for key in (1, 2)}
+    careless = said[1]["first"]
+    for key, people in said.items():
+        for seat, name in people.items():
+            answer(desk, key, seat, "returns" if name == careless else "delivery", name)
+    file = desk.folder / "dataset.yaml"
+    left = ", ".join(name for name in (ANA, BEN, CLEO) if name != careless)
+    file.write_text(file.read_text().replace(NAMED, f"annotators: [{left}]"))
+    desk.collect()
+    person = desk.client.ensure_user(careless, "", "")
+    every = {"selectedItems": {"all": True, "excluded": []}, "annotator": str(person)}
+    action = f"/api/dm/actions/?id=delete_tasks_annotations&project={desk.project}"
+    gone = desk.api.post(action, json=every).raise_for_status().json()["processed_items"]
+    assert gone == sum(name == careless for people in said.values() for name in people.values())
+    go_on(desk)
+    kept = desk.context.store.snapshot().latest_annotations().filter(~pl.col("deleted")).collect()
+    assert careless not in kept["email"].to_list() and kept.height == 4 - gone
+    assert all(task["data"]["assigned"] != careless for task in desk.tasks() if not task["annotations"])
+    assert set(whose(desk, 1).values()) == {ANA, BEN, CLEO} - {careless}, "somebody else is asked in the same seat"

@@ -65,6 +65,8 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_seats(result.seats)
     show_nobody_left(result.nobody_left)
     show_attention(result.attention)
+    for line in result.unreliable:
+        out.print(f"[yellow]note:[/] {escape(line)}: see `goldleaf annotators`", soft_wrap=True)
     if doubted := len(result.doubted_gold):
         what, which = counted(doubted, "known answer"), "it" if doubted == 1 else "them"
         out.print(f"[yellow]{what} of gold items may be wrong[/]: `goldleaf annotators` names {which}")

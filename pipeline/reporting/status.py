@@ -27,6 +27,7 @@ from pipeline.reporting.overview import (
     rejections,
 )
 from pipeline.reporting.score_of_suggestions import SuggestionScore, score_of_suggestions
+from pipeline.reporting.unreliable import unreliable
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.wording import counted
@@ -76,6 +77,8 @@ class Status(BaseModel):
     """That too few annotators are named to settle everything, and what to do about it."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
+    unreliable: list[str] = []
+    """Annotators whose answers are worth a look, and why, a line each."""
     doubted_gold: list[DoubtedGold] = []
     """Known answers that annotators or models contradict: they may be wrong."""
     rejections: list[Rejection]
@@ -136,6 +139,7 @@ def read_status(workspace: Workspace) -> Status:
         seats=asked.seats,
         nobody_left=nobody_left(workspace.dataset.config.review, asked.seats),
         attention=needed,
+        unreliable=unreliable(snapshot, workspace.dataset),
         doubted_gold=doubted_in(snapshot, workspace.dataset),
         rejections=rejections(snapshot, workspace.dataset.task),
         in_review=in_review(snapshot),
