@@ -215,6 +215,8 @@ def _passes(task: Row, item: Row) -> bool:
             return bool(found <= value)
         case "equal":
             return bool(found == value)
+        case "not_contains":
+            return found is not None and value not in found
         case "empty":
             return (not found) == value
         case "in_list":

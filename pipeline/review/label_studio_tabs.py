@@ -32,7 +32,7 @@ def ensure_tab(
         requests: of a client.
         project: its id.
         title: identifies the tab.
-        data: values by key of a task's data, an empty one for tasks without a value; none: all tasks.
+        data: values by key of a task's data, an empty one for texts that are no e-mail address; none: all tasks.
         only_open: show only those without an annotation; a skip is none.
         hidden: the columns that a new tab does not show; none: as Label Studio likes.
 
@@ -57,11 +57,10 @@ def ensure_tab(
 
 def filters_of(data: Mapping[str, str], *, only_open: bool = False) -> dict[str, Any]:
     """The filters of such a tab."""
-    # Label Studio compares no value with the empty one.
+    # Not by "empty": what that finds depends on the value of the project's first task. And the page takes a filter
+    # without a value for one that nobody has filled in.
     conditions = [
-        by_filter(f"data.{key}", "equal", "String", value)
-        if value
-        else by_filter(f"data.{key}", "empty", "String", True)
+        by_filter(f"data.{key}", *(("equal", "String", value) if value else ("not_contains", "String", "@")))
         for key, value in data.items()
     ]
     if only_open:

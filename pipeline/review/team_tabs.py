@@ -21,6 +21,7 @@ _HIDDEN = (
     *("draft_exists", *(f"data.{name}" for name in (ASSIGNED, CANDIDATES, CHANGES, PUSH_KEY, RECORD_ID, SEAT))),
 )
 """Columns that tell an annotator nothing: without them, the text and why it is asked are in sight."""
+_FOR_LEADS = {"total_annotations", "cancelled_annotations", "annotators", f"data.{ASSIGNED}"}
 
 ALL_TASKS, ANYBODY = "All tasks", "anybody"
 """Titles of tabs; those of annotators are their addresses."""
@@ -48,7 +49,8 @@ def set_tabs(requests: Requests, project: int, annotators: Sequence[str], *, for
         Unreachable: the server does not answer.
         LabelStudioError: it refuses.
     """
-    all_tasks = ensure_tab(requests, project, ALL_TASKS, {})
+    hidden = [name for name in _HIDDEN if name not in _FOR_LEADS]
+    all_tasks = ensure_tab(requests, project, ALL_TASKS, {}, hidden=hidden)
     for tab in tabs(requests, project):
         if tab.title not in annotators and tab.filters == filters_of({ASSIGNED: tab.title}, only_open=True):
             remove_tab(requests, tab.tab_id)
