@@ -32,7 +32,7 @@ def test_two_annotators_contradict_each_other_and_a_third_decides(desk: Desk) ->
     answer(desk, 1, "second", "returns", other)
     go_on(desk)
     assert whose(desk, 1)["adjudicator"] == third
-    answer(desk, 1, "adjudicator", "returns", one)
+    answer(desk, 1, "adjudicator", "returns", other)
     go_on(desk)
     assert desk.decision(1).fate is Fate.REVIEW, "one of the two settles nothing"
     answer(desk, 1, "adjudicator 2", "billing", third)

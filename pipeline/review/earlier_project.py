@@ -26,16 +26,19 @@ def close(requests: Requests, project: int, markers: str, before: Callable[[], N
         markers: what the line begins with by which projects of this dataset are recognized.
         before: called before the request that changes something.
     """
-    # What was sent is sent: a server that does not let us keeps its title.
-    with suppress(Refused):
+    try:
         known = read_project(requests, project)
-        lines = (known.description or "").splitlines()
-        if CLOSED not in lines and any(line.startswith(markers) for line in lines):
-            left = count_tasks(requests, project, by_filter("total_annotations", "equal", "Number", 0)).total
-            before()
-            _describe(requests, known, [*lines, CLOSED], known.title[: TITLE_LENGTHS[1] - len(_MARK)] + _MARK)
-            return left
-    return None
+    except Refused:
+        return None
+    lines = (known.description or "").splitlines()
+    if CLOSED in lines or not any(line.startswith(markers) for line in lines):
+        return None
+    left = count_tasks(requests, project, by_filter("total_annotations", "equal", "Number", 0)).total
+    before()
+    # Everything was sent: if the server does not let us mark it, the change is told once more by the next push.
+    with suppress(Refused):
+        _describe(requests, known, [*lines, CLOSED], known.title[: TITLE_LENGTHS[1] - len(_MARK)] + _MARK)
+    return left
 
 
 def take_up(requests: Requests, project: int, title: str, before: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -91,7 +91,7 @@ def with_gold(
     records = known.select("record_id").collect().to_series().sort().to_list() if dataset.config.review.gold else []
     if not records:
         return list(asked)
-    answered, by_others = _answered(snapshot)
+    answered, by_others, done = _answered(snapshot)
     can_answer = {
         annotator: [
             one
@@ -100,7 +100,7 @@ def with_gold(
         ]
         for annotator in dataset.config.review.annotators
     }
-    picked = _picked(snapshot, dataset, can_answer, asked)
+    picked = _picked(snapshot, dataset, can_answer, asked, done)
     # Only these are decoded: a gold source may have many rows.
     rows = known.filter(pl.col("record_id").is_in(list({record_id for _, record_id in picked})))
     items = {one.record_id: one for one in from_frame(rows.collect())}
@@ -113,7 +113,11 @@ def with_gold(
 
 
 def _picked(
-    snapshot: Snapshot, dataset: LoadedDataset, can_answer: Mapping[str, Sequence[str]], asked: Iterable[Asked]
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    can_answer: Mapping[str, Sequence[str]],
+    asked: Iterable[Asked],
+    done: Collection[tuple[str, str]],
 ) -> list[tuple[str, str]]:
     """Annotators, and the records of which each has a copy, answered or not."""
     share, dealt, sent = dataset.config.review.gold, _worked_on(snapshot, dataset), _spelled(snapshot)
@@ -126,10 +130,16 @@ def _picked(
     for annotator, records in can_answer.items():
         who = annotator.casefold()
         most = math.ceil(round(counts[who] * share / (1 - share), 6))
-        # Those that were sent stay, whatever has become gold since. Two tasks about one row show that it is
-        # gold, so others' rows come last.
+        # Those that were sent stay, whatever has become gold since; the answered ones first, as there may be too many
+        # if questions were withdrawn. Two tasks about one row show that it is gold, so others' rows come last.
         order = sorted(
-            records, key=lambda one: ((who, one) not in sent, len(takers[one] - {who}), _draw(annotator, one))
+            records,
+            key=lambda one: (
+                (who, one) not in done,
+                (who, one) not in sent,
+                0 if (who, one) in sent else len(takers[one] - {who}),
+                _draw(annotator, one),
+            ),
         )
         for record_id in order[:most]:
             takers[record_id].add(who)
@@ -186,18 +196,22 @@ def _seat(annotator: str) -> Seat:
     return Seat(kind=SeatKind.GOLD, annotator=annotator)
 
 
-def _answered(snapshot: Snapshot) -> tuple[set[str], defaultdict[str, set[str]]]:
-    """The push keys of gold items with a valid answer; and the records of somebody else's items that each answered."""
+def _answered(snapshot: Snapshot) -> tuple[set[str], defaultdict[str, set[str]], set[tuple[str, str]]]:
+    """The push keys of gold items with a valid answer; the records of somebody else's items that each answered; and the
+    annotators whose items have one, each with its record.
+    """
     rows = with_seats(snapshot, snapshot.latest_annotations()).filter(IS_GOLD, ~pl.col("deleted"))
     valid = rows.filter(pl.col("verdict").is_in([verdict.value for verdict in DECISIVE]))
     keys: set[str] = set()
     by_others: defaultdict[str, set[str]] = defaultdict(set)
+    done: set[tuple[str, str]] = set()
     for key, seat, record_id, email in valid.select("push_key", "seat", "record_id", "email").collect().iter_rows():
         keys.add(key)
-        who = (email or "").casefold()
-        if Seat.read(seat).annotator.casefold() != who:
+        who, whose = (email or "").casefold(), Seat.read(seat).annotator.casefold()
+        done.add((whose, record_id))
+        if whose != who:
             by_others[who].add(record_id)
-    return keys, by_others
+    return keys, by_others, done
 
 
 def _has_answered(annotator: str, said: Sequence[Said]) -> bool:

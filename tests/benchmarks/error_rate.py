@@ -26,15 +26,15 @@ from audit_worlds import INFORMATIVE, MadeUp, World, made_up
 from triage_cases import FLAGGED, PERSON, case, chance_of
 
 _TARGET = 0.02
-_RATES = (0.03, 0.06, 0.1)
+_RATES = (0.025, 0.03, 0.06, 0.1)
 _ROWS = (1_000, 3_000, 10_000)
 _OTHERS, _SUSPECT = 2_000, 0.1
 """Rows of the datasets that the whole triage decides, and from which score on a row is suspect."""
 _MISSED, _OPEN = 0.5, 0.03
 """How often a wrong row is confirmed at first, and how often a question stays open for another day."""
 _HELP = """\
-Each dataset has 1,000 to 10,000 rows, of which 3, 6 or 10% are wrong. Batches of a tenth of the rows, at most 500, are
-answered by annotators who are right, until the error of the rest is proven to be below 2%.
+Each dataset has 1,000 to 10,000 rows, of which 2.5, 3, 6 or 10% are wrong. Batches of a tenth of the rows, at most
+500, are answered by annotators who are right, until the error of the rest is proven to be below 2%.
   above      the share of the datasets in which it is not; at most 5% are allowed
   asked      the share of the rows that were asked about
   batches    how many there were
