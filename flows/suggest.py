@@ -131,7 +131,8 @@ def suggest(context: Context, engine: Engine, *, limit: int | None = None, dry_r
     if not context.dataset.config.suggest.is_on:
         raise ConfigError(f"{file} names no model to ask; add suggest.endpoint and suggest.model, or suggest.adapter")
     if not context.last_curate():
-        raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
+        unasked, why = (" --no-suggest", ", which asks no model") if dry_run else ("", "")
+        raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}{unasked}` first{why}")
     asker = _asker(context, limit)
     if dry_run:
         return Suggestions(dataset=name, estimated=_estimate(context, asker))

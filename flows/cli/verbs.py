@@ -49,6 +49,7 @@ Again = Annotated[bool, typer.Option("--again", help="Train even if this version
 def curate(
     dataset: DatasetFile = DEFAULT,
     push: Annotated[bool, typer.Option(help="Send the review batch to Label Studio.")] = True,
+    suggest: Annotated[bool, typer.Option(help="Ask the model that `suggest` names, if there is one.")] = True,
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Score all labels for likely errors again, not only new ones.")
     ] = False,
@@ -60,8 +61,8 @@ def curate(
 
     Reading the same files again adds nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
     """
-    again = {"rescore": rescore, "reindex": reindex}
-    result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", push=push, **again)
+    options = {"push": push, "suggest": suggest, "rescore": rescore, "reindex": reindex}
+    result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", **options)
     if as_json:
         print_json(result)
         return
