@@ -67,10 +67,10 @@ def release(dataset: str, version: str | None = None) -> Released:
 
 
 @flow(name="suggest", flow_run_name=_run_name)
-def suggest(dataset: str, limit: int | None = None, dry_run: bool = False) -> Suggestions:
+def suggest(dataset: str, limit: int | None = None, dry_run: bool = False, retry_invalid: bool = False) -> Suggestions:
     """Ask a model about unlabeled and doubted rows, and decide again with its answers."""
     with _stage(dataset) as stage:
-        return suggest_story.suggest(*stage, limit=limit, dry_run=dry_run)
+        return suggest_story.suggest(*stage, limit=limit, dry_run=dry_run, retry_invalid=retry_invalid)
 
 
 @flow(name="finetune", flow_run_name=_run_name)
