@@ -106,12 +106,18 @@ class Curated(BaseModel):
     """How far `review.error_rate` is proven, if it is set."""
     review: ReviewBatch
     suggested: Suggested | None = None
-    """What the model of `suggest` was asked; None if the dataset names none."""
+    """What the model of `suggest` was asked; None if the dataset names none, or this run was not to ask it."""
 
 
 @without_garbage_collection()
 def curate(
-    context: Context, engine: Engine, *, rescore: bool = False, reindex: bool = False, push: bool = True
+    context: Context,
+    engine: Engine,
+    *,
+    rescore: bool = False,
+    reindex: bool = False,
+    push: bool = True,
+    suggest: bool = True,
 ) -> Curated:
     """Ingest, decide, commit, then send the review batch; never waits for annotators.
 
@@ -121,6 +127,7 @@ def curate(
         rescore: score all labels again, not only those that no run has scored.
         reindex: compare all texts again, not only new ones.
         push: send the review batch; otherwise it waits for the next run.
+        suggest: ask the model of `suggest`, if there is one; what it answered before counts either way.
 
     Raises:
         SourceError, StoreError: nothing is committed.
@@ -133,14 +140,9 @@ def curate(
         _require_same_file(context, curated)
         if reindex:
             store.drop_index()
-        unknown = recover_unrecorded_releases(store, config.name)
-        store.clear_work()
-        run = context.new_run(Verb.CURATE)
-        read, evaluation = _read(context, engine, run)
-        decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown)
-        store.clear_work()
+        run, read, decided = _read_and_decide(context, engine, rescore)
     notes = notes_about(read, decided, config.sources)
-    suggested, heard = _ask_and_decide(context, engine)
+    suggested, heard = _ask_and_decide(context, engine) if suggest else (None, None)
     run, last = heard or (run, decided)
     snapshot = store.snapshot().at_last_commit()
     review = send_questions(context, engine, run.id) if push else _waiting(context)
@@ -168,6 +170,18 @@ def curate(
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))
     engine.artifact(f"goldleaf-{config.name}-funnel", funnel_markdown(config.name, funnel))
     return result
+
+
+def _read_and_decide(context: Context, engine: Engine, rescore: bool) -> tuple[Run, Ingested, Decided]:
+    """What a run commits; the state's lock is held."""
+    store = context.store
+    unknown = recover_unrecorded_releases(store, context.dataset.config.name)
+    store.clear_work()
+    run = context.new_run(Verb.CURATE)
+    read, evaluation = _read(context, engine, run)
+    decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown)
+    store.clear_work()
+    return run, read, decided
 
 
 def _ask_and_decide(context: Context, engine: Engine) -> tuple[Suggested | None, tuple[Run, Decided] | None]:

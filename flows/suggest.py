@@ -17,12 +17,15 @@ from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.asking import Asking, Outcome, cost_of, prompt_tokens
 from pipeline.suggestions.examples_shown import with_examples
 from pipeline.suggestions.ledger import Ledger, Spent
-from pipeline.suggestions.rows_to_ask import batch_of, link_answers
+from pipeline.suggestions.rows_to_ask import Batch, batch_of, link_answers
 from pipeline.text.wording import counted
 from schemas.run_summary import CurateSummary, Verb
 
 _LOCK_PATIENCE = 60.0
 """Seconds to wait for another run once the answers are here."""
+
+
+_RETRY = "only `goldleaf suggest --retry-invalid` asks again about rows without a valid answer"
 
 
 class _EndedEarly(Exception):
@@ -36,11 +39,13 @@ class Suggested(BaseModel):
 
     model: str
     known: int = 0
-    """Rows that it had answered before."""
+    """Rows that it had answered validly before."""
+    known_invalid: int = 0
+    """Rows that it had answered before, and never validly; they are asked again if that is wanted only."""
     answered: int = 0
     """Rows with a new valid answer."""
     invalid: int = 0
-    """Rows that it answered twice, both times not validly; they are not asked again."""
+    """Rows that it answered twice, both times not validly; they are not asked again unless that is wanted."""
     failed: int = 0
     """Rows that got no answer; the next run asks again."""
     waiting: int = 0
@@ -67,6 +72,7 @@ class Suggested(BaseModel):
         """The same for a terminal."""
         said = [f"{self.answered:,} answered"]
         said += [f"{self.known:,} known"] if self.known else []
+        said += [f"{self.known_invalid:,} without a valid answer (asked before)"] if self.known_invalid else []
         said += [f"{self.invalid:,} answered twice not validly"] if self.invalid else []
         said += [f"{self.failed:,} got no answer"] if self.failed else []
         first = f" (such as: {self.problem})" if self.problem else ""
@@ -76,6 +82,7 @@ class Suggested(BaseModel):
         return [
             f"{self.model}: {', '.join(said)}{first}; {spent}",
             *self.notes,
+            *([_RETRY] if self.invalid or self.known_invalid else []),
             *([f"{wait}: {self.why}" if self.waiting else self.why] if self.why else []),
         ]
 
@@ -87,7 +94,9 @@ class Estimated(BaseModel):
 
     model: str
     known: int
-    """Rows that it has answered."""
+    """Rows that it has answered validly."""
+    known_invalid: int = 0
+    """Rows that it has answered, and never validly; 0 if they are to be asked again, since they are among the calls."""
     calls: int
     """Rows to ask about; each is one call, or two if its first answer is not valid."""
     tokens_in: int
@@ -113,7 +122,9 @@ class Suggestions(BaseModel):
     """Decisions that changed."""
 
 
-def suggest(context: Context, engine: Engine, *, limit: int | None = None, dry_run: bool = False) -> Suggestions:
+def suggest(
+    context: Context, engine: Engine, *, limit: int | None = None, dry_run: bool = False, retry_invalid: bool = False
+) -> Suggestions:
     """Ask, and decide again if there is news.
 
     Args:
@@ -121,6 +132,7 @@ def suggest(context: Context, engine: Engine, *, limit: int | None = None, dry_r
         engine: runs the steps.
         limit: ask about at most this many rows, instead of ``suggest.limit``.
         dry_run: only count what it would take.
+        retry_invalid: ask anew about rows that have no valid answer.
 
     Raises:
         ConfigError: no model is configured, or nothing was curated yet.
@@ -131,11 +143,12 @@ def suggest(context: Context, engine: Engine, *, limit: int | None = None, dry_r
     if not context.dataset.config.suggest.is_on:
         raise ConfigError(f"{file} names no model to ask; add suggest.endpoint and suggest.model, or suggest.adapter")
     if not context.last_curate():
-        raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
+        unasked, why = (" --no-suggest", ", which asks no model") if dry_run else ("", "")
+        raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}{unasked}` first{why}")
     asker = _asker(context, limit)
     if dry_run:
-        return Suggestions(dataset=name, estimated=_estimate(context, asker))
-    suggested = ask_model(context, engine, asker)
+        return Suggestions(dataset=name, estimated=_estimate(context, asker, retry_invalid))
+    suggested = ask_model(context, engine, asker, retry_invalid=retry_invalid)
     again = hear_again(context, engine, suggested)
     if suggested.why and not suggested.is_spent:
         raise EndpointError("; ".join([suggested.lines()[-1], "what was answered is kept"]))
@@ -148,7 +161,9 @@ def _asker(context: Context, limit: int | None = None) -> Asker:
     return Asker(section.model_copy(update={"limit": limit}) if limit else section, context.dataset.task, gold=gold)
 
 
-def ask_model(context: Context, engine: Engine, asker: Asker | None = None) -> Suggested:
+def ask_model(
+    context: Context, engine: Engine, asker: Asker | None = None, *, retry_invalid: bool = False
+) -> Suggested:
     """Ask the model about the committed rows; others may curate meanwhile.
 
     What goes wrong on the way to the model raises nothing: it is why rows wait.
@@ -161,7 +176,9 @@ def ask_model(context: Context, engine: Engine, asker: Asker | None = None) -> S
             ledger.lose()
             snapshot = store.snapshot().at_last_commit()
             asker = with_examples(asker, snapshot, ledger)
-            batch = batch_of(snapshot, asker, ledger)
+            batch = batch_of(snapshot, asker, ledger, retry=retry_invalid)
+            # If the run is killed after this, the next one asks about them.
+            ledger.set_aside(one.key for one in batch.anew)
             before, outcome = ledger.spent(), Outcome()
             if batch.todo:
                 at = f" at {shown_address(section.endpoint)}" if section.endpoint else ""
@@ -171,7 +188,7 @@ def ask_model(context: Context, engine: Engine, asker: Asker | None = None) -> S
                     if outcome.why:
                         raise _EndedEarly
             news = link_answers(asker, ledger, batch)
-            return _suggested(asker.model, len(batch.settled), outcome, before, ledger.spent(), news)
+            return _suggested(asker.model, batch, outcome, before, ledger.spent(), news)
     except Busy as error:
         return Suggested(model=asker.model, why=str(error))
 
@@ -184,10 +201,11 @@ def _asking(context: Context, asker: Asker, ledger: Ledger) -> Asking | AdapterA
     return Asking(asker, ledger, key, context.dataset.config.measure.encoding)
 
 
-def _suggested(model: str, known: int, outcome: Outcome, before: Spent, after: Spent, news: bool) -> Suggested:
+def _suggested(model: str, batch: Batch, outcome: Outcome, before: Spent, after: Spent, news: bool) -> Suggested:
     return Suggested(
         model=model,
-        known=known,
+        known=len(batch.settled) - batch.known_invalid,
+        known_invalid=batch.known_invalid,
         answered=outcome.answered,
         invalid=outcome.invalid,
         failed=outcome.failed,
@@ -224,17 +242,18 @@ def hear_again(context: Context, engine: Engine, suggested: Suggested) -> tuple[
         return run, decided
 
 
-def _estimate(context: Context, asker: Asker) -> Estimated:
+def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:
     with Ledger(context.store.calls) as ledger:
         snapshot = context.store.snapshot().at_last_commit()
-        batch = batch_of(snapshot, with_examples(asker, snapshot, ledger, keep=False), ledger)
+        batch = batch_of(snapshot, with_examples(asker, snapshot, ledger, keep=False), ledger, retry=retry_invalid)
         spent, scale = ledger.spent(), ledger.scale(asker.section.model)
     encoding = context.dataset.config.measure.encoding
     tokens = math.ceil(scale * sum(prompt_tokens([question.body for question in batch.todo], encoding)))
     longest = (asker.section.longest_answer or asker.section.max_tokens) * len(batch.todo)
     return Estimated(
         model=asker.model,
-        known=len(batch.settled),
+        known=len(batch.settled) - batch.known_invalid,
+        known_invalid=batch.known_invalid,
         calls=len(batch.todo),
         tokens_in=tokens,
         tokens_out=longest,

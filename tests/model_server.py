@@ -21,12 +21,16 @@ class _Listener(Handler):
         self.server.headers_seen.append({name.lower(): value for name, value in self.headers.items()})
         self.reply()
 
+    do_GET = do_POST  # noqa: N815 (the base class asks for this name)
+
 
 class ModelServer(Server):
     """Where a dataset's `suggest.endpoint` leads in a test."""
 
     def __init__(self, says: Says) -> None:
         self.says = says
+        self.models: Reply = (200, JSON, b'{"data": [{"id": "small"}, {"id": "m"}]}')
+        """Which models it lists."""
         self.asked: list[dict[str, Any]] = []
         self.headers_seen: list[dict[str, str]] = []
         self._turn = threading.Lock()
@@ -34,6 +38,8 @@ class ModelServer(Server):
         self.answer = self._answer
 
     def _answer(self, method: str, path: str, body: bytes) -> Reply:
+        if method == "GET":
+            return self.models
         with self._turn:
             number, request = len(self.asked), json.loads(body)
             self.asked.append({"path": path, **request})

@@ -49,6 +49,7 @@ Again = Annotated[bool, typer.Option("--again", help="Train even if this version
 def curate(
     dataset: DatasetFile = DEFAULT,
     push: Annotated[bool, typer.Option(help="Send the review batch to Label Studio.")] = True,
+    suggest: Annotated[bool, typer.Option(help="Ask the model that `suggest` names, if there is one.")] = True,
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Score all labels for likely errors again, not only new ones.")
     ] = False,
@@ -60,8 +61,8 @@ def curate(
 
     Reading the same files again adds nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
     """
-    again = {"rescore": rescore, "reindex": reindex}
-    result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", push=push, **again)
+    options = {"push": push, "suggest": suggest, "rescore": rescore, "reindex": reindex}
+    result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", **options)
     if as_json:
         print_json(result)
         return
@@ -109,14 +110,19 @@ def suggest(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show how many calls, tokens and what cost it would take.")
     ] = False,
+    retry_invalid: Annotated[
+        bool, typer.Option("--retry-invalid", help="Ask again about rows that the model never answered validly.")
+    ] = False,
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask the model that `suggest` names about unlabeled and doubted rows, and decide again with its answers.
 
-    `curate` does so, too. What was answered is never asked or paid again, whatever ends a run.
+    `curate` does so, too. What was answered is never asked or paid again, whatever ends a run, unless
+    `--retry-invalid` asks about what was never answered validly.
     """
-    result: Suggestions = run_verb(load_context(dataset), engine, as_json, "suggest", limit=limit, dry_run=dry_run)
+    options = {"limit": limit, "dry_run": dry_run, "retry_invalid": retry_invalid}
+    result: Suggestions = run_verb(load_context(dataset), engine, as_json, "suggest", **options)
     if as_json:
         print_json(result)
         return
@@ -125,8 +131,11 @@ def suggest(
         out.print(f"{counted(result.decided, 'decision')} changed")
     if (found := result.estimated) is not None:
         cost = f", cost at most {found.cost:.4g} ({found.total_cost:.4g} spent so far)" if found.cost else ""
+        known = f"{counted(found.known, 'row')} answered before"
+        if found.known_invalid:
+            known += f", {found.known_invalid:,} never validly (`--retry-invalid` asks again)"
         out.print(
-            f"{found.model}: {counted(found.calls, 'call')} to make, {found.known:,} rows answered before; "
+            f"{found.model}: {counted(found.calls, 'call')} to make, {known}; "
             f"{found.tokens_in:,} tokens of prompts, at most {found.tokens_out:,} of answers{cost}",
             markup=False,
         )

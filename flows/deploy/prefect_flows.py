@@ -44,10 +44,12 @@ def _run_name() -> str:
 
 
 @flow(name="curate", flow_run_name=_run_name)
-def curate(dataset: str, rescore: bool = False, reindex: bool = False, push: bool = True) -> Curated:
+def curate(
+    dataset: str, rescore: bool = False, reindex: bool = False, push: bool = True, suggest: bool = True
+) -> Curated:
     """Ingest, decide, commit and send the review batch of a dataset.yaml."""
     with _stage(dataset) as stage:
-        return curate_story.curate(*stage, rescore=rescore, reindex=reindex, push=push)
+        return curate_story.curate(*stage, rescore=rescore, reindex=reindex, push=push, suggest=suggest)
 
 
 @flow(name="collect", flow_run_name=_run_name)
@@ -65,10 +67,10 @@ def release(dataset: str, version: str | None = None) -> Released:
 
 
 @flow(name="suggest", flow_run_name=_run_name)
-def suggest(dataset: str, limit: int | None = None, dry_run: bool = False) -> Suggestions:
+def suggest(dataset: str, limit: int | None = None, dry_run: bool = False, retry_invalid: bool = False) -> Suggestions:
     """Ask a model about unlabeled and doubted rows, and decide again with its answers."""
     with _stage(dataset) as stage:
-        return suggest_story.suggest(*stage, limit=limit, dry_run=dry_run)
+        return suggest_story.suggest(*stage, limit=limit, dry_run=dry_run, retry_invalid=retry_invalid)
 
 
 @flow(name="finetune", flow_run_name=_run_name)

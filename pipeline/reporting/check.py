@@ -15,6 +15,7 @@ from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.ingest.field_checks import Seen, see_groups, ungrouped
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
+from pipeline.reporting.check_model import check_model
 from pipeline.reporting.check_source import CheckResult, TriedSource
 from pipeline.reporting.overview import nobody_left
 from pipeline.review.form import labeling_config
@@ -33,8 +34,13 @@ _LONG_FORM = 100
 _LARGE_SHARE = 0.5
 
 
-def check_dataset(workspace: Workspace) -> list[CheckResult]:
-    """Try everything that a first curate would need, on the first rows of every source."""
+def check_dataset(workspace: Workspace, api_key: str = "") -> list[CheckResult]:
+    """Try everything that a first curate would need, on the first rows of every source.
+
+    Args:
+        workspace: the dataset.
+        api_key: the one that ``suggest.api_key_env`` names.
+    """
     config, task = workspace.dataset.config, workspace.dataset.task
     kind = kind_of(task)
     targets = ", ".join(f"{field.name} ({field.type}{', many' * field.many})" for field in task.task_targets())
@@ -66,6 +72,7 @@ def check_dataset(workspace: Workspace) -> list[CheckResult]:
         findings.append(CheckResult(what="token counts", ok=True, detail=config.measure.encoding))
     except GoldleafError as error:
         findings.append(CheckResult(what="token counts", ok=False, detail=str(error)))
+    findings += check_model(workspace, api_key, tried)
     findings += _check_team(config.review)
     findings += _check_what_is_there(workspace)
     findings += [_check_home(workspace.store.root), _check_label_studio(workspace)]

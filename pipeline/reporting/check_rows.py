@@ -1,7 +1,7 @@
 """Some rows of a source, parsed with the task: what `goldleaf check` says about them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,8 @@ class TriedRows:
     """A valid row with its place, a labeled one if there is any."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """For each valid row: its record id, if it has a key, and what it asks."""
+    inputs: list[Mapping[str, Any]] = field(default_factory=list)
+    """Of the valid rows."""
     faults: list[str] = field(default_factory=list)
     """For each row on which the task's own code failed: where, and how."""
     rows: int = 0
@@ -75,6 +77,7 @@ class TriedRows:
         self.valid_in[file] += not parsed.problems
         self._unlabeled += not parsed.problems and parsed.targets is None
         if not parsed.problems:
+            self.inputs.append(parsed.inputs)
             self.asked.append((self._record_id(row.row), inputs_key(self.workspace.dataset.task, parsed.inputs)))
         if not parsed.problems and (self.example is None or (self.example[1].targets is None and parsed.targets)):
             self.example = (place, parsed)

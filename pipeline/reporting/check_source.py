@@ -2,7 +2,7 @@
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,11 @@ class TriedSource:
     def asked(self) -> list[tuple[str, str]]:
         """For each valid row: its record id, if it has a key, and what it asks."""
         return self._first.asked + self._newest.asked
+
+    @property
+    def inputs(self) -> list[Mapping[str, Any]]:
+        """The inputs of the valid rows."""
+        return self._first.inputs + self._newest.inputs
 
     @property
     def faults(self) -> list[str]:

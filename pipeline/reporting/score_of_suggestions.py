@@ -8,6 +8,7 @@ leaves a proposal as it is stands beside it: more often than the model is right 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+import orjson
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
@@ -19,7 +20,9 @@ from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.opinions import Opinion, latest_votes, read_opinions
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
+from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.ledger import spent_so_far
+from pipeline.suggestions.model_answers import ModelAnswers
 from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.decision import Decision
@@ -57,6 +60,8 @@ class SuggestionScore(BaseModel):
     model: str
     answers: int
     """Current records that it has answered validly."""
+    invalid: int = 0
+    """Current records that it has answered, and never validly; they are not asked about again unless that is wanted."""
     blind: int
     """Of these, records whose answer is known without it: gold items, and those that annotators answered without
     seeing what it says."""
@@ -87,6 +92,7 @@ class SuggestionScore(BaseModel):
         lost = f", {self.lost:,} of them without an answer" if self.lost else ""
         return [
             f"suggestions of {self.model}: {counted(self.answers, 'answer')}; {spent}{lost}",
+            *self._never_valid,
             f"{self.judged}: {self.accuracy}{self._weighed}" if self.accuracy else self.judged,
             *map(self._accepted, self.acceptance),
         ]
@@ -106,6 +112,13 @@ class SuggestionScore(BaseModel):
     def _weighed(self) -> str:
         is_even = self.accuracy is None or abs(self.accuracy.value - self.right / self.blind) < _ALIKE
         return "" if is_even else " of all rows, as they were drawn"
+
+    @property
+    def _never_valid(self) -> list[str]:
+        again = "only `goldleaf suggest --retry-invalid` asks again"
+        return (
+            [f"{counted(self.invalid, 'row')} without a valid answer (asked before): {again}"] if self.invalid else []
+        )
 
     def _accepted(self, one: Acceptance) -> str:
         kept = f"{one.suggested_unchanged:,} of {one.suggested:,} suggestions unchanged"
@@ -133,6 +146,7 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
     return SuggestionScore(
         model=_name(dataset.config.suggest),
         answers=len(heard),
+        invalid=_without_valid_answer(workspace, now),
         blind=len(pairs),
         gold=len(gold),
         right=sum(right),
@@ -164,6 +178,22 @@ def weighed_share(right: Sequence[bool], chances: Sequence[float | None]) -> Est
     share = sum(weight for weight, one in zip(weights, right, strict=True) if one) / sum(weights)
     worth = sum(weights) ** 2 / sum(weight**2 for weight in weights)
     return wilson(share * worth, worth)
+
+
+def _without_valid_answer(workspace: Workspace, now: pl.LazyFrame) -> int:
+    """How many rows the model of ``suggest`` has answered, as they are now, and never validly."""
+    dataset, calls = workspace.dataset, workspace.store.calls
+    config = dataset.config
+    if not (config.suggest.is_on and calls.exists()):
+        return 0
+    with ModelAnswers(Asker(config.suggest, dataset.task, gold=config.gold_sources), calls) as answers:
+        unheard = now.filter(
+            pl.col("model_answer").is_null(),
+            pl.col("fate").is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]),
+            pl.col("record_id").is_in(answers.asked),
+        )
+        rows = unheard.select("record_id", "inputs").collect().iter_rows()
+        return sum(answers.is_invalid(record_id, orjson.loads(inputs)) for record_id, inputs in rows)
 
 
 def _name(section: Suggest) -> str:

@@ -3,4 +3,13 @@
 In: committed decisions, the section ``suggest``. Out: a ledger of calls, and the valid answer to each row asked about.
 """
 
-__all__ = ["adapter_answers", "asker", "asking", "examples_shown", "ledger", "model_answers", "rows_to_ask"]
+__all__ = [
+    "adapter_answers",
+    "asker",
+    "asking",
+    "chat_completions",
+    "examples_shown",
+    "ledger",
+    "model_answers",
+    "rows_to_ask",
+]

@@ -161,7 +161,7 @@ class Asking:
             while not is_settled(self._asker, question, replies):
                 problem = last_word(task, question.inputs, replies).problem
                 body = corrected(question, replies[-1].text, problem) if replies else dict(question.body)
-                replies.append(self._answer(question, body, len(replies), client))
+                replies.append(self._answer(question, body, client))
         except CallFailed as error:
             self._fail(error)
             return
@@ -200,7 +200,7 @@ class Asking:
         self._ended.set()
         return _Stop(why)
 
-    def _answer(self, question: Question, body: dict[str, Any], turn: int, client: ChatCompletions) -> Reply:
+    def _answer(self, question: Question, body: dict[str, Any], client: ChatCompletions) -> Reply:
         """One answer, in as many tries as that is worth.
 
         Raises:
@@ -210,7 +210,7 @@ class Asking:
         refused, unsent = 0, 0
         while True:
             try:
-                return self._call(question, body, f"{question.key}-{turn}", client)
+                return self._call(question, body, f"{question.key}-{self._ledger.heard(question.key)}", client)
             except AllRefused as error:
                 raise self._stop(f"{self._section.endpoint} refuses: {error}; {self._advice(error)}") from error
             except NotSent as error:

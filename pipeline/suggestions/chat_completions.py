@@ -83,6 +83,7 @@ class ChatCompletions:
     """A client of one endpoint, for one thread."""
 
     def __init__(self, section: Suggest, api_key: str) -> None:
+        self._base = section.endpoint
         self._url = f"{section.endpoint}/chat/completions"
         self._key = api_key
         self._key_name = section.api_key_env
@@ -106,10 +107,38 @@ class ChatCompletions:
             CallFailed: one of its subclasses.
         """
         headers = {"content-type": "application/json", "idempotency-key": idempotency}
-        headers |= {"authorization": f"Bearer {self._key}"} if self._key else {}
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        return self._reply(self._send("POST", self._url, self._patience, headers, content))
+
+    def models(self, seconds: float) -> list[str]:
+        """The names of the models that the server lists: a request that costs nothing.
+
+        Args:
+            seconds: until the whole list is here.
+
+        Raises:
+            CallFailed: one of its subclasses; some servers list no models.
+        """
+        patience = Patience(connect=seconds, answer=seconds, window=seconds, whole=seconds)
+        received = self._send("GET", f"{self._base}/models", patience, {})
         try:
-            with self._client.stream("POST", self._url, self._patience, content=content, headers=headers) as answer:
+            found = json.loads(received)
+            return [str(one["id"]) for one in (found["data"] if isinstance(found, dict) else found)]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            start = self._private(received.decode("utf-8", "replace"), 80)
+            raise NoAnswer(f"what came is no list of models: {start!r}") from error
+
+    def _send(
+        self, method: str, url: str, patience: Patience, headers: Mapping[str, str], content: bytes = b""
+    ) -> bytes:
+        """The body of a successful response.
+
+        Raises:
+            CallFailed: one of its subclasses.
+        """
+        sent = {**headers, "authorization": f"Bearer {self._key}"} if self._key else dict(headers)
+        try:
+            with self._client.stream(method, url, patience, content=content or None, headers=sent) as answer:
                 received = _received(answer)
         except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
             raise NotSent(self._private(str(error) or type(error).__name__)) from error
@@ -120,7 +149,7 @@ class ChatCompletions:
         except httpx.HTTPError as error:
             raise NoAnswer(self._private(str(error) or type(error).__name__)) from error
         if 200 <= answer.status < 300:
-            return self._reply(received)
+            return received
         self._refuse(answer, received)
 
     def _refuse(self, answer: Response, received: bytes) -> NoReturn:

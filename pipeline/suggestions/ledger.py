@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS examples (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scales (model TEXT PRIMARY KEY, factor REAL NOT NULL) WITHOUT ROWID;
 """
-_SENT, _ANSWERED, _LOST, _REFUSED = "sent", "answered", "lost", "refused"
+_SENT, _ANSWERED, _LOST, _REFUSED, _SET_ASIDE = "sent", "answered", "lost", "refused", "set aside"
 _PATIENCE_S = 60
 """Seconds to wait for another process that is writing."""
 
@@ -147,6 +147,22 @@ class Ledger:
                 (key, _ANSWERED),
             ).fetchall()
         return [Reply(text, bool(cut), model, tokens_in, out) for text, cut, model, tokens_in, out in rows]
+
+    def heard(self, key: str) -> int:
+        """How many answers to a question ever came, those that were set aside included."""
+        with self._explained():
+            [(count,)] = self._db.execute(
+                "SELECT COUNT(*) FROM calls WHERE key = ? AND state IN (?, ?)", (key, _ANSWERED, _SET_ASIDE)
+            ).fetchall()
+        return int(count)
+
+    def set_aside(self, keys: Iterable[str]) -> None:
+        """Let some questions be asked anew: their answers stay paid, and count no longer."""
+        with self._explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            values = [(_SET_ASIDE, key, _ANSWERED) for key in keys]
+            self._db.executemany("UPDATE calls SET state = ? WHERE key = ? AND state = ?", values)
+            self._db.execute("COMMIT")
 
     def unanswered(self, key: str) -> int:
         """How many calls about a question were lost or refused."""

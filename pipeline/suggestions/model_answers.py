@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.suggestions.asker import Asker
+from pipeline.suggestions.asker import Asker, text_digest
 from pipeline.suggestions.asking import last_word
 from pipeline.suggestions.examples_shown import shown_before
 from pipeline.suggestions.ledger import Ledger
@@ -42,3 +42,16 @@ class ModelAnswers:
         if subject is None or subject.text != stable_hash(text_key):
             return None
         return last_word(self._asker.task, inputs, self._ledger.replies(subject.key)).targets
+
+    def is_invalid(self, record_id: str, inputs: Mapping[str, Any]) -> bool:
+        """Whether the model has answered about a record as it is now, and never validly: it is not asked again."""
+        task, subject = self._asker.task, self._subjects.get(record_id)
+        if subject is None or subject.text != text_digest(task, inputs):
+            return False
+        replies = self._ledger.replies(subject.key)
+        return len(replies) >= self._asker.turns and last_word(task, inputs, replies).targets is None
+
+    @property
+    def asked(self) -> list[str]:
+        """The ids of the records that it was asked about, whatever they say now."""
+        return list(self._subjects)

@@ -30,12 +30,22 @@ class Batch:
     """The same questions about other records, such as those in a conflict: one call answers both."""
     settled: list[Question]
     """The ledger has all about them."""
+    known_invalid: int
+    """How many of these have no valid answer."""
+    anew: list[Question]
+    """Without a valid answer, and to be asked again: in ``todo`` or ``twins``."""
     news: bool
     """Of a settled one, the committed decision does not have the answer yet: a run was killed in between."""
 
 
-def batch_of(snapshot: Snapshot, asker: Asker, ledger: Ledger) -> Batch:
+def batch_of(snapshot: Snapshot, asker: Asker, ledger: Ledger, *, retry: bool = False) -> Batch:
     """The rows to ask about as the dataset is now, as far as ``suggest.limit`` goes.
+
+    Args:
+        snapshot: the committed state.
+        asker: who is asked.
+        ledger: what was asked before.
+        retry: ask anew about rows that have no valid answer.
 
     Raises:
         TaskCodeError: the task's own code fails.
@@ -45,19 +55,28 @@ def batch_of(snapshot: Snapshot, asker: Asker, ledger: Ledger) -> Batch:
     todo: dict[str, Question] = {}
     twins: list[Question] = []
     settled: list[Question] = []
+    known_invalid = 0
+    anew: list[Question] = []
     news = False
     for record_id, inputs, heard in rows.iter_rows():
         question = asker.question(record_id, orjson.loads(inputs))
         replies = ledger.replies(question.key)
-        if is_settled(asker, question, replies):
+        said = last_word(asker.task, question.inputs, replies).targets
+        is_known = is_settled(asker, question, replies)
+        if is_known and said is None and retry:
+            anew.append(question)
+            is_known = False
+        if is_known:
             settled.append(question)
-            news |= last_word(asker.task, question.inputs, replies).targets != orjson.loads(heard or "null")
+            known_invalid += said is None
+            news |= said != orjson.loads(heard or "null")
         elif question.key in todo:
             twins.append(question)
         else:
             todo[question.key] = question
     # Otherwise a few rows about which a server always fails would keep all others from being asked about.
-    return Batch(sorted(todo.values(), key=lambda one: ledger.unanswered(one.key)), twins, settled, news)
+    in_order = sorted(todo.values(), key=lambda one: ledger.unanswered(one.key))
+    return Batch(in_order, twins, settled, known_invalid, anew, news)
 
 
 def link_answers(asker: Asker, ledger: Ledger, batch: Batch) -> bool:
