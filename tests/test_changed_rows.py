@@ -1,7 +1,7 @@
 """Rows that change after annotators were asked: answers, questions, audits and proofs stay with what was asked."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -176,3 +176,18 @@ def test_an_answer_that_is_changed_after_another_column_was_decides_about_the_ro
         back = desk.decision(number)
         assert (back.targets, back.label_source, back.revision) == (
             {"topic": given(number)}, LabelSource.SOURCE, revision)  # fmt: skip
+
+
+def test_a_home_from_before_rows_had_a_digest_asks_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        with monkeypatch.context() as before:
+            before.setattr("pipeline.curation.prepare.content_digest", lambda inputs, targets: None)
+            desk = stack.enter_context(asked(tmp_path, AUDIT))
+        assert desk.decision(0).content == ""
+        known, rows, tasks = status(desk).audit, audited(desk), {task["id"] for task in desk.tasks()}
+        curated = desk.curate()
+        assert curated.review is not None and (curated.review.sent, curated.review.withdrawn) == (0, 0)
+        assert (status(desk).audit, audited(desk)) == (known, rows)
+        assert {task["id"] for task in desk.tasks()} == tasks

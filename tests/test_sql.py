@@ -222,10 +222,10 @@ def test_a_row_that_no_table_can_hold_is_shown_as_lines_of_name_and_value(tmp_pa
     told = terminal.goldleaf("sql", "select * from current order by length(inputs)").stdout
     shown = [line.rstrip() for line in told.splitlines()]
     # 500 characters at 101 a line.
-    assert max(map(len, shown)) <= 120 and len(shown) == 2 * 22 + 2 + 4
+    assert max(map(len, shown)) <= 120 and len(shown) == 2 * 23 + 2 + 4
     assert 'inputs             {"question":"Where is [b]parcel[/b] 0?"}' in shown
     assert "fate               accepted" in shown and "routed" in [line.strip() for line in shown]
-    assert shown[22] == "─" * 120
+    assert shown[23] == "─" * 120
     [first] = [number for number, line in enumerate(shown) if "[b]parcel[/b] 1 so late" in line]
     cell = " ".join(line[19:] for line in shown[first : first + 5])
     assert cell.endswith("…") and len(cell) == 501
