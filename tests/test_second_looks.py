@@ -123,8 +123,10 @@ def test_what_an_adjudicator_has_decided_has_no_second_look(studio: FakeStudio, 
         assert set(whose(desk, number)) == {"first", "adjudicator"}
 
 
-def test_an_error_rate_is_not_judged_before_the_second_looks_are_there(studio: FakeStudio, tmp_path: Path) -> None:
-    rate = f"review: {{error_rate: 0.4, annotators: [{ANA}, {BEN}, {CLEO}]}}\n"
+def test_an_error_rate_that_second_looks_decide_is_not_judged_before_they_are_there(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    rate = f"review: {{error_rate: 0.04, annotators: [{ANA}, {BEN}, {CLEO}]}}\n"
     with desk_at(studio, tmp_path, ROWS, rate) as desk:
         asked = desk.curate()
         assert asked.proof is not None and asked.proof.looks == 0
