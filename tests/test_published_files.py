@@ -275,6 +275,18 @@ def test_the_card_has_what_the_hub_reads_and_the_line_that_pins_the_version(tmp_
     assert "| train | 20 | 66.7% |" in card
     assert "nor are rows with the same `contract`" in card
     assert "Annotators entered or confirmed 19 of 30 answers." in card
+    assert "gold source" not in card
+
+
+def test_the_card_tells_answers_of_gold_sources_from_those_of_annotators(tmp_path: Path) -> None:
+    manifest = publish(tmp_path / "1.0.0", tables(), replace(release(), from_gold=4))
+    assert (manifest.label_sources["human"], manifest.from_gold) == (19, 4)
+    card = (tmp_path / "1.0.0" / "README.md").read_text()
+    assert "Annotators entered or confirmed 15 of 30 answers; 4 more are from gold sources." in card
+    assert "| human | an annotator entered or confirmed it | 15 |" in card
+    assert "| human | its gold source is trusted like an annotator | 4 |" in card
+    assert "`human`: an annotator entered or confirmed it, or its gold source is trusted like an annotator |" in card
+    assert "No annotator has reviewed 11 of the answers, and no gold source has them;" in card
 
 
 @pytest.mark.parametrize(
