@@ -65,10 +65,11 @@ def test_labels_that_are_confused_more_than_once_are_shown_with_how() -> None:
 def test_the_errors_that_remain_are_forecast_and_how_much_a_proof_still_takes() -> None:
     text = section(FULL, "errors")
     assert (
-        "An error below 2.0% is not proven yet: it takes answers about 60 open rows, and then about 60 to 100 more"
-        in text
-    )
-    assert "answers 180 of about 320" in text
+        "An error below 2.0% is not proven yet: it takes answers about 60 open rows that were drawn or are likely "
+        "errors, and then about 60 to 100 more; at the last look, of 180 answers, it was known to be below 3.4%, more "
+        "cautious than the audit's interval, since it has to hold at every look."
+    ) in text
+    assert "answers about drawn rows at the last look 180 and about 140 more to come, likely errors included" in text
     assert "24 of 40 suspect labels were wrong; the next 100 answers would find about 43 (29 to 57)" in text
     assert "More answers 25 50 100 would find 14 9 to 19 26 17 to 34 43 29 to 57" in text
 
