@@ -89,6 +89,9 @@ def test_status_report_and_card_say_that_an_audit_is_preliminary_while_second_lo
         assert "1 open row that was drawn or is a likely error (it waits for a second look or an adjudicator)" in shown
         preliminary = "This is preliminary, since 1 answer waits for a second look or an adjudicator."
         page = write_report(desk.context, to=tmp_path / "page.html").read_text()
+        asked = "1 question is waiting for annotators"
+        assert standing.waiting_rows == 1 and asked in shown
+        assert f"19 settled, 1 not settled yet. {asked}." in section(page, "review")
         assert preliminary in section(page, "errors") and "20 audited, preliminary" in page
         assert preliminary in (said_by(desk, "release") and card(desk))
         assert preliminary in section(of_version(desk), "errors")

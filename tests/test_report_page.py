@@ -179,8 +179,8 @@ def test_extraction_shows_how_often_each_field_has_a_value() -> None:
 
 def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
     text = section(render_report(full_report()), "review")
-    assert "160 records chosen for annotators, 150 sent to them, 119 answered, 41 still waiting." in text
-    assert "likely wrong, or without an answer 59 of 89 random audit 60 of 71" in text
+    assert "160 records chosen for annotators, 150 sent to them, 116 settled, 44 not settled yet." in text
+    assert "likely wrong, or without an answer 56 of 89 random audit 60 of 71" in text
     text = section(render_report(full_report()), "errors")
     assert "2 of 60 randomly sampled accepted records were wrong, and are corrected or removed; " in text
     assert "of all accepted records an estimated 3.3% 0.9% to 11.4%" in text

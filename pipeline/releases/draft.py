@@ -53,7 +53,7 @@ class Draft:
     from_gold: int
     """Accepted rows of gold sources about which no annotator has decided."""
     unreviewed: int
-    """Accepted rows that are uncertain."""
+    """Accepted rows that are uncertain, and about which nobody is asked."""
     funnel: Funnel
     frozen: Sequence[FrozenSource]
     """What is published of each frozen source."""
@@ -128,7 +128,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, again: Collection[
         groups={decision.record_id: decision.group for decision in decisions},
         known=frozenset(known),
         from_gold=_from_gold(snapshot, accepted, sources, dataset),
-        unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
+        unreviewed=sum(_is_unreviewed(decision) for decision in accepted),
         funnel=snapshot.settled_funnel(),
         frozen=frozen_sources(snapshot, dataset.config.sources),
         audit=audit_result(snapshot, again),
@@ -141,6 +141,11 @@ def _proof(snapshot: Snapshot) -> Proof | None:
     """How far ``review.error_rate`` is proven by the last curate; None if it is not set."""
     last = snapshot.last_run(CurateFacts)
     return last.summary.proof if last else None
+
+
+def _is_unreviewed(decision: Decision) -> bool:
+    """Whether a row is uncertain, and beyond the budget: some that were drawn for the audit are suspect by now."""
+    return decision.routed is None and any(reason.code is ReasonCode.UNREVIEWED for reason in decision.reasons)
 
 
 def _from_gold(

@@ -102,6 +102,8 @@ class AnnotatorsTable(BaseModel):
     """Known answers that others contradict, those that most contradict first."""
     pace: Pace
     """Everybody's answers together."""
+    for_anybody: int = 0
+    """Open tasks that are for nobody in particular."""
 
     @property
     def weakest_pairs(self) -> list[PairAgreement]:
@@ -133,6 +135,7 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
         confusions=confusions(opinions, dataset.task),
         doubted_gold=doubted_gold(snapshot, dataset, opinions),
         pace=pace(opinions, waiting.questions, now),
+        for_anybody=whose.get("", 0),
     )
 
 
@@ -144,6 +147,7 @@ def shown_team(table: AnnotatorsTable | None, *, of_version: bool) -> Annotators
         "annotators": [],
         "pairs": [],
         "doubted_gold": [],
+        "for_anybody": 0,
         "pace": Pace(answers=table.pace.answers, days=[], seconds=None, open=0),
     }
     return table.model_copy(update=nobody) if of_version else table

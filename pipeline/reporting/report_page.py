@@ -187,7 +187,11 @@ class ReviewCounts(ReportPart):
     skipped: Count = 0
     invalid: Count = 0
     """The answer breaks the task's schema and must be corrected."""
+    again: Count = 0
+    """It is answered, but a second annotator or an adjudicator is asked, too."""
     waiting: Count = 0
+    asked: str = ""
+    """How many questions are open, as status says it; empty if none is, or on the page of a version."""
     routes: list[RouteCount] = []
     """The same by what they were chosen for."""
     sent: Count = 0
@@ -198,14 +202,19 @@ class ReviewCounts(ReportPart):
     """Random checks of accepted records without an answer."""
 
     @property
-    def answered(self) -> int:
-        """Records that an annotator decided on."""
-        return self.confirmed + self.changed + self.entered + self.unusable + self.unsure + self.disputed
+    def settled(self) -> int:
+        """Records about which nobody is asked any more."""
+        return self.confirmed + self.changed + self.entered + self.unusable
+
+    @property
+    def open(self) -> int:
+        """Records whose answer is missing or not final; for those that annotators are unsure about, no question is."""
+        return self.unsure + self.disputed + self.skipped + self.invalid + self.again + self.waiting
 
     @property
     def routed(self) -> int:
         """Records chosen for review."""
-        return self.answered + self.skipped + self.invalid + self.waiting
+        return self.settled + self.open
 
 
 class PartComparison(ReportPart):
