@@ -15,6 +15,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.reporting.annotators import AnnotatorsTable, shown_team
+from pipeline.reporting.doubts import is_below_floor
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.overview import asked_again, open_seats
@@ -125,6 +126,7 @@ def gather_report(
         **_expected(standing),
         finetuning=_finetuning(state, models) if models else None,
         suspects=list(suspects(state, accepted)),
+        below_floor=sum(map(is_below_floor, accepted)),
     )
 
 

@@ -334,11 +334,18 @@ class ReportData(ReportPart):
     """How good a model's suggestions are; None if none was ever asked."""
     finetuning: FineTuning | None = None
     suspects: list[Suspect] = []
+    below_floor: Count = 0
+    """Accepted records with something against their label that is less likely than ``review.floor``."""
 
     @property
     def has_values(self) -> bool:
         """Whether there can be values to count: those of conversations are not."""
         return self.breakdown is Breakdown.LABEL or bool(self.fields)
+
+    @property
+    def settled_conflicts(self) -> int:
+        """Records that were chosen for annotators because they were in conflict, and are settled."""
+        return sum(route.settled for route in self.review.routes if route.route is Routed.CONFLICT)
 
     @property
     def threshold(self) -> float:
