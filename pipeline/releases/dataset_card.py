@@ -311,11 +311,15 @@ def _quality(manifest: Manifest, audit: AuditResult | None, proof: Proof | None,
     checked = f"{_by_annotators(manifest):,} of {_rows(manifest):,} answers"
     text = f"## Quality\n\nAnnotators entered or confirmed {checked}{gold}."
     if audit is not None:
+        were = "was wrong and is" if audit.wrong == 1 else "were wrong and are"
         text += (
-            f"\n\nOf the accepted rows, {audit.checked:,} were drawn at random and checked; {audit.wrong:,} were wrong "
-            f"and are corrected or removed. An estimated {audit.rate:.1%} of the {audit.rows:,} accepted answers "
+            f"\n\nOf the accepted rows, {audit.checked:,} were drawn at random and checked; {audit.wrong:,} {were} "
+            f"corrected or removed. An estimated {audit.rate:.1%} of the {audit.rows:,} accepted answers "
             f"are wrong (95% interval: {audit.low:.1%} to {audit.high:.1%})."
         )
+        if known := manifest.label_sources.get(LabelSource.HUMAN, 0):
+            gold = " or are from gold sources" if manifest.from_gold else ""
+            text += f" The {known:,} that annotators decided{gold} are taken as right."
         if audit.unheard:
             text += f" {audit.gap}."
         if audit.pending:
