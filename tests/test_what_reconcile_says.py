@@ -106,8 +106,8 @@ def test_what_a_collect_brought_is_not_sent_yet_and_a_deleted_task_is_told_once(
         desk.curate()
         answer(desk, 2, "first", "delivery", whose(desk, 2)["first"])
         answer(desk, 2, "second", "returns", whose(desk, 2)["second"])
-        desk.collect()
         terminal = Terminal(tmp_path, studio.url, studio.token)
+        assert ", 1 disagreement\n" in terminal.goldleaf("collect").stdout
         found = terminal.json("reconcile", "--dry-run")["before"]
         assert (found["unsent"], found["missing"]) == ([f"record {desk.id(2)} (adjudicator)"], [])
         shown = terminal.goldleaf("reconcile").stdout
