@@ -43,13 +43,11 @@ def _show(table: "AnnotatorsTable") -> None:
         out.print("nobody has answered yet, and review.annotators names nobody")
         _show_doubted_gold(table)
         return
-    from pipeline.reporting.field_agreement import agreement_lines
-
     show_answer(["annotator", "answers", "today", "open", "time", ""], [_work(line) for line in table.annotators])
     _show_shares(table)
     if table.pace.days:
         out.print(str(table.pace), markup=False)
-    for field in agreement_lines(table.fields):
+    for field in table.field_lines:
         out.print(field, markup=False)
     _show_pairs(table)
     _show_labels("labels of the data that annotators corrected most often:", table.corrections)

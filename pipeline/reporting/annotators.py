@@ -18,6 +18,7 @@ from pipeline.reporting.doubted_gold import DoubtedGold, doubted_gold
 from pipeline.reporting.field_agreement import (
     FieldAgreement,
     PairAgreement,
+    agreement_lines,
     field_agreements,
     guesses,
     pair_agreements,
@@ -104,6 +105,11 @@ class AnnotatorsTable(BaseModel):
     """Everybody's answers together."""
     for_anybody: int = 0
     """Open tasks that are for nobody in particular."""
+
+    @property
+    def field_lines(self) -> list[str]:
+        """How far they agree, a line for each field about which they do not always."""
+        return agreement_lines(self.fields)
 
     @property
     def weakest_pairs(self) -> list[PairAgreement]:

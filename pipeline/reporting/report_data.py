@@ -92,8 +92,7 @@ def gather_report(
         next_steps: commands that are due.
         team: how annotators have answered.
         standing: the status, whose audit, forecast, proof and suggestions are shown.
-        of_version: the page becomes part of a version made from this state, which may be copied anywhere:
-            it shows no text of a record that is not accepted.
+        of_version: for a version, which may be copied anywhere: no text of a record that is not accepted is shown.
     """
     state = State(snapshot, dataset, of_version)
     accepted = [decision for decision in state.decisions if decision.fate is Fate.ACCEPTED]
