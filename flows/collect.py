@@ -14,7 +14,7 @@ from pipeline.curation.stages import follow_answers
 from pipeline.errors import ConfigError
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
-from pipeline.reporting.overview import adjudicated, count_waiting, open_seats
+from pipeline.reporting.overview import asked_again, count_waiting, open_seats
 from pipeline.reporting.status import next_step
 from pipeline.review.consensus import invalid_annotations
 from pipeline.review.gold import invalid_gold_answers
@@ -139,7 +139,7 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     seats = open_seats(after, context.dataset)
     task = context.dataset.task
     asked = count_waiting(after, task, seats)
-    needed = attention(after, task, connection.shown, adjudicated(seats))
+    needed = attention(after, task, connection.shown, asked_again(seats))
     store.clear_work()
     return Collected(
         dataset=context.dataset.config.name,

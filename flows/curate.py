@@ -286,8 +286,10 @@ def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
         return _waiting(context, str(error))
     except LabelStudioError as error:
         unasked = _waiting(context).unsent
-        wait = "1 question is waiting" if unasked == 1 else f"{unasked or 'no'} questions are waiting"
-        note = f"everything is decided and committed, and {wait} for the next curate"
+        wait = "1 question is waiting" if unasked == 1 else f"{unasked:,} questions are waiting"
+        wait += " for the next curate"
+        # Those that are open are on the server already.
+        note = f"everything is decided and committed, and {wait if unasked else 'there is no new question'}"
         raise LabelStudioError(f"{error}; {note}") from error
     done = {
         name: getattr(pushed, name)

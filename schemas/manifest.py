@@ -105,6 +105,8 @@ class Manifest(BaseModel):
     """The corrections of annotators by split, as preference pairs; not published by early versions."""
     funnel: Funnel
     label_sources: dict[str, int]
+    from_gold: int = 0
+    """Of `human`, rows of gold sources about which no annotator has decided; not counted in early versions."""
     unreviewed: int = 0
     """Rows that were accepted though uncertain, beyond the review budget; not counted in early versions."""
     absent: list[AbsentLabel] = []

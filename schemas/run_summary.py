@@ -75,25 +75,37 @@ class Proof(BaseModel):
         if self.bound is not None:
             below, look = self.bound + self.unseen, f"the last look, of {self.answers:,} answers"
             changed = f"; {look}, proved it, but rows or answers have changed since"
-            known = changed if below < self.target else f"; at {look}, it was known to be below {min(1.0, below):.1%}"
+            why = "more cautious than the audit's interval, since it has to hold at every look"
+            known = f"; at {look}, it was known to be below {min(1.0, below):.1%}, {why}"
+            known = changed if below < self.target else known
         return f"an error below {self.target:.1%} is not proven yet: it takes {self.missing}{known}{lost}"
 
     @property
     def missing(self) -> str:
         """What the proof takes, in words."""
-        rows = f"{self.open:,} open {'row' if self.open == 1 else 'rows'}"
-        if self.again:
-            rows += f", {self.again:,} of them for a second look or an adjudicator"
-        if self.bound is None:
-            batch = (
-                f"answers to the first batch ({rows}), which will show how many more" if self.open else "another curate"
-            )
+        after = f"about {self.least:,} to {self.most:,}" if self.least else f"up to {self.most:,}"
+        is_learned = self.bound is not None
+        if not self.open:
+            batch = "another curate" + (f", and then {after} answers" if is_learned and self.most else "")
+        elif not is_learned:
+            batch = f"answers to the first batch, {self._rows}, which will show how many more"
         elif self.most:
-            after = f"{self.least:,} to {self.most:,} more" if self.least else f"up to {self.most:,} more"
-            batch = f"answers about {rows}, and then about {after}"
+            batch = f"answers about {self._rows}, and then {after} more"
         else:
-            batch = f"answers about {rows}, and likely no more" if self.open else "another curate"
-        return f"{batch}, {self.later:,} likely errors among them" if self.later else batch
+            batch = f"answers about {self._rows}, and likely no more"
+        if not self.later:
+            return batch
+        return f"{batch}; besides, {self.later:,} likely {'error comes' if self.later == 1 else 'errors come'} later"
+
+    @property
+    def _rows(self) -> str:
+        """The open rows in words; other open questions have nothing to do with the proof."""
+        again = " for a second look or an adjudicator)"
+        if self.open == 1:
+            return "1 open row that was drawn or is a likely error" + (f" (it waits{again}" if self.again else "")
+        rows = f"{self.open:,} open rows that were drawn or are likely errors"
+        waiting = "all of them" if self.again == self.open else f"{self.again:,} of them"
+        return f"{rows} ({waiting}{again}" if self.again else rows
 
 
 class CurateFacts(RunSummary):

@@ -75,7 +75,7 @@ def review_of(after: str = "governing_law") -> ReviewCounts:
     ]
     counts = {"confirmed": 74, "changed": 31, "entered": 6, "unusable": 5, "unsure": 3, "skipped": 4, "waiting": 37}
     routes = [
-        RouteCount(route=Routed.UNCERTAIN, settled=59, open=30),
+        RouteCount(route=Routed.UNCERTAIN, settled=56, open=33),
         RouteCount(route=Routed.AUDIT, settled=60, open=11),
     ]
     audit = Audit(checked=60, wrong=2, rows=2412, remaining=wilson(2, 60))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from desk import Desk, Row, desk_at
@@ -14,7 +14,7 @@ from team_toys import team
 from terminal import Terminal
 
 from pipeline.reporting.annotators import AnnotatorLine, annotator_lines, read_annotators
-from pipeline.reporting.field_agreement import field_agreements, guesses
+from pipeline.reporting.field_agreement import FieldAgreement, agreement_lines, field_agreements, guesses
 from pipeline.review.opinions import UNUSABLE, Opinion, read_opinions, votes
 from pipeline.review.questions import FilledIn
 from schemas.annotation import Annotation, Verdict
@@ -327,3 +327,15 @@ def test_who_always_says_the_same_in_other_words_answers_everything_alike() -> N
     given += [summed_up(who, f"{who}{at}", TOPICS[at % 3], f"{at}.") for at in range(60) for who in (BEN, CLEO)]
     found = {line.annotator: line.flags for line in annotator_lines(given, Ticket, (), {}, NOON)}
     assert found[ANA] == ["answers nearly everything alike: 100.0% of 30, the others 33.3% of 120"]
+
+
+def test_fields_about_which_nobody_contradicts_anybody_share_a_line() -> None:
+    common: dict[str, Any] = {"items": 9, "low": None, "high": None, "kappa": None, "by_similarity": False}
+    split, same, plain = (
+        FieldAgreement(field=name, alpha=alpha, **common)
+        for name, alpha in (("topic", 0.5), ("tone", 1.0), ("urgent", None))
+    )
+    rest = "nobody contradicts anybody about 2 other fields: tone, urgent"
+    assert agreement_lines([same, split, plain]) == [str(split), rest]
+    assert agreement_lines([same, plain]) == [rest.replace("other ", "")]
+    assert agreement_lines([split, same]) == [str(split), str(same)] and agreement_lines([]) == []

@@ -70,6 +70,7 @@ def test_an_invalid_answer_and_an_unsure_one_are_listed_with_row_task_and_what_i
     assert (correction.kind, opinion.kind) == (Need.CORRECTION, Need.SECOND_OPINION)
     assert (correction.record_id, correction.file, correction.line) == (answered.desk.id(INVALID), "data.jsonl", 1)
     assert (correction.project, correction.task_id) == (answered.desk.project, answered.desk.task(INVALID))
+    assert (correction.annotator, opinion.annotator) == ("first@example.com", "")
     assert "'nonsense'" in correction.what and opinion.what == "an annotator was unsure"
     assert [item.url for item in answered.first.attention] == [answered.address(INVALID), answered.address(UNSURE)]
     listed = [item.model_dump(mode="json") for item in answered.first.attention]
@@ -79,7 +80,7 @@ def test_an_invalid_answer_and_an_unsure_one_are_listed_with_row_task_and_what_i
 def test_collect_and_status_show_them_and_status_says_to_settle_them(answered: Answered) -> None:
     status = answered.terminal.goldleaf("status").stdout
     for shown in (answered.shown, status):
-        assert "2 answers need an annotator:\n  data.jsonl:1  topic: " in shown
+        assert "2 answers need an annotator:\n  data.jsonl:1  first@example.com: topic: " in shown
         assert f"\n    {answered.address(INVALID)}\n" in shown
         assert f"\n  data.jsonl:2  an annotator was unsure\n    {answered.address(UNSURE)}\n" in shown
     file = answered.desk.folder / "dataset.yaml"

@@ -47,7 +47,7 @@ def test_the_errors_that_are_left_are_forecast_from_the_answers_so_far(desk: Des
     assert outlook is not None
     assert (outlook.answered, outlook.found) == (30, 30)
     assert 20 <= outlook.low <= outlook.expected <= outlook.high <= outlook.answers <= WRONG - 30
-    assert str(outlook).startswith("30 of 30 suspect labels were wrong; the next ")
+    assert str(outlook).startswith("30 of 30 suspect labels were wrong; answers about the ")
     assert [(at.answers, at.found) for at in outlook.curve] == [(n, n) for n in range(1, 31)]
     assert [one.answers for one in outlook.ahead] == [25, outlook.answers]
     found = [one.expected for one in outlook.ahead]

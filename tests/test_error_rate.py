@@ -87,8 +87,8 @@ def test_a_batch_that_waits_is_not_looked_at() -> None:
     asked = [decision.record_id for decision in first.decisions if decision.routed is Routed.AUDIT]
     assert len(asked) == 30 and first.proof is not None and (first.proof.looks, first.proof.proven) == (0, False)
     assert str(first.proof) == (
-        "an error below 4.0% is not proven yet: it takes answers to the first batch (30 open rows), which will show "
-        "how many more"
+        "an error below 4.0% is not proven yet: it takes answers to the first batch, 30 open rows that were drawn or "
+        "are likely errors, which will show how many more"
     )
     cases, _ = answered(cases, first, set())
     waiting = [replace(one, human=None) if one.record_id == asked[0] else one for one in cases]

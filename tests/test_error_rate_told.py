@@ -49,7 +49,9 @@ def test_a_version_that_is_published_before_the_proof_says_so(studio: FakeStudio
     with desk_at(studio, tmp_path, ROWS, "review: {error_rate: 0.02}\n") as desk:
         asked = desk.curate()
         assert asked.proof is not None and asked.proof.open == asked.review.waiting == 20
-        missing = "n error below 2.0% is not proven yet: it takes answers to the first batch (20 open rows), which will"
+        missing = (
+            "n error below 2.0% is not proven yet: it takes answers to the first batch, 20 open rows that were drawn"
+        )
         assert f"a{missing}" in said_by(desk, "release")
         assert f"A{missing}" in card(desk)
 
@@ -84,9 +86,12 @@ def test_status_report_and_card_say_that_an_audit_is_preliminary_while_second_lo
         assert standing.audit is not None and standing.audit.pending == 1
         shown = said_by(desk, "status")
         assert "preliminary, since 1 answer waits for a second look or an adjudicator" in shown
-        assert "(1 open row, 1 of them for a second look or an adjudicator)" in shown
+        assert "1 open row that was drawn or is a likely error (it waits for a second look or an adjudicator)" in shown
         preliminary = "This is preliminary, since 1 answer waits for a second look or an adjudicator."
         page = write_report(desk.context, to=tmp_path / "page.html").read_text()
+        asked = "1 question is waiting for annotators"
+        assert standing.waiting_rows == 1 and asked in shown
+        assert f"19 settled, 1 not settled yet. {asked}." in section(page, "review")
         assert preliminary in section(page, "errors") and "20 audited, preliminary" in page
         assert preliminary in (said_by(desk, "release") and card(desk))
         assert preliminary in section(of_version(desk), "errors")
@@ -96,11 +101,18 @@ def test_status_report_and_card_say_that_an_audit_is_preliminary_while_second_lo
     ("proof", "missing"),
     [
         (Proof(target=0.02, looks=1, answers=40, bound=0.05, open=30, least=10, most=90, later=5),
-         "answers about 30 open rows, and then about 10 to 90 more, 5 likely errors among them"),
+         "answers about 30 open rows that were drawn or are likely errors, and then about 10 to 90 more; besides, 5 "
+         "likely errors come later"),
         (Proof(target=0.02, looks=1, answers=40, bound=0.03, open=30, most=20),
-         "answers about 30 open rows, and then about up to 20 more"),
+         "answers about 30 open rows that were drawn or are likely errors, and then up to 20 more"),
         (Proof(target=0.02, looks=1, answers=40, bound=0.03, open=1, again=1),
-         "answers about 1 open row, 1 of them for a second look or an adjudicator, and likely no more"),
+         "answers about 1 open row that was drawn or is a likely error (it waits for a second look or an adjudicator), "
+         "and likely no more"),
+        (Proof(target=0.02, looks=1, answers=40, bound=0.03, open=2, again=2, later=1),
+         "answers about 2 open rows that were drawn or are likely errors (all of them for a second look or an "
+         "adjudicator), and likely no more; besides, 1 likely error comes later"),
+        (Proof(target=0.02, looks=1, answers=40, bound=0.03, most=20),
+         "another curate, and then up to 20 answers"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_said_as_a_range(proof: Proof, missing: str) -> None:

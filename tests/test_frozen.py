@@ -94,7 +94,7 @@ def test_the_audit_says_nothing_of_frozen_rows_which_are_not_asked_about(studio:
         review = gather_report(snapshot, desk.context.dataset, funnel=snapshot.funnel()).review
     assert review.audit is not None
     assert (review.audit.checked, review.audit.wrong, review.audit.rows) == (1, 1, 3)
-    assert (review.routed, review.sent, review.answered, review.audits_waiting) == (3, 3, 1, 2)
+    assert (review.routed, review.sent, review.settled, review.audits_waiting) == (3, 3, 1, 2)
 
 
 @pytest.mark.parametrize("rule", list(OnConflict))

@@ -14,6 +14,7 @@ from home_of_answers import Answer, home_in
 from support import current, row, write_rows
 from team import ANA, BEN, CLEO, NAMED, answer, go_on, review, whose
 
+from pipeline.releases.draft import draft_release
 from pipeline.reporting.attention import Need
 from pipeline.reporting.explain import explain
 from pipeline.reporting.status import read_status
@@ -141,6 +142,16 @@ def test_a_wrong_answer_to_a_gold_item_changes_nothing_about_its_row(studio: Fak
         assert (collected.decided, collected.disputed, collected.attention) == (0, 0, [])
         assert {record: (one.fate, one.targets) for record, one in decisions(desk).items()} == before
         assert desk.curate().review.sent == 0
+
+
+def test_rows_of_gold_sources_count_as_decided_by_nobody(studio: FakeStudio, tmp_path: Path) -> None:
+    with shop(studio, tmp_path, NAMED, "gold: 0.25") as desk:
+        for task_id, name in gold(desk).select("task_id", "annotator").iter_rows():
+            desk.submit(task_id, desk.result("billing"), name)
+        answer(desk, 1, "first", "delivery", whose(desk, 1)["first"])
+        go_on(desk)
+        draft = draft_release(desk.context.store.snapshot().at_last_commit(), desk.context.dataset)
+    assert (draft.funnel.accepted, draft.from_gold) == (len(KNOWN) + 1, len(KNOWN))
 
 
 def test_an_invalid_answer_to_a_gold_item_is_listed_until_it_is_corrected(studio: FakeStudio, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_dry_run_says_what_would_be_done_about_each_difference(label_studio: L
         terminal = Terminal(tmp_path, label_studio.url, label_studio.token)
         shown = terminal.goldleaf("reconcile", "--dry-run").stdout
         for line in (
-            "1 open question without a task: to be sent (record ",
+            "1 open question whose task is gone: to be sent again (data.jsonl:3)",
             "1 annotation not collected yet: to be collected (annotation ",
             "1 annotation gone from the server: to be kept in the table, but no longer counted (annotation ",
         ):

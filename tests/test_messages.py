@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from home_of_answers import ASKED, home_in
 from odd import QUESTION, Odd
 from support import row, write_dataset
 from terminal import Terminal
@@ -14,9 +15,10 @@ from flows.release import release
 from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.curation.case import Case
 from pipeline.curation.score_labels import score_labels
+from pipeline.releases.draft import draft_release
 from pipeline.reporting.overview import Rejection
 from schemas.dataset import OnConflict
-from schemas.fate import ReasonCode
+from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.row_problems import nearest_choices
 from schemas.task import Task
@@ -36,6 +38,14 @@ def test_the_card_counts_the_uncertain_rows_that_it_holds(tmp_path: Path) -> Non
     assert odd.codes(99)[0] is ReasonCode.UNREVIEWED
     card = Path(release(odd.context, Inline()).path, "README.md").read_text()
     assert "- 1 uncertain answer was accepted, beyond the review budget (`review.unreviewed: accept`).\n" in card
+
+
+def test_the_card_counts_no_uncertain_row_that_annotators_are_asked_about_at_random(tmp_path: Path) -> None:
+    home = home_in(tmp_path)
+    doubted = {"fate": Fate.ACCEPTED, "reasons": [Reason(code=ReasonCode.UNREVIEWED), ASKED]}
+    home.curated(*(home.asked(name, routed=route, **doubted) for name, route in (("a", None), ("b", Routed.AUDIT))))
+    draft = draft_release(home.now, home.dataset)
+    assert (draft.funnel.accepted, draft.unreviewed) == (2, 1)
 
 
 def test_the_card_speaks_of_no_uncertain_rows_if_there_are_none(tmp_path: Path) -> None:
@@ -176,7 +186,7 @@ def test_the_report_tells_what_was_chosen_from_what_was_sent_and_that_audits_wai
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     page = Path(terminal.json("report")["path"]).read_text()
-    assert "3 records chosen for annotators, 0 sent to them, 0 answered, 3 still waiting." in page
+    assert "3 records chosen for annotators, 0 sent to them, 0 settled, 3 not settled yet. 3 questions" in page
     assert "No audit question has been answered yet; 3 wait for annotators" in page
     assert "above 0" not in page
 

@@ -16,6 +16,7 @@ from release_toys import ContractClause, clauses, files, invoice, load, metadata
 
 from pipeline.errors import ReleaseError
 from pipeline.releases import publish as publishing
+from pipeline.releases.audit_result import AuditResult
 from pipeline.releases.publish import publish
 from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.releases.versions import read_manifest, verify
@@ -275,6 +276,26 @@ def test_the_card_has_what_the_hub_reads_and_the_line_that_pins_the_version(tmp_
     assert "| train | 20 | 66.7% |" in card
     assert "nor are rows with the same `contract`" in card
     assert "Annotators entered or confirmed 19 of 30 answers." in card
+    assert "gold source" not in card
+
+
+def test_the_card_says_what_the_audit_takes_as_right(tmp_path: Path) -> None:
+    audit = AuditResult(checked=16, wrong=1, rows=30, rate=0.04, low=0.01, high=0.1)
+    publish(tmp_path / "1.0.0", tables(), replace(release(), audit=audit))
+    card = (tmp_path / "1.0.0" / "README.md").read_text()
+    assert "16 were drawn at random and checked; 1 was wrong and is corrected or removed." in card
+    assert "(95% interval: 1.0% to 10.0%). The 19 that annotators decided are taken as right." in card
+
+
+def test_the_card_tells_answers_of_gold_sources_from_those_of_annotators(tmp_path: Path) -> None:
+    manifest = publish(tmp_path / "1.0.0", tables(), replace(release(), from_gold=4))
+    assert (manifest.label_sources["human"], manifest.from_gold) == (19, 4)
+    card = (tmp_path / "1.0.0" / "README.md").read_text()
+    assert "Annotators entered or confirmed 15 of 30 answers; 4 more are from gold sources." in card
+    assert "| human | an annotator entered or confirmed it | 15 |" in card
+    assert "| human | its gold source is trusted like an annotator | 4 |" in card
+    assert "`human`: an annotator entered or confirmed it, or its gold source is trusted like an annotator |" in card
+    assert "No annotator has reviewed 11 of the answers, and no gold source has them;" in card
 
 
 @pytest.mark.parametrize(

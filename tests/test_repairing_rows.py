@@ -74,10 +74,10 @@ def test_annotators_read_what_was_wrong_and_find_the_obvious_choice_filled_in(de
     slip, nonsense = shown(desk, 5), shown(desk, 6)
     assert slip["data"]["question"] == "May I return the lamp?"
     assert slip["data"]["why"].split("\n") == [
-        "The answer in the data is not valid; please give one that is. What it probably means is filled in",
+        "The answer in the data is not valid; please give a valid one. What it probably means is filled in",
         "Topic: should be 'billing', 'delivery' or 'returns', got 'retruns'",
     ]
-    assert nonsense["data"]["why"].split("\n")[0] == "The answer in the data is not valid; please give one that is"
+    assert nonsense["data"]["why"].split("\n")[0] == "The answer in the data is not valid; please give a valid one"
     assert (proposed(slip), proposed(nonsense)) == (["returns"], [])
     assert slip["data"]["candidates"] == []
 

@@ -37,11 +37,15 @@ def test_sections_are_there_only_where_there_is_something_to_say() -> None:
 
 def test_review_tells_progress_by_purpose_and_person_and_the_pace() -> None:
     routes = [RouteCount(route=Routed.AUDIT, settled=3, open=1), RouteCount(route=Routed.REPAIR, open=2)]
-    counts = ReviewCounts(confirmed=3, waiting=3, routes=routes)
-    text = section(render_report(empty_report(team=team(), review=counts)), "review")
+    said = "5 questions about 3 rows are waiting for annotators"
+    counts = ReviewCounts(confirmed=3, waiting=2, again=1, routes=routes, asked=said)
+    people = team().model_copy(update={"for_anybody": 5})
+    text = section(render_report(empty_report(team=people, review=counts)), "review")
+    assert f"3 settled, 3 not settled yet. {said}." in text
+    assert "answered, and waits for a second annotator or an adjudicator 1" in text
     assert "random audit 3 of 4 answers to repair 0 of 2" in text
     assert "330 answers on 6 days, 55 a day; 18 s each (median); what is open takes about 10 minutes." in text
-    assert f"Open tasks {ANA} 12 {BEN} 11 {CLEO} 10" in text
+    assert f"Open tasks {ANA} 12 {BEN} 11 {CLEO} 10 anybody 5" in text
 
 
 def test_everybody_has_a_line_with_intervals_and_what_is_worth_a_look() -> None:
@@ -65,11 +69,12 @@ def test_labels_that_are_confused_more_than_once_are_shown_with_how() -> None:
 def test_the_errors_that_remain_are_forecast_and_how_much_a_proof_still_takes() -> None:
     text = section(FULL, "errors")
     assert (
-        "An error below 2.0% is not proven yet: it takes answers about 60 open rows, and then about 60 to 100 more"
-        in text
-    )
-    assert "answers 180 of about 320" in text
-    assert "24 of 40 suspect labels were wrong; the next 100 answers would find about 43 (29 to 57)" in text
+        "An error below 2.0% is not proven yet: it takes answers about 60 open rows that were drawn or are likely "
+        "errors, and then about 60 to 100 more; at the last look, of 180 answers, it was known to be below 3.4%, more "
+        "cautious than the audit's interval, since it has to hold at every look."
+    ) in text
+    assert "answers about drawn rows at the last look 180 and about 140 more to come, likely errors included" in text
+    assert "24 of 40 suspect labels were wrong; answers about the next 100 would find about 43 (29 to 57)" in text
     assert "More answers 25 50 100 would find 14 9 to 19 26 17 to 34 43 29 to 57" in text
 
 

@@ -5,10 +5,10 @@ read.
 from pathlib import Path
 
 import pytest
-from home_of_answers import Home, home_in
+from home_of_answers import ASKED, Home, home_in
 
 from pipeline.reporting.report_data import gather_report
-from schemas.fate import Fate, Reason, ReasonCode
+from schemas.fate import Fate, Reason, ReasonCode, Routed
 
 REPLACED = "Jane Wombat"
 
@@ -50,3 +50,17 @@ def test_a_version_s_report_tells_which_choice_became_which(tmp_path: Path) -> N
     [reviewed] = [one for one in report.reasons if one.code is ReasonCode.REVIEWED]
     assert reviewed.examples[0].detail == "topic: 'billing' became 'returns'"
     assert report.review.changes[0].examples[0].detail.endswith("'billing', not 'returns'")
+
+
+def test_what_little_speaks_against_accepted_answers_is_counted_and_their_pair_in_conflict_when_settled(
+    tmp_path: Path,
+) -> None:
+    home = home_in(tmp_path)
+    doubted = {"fate": Fate.ACCEPTED, "routed": None, "reasons": [Reason(code=ReasonCode.PASSED), ASKED]}
+    passed = {**doubted, "reasons": [Reason(code=ReasonCode.PASSED)]}
+    asked = home.asked("r3", routed=Routed.CONFLICT, reasons=[Reason(code=ReasonCode.CONFLICT)])
+    home.curated(home.asked("r1", **doubted), home.asked("r2", **passed), asked)
+    home.said("1", "returns", asked, number=1)
+    home.collected()
+    report = gather_report(home.now, home.dataset, funnel=home.now.funnel())
+    assert (report.suspects, report.below_floor, report.settled_conflicts) == ([], 1, 1)

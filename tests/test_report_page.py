@@ -24,13 +24,15 @@ from pipeline.reporting.report_page import (
     AnswerInConflict,
     Conflict,
     DuplicatePair,
+    ReviewCounts,
+    RouteCount,
     ShownRecord,
     ValueCount,
     redacted,
     render_report,
 )
 from pipeline.reporting.token_lengths import TokenLengths
-from schemas.fate import EXPLANATIONS, ReasonCode
+from schemas.fate import EXPLANATIONS, ReasonCode, Routed
 from schemas.manifest import Funnel
 
 FEWER = settings(max_examples=40)
@@ -177,10 +179,19 @@ def test_extraction_shows_how_often_each_field_has_a_value() -> None:
     assert "vendor 1 100.0% 1 ACME GmbH \N{MULTIPLICATION SIGN} 1 purchase_order 0 0.0% 0 no value" in text
 
 
+def test_doubts_below_the_floor_and_settled_conflicts_are_not_passed_over() -> None:
+    routes = [RouteCount(route=Routed.CONFLICT, settled=2)]
+    html = render_report(empty_report(below_floor=14, review=ReviewCounts(confirmed=2, routes=routes)))
+    assert "No conflict is open; annotators settled 2 records in conflict" in section(html, "conflicts")
+    assert "No input has two answers" not in html and "No accepted answer is in doubt" not in html
+    said = "No doubt is strong enough to ask about it: of 14 accepted answers with something against them, none reaches"
+    assert f"{said} review.floor" in section(html, "suspects")
+
+
 def test_reviewers_work_adds_up_and_the_audit_has_its_interval() -> None:
     text = section(render_report(full_report()), "review")
-    assert "160 records chosen for annotators, 150 sent to them, 119 answered, 41 still waiting." in text
-    assert "likely wrong, or without an answer 59 of 89 random audit 60 of 71" in text
+    assert "160 records chosen for annotators, 150 sent to them, 116 settled, 44 not settled yet." in text
+    assert "likely wrong, or without an answer 56 of 89 random audit 60 of 71" in text
     text = section(render_report(full_report()), "errors")
     assert "2 of 60 randomly sampled accepted records were wrong, and are corrected or removed; " in text
     assert "of all accepted records an estimated 3.3% 0.9% to 11.4%" in text

@@ -219,6 +219,15 @@ def test_an_adjudicator_s_answer_that_is_not_valid_is_listed_until_it_is_correct
     assert disputed.decision(1).targets == {"topic": "returns"}
 
 
+def test_what_a_colleague_is_asked_about_already_needs_nobody_else(studio: FakeStudio, tmp_path: Path) -> None:
+    with team(studio, tmp_path, "overlap: 1.0", NAMED) as desk:
+        answer(desk, 1, "first", Verdict.UNSURE, ANA)
+        assert desk.collect().attention == [] == read_status(desk.context).attention
+        answer(desk, 2, "second", "nonsense", BEN)
+        [listed] = desk.collect().attention
+        assert (listed.kind, listed.record_id, listed.annotator) == (Need.CORRECTION, desk.id(2), BEN)
+
+
 def test_who_changes_the_own_answer_so_that_both_agree_needs_no_adjudicator(studio: FakeStudio, tmp_path: Path) -> None:
     with team(studio, tmp_path, "overlap: 1.0", NAMED) as desk:
         answer(desk, 1, "first", "delivery", ANA)

@@ -50,7 +50,7 @@ def test_a_refused_question_is_named_with_the_reason_and_reconcile_ends_in_agree
         assert found["missing"] == [] and found["refused"] == [reason]
         desk.delete(f"tasks/{desk.task(1)}")
         said = terminal.goldleaf("reconcile").stdout
-        assert "1 open question without a task: sent" in said
+        assert "1 open question whose task is gone: sent again (data.jsonl:1)" in said
         assert "1 question refused by the server: nothing: correct the row, or what the server objects" in said
         assert "now both agree, except for 1 question that the server refused" in said
         sent = way.imports
@@ -73,7 +73,7 @@ def test_what_was_refused_is_forgotten_without_harm(tmp_path: Path) -> None:
         terminal = Terminal(tmp_path, server.url, server.token)
         desk.context.store.refused.write_bytes(b"?")
         first = terminal.json("reconcile")
-        assert first["before"]["missing"] == [f"record {desk.id(9)}"]
+        assert (first["before"]["unsent"], first["before"]["missing"]) == ([f"record {desk.id(9)}"], [])
         assert first["after"]["refused"] and first["after"]["missing"] == []
         assert terminal.json("reconcile")["after"] is None
 
@@ -89,7 +89,7 @@ def test_after_a_project_was_deleted_the_addresses_of_the_new_tabs_are_shown(
         assert (len(before["missing"]), len(before["missing_gold"])) == (len(OPEN), hidden)
         shown = terminal.goldleaf("reconcile").stdout
         page = f"{studio.url}/projects/{desk.project}/data"
-        assert f"{len(OPEN)} open questions without a task: sent" in shown
+        assert f"{len(OPEN)} open questions whose task is gone: sent again" in shown
         assert f"{hidden} hidden gold items without a task: sent" in shown
         waits = f"{len(OPEN)} questions are waiting for annotators; {len(OPEN)} new, and {hidden} hidden gold items at"
         assert f"{waits} {page}" in shown
@@ -97,6 +97,27 @@ def test_after_a_project_was_deleted_the_addresses_of_the_new_tabs_are_shown(
             assert f"{name}: {page}?tab=" in shown
         assert f"{len(OPEN)} questions are waiting for annotators" in terminal.goldleaf("status").stdout
         assert "to create the project again" not in terminal.goldleaf("status").stdout
+
+
+def test_what_a_collect_brought_is_not_sent_yet_and_a_deleted_task_is_told_once(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with desk_at(studio, tmp_path, QUESTIONS, review("overlap: 1.0", NAMED)) as desk:
+        desk.curate()
+        answer(desk, 2, "first", "delivery", whose(desk, 2)["first"])
+        answer(desk, 2, "second", "returns", whose(desk, 2)["second"])
+        terminal = Terminal(tmp_path, studio.url, studio.token)
+        assert ", 1 disagreement\n" in terminal.goldleaf("collect").stdout
+        found = terminal.json("reconcile", "--dry-run")["before"]
+        assert (found["unsent"], found["missing"]) == ([f"record {desk.id(2)} (adjudicator)"], [])
+        shown = terminal.goldleaf("reconcile").stdout
+        assert "1 open question not sent yet: sent (data.jsonl:2 (adjudicator))" in shown
+        desk.rows(*QUESTIONS[1:])
+        file = tmp_path / "dataset.yaml"
+        file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
+        terminal.goldleaf("curate", "--no-push")
+        closed = terminal.goldleaf("reconcile").stdout
+        assert "2 tasks whose question is closed: deleted" in closed and "withdrawn" not in closed
 
 
 def test_a_project_that_collect_found_gone_is_to_be_created_again_and_its_address_is_printed_no_more(

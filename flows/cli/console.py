@@ -142,7 +142,8 @@ def show_attention(items: "Sequence[Attention]") -> None:
     out.print(f"[yellow]{counted(len(items), 'answer')} {'needs' if len(items) == 1 else 'need'} an annotator[/]:")
     for item in items[:_SHOWN]:
         where = item.url or (f"task {item.task_id} of project {item.project}" if item.task_id else "")
-        out.print(f"  {item.file}:{item.line}  {item.what}", markup=False)
+        whose = f"{item.annotator}: " if item.annotator else ""
+        out.print(f"  {item.file}:{item.line}  {whose}{item.what}", markup=False)
         if where:
             out.print(f"    {where}", markup=False)
     if len(items) > _SHOWN:

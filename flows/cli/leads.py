@@ -15,10 +15,12 @@ from pipeline.steps import Silent
 from pipeline.text.wording import counted
 
 if TYPE_CHECKING:
+    from flows.context import Context
     from pipeline.review.reconciliation import Comparison
 
 _FOUND = {
-    "missing": ("open question", "without a task", "sent"),
+    "unsent": ("open question", "not sent yet", "sent"),
+    "missing": ("open question", "whose task is gone", "sent again"),
     "missing_gold": ("hidden gold item", "without a task", "sent"),
     "refused": ("question", "refused by the server", f"nothing: {REFUSED}"),
     "doubled": ("question", "asked twice", "left with one copy; none with work is deleted"),
@@ -80,13 +82,16 @@ def reconcile(
     """
     from flows.reconcile import reconcile
 
-    result = reconcile(load_context(dataset), Inline(Silent() if as_json else TerminalProgress()), dry_run=dry_run)
+    context = load_context(dataset)
+    result = reconcile(context, Inline(Silent() if as_json else TerminalProgress()), dry_run=dry_run)
     if as_json:
         print_json(result)
         return
-    _show(result.before, will_act=not dry_run)
+    _show(result.before, context, will_act=not dry_run)
     if result.review is not None:
-        show_review(result.review)
+        # What was deleted is told above.
+        told = len(result.before.outdated)
+        show_review(result.review.model_copy(update={"withdrawn": max(0, result.review.withdrawn - told)}))
     if result.after is not None:
         refused = counted(len(result.after.refused), "question")
         but = f", except for {refused} that the server refused" if result.after.refused else ""
@@ -94,7 +99,20 @@ def reconcile(
         out.print(left)
 
 
-def _show(found: "Comparison", will_act: bool) -> None:
+def _in_place(entries: list[str], context: "Context") -> list[str]:
+    """What is found about records, by the file and line of each instead of its id."""
+    from pipeline.reporting.lookup import places_of
+
+    named = {entry: entry.removeprefix("record ").split()[0].rstrip(":") for entry in entries}
+    records = {record_id for entry, record_id in named.items() if entry.startswith("record ")}
+    places = places_of(context.store.snapshot().at_last_commit(), records) if records else {}
+    return [
+        entry.replace(f"record {record_id}", places.get(record_id, f"record {record_id}"), 1)
+        for entry, record_id in named.items()
+    ]
+
+
+def _show(found: "Comparison", context: "Context", will_act: bool) -> None:
     """Print how a project differs, and what is done about it."""
     if found.project is None:
         out.print("the server has no project of this dataset")
@@ -105,7 +123,7 @@ def _show(found: "Comparison", will_act: bool) -> None:
         if entries:
             more = ", …" if len(entries) > _EXAMPLES else ""
             done = action if will_act or action.startswith("nothing") else f"to be {action}"
-            which = escape(", ".join(entries[:_EXAMPLES]))
+            which = escape(", ".join(_in_place(entries[:_EXAMPLES], context)))
             out.print(f"{counted(len(entries), what)} {how}: {done} ({which}{more})", soft_wrap=True)
     if found.agrees:
         out.print("the server and this home agree")

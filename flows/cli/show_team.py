@@ -47,8 +47,8 @@ def _show(table: "AnnotatorsTable") -> None:
     _show_shares(table)
     if table.pace.days:
         out.print(str(table.pace), markup=False)
-    for field in table.fields:
-        out.print(str(field), markup=False)
+    for field in table.field_lines:
+        out.print(field, markup=False)
     _show_pairs(table)
     _show_labels("labels of the data that annotators corrected most often:", table.corrections)
     _show_labels("labels about which annotators contradict each other most often:", table.confusions)
@@ -102,7 +102,9 @@ def _show_doubted_gold(table: "AnnotatorsTable") -> None:
 
 
 def _work(line: "AnnotatorLine") -> list[object]:
-    beside = {"unusable": line.unusable, "unsure": line.unsure, "skipped": line.skips, "invalid": line.invalid}
+    # Every skip there ever was: status counts open questions whose last answer is one.
+    skips = "skip" if line.skips == 1 else "skips"
+    beside = {"unusable": line.unusable, "unsure": line.unsure, skips: line.skips, "invalid": line.invalid}
     counts = ", ".join(f"{count:,} {what}" for what, count in beside.items() if count)
     return [line.annotator, line.answers, line.today, line.waiting, _time(line.seconds), counts]
 

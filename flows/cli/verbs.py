@@ -200,7 +200,7 @@ def show_collected(result: "Collected") -> None:
         f"{counted(result.decided, 'record')} decided by annotators",
     ]
     said += [f"{result.unsure:,} unsure"] if result.unsure else []
-    said += [f"{result.disputed:,} disputed"] if result.disputed else []
+    said += [counted(result.disputed, "disagreement")] if result.disputed else []
     said += [f"{counted(result.taken_back, 'answer')} withdrawn"] if result.taken_back else []
     out.print(", ".join(said))
     show_funnel(result.funnel, result.dataset)

@@ -29,6 +29,7 @@ _LABELS = {
     LabelSource.SOURCE: "came with the raw row",
     LabelSource.HUMAN: "an annotator entered or confirmed it",
 }
+_GOLD = "its gold source is trusted like an annotator"
 _HUB_LICENSE = re.compile(
     r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-[234]\.[05]|cdla-(permissive|sharing)-[12]\.0|odbl|odc-by|pddl"
     r"|apache-2\.0|mit|bsd(-[23]-clause)?|[al]?gpl-[23]\.[01]|gfdl|mpl-2\.0|unlicense|etalab-2\.0|unknown"
@@ -212,7 +213,7 @@ def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -
         *([("`tools`", "definitions of the tools that the assistant may call")] if tools_field(task) else []),
         ("`fields`", "the same inputs and answer as typed values: " + _fields(task)),
         ("`source`, `license`", "where the row comes from, and under which terms"),
-        ("`label_source`", " or ".join(f"`{source.value}`: {text}" for source, text in _LABELS.items())),
+        ("`label_source`", " or ".join(f"`{source}`: {text}" for source, text in _meanings(manifest))),
         ("`group`", "rows of one group are in the same split"),
         ("`tokens`", "of prompt and answer"),
     ]
@@ -260,7 +261,12 @@ def _shortened(value: Any) -> Any:
 
 
 def _origins(manifest: Manifest, tables: Mapping[str, pa.Table], frozen: Sequence[FrozenSource]) -> str:
-    labels = [(source, _LABELS[LabelSource(source)], count) for source, count in manifest.label_sources.items()]
+    labels = [
+        (source, _LABELS[LabelSource(source)], _by_annotators(manifest) if source == LabelSource.HUMAN else count)
+        for source, count in manifest.label_sources.items()
+    ]
+    if manifest.from_gold:
+        labels.append((LabelSource.HUMAN.value, _GOLD, manifest.from_gold))
     rows = {split: Counter(tables[split]["source"].to_pylist()) for split in manifest.splits}
     sources = [
         (source, license, *(rows[split][source] for split in rows))
@@ -273,6 +279,17 @@ def _origins(manifest: Manifest, tables: Mapping[str, pa.Table], frozen: Sequenc
         "\n".join(f"- {source}." for source in frozen),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def _meanings(manifest: Manifest) -> list[tuple[str, str]]:
+    """The values of `label_source` in words."""
+    gold = f", or {_GOLD}" if manifest.from_gold else ""
+    return [(source.value, text + gold * (source is LabelSource.HUMAN)) for source, text in _LABELS.items()]
+
+
+def _by_annotators(manifest: Manifest) -> int:
+    """How many answers annotators entered or confirmed; those of gold sources count like these in the rows."""
+    return manifest.label_sources.get(LabelSource.HUMAN, 0) - manifest.from_gold
 
 
 def _funnel(manifest: Manifest) -> str:
@@ -290,14 +307,19 @@ def _funnel(manifest: Manifest) -> str:
 
 
 def _quality(manifest: Manifest, audit: AuditResult | None, proof: Proof | None, agreement: Sequence[str]) -> str:
-    checked = manifest.label_sources.get(LabelSource.HUMAN, 0)
-    text = f"## Quality\n\nAnnotators entered or confirmed {checked:,} of {_rows(manifest):,} answers."
+    gold = f"; {manifest.from_gold:,} more are from gold sources" if manifest.from_gold else ""
+    checked = f"{_by_annotators(manifest):,} of {_rows(manifest):,} answers"
+    text = f"## Quality\n\nAnnotators entered or confirmed {checked}{gold}."
     if audit is not None:
+        were = "was wrong and is" if audit.wrong == 1 else "were wrong and are"
         text += (
-            f"\n\nOf the accepted rows, {audit.checked:,} were drawn at random and checked; {audit.wrong:,} were wrong "
-            f"and are corrected or removed. An estimated {audit.rate:.1%} of the {audit.rows:,} accepted answers "
+            f"\n\nOf the accepted rows, {audit.checked:,} were drawn at random and checked; {audit.wrong:,} {were} "
+            f"corrected or removed. An estimated {audit.rate:.1%} of the {audit.rows:,} accepted answers "
             f"are wrong (95% interval: {audit.low:.1%} to {audit.high:.1%})."
         )
+        if known := manifest.label_sources.get(LabelSource.HUMAN, 0):
+            gold = " or are from gold sources" if manifest.from_gold else ""
+            text += f" The {known:,} that annotators decided{gold} are taken as right."
         if audit.unheard:
             text += f" {audit.gap}."
         if audit.pending:
@@ -315,7 +337,10 @@ def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:
     threshold = dataset.duplicates.threshold
     lines = []
     if unseen := _rows(manifest) - manifest.label_sources.get(LabelSource.HUMAN, 0):
-        lines.append(f"No annotator has reviewed {unseen:,} of the answers; they are only as reliable as their source.")
+        also = ", and no gold source has them" if manifest.from_gold else ""
+        lines.append(
+            f"No annotator has reviewed {unseen:,} of the answers{also}; they are only as reliable as their source."
+        )
     if count := manifest.unreviewed:
         what = "uncertain answer was" if count == 1 else "uncertain answers were"
         is_later = dataset.review.error_rate is not None

@@ -28,7 +28,7 @@ from pipeline.state.store import REPORT, Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import group_keys
 from schemas.decision import Decision
-from schemas.fate import Fate, ReasonCode
+from schemas.fate import Fate, LabelSource, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.run_summary import CurateFacts, CurateSummary, Proof
 from schemas.task import Task
@@ -50,8 +50,10 @@ class Draft:
     """Labels missing from some split."""
     known: frozenset[str]
     """Records that had a split before."""
+    from_gold: int
+    """Accepted rows of gold sources about which no annotator has decided."""
     unreviewed: int
-    """Accepted rows that are uncertain."""
+    """Accepted rows that are uncertain, and about which nobody is asked."""
     funnel: Funnel
     frozen: Sequence[FrozenSource]
     """What is published of each frozen source."""
@@ -125,7 +127,8 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, again: Collection[
         absent=absent_labels(division.lacks, dataset.config.split.group_by, unused, tables),
         groups={decision.record_id: decision.group for decision in decisions},
         known=frozenset(known),
-        unreviewed=sum(r.code is ReasonCode.UNREVIEWED for decision in accepted for r in decision.reasons),
+        from_gold=_from_gold(snapshot, accepted, sources, dataset),
+        unreviewed=sum(_is_unreviewed(decision) for decision in accepted),
         funnel=snapshot.settled_funnel(),
         frozen=frozen_sources(snapshot, dataset.config.sources),
         audit=audit_result(snapshot, again),
@@ -138,6 +141,25 @@ def _proof(snapshot: Snapshot) -> Proof | None:
     """How far ``review.error_rate`` is proven by the last curate; None if it is not set."""
     last = snapshot.last_run(CurateFacts)
     return last.summary.proof if last else None
+
+
+def _is_unreviewed(decision: Decision) -> bool:
+    """Whether a row is uncertain, and beyond the budget: some that were drawn for the audit are suspect by now."""
+    return decision.routed is None and any(reason.code is ReasonCode.UNREVIEWED for reason in decision.reasons)
+
+
+def _from_gold(
+    snapshot: Snapshot, accepted: Iterable[Decision], sources: Mapping[str, str], dataset: LoadedDataset
+) -> int:
+    """How many rows have the answer of their gold source: nobody was asked about them, or nobody has answered."""
+    gold = dataset.config.gold_sources
+    trusted = [one for one in accepted if one.label_source is LabelSource.HUMAN and sources[one.record_id] in gold]
+    if not trusted:
+        return 0
+    # Whoever answers a hidden gold item decides nothing: its row was not chosen for annotators.
+    given = snapshot.latest_annotations().filter(~pl.col("deleted")).select(pl.col("record_id").unique())
+    answered = set(given.collect().to_series())
+    return sum(one.routed is None or one.record_id not in answered for one in trusted)
 
 
 def _unused_labels(task: type[Task], rows: Iterable[SplitRow]) -> list[str]:
@@ -227,6 +249,7 @@ def publish_draft(
         funnel=draft.funnel,
         inputs=draft.inputs,
         previous=published[-1].version if published else None,
+        from_gold=draft.from_gold,
         unreviewed=draft.unreviewed,
         absent=draft.absent,
         frozen=draft.frozen,

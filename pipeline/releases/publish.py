@@ -57,6 +57,8 @@ class ReleaseInputs:
     inputs: Mapping[str, int]
     """Version of each table that was read."""
     previous: str | None = None
+    from_gold: int = 0
+    """Rows of gold sources about which no annotator has decided."""
     unreviewed: int = 0
     """Rows that were accepted though uncertain."""
     absent: Sequence[AbsentLabel] = ()
@@ -179,6 +181,7 @@ def _manifest(
         preferences=dict(pairs),
         funnel=release.funnel,
         label_sources=dict(sorted(Counter(columns["label_source"].to_pylist()).items())),
+        from_gold=release.from_gold,
         unreviewed=release.unreviewed,
         absent=list(release.absent),
         licenses=dict(sorted(licenses.items())),

@@ -18,6 +18,7 @@ from pipeline.reporting.doubted_gold import DoubtedGold, doubted_gold
 from pipeline.reporting.field_agreement import (
     FieldAgreement,
     PairAgreement,
+    agreement_lines,
     field_agreements,
     guesses,
     pair_agreements,
@@ -102,6 +103,13 @@ class AnnotatorsTable(BaseModel):
     """Known answers that others contradict, those that most contradict first."""
     pace: Pace
     """Everybody's answers together."""
+    for_anybody: int = 0
+    """Open tasks that are for nobody in particular."""
+
+    @property
+    def field_lines(self) -> list[str]:
+        """How far they agree, a line for each field about which they do not always."""
+        return agreement_lines(self.fields)
 
     @property
     def weakest_pairs(self) -> list[PairAgreement]:
@@ -133,6 +141,7 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
         confusions=confusions(opinions, dataset.task),
         doubted_gold=doubted_gold(snapshot, dataset, opinions),
         pace=pace(opinions, waiting.questions, now),
+        for_anybody=whose.get("", 0),
     )
 
 
@@ -144,6 +153,7 @@ def shown_team(table: AnnotatorsTable | None, *, of_version: bool) -> Annotators
         "annotators": [],
         "pairs": [],
         "doubted_gold": [],
+        "for_anybody": 0,
         "pace": Pace(answers=table.pace.answers, days=[], seconds=None, open=0),
     }
     return table.model_copy(update=nobody) if of_version else table

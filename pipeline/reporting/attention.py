@@ -13,6 +13,7 @@ from pipeline.review.gold import invalid_gold_answers
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import from_frame, named_records, question_key
 from pipeline.state.snapshot import Snapshot
+from schemas.annotation import Annotation
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.task import Task
@@ -41,6 +42,8 @@ class Attention(BaseModel):
     """In Label Studio; None if no task is known."""
     url: str
     """Opens the task; empty if no server or no task is known."""
+    annotator: str = ""
+    """Who gave an answer that is not valid, by e-mail address where the server knows it."""
     what: str
     """What is wrong with the answer, or why no answer counts."""
 
@@ -54,7 +57,7 @@ def attention(
         snapshot: the committed state.
         task: parses the answers.
         studio: the URL of Label Studio, for the links; empty if none is configured.
-        asked_again: records about which an adjudicator is asked.
+        asked_again: records about which a second annotator or an adjudicator is asked.
     """
     each = (
         (*_corrections(snapshot, task, asked_again), *_corrections_of_gold(snapshot, task)),
@@ -73,20 +76,25 @@ def attention(
             project=project,
             task_id=task_id,
             url=f"{studio.rstrip('/')}/projects/{project}/data?task={task_id}" if studio and task_id else "",
+            annotator=_name(given),
             what=what,
         )
-        for kind, record_id, project, task_id, what in found
+        for kind, record_id, project, task_id, what, given in found
         if record_id in place
     ]
 
 
 _IS_GOLD = "It is a hidden gold item."
-_Found = tuple[Need, str, int | None, int | None, str]
+_Found = tuple[Need, str, int | None, int | None, str, Annotation | None]
+
+
+def _name(given: Annotation | None) -> str:
+    return (given.email or f"user {given.annotator}") if given else ""
 
 
 def _by_task(found: _Found) -> tuple[bool, int, int, str]:
     """In the order in which they were asked, so that the same answers always come in the same order."""
-    _, record_id, project, task_id, _ = found
+    _, record_id, project, task_id, *_ = found
     return task_id is None, project or 0, task_id or 0, record_id
 
 
@@ -99,15 +107,15 @@ def _corrections(snapshot: Snapshot, task: type[Task], asked_again: Collection[s
         decision = decisions.get(record_id)
         if decision and _is_settled(decision):
             what = f"{item.error} Until then an earlier one counts."
-            yield Need.CORRECTION, record_id, item.project, item.task_id, what
+            yield Need.CORRECTION, record_id, item.project, item.task_id, what, item
         elif decision and (is_open(decision) or record_id in asked_again):
-            yield Need.CORRECTION, record_id, item.project, item.task_id, item.error
+            yield Need.CORRECTION, record_id, item.project, item.task_id, item.error, item
 
 
 def _corrections_of_gold(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
     """The invalid answers to hidden gold items: they decide nothing, and measure nobody until they are corrected."""
     for item in invalid_gold_answers(snapshot, task):
-        yield Need.CORRECTION, item.record_id, item.project, item.task_id, f"{item.error} {_IS_GOLD}"
+        yield Need.CORRECTION, item.record_id, item.project, item.task_id, f"{item.error} {_IS_GOLD}", item
 
 
 def _is_settled(decision: Decision) -> bool:
@@ -133,7 +141,7 @@ def _second_opinions(snapshot: Snapshot, task: type[Task], asked_again: Collecti
         what = str(decision.reasons[0])
         for record_id, place in places.items():
             what = what.replace(f"record {record_id}", place)
-        yield Need.SECOND_OPINION, decision.record_id, *where, what
+        yield Need.SECOND_OPINION, decision.record_id, *where, what, None
 
 
 def _current(snapshot: Snapshot, records: Sequence[str]) -> Iterator[Decision]:

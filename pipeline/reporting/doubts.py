@@ -22,6 +22,14 @@ def found_against(decision: Decision) -> list[Reason]:
     return [reason for reason in decision.reasons if reason.code in _DOUBTS]
 
 
+def is_below_floor(decision: Decision) -> bool:
+    """Whether something speaks against a row's own answer, but too little: it passed."""
+    codes = {reason.code for reason in decision.reasons}
+    return (
+        decision.label_source is not LabelSource.HUMAN and ReasonCode.PASSED in codes and not codes.isdisjoint(_DOUBTS)
+    )
+
+
 def differs(decision: Decision) -> bool:
     """Whether a model would give another answer than the record has."""
     if decision.suggestion is None or decision.targets is None:

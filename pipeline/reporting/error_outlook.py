@@ -66,8 +66,10 @@ class ErrorOutlook(BaseModel):
         so_far = f"{self.found:,} of {self.answered:,} suspect labels were wrong"
         if not self.answers:
             return f"{so_far}; none is left"
-        expected = f"about {self.expected:.0f} ({self.low} to {self.high})"
-        return f"{so_far}; the next {self.answers:,} answers would find {expected}"
+        next_ones = f"{self.answers:,}" if self.answers > 1 else "one"
+        are_all = self.answers < _ROUND
+        which = f"the {next_ones} left" if are_all else f"the next {next_ones}"
+        return f"{so_far}; answers about {which} would find about {self.expected:.0f} ({self.low} to {self.high})"
 
 
 def error_outlook(snapshot: Snapshot, floor: float) -> ErrorOutlook | None:

@@ -49,6 +49,16 @@ class FieldAgreement(BaseModel):
         return f"{self.field}: Krippendorff's alpha {self.alpha:.2f}{interval}{kappa} on {self.items:,} rows{how}"
 
 
+def agreement_lines(fields: Sequence[FieldAgreement]) -> list[str]:
+    """A line for each field about which annotators contradict each other, and one for all others together."""
+    told = [one for one in fields if one.alpha is not None and one.alpha < 1]
+    alike = [one.field for one in fields if one.alpha is None or one.alpha >= 1]
+    if len(alike) < 2:
+        return [str(one) for one in fields]
+    others = f"{len(alike):,} {'other ' if told else ''}fields: {', '.join(alike)}"
+    return [*map(str, told), f"nobody contradicts anybody about {others}"]
+
+
 def field_agreements(votes: pl.DataFrame, task: type[Task]) -> list[FieldAgreement]:
     """The agreement about each field of a task.
 

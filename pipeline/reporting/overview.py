@@ -80,11 +80,6 @@ def open_seats(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked] | None
     return asked_now(snapshot, dataset) if dataset.config.review.has_seats else None
 
 
-def adjudicated(asked_seats: Sequence[Asked] | None) -> set[str]:
-    """The records about which an adjudicator is asked."""
-    return {one.decision.record_id for one in asked_seats or () if one.seat.kind is SeatKind.ADJUDICATOR}
-
-
 def asked_again(asked_seats: Sequence[Asked] | None) -> set[str]:
     """The records about which a second annotator or an adjudicator is asked."""
     kinds = (SeatKind.SECOND, SeatKind.ADJUDICATOR)

@@ -15,6 +15,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.reporting.annotators import AnnotatorsTable, shown_team
+from pipeline.reporting.doubts import is_below_floor
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.overview import asked_again, open_seats
@@ -47,6 +48,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.text.meaning_guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
 from pipeline.text.screening import target_texts
+from pipeline.text.wording import questions_wait
 from schemas.annotation import Verdict
 from schemas.conversation import named_turn
 from schemas.dataset import OnConflict
@@ -61,7 +63,7 @@ _EXAMPLES = 2
 _PAIRS = 12
 _CONFLICTS = 10
 _KEPT = (Fate.ACCEPTED, Fate.REVIEW)
-_OPEN = ("waiting", "skipped", "invalid", "unsure", "disputed")
+_OPEN = ("waiting", "skipped", "invalid", "unsure", "disputed", "again")
 """Outcomes that still take an answer."""
 
 
@@ -90,8 +92,7 @@ def gather_report(
         next_steps: commands that are due.
         team: how annotators have answered.
         standing: the status, whose audit, forecast, proof and suggestions are shown.
-        of_version: the page becomes part of a version made from this state, which may be copied anywhere:
-            it shows no text of a record that is not accepted.
+        of_version: for a version, which may be copied anywhere: no text of a record that is not accepted is shown.
     """
     state = State(snapshot, dataset, of_version)
     accepted = [decision for decision in state.decisions if decision.fate is Fate.ACCEPTED]
@@ -119,11 +120,12 @@ def gather_report(
         misses=list(_misses(state)),
         conflicts=list(_conflicts(state)),
         any_of=dataset.config.on_conflict is OnConflict.ANY_OF,
-        review=_review(state, standing.audit if standing else _audited(snapshot, dataset)),
+        review=_review(state, standing),
         team=shown_team(team, of_version=of_version),
         **_expected(standing),
         finetuning=_finetuning(state, models) if models else None,
         suspects=list(suspects(state, accepted)),
+        below_floor=sum(map(is_below_floor, accepted)),
     )
 
 
@@ -243,11 +245,9 @@ def _conflicts(state: State) -> Iterator[Conflict]:
         )
 
 
-def _audited(snapshot: Snapshot, dataset: LoadedDataset) -> AuditResult | None:
-    return audit_result(snapshot, asked_again(open_seats(snapshot, dataset)))
-
-
-def _review(state: State, audited: AuditResult | None) -> ReviewCounts:
+def _review(state: State, standing: Status | None) -> ReviewCounts:
+    again = asked_again(open_seats(state.snapshot, state.dataset))
+    audited = standing.audit if standing else audit_result(state.snapshot, again)
     said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()
@@ -262,20 +262,29 @@ def _review(state: State, audited: AuditResult | None) -> ReviewCounts:
         outcome = _outcome(decision, answer, said.get(decision.record_id, []))
         if outcome is None:
             continue
+        if outcome == "changed" and answer is not None:
+            changed.append((decision, answer))
+        if outcome not in _OPEN and decision.record_id in again:
+            outcome = "again"
         counts[outcome] += 1
         routes[decision.routed]["open" if outcome in _OPEN else "settled"] += 1
         sent += decision.record_id in pushed
         audits_waiting += decision.routed is Routed.AUDIT and outcome == "waiting"
-        if outcome == "changed" and answer is not None:
-            changed.append((decision, answer))
     return ReviewCounts(
         **counts,
+        asked=_questions(standing),
         routes=[RouteCount(route=route, **routes[route]) for route in Routed if route in routes],
         sent=sent,
         changes=list(_changes(state, changed)),
         audit=_audit(audited) if audited else None,
         audits_waiting=audits_waiting,
     )
+
+
+def _questions(standing: Status | None) -> str:
+    if standing is None or not standing.waiting:
+        return ""
+    return questions_wait(standing.waiting, standing.skipped, standing.waiting_rows)
 
 
 def _audit(found: AuditResult) -> Audit:

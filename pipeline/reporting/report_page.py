@@ -187,7 +187,11 @@ class ReviewCounts(ReportPart):
     skipped: Count = 0
     invalid: Count = 0
     """The answer breaks the task's schema and must be corrected."""
+    again: Count = 0
+    """It is answered, but a second annotator or an adjudicator is asked, too."""
     waiting: Count = 0
+    asked: str = ""
+    """How many questions are open, as status says it; empty if none is, or on the page of a version."""
     routes: list[RouteCount] = []
     """The same by what they were chosen for."""
     sent: Count = 0
@@ -198,14 +202,19 @@ class ReviewCounts(ReportPart):
     """Random checks of accepted records without an answer."""
 
     @property
-    def answered(self) -> int:
-        """Records that an annotator decided on."""
-        return self.confirmed + self.changed + self.entered + self.unusable + self.unsure + self.disputed
+    def settled(self) -> int:
+        """Records about which nobody is asked any more."""
+        return self.confirmed + self.changed + self.entered + self.unusable
+
+    @property
+    def open(self) -> int:
+        """Records whose answer is missing or not final; for those that annotators are unsure about, no question is."""
+        return self.unsure + self.disputed + self.skipped + self.invalid + self.again + self.waiting
 
     @property
     def routed(self) -> int:
         """Records chosen for review."""
-        return self.answered + self.skipped + self.invalid + self.waiting
+        return self.settled + self.open
 
 
 class PartComparison(ReportPart):
@@ -325,11 +334,18 @@ class ReportData(ReportPart):
     """How good a model's suggestions are; None if none was ever asked."""
     finetuning: FineTuning | None = None
     suspects: list[Suspect] = []
+    below_floor: Count = 0
+    """Accepted records with something against their label that is less likely than ``review.floor``."""
 
     @property
     def has_values(self) -> bool:
         """Whether there can be values to count: those of conversations are not."""
         return self.breakdown is Breakdown.LABEL or bool(self.fields)
+
+    @property
+    def settled_conflicts(self) -> int:
+        """Records that were chosen for annotators because they were in conflict, and are settled."""
+        return sum(route.settled for route in self.review.routes if route.route is Routed.CONFLICT)
 
     @property
     def threshold(self) -> float:

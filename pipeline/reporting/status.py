@@ -18,7 +18,6 @@ from pipeline.reporting.overview import (
     Rejection,
     Seats,
     Waiting,
-    adjudicated,
     asked_again,
     count_waiting,
     in_review,
@@ -120,7 +119,7 @@ def read_status(workspace: Workspace) -> Status:
     asked = count_waiting(snapshot, workspace.dataset.task, seats)
     connection = workspace.connection
     studio = connection.shown if connection else ""
-    needed = attention(snapshot, workspace.dataset.task, studio, adjudicated(seats))
+    needed = attention(snapshot, workspace.dataset.task, studio, asked_again(seats))
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(CurateSummary)
     is_present = curated is not None and not workspace.dataset.has_changed_since(curated.summary)

@@ -24,7 +24,7 @@ from schemas.task_fields import conversation_target
 BLIND_WHY = "Please answer."
 """All that is said of an audit and of a hidden gold item: nothing may tell one from the other."""
 _JUDGED_WHY = "Please confirm or correct the answer."
-_REPAIR_WHY = "The answer in the data is not valid; please give one that is"
+_REPAIR_WHY = "The answer in the data is not valid; please give a valid one"
 _REPAIR_FILLED_IN = "What it probably means is filled in"
 SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
 SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"

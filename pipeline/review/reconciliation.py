@@ -1,7 +1,7 @@
 """Compares a dataset's project on the server with what its home has noted: tasks, and the annotations on them."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,7 +33,9 @@ class Comparison(BaseModel):
     tasks: int = 0
     annotations: int = 0
     missing: list[str] = []
-    """Open questions without a task; they are sent."""
+    """Open questions whose task is gone; they are sent."""
+    unsent: list[str] = []
+    """Open questions that were never sent, such as those that a collect brought; they are."""
     missing_gold: list[str] = []
     """Hidden gold items without a task, which are no open questions; they are sent."""
     refused: list[str] = []
@@ -58,7 +60,7 @@ class Comparison(BaseModel):
     @property
     def agrees(self) -> bool:
         """Whether there is nothing to do."""
-        different = (self.missing, self.missing_gold, self.doubled, self.outdated, self.unseen, self.lost)
+        different = (self.missing, self.unsent, self.missing_gold, self.doubled, self.outdated, self.unseen, self.lost)
         return not any(different)
 
 
@@ -73,6 +75,8 @@ class _OnServer:
     """Tasks with annotations or drafts."""
     ours: set[str]
     """Push keys of questions that this home has asked, or once decided to ask."""
+    noted: set[str]
+    """Those that it has sent."""
     pulled: list[PulledTask]
 
 
@@ -89,7 +93,7 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
         client.check()
         project = client.find_project(marker(dataset))
         if project is None:
-            return Comparison(**_missing(wanted.values()))
+            return Comparison(**_missing(wanted, _noted(snapshot)))
         found = _read(client, project, snapshot, dataset, wanted)
     refused = {key: why for key, why in refusals(store, found.identity).items() if key in wanted}
     copies: dict[str, list[int]] = defaultdict(list)
@@ -111,7 +115,7 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
         project=project,
         tasks=len(found.tasks),
         annotations=sum(len(one.annotations) for one in found.pulled),
-        **_missing(one for key, one in wanted.items() if key not in copies and key not in refused),
+        **_missing({key: one for key, one in wanted.items() if not (key in copies or key in refused)}, found.noted),
         refused=sorted(f"{_place(wanted[key])}: {why}" for key, why in refused.items() if key not in copies),
         doubled=doubled,
         answered_twice=answered_twice,
@@ -131,16 +135,24 @@ def _read(
     pulled = client.pull(project, None).tasks
     tasks = client.asked(project)
     touched = {one.task_id for one in pulled if one.annotations} | client.with_drafts(project)
-    pushes = snapshot.scan(Table.PUSHES).filter(pl.col("server") == server).select("push_key").unique().collect()
-    noted = set(pushes["push_key"]) | set(wanted)
-    left = recognized(snapshot, dataset, [one for one in pulled if one.push_key not in noted])
-    return _OnServer(server, tasks, touched, noted | {one.key(dataset.task) for one in left.values()}, pulled)
+    noted = _noted(snapshot, server)
+    known = noted | set(wanted)
+    left = recognized(snapshot, dataset, [one for one in pulled if one.push_key not in known])
+    return _OnServer(server, tasks, touched, known | {one.key(dataset.task) for one in left.values()}, noted, pulled)
 
 
-def _missing(asked: Iterable[Asked]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"missing": [], "missing_gold": []}
-    for one in asked:
-        found["missing_gold" if one.seat.kind is SeatKind.GOLD else "missing"].append(_place(one))
+def _noted(snapshot: Snapshot, server: str | None = None) -> set[str]:
+    """The push keys of the questions that were sent, to a server or to any."""
+    pushes = snapshot.scan(Table.PUSHES)
+    mine = pushes if server is None else pushes.filter(pl.col("server") == server)
+    return set(mine.select(pl.col("push_key").unique()).collect().to_series())
+
+
+def _missing(asked: Mapping[str, Asked], noted: Collection[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"missing": [], "unsent": [], "missing_gold": []}
+    for key, one in asked.items():
+        was_sent = "missing" if key in noted else "unsent"
+        found["missing_gold" if one.seat.kind is SeatKind.GOLD else was_sent].append(_place(one))
     return {name: sorted(places) for name, places in found.items()}
 
 
