@@ -199,7 +199,7 @@ def _look_alike(members: dict[str, Seated]) -> None:
     assert plain.endswith("[]")
     assert forms[str(ROWS[AUDITED - 1]["question"])] == forms[DISPUTED_TEXT] == {plain}
     [repair] = forms[BROKEN_TEXT]
-    assert "give one that is" in repair and "retruns" in repair and "'returns'" in repair.rpartition(" ")[2]
+    assert "please give a valid one" in repair and "retruns" in repair and "'returns'" in repair.rpartition(" ")[2]
 
 
 def _texts(rows: list[Row], *more: Row) -> list[str]:
