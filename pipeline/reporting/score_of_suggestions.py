@@ -22,7 +22,6 @@ from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.ledger import spent_so_far
-from pipeline.suggestions.model_answers import ModelAnswers
 from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.decision import Decision
@@ -186,6 +185,9 @@ def _without_valid_answer(workspace: Workspace, now: pl.LazyFrame) -> int:
     config = dataset.config
     if not (config.suggest.is_on and calls.exists()):
         return 0
+    # Imported here: it counts tokens, for which numba takes a second.
+    from pipeline.suggestions.model_answers import ModelAnswers
+
     with ModelAnswers(Asker(config.suggest, dataset.task, gold=config.gold_sources), calls) as answers:
         unheard = now.filter(
             pl.col("model_answer").is_null(),
