@@ -141,6 +141,7 @@ def test_annotators_who_agree_in_the_adjudicator_s_task_by_now_need_no_adjudicat
     assert agreed(unsure, said("ben", "returns", 3, seat=last)) == "unsure", "nobody else has said so"
     both = said("ben", "billing", 2), said("ben", "delivery", 3, seat=last), said("ada", "delivery", 4, seat=last)
     assert agreed(ada, *both) == "delivery"
+    assert agreed(ada, *both, said("cleo", "billing", 0, number=9, seat=last)) == "billing", "somebody else has decided"
 
 
 def test_the_answer_of_a_majority_is_the_latest_of_those_who_gave_it() -> None:

@@ -132,8 +132,13 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
     named = dataset.config.review.annotators
     return AnnotatorsTable(
         annotators=annotator_lines(
-            *(opinions, dataset.task, named, whose, now),
-            *(settled_answers(opinions, dataset.task), guesses(given, dataset.task)),
+            opinions,
+            dataset.task,
+            named,
+            whose,
+            now,
+            settled_answers(opinions, dataset.task),
+            guesses(given, dataset.task),
         ),
         fields=[one for one in field_agreements(given, dataset.task) if one.items],
         pairs=pair_agreements(given, dataset.task),

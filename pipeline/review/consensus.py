@@ -219,12 +219,11 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
         return {}
     latest_rows = snapshot.latest_records().filter(pl.col("record_id").is_in(records)).select("record_id", "source")
     sources = dict(latest_rows.collect().iter_rows())
-    questions = _questions(snapshot, task, records)
+    questions, free = _questions(snapshot, task, records), frozenset(kind_of(task).free_texts(task))
     found: defaultdict[tuple[str, str], list[Said]] = defaultdict(list)
     for row in gone.iter_rows(named=True):
         if asked := questions.get(row["push_key"]):
             answer, seat = _annotation(row, asked, task), Seat.read(row["seat"])
-            free = frozenset(kind_of(task).free_texts(task))
             said = Said(answer, asked, is_present=False, is_of_another=True, seat=seat, free_texts=free)
             found[sources[asked.record_id], inputs_key(task, asked.inputs)].append(said)
     return found
@@ -296,14 +295,15 @@ def deciding(said: Iterable[Said]) -> Said | None:
     present = [item for item in valid if item.is_present]
     counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
     panel = {_who(item) for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR}
-    if (agreed := _agreed(counting, panel)) is not None:
-        return agreed
+    agreed = _agreed(counting, panel)
     counting = [item for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR or _who(item) not in panel]
     by_annotator = {_who(item): item for item in sorted(counting, key=_age)}
     answers = sorted(by_annotator.values(), key=_age)
     votes = [item for item in answers if item.annotation.verdict is not Verdict.UNSURE]
     if adjudicated := [item for item in votes if item.seat.kind is SeatKind.ADJUDICATOR]:
         return adjudicated[-1]
+    if agreed is not None:
+        return agreed
     if not answers or answers[-1].annotation.verdict is Verdict.UNSURE:
         return answers[-1] if answers else None
     same: defaultdict[Hashable, list[Said]] = defaultdict(list)
