@@ -12,6 +12,7 @@ from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.releases.audit_result import AuditResult
 from pipeline.reporting.status import read_status
+from pipeline.reporting.write_report import write_report
 
 ROWS: list[Row] = [
     row(k, f"Where is the parcel of order {k}{k}{k}?", "returns" if k % 10 == 0 else "delivery") for k in range(100)
@@ -51,7 +52,8 @@ def test_rows_that_annotators_skip_do_not_flatter_the_audit(studio: FakeStudio, 
         assert str(found).endswith(f" audited; {gap}")
         release(desk.context, Inline())
         card = next(Path(desk.settings.goldleaf_home).glob("*/releases/*/README.md")).read_text(encoding="utf-8")
-        assert f" {found.high:.1%}). {gap}." in card
+        assert f" {found.high:.1%}). The " in card and f" are taken as right. {gap}." in card
+        assert gap in write_report(desk.context).read_text(encoding="utf-8")
         for number in [number for number in asked if number % 10 == 0]:
             desk.label(number, "delivery")
         desk.collect()

@@ -294,6 +294,7 @@ def _audit(found: AuditResult) -> Audit:
         rows=found.rows,
         remaining=Estimate(value=found.rate, low=found.low, high=found.high),
         waits=found.waiting if found.pending else "",
+        gap=found.gap if found.unheard else "",
     )
 
 

@@ -162,6 +162,8 @@ class Audit(ReportPart):
     """The share of them that is still wrong."""
     waits: str = ""
     """Which answers are not final; empty if all are."""
+    gap: str = ""
+    """How many drawn rows nobody answers, and what that means for the interval; empty if there is none."""
 
 
 class RouteCount(ReportPart):
