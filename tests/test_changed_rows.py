@@ -112,7 +112,7 @@ def test_an_audit_stays_when_the_source_takes_the_corrections_over(tmp_path: Pat
 def proof_with(**correction: object) -> Proof:
     """That of 200 rows, of which some were drawn and answered, five of them with a correction."""
     review, task = Review(error_rate=0.2), ContractClause
-    cases = [case(f"r{number}", label_error_score=0.1) for number in range(200)]
+    cases = [case(f"r{number}", label_error_score=0.05) for number in range(200)]
     first = triage(cases, review, run="run", task=task, proof=None)
     drawn = [one for one, decision in zip(cases, first.decisions, strict=True) if decision.routed]
     for one, decision in zip(cases, first.decisions, strict=True):

@@ -18,7 +18,7 @@ def test_who_is_named_after_all_attempts_to_settle_a_question_is_asked(studio: F
         go_on(desk)
         for attempt in range(1, MOST_ATTEMPTS + 1):
             seat = f"adjudicator {attempt}" if attempt > 1 else "adjudicator"
-            answer(desk, 1, seat, "returns", ANA)
+            answer(desk, 1, seat, "delivery", ANA)
             go_on(desk)
         last = f"adjudicator {MOST_ATTEMPTS + 1}"
         assert last not in seats(desk, 1)

@@ -20,6 +20,7 @@ from report_toys import (
     section,
 )
 
+from pipeline.reporting.printable import redacted
 from pipeline.reporting.report_page import (
     AnswerInConflict,
     Conflict,
@@ -28,7 +29,6 @@ from pipeline.reporting.report_page import (
     RouteCount,
     ShownRecord,
     ValueCount,
-    redacted,
     render_report,
 )
 from pipeline.reporting.token_lengths import TokenLengths

@@ -6,12 +6,10 @@ The caller fills ``ReportData`` from the store; ``render_report`` is pure and on
 import base64
 import functools
 import hashlib
-import re
 from datetime import UTC
 from typing import Annotated
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipeline.evaluation.estimates import Estimate
@@ -20,6 +18,7 @@ from pipeline.kinds.interface import Breakdown
 from pipeline.reporting.annotators import AnnotatorsTable
 from pipeline.reporting.curve_picture import curve_picture
 from pipeline.reporting.error_outlook import ErrorOutlook
+from pipeline.reporting.printable import printable, redacted
 from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.token_lengths import Count, TokenLengths
 from pipeline.text.word_diff import word_diff
@@ -355,12 +354,6 @@ class ReportData(ReportPart):
         return self.similarities.threshold if self.similarities else 0.0
 
 
-def redacted(text: str) -> str:
-    """Redact every word that may be personal or secret: all except short plain ones that follow no ``:`` or ``=``."""
-    plain = re.compile(r"[^\W\d_]{1,12}[.,;!?]?")
-    return re.sub(r"\S*[:=]\s*\S+|\S+", lambda match: match[0] if plain.fullmatch(match[0]) else "•••", text)
-
-
 def render_report(data: ReportData) -> str:
     """Render the page: one HTML text that loads nothing, whatever the records' texts contain."""
     return _environment().get_template("report.html.j2").render(data=data).lstrip()
@@ -372,7 +365,7 @@ def _environment() -> Environment:
         loader=PackageLoader("pipeline.reporting", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_printable,
+        finalize=printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -386,14 +379,6 @@ def _environment() -> Environment:
         "diff_limit": _DIFF_LIMIT,
     }
     return environment
-
-
-def _printable(value: object) -> object:
-    """Replace control characters by their pictures, and what HTML cannot contain or what reverses text by U+FFFD."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", lambda match: chr(0x2400 + ord(match[0])), value)
-    return re.sub(r"[\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
 
 
 def _sha256(text: str) -> str:
