@@ -109,6 +109,18 @@ class Curated(BaseModel):
     """What the model of `suggest` was asked; None if the dataset names none, or this run was not to ask it."""
 
 
+class NotSent(LabelStudioError):
+    """Label Studio refuses the review batch; all decisions of the run are committed."""
+
+    def __init__(self, said: str, curated: Curated) -> None:
+        super().__init__(said)
+        self.curated = curated
+
+    def __reduce__(self) -> tuple[type["NotSent"], tuple[str, Curated]]:
+        """Pickle both: an exception by itself only has its text."""
+        return NotSent, (str(self), self.curated)
+
+
 @without_garbage_collection()
 def curate(
     context: Context,
@@ -131,7 +143,7 @@ def curate(
 
     Raises:
         SourceError, StoreError: nothing is committed.
-        LabelStudioError: the server refuses; everything is committed and waits.
+        NotSent: Label Studio refuses; everything is committed and waits.
     """
     config, store = context.dataset.config, context.store
     patience = LOCK_PATIENCE if to_fetch(config) else 0.0
@@ -145,7 +157,7 @@ def curate(
     suggested, heard = _ask_and_decide(context, engine) if suggest else (None, None)
     run, last = heard or (run, decided)
     snapshot = store.snapshot().at_last_commit()
-    review = send_questions(context, engine, run.id) if push else _waiting(context)
+    review, refusal = _sent(context, engine, run.id) if push else (_waiting(context), None)
     use, funnel = last.triaged.use, last.funnel
     notes += unkeyed(snapshot, config.sources)
     result = Curated(
@@ -169,7 +181,17 @@ def curate(
     )
     engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))
     engine.artifact(f"goldleaf-{config.name}-funnel", funnel_markdown(config.name, funnel))
+    if refusal is not None:
+        raise NotSent(str(refusal), result) from refusal
     return result
+
+
+def _sent(context: Context, engine: Engine, run: str) -> tuple[ReviewBatch, LabelStudioError | None]:
+    """Send the review batch; if Label Studio refuses, also why."""
+    try:
+        return send_questions(context, engine, run), None
+    except LabelStudioError as error:
+        return _waiting(context, str(error)), error
 
 
 def _read_and_decide(context: Context, engine: Engine, rescore: bool) -> tuple[Run, Ingested, Decided]:

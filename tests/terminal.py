@@ -53,3 +53,9 @@ class Terminal:
         assert result.stdout == ""
         assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
         return result.stderr.removeprefix("error: ").rstrip()
+
+    def not_sent(self, *args: object) -> tuple[Any, str]:
+        """Run a curate whose questions Label Studio refuses, with ``--json``; returns its result and the error line."""
+        result = self.goldleaf(*args, "--json", exit_code=1)
+        assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
+        return json.loads(result.stdout), result.stderr.removeprefix("error: ").rstrip()

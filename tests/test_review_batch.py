@@ -97,11 +97,14 @@ COMMITTED = "everything is decided and committed, and 3 questions are waiting fo
 
 def test_a_wrong_token_ends_in_one_line_and_everything_is_committed(desk: Desk, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, desk.settings.label_studio_url, "0" * 40)
-    line = terminal.error("curate", "dataset.yaml", "--json")
+    result, line = terminal.not_sent("curate", "dataset.yaml")
     assert line == (
         f"cannot log in: {desk.settings.label_studio_url} refuses the token; "
         f"set LABEL_STUDIO_API_KEY (see Account & Settings); {COMMITTED}"
     )
+    assert (result["added"], result["funnel"]["review"], result["review"]["unsent"]) == (4, 3, 3)
+    shown = terminal.goldleaf("curate", "dataset.yaml", exit_code=1).stdout
+    assert "read 4 rows: 0 new, 4 known" in shown and ": Label Studio refuses, see below" in shown
     assert terminal.json("status")["unsent"] == 3
     sends_what_waits_once(desk)
 
@@ -111,10 +114,11 @@ def test_a_server_that_is_not_label_studio_ends_in_one_line_and_everything_is_co
 ) -> None:
     with other_server() as url:
         terminal = Terminal(tmp_path, url, "token")
-        line = terminal.error("curate", "dataset.yaml", "--json")
+        result, line = terminal.not_sent("curate", "dataset.yaml")
     problem = "Invalid JSON: expected value at line 1 column 1"
     url = f"{url} answers, but not like Label Studio ({problem})"
     assert line == f"cannot log in: {url}; check LABEL_STUDIO_URL; {COMMITTED}"
+    assert result["review"]["problem"] == line
     assert terminal.json("status")["unsent"] == 3
     sends_what_waits_once(desk)
 

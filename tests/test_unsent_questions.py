@@ -60,11 +60,13 @@ def test_questions_that_wait_because_they_were_skipped_are_named(questions: int,
 def test_a_wrong_token_counts_only_what_is_not_in_label_studio_yet(label_studio: LocalStudio, tmp_path: Path) -> None:
     with desk_at(label_studio, tmp_path, ROWS[:2], "review: {budget: 100, audit: 0.0}\n") as desk:
         desk.curate()
-        line = Terminal(tmp_path, label_studio.url, "0" * 40).error("curate", "--json")
+        result, line = Terminal(tmp_path, label_studio.url, "0" * 40).not_sent("curate")
         assert line.endswith("; everything is decided and committed, and there is no new question"), "2 are sent"
+        assert result["review"]["unsent"] == 0
         write_rows(tmp_path, ROWS[:3])
-        line = Terminal(tmp_path, label_studio.url, "0" * 40).error("curate", "--json")
+        result, line = Terminal(tmp_path, label_studio.url, "0" * 40).not_sent("curate")
         assert line.endswith("; everything is decided and committed, and 1 question is waiting for the next curate")
+        assert result["review"]["unsent"] == 1
         away = Terminal(tmp_path, "http://127.0.0.1:9", "token")
         assert "3 questions are waiting for annotators, 1 not sent yet: " in away.goldleaf("curate").stdout
         review = away.json("curate")["review"]

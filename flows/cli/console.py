@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -57,6 +58,8 @@ _WORD = 40
 """Words up to this length, such as e-mail addresses, are never broken; hashes may be."""
 _BETWEEN = 2
 """Blanks between two columns."""
+_TIMES, _BAR = 28, 40
+"""What the times of a progress line take, and its bar with the rate."""
 _ANY_WIDTH = 1_000_000
 FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
 
@@ -82,14 +85,23 @@ class TerminalProgress:
     @contextmanager
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """Show a spinner, and a bar if the total is known, until the step ends."""
-        columns = [SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn()]
-        if total is not None:
-            columns[2:2] = [BarColumn(bar_width=24), MofNCompleteColumn()]
+        # On a narrow terminal the bar and then the end of the label give way, never a number.
+        left = self._console.width - _TIMES - 2 * len(str(total or ""))
+        has_bar = left >= len(label) + _BAR
+        room = Column(no_wrap=True, overflow="ellipsis", max_width=max(_READABLE, left))
+        columns: list[ProgressColumn] = [
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}", table_column=room),
+        ]
+        if total is None:
+            columns += [TextColumn("{task.fields[count]}"), TimeElapsedColumn()]
+        else:
+            columns += [BarColumn(bar_width=24)] if has_bar else []
+            columns += [MofNCompleteColumn(), TimeElapsedColumn()]
             if unit:
                 # What waits for a server may take hours.
-                columns += [_Rate(unit), TimeRemainingColumn(), TextColumn("left")]
-        else:
-            columns[2:2] = [TextColumn("{task.fields[count]}")]
+                columns += [_Rate(unit)] if has_bar else []
+                columns += [TimeRemainingColumn(), TextColumn("left")]
         progress = Progress(*columns, console=self._console)
         task = progress.add_task(escape(label), total=total, count="")
         done = 0
@@ -190,11 +202,17 @@ def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]])
     out.print(_table(title, columns, rows), soft_wrap=False)
 
 
-def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table with any columns; if they would be too narrow to read, each row becomes lines of name and value."""
+def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, whole: bool = False) -> None:
+    """A table with any columns; if they would be too narrow to read, each row becomes lines of name and value.
+
+    Args:
+        columns: their names.
+        rows: the cells of each.
+        whole: no cell may be broken.
+    """
     table = _table("", columns, rows)
-    whole = out.measure(table, options=out.options.update_width(_ANY_WIDTH)).maximum
-    if not rows or whole <= out.width or _least_width(columns, rows) <= out.width:
+    widest = out.measure(table, options=out.options.update_width(_ANY_WIDTH)).maximum
+    if not rows or widest <= out.width or (not whole and _least_width(columns, rows) <= out.width):
         out.print(table, soft_wrap=False)
         return
     wide = min(max(map(len, columns)), out.width // 2)

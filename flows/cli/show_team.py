@@ -65,7 +65,7 @@ def _show_shares(table: "AnnotatorsTable") -> None:
     used = [place for place in range(len(names)) if any(_shares(line)[place] for line in told)]
     if told:
         rows = [[line.annotator, *(_shares(line)[place] for place in used)] for line in told]
-        show_answer(["annotator", *(names[place] for place in used)], rows)
+        show_answer(["annotator", *(names[place] for place in used)], rows, whole=True)
 
 
 def _show_pairs(table: "AnnotatorsTable") -> None:

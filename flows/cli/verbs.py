@@ -1,7 +1,8 @@
 """The commands that change a dataset: curate, collect, release, finetune, and run for all four."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,9 +32,12 @@ from flows.cli.console import (
     show_rows,
 )
 from flows.cli.show_team import show_nobody_left
+from pipeline.errors import LabelStudioError
 from pipeline.text.wording import counted, questions_wait
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from flows.collect import Collected
     from flows.curate import Curated, ReviewBatch
     from flows.finetune import Finetuned
@@ -62,11 +66,33 @@ def curate(
     Reading the same files again adds nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
     """
     options = {"push": push, "suggest": suggest, "rescore": rescore, "reindex": reindex}
-    result: Curated = run_verb(load_context(dataset), engine, as_json, "curate", **options)
+    context = load_context(dataset)
+    with _shown_if_not_sent(print_json if as_json else show_curated, as_json):
+        result: Curated = run_verb(context, engine, as_json, "curate", **options)
     if as_json:
         print_json(result)
         return
     show_curated(result)
+
+
+@contextmanager
+def _shown_if_not_sent(show: "Callable[[Curated], None]", as_json: bool) -> Iterator[None]:
+    """Show what was decided and committed even if Label Studio then refuses the review batch."""
+    try:
+        yield
+    except LabelStudioError as error:
+        from flows.curate import NotSent
+
+        if isinstance(error, NotSent):
+            show(error.curated if as_json else _with_error_below(error.curated))
+        raise
+
+
+def _with_error_below(result: "Curated") -> "Curated":
+    """The result of a run whose error is printed next, without the text of the error."""
+    review = result.review
+    problem = "Label Studio refuses, see below" if review.problem else ""
+    return result.model_copy(update={"review": review.model_copy(update={"problem": problem})})
 
 
 def show_curated(result: "Curated") -> None:
@@ -317,12 +343,17 @@ def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJs
 
     context = load_context(dataset)
     done: dict[str, Any] = {}
+
+    def show(name: str, result: "BaseModel") -> None:
+        done[name] = result.model_dump(mode="json")
+        if not as_json:
+            out.rule(name)
+            SHOW[name](result)
+
     try:
-        for name, result in run_all(context, functools.partial(run_verb, context, engine, as_json)):
-            done[name] = result.model_dump(mode="json")
-            if not as_json:
-                out.rule(name)
-                SHOW[name](result)
+        with _shown_if_not_sent(functools.partial(show, "curate"), as_json):
+            for name, result in run_all(context, functools.partial(run_verb, context, engine, as_json)):
+                show(name, result)
     finally:
         # What was done is shown even if a later verb fails: a version may have been published.
         if as_json and done:

@@ -1,0 +1,45 @@
+"""On a narrow terminal no number is cut: bars and labels give way, and tables become lines."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from flows.cli import console
+from flows.cli.console import TerminalProgress, show_answer
+
+LABEL = "asking SmolLM2-135M-Instruct about doubted rows"
+
+
+def last_line(width: int, total: int, unit: str) -> str:
+    """What a finished step leaves on a terminal of this width."""
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=width, color_system=None)
+    with TerminalProgress(terminal).step(LABEL, total, unit) as advance:
+        advance(total)
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue()).replace("\r", "\n").splitlines()
+    return [line.rstrip() for line in lines if line.strip()][-1]
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 160])
+@pytest.mark.parametrize("total", [7, 468, 12_345])
+@pytest.mark.parametrize("unit", ["", "rows"])
+def test_a_step_always_shows_how_far_it_is_and_how_long_it_takes(width: int, total: int, unit: str) -> None:
+    line = last_line(width, total, unit)
+    assert len(line) <= width and f" {total}/{total} 0:00:0" in line
+    assert line.endswith(" left") == bool(unit)
+    assert "asking " in line and (LABEL in line) == ("…" not in line)
+    assert ("━" in line) == (width == 160), "a bar needs room"
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_share_is_torn_from_what_it_is_of(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "out", Console(file=shown, width=width, highlight=False, soft_wrap=True))
+    shares = [f"{share}% (71 to 96) of 29" for share in (81, 82, 83, 84)]
+    rows = [["maria.santos@example.com", *shares], ["jo@example.com", *shares]]
+    show_answer(["annotator", "right on gold", "like others", "reliable", "left unchanged"], rows, whole=True)
+    text = shown.getvalue()
+    assert all(text.count(share) == 2 for share in shares) and text.count("maria.santos@example.com") == 1
+    assert max(map(len, text.splitlines())) <= width
