@@ -62,11 +62,20 @@ def test_what_waits_for_an_adjudicator_widens_the_interval_to_both_sides() -> No
     assert found[ANA] == found[BEN] == Settled(right=20, open=5)
     share = found[ANA].share()
     assert share is not None and (share.value, share.low, share.high) == (
-        1.0,
+        0.9,  # of those that wait, half: nothing is known of them
         pytest.approx(wilson(20, 25).low),
         pytest.approx(wilson(25, 25).high),
     )
     assert settled_answers(waiting, Two)[ANA].share() is None, "nothing is known yet"
+
+
+def test_what_waits_is_taken_to_be_right_as_often_as_what_was_contradicted_and_is_settled() -> None:
+    done = [one for at in range(20) for one in alike(f"r{at}", ANA, BEN)]
+    judged = [one for at in range(9) for one in apart(f"s{at}", ANA, BEN, CLEO)]
+    waiting = [one for at in range(10) for one in apart(f"t{at}", ANA, BEN)]
+    found = settled_answers([*done, *judged, *waiting], Two)
+    assert (found[ANA], found[BEN]) == (Settled(right=29, open=10, won=9), Settled(right=20, wrong=9, open=10))
+    assert reliable([*done, *judged, *waiting]) == {ANA: "99% (59-100) of 39", BEN: "53% (36-87) of 39", CLEO: ""}
 
 
 def test_an_answer_beside_one_who_was_unsure_is_judged_by_the_adjudicator() -> None:
@@ -80,8 +89,8 @@ def test_who_calls_a_row_unusable_that_is_is_right() -> None:
     said = [opinion(name, "r", None, verdict=Verdict.UNUSABLE) for name in (ANA, BEN)]
     said += [vote(CLEO, "r", "a", "x")]
     assert settled_answers([counting(said[0]), *said[1:]], Two) == {
-        ANA: Settled(right=1),
-        BEN: Settled(right=1),
+        ANA: Settled(right=1, won=1),
+        BEN: Settled(right=1, won=1),
         CLEO: Settled(wrong=1),
     }
 

@@ -71,7 +71,9 @@ class AnnotatorLine(BaseModel):
     agreement: Measured
     """How often another annotator of the same row answered the same, over all pairs; of rows drawn for two."""
     reliability: Measured
-    """How often an answer was right: of gold items by the known one, of rows drawn for two by what settled them."""
+    """How often an answer was right: of gold items by the known one, of rows drawn for two by what settled them.
+
+    Contradicted answers that nothing has settled yet count as those that were settled."""
     unusable: int
     unsure: int
     skips: int
@@ -219,9 +221,7 @@ def _line(name: str, mine: Sequence[Opinion], fields: Sequence[str], settled: Se
         seconds=median(times) if times else None,
         gold=_share(gold),
         agreement=_counted(0, 0),
-        reliability=Measured(
-            of=len(gold) + settled.right + settled.wrong, estimate=settled.share(sum(gold), len(gold))
-        ),
+        reliability=Measured(of=len(gold) + settled.total, estimate=settled.share(sum(gold), len(gold))),
         unusable=verdicts[Verdict.UNUSABLE],
         unsure=verdicts[Verdict.UNSURE],
         skips=verdicts[Verdict.SKIPPED],
