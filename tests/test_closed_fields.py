@@ -70,6 +70,37 @@ def test_a_wrong_closed_value_is_found_among_the_others(wrong: Any, field: str, 
         assert found[n].suggestion in (None, rows[n][1])
 
 
+@pytest.mark.parametrize("count", [100, 150])
+def test_few_rows_are_judged_as_those_of_a_classification_are(count: int) -> None:
+    rows = letters(count)
+    wrong = set(range(0, count, 15))
+    given = [(text, {**values, "urgent": values["urgent"] ^ (n in wrong)}) for n, (text, values) in enumerate(rows)]
+    found = scores(FIELDS, given)
+    ranked = sorted(range(count), key=lambda n: -(found[n].score or 0))
+    assert set(ranked[: len(wrong)]) == wrong
+    assert all(found[n].reasons[0].field == "urgent" for n in wrong)
+
+
+def test_that_rows_are_too_few_to_judge_a_closed_field_is_said() -> None:
+    found = score_values([Extracted(text, values, text) for text, values in letters(20)], FIELDS)
+    assert "20 labeled rows" in found.note and "30" in found.note
+    assert not any(row.reasons for row in found.rows)
+
+
+def test_that_a_free_text_is_missing_is_seen_by_what_texts_like_this_have() -> None:
+    fields = [FIELDS[0], TargetField(name="reply", type=ValueType.TEXT, is_free=True, optional=True)]
+    rows: list[tuple[str, Values]] = [
+        (text, {"topic": values["topic"], "reply": f"We will look into it, number {n}" if values["urgent"] else None})
+        for n, (text, values) in enumerate(letters())
+    ]
+    missing = set([n for n, (_, values) in enumerate(rows) if values["reply"]][:10])
+    given = [(text, {**values, "reply": None} if n in missing else values) for n, (text, values) in enumerate(rows)]
+    found = scores(fields, given)
+    ranked = sorted(range(len(rows)), key=lambda n: -(found[n].score or 0))
+    assert set(ranked[:10]) == missing
+    assert all("texts like this have a value" in found[n].reasons[0].detail for n in missing)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3])
 @pytest.mark.parametrize("field", ["topic", "urgent"])
 def test_a_closed_field_is_judged_though_many_of_its_labels_are_wrong(field: str, share: float) -> None:

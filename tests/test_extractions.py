@@ -145,7 +145,7 @@ def test_with_few_rows_only_values_that_the_text_lacks_are_doubted_and_the_note_
     found = scored(rows)
     assert (
         found.note
-        == f"{MIN_ROWS - 1} labeled rows: too few to judge values by those of other rows, which takes {MIN_ROWS}"
+        == f"{MIN_ROWS - 1} labeled rows: too few to judge copied values by those of other rows, which takes {MIN_ROWS}"
     )
     assert [n for n, row in enumerate(found.rows) if row.reasons] == [4]
     assert found.rows[0].score is None and (found.rows[4].score or 0) > 0.9

@@ -11,8 +11,9 @@ import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
 from home_of_answers import Answer, home_in
-from support import current, row, write_rows
+from support import current, row, write_dataset, write_rows
 from team import ANA, BEN, CLEO, NAMED, answer, go_on, review, whose
+from terminal import Terminal
 
 from pipeline.releases.draft import draft_release
 from pipeline.reporting.attention import Need
@@ -336,6 +337,21 @@ def test_a_task_whose_answers_are_free_texts_has_no_gold_items(studio: FakeStudi
         file.write_text(file.read_text().replace("name: ", "name: free-", 1))
         desk.curate()
         assert gold(desk).is_empty() and desk.tasks()
+
+
+@pytest.mark.parametrize("kind", ["chat", "rewriting"])
+def test_check_says_where_a_share_of_gold_brings_nothing(tmp_path: Path, kind: str) -> None:
+    Terminal(tmp_path).goldleaf("init", tmp_path / "own", "--kind", kind)
+    file = tmp_path / "own" / "dataset.yaml"
+    file.write_text(file.read_text() + "\nreview: {annotators: [ana@example.com], gold: 0.05}\n")
+    [found] = [one for one in Terminal(tmp_path).json("check", file) if one["what"] == "review.gold"]
+    assert found["warning"] and "may be worded differently, so it has no gold items" in found["detail"]
+
+
+def test_check_says_that_gold_needs_rows_whose_answers_are_known(tmp_path: Path) -> None:
+    write_dataset(tmp_path, KNOWN, review(NAMED, "gold: 0.25"))
+    [found] = [one for one in Terminal(tmp_path).json("check") if one["what"] == "review.gold"]
+    assert found["warning"] and found["detail"].startswith("no source has `gold: true`")
 
 
 def test_a_gold_item_explains_itself(studio: FakeStudio, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
@@ -16,15 +17,16 @@ from pipeline.review.label_studio_models import PulledAnnotation, PulledTask
 from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.pulled_answers import Pulled, keep_annotations, pull_annotations
 from pipeline.review.pushing import Pushed, push_questions
-from pipeline.review.questions import question
+from pipeline.review.questions import filled_in, has_known_answers, question
 from pipeline.review.queue import open_questions
 from pipeline.state.decisions import question_key
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.field import FreeText
 from schemas.run_summary import Verb
-from schemas.task import Task
+from schemas.task import Input, Target, Task
 from schemas.tasks.contract_clause import ContractClause
 from schemas.tasks.home_assistant import HomeAssistant
 from schemas.tasks.plain_sentence import PlainSentence
@@ -126,6 +128,29 @@ def test_an_audited_answer_that_many_could_write_is_shown_to_be_judged(task: typ
     shown = question(asked("a", Routed.AUDIT, fate=Fate.ACCEPTED), task)
     assert (shown.why, shown.proposal) == ("Please confirm or correct the answer.", {"kind": "renewal"})
     assert shown.score is None and not shown.candidates
+
+
+class Explained(Task):
+    """A choice, and why."""
+
+    text: Input[str]
+    why: Target[FreeText[str]]
+    kind: Target[Literal["renewal", "term"]]
+
+
+def test_of_an_audited_answer_only_what_many_could_write_is_shown() -> None:
+    audit = asked("a", Routed.AUDIT, fate=Fate.ACCEPTED)
+    shown = question(audit.model_copy(update={"targets": {"kind": "term", "why": "It ends."}}), Explained)
+    assert (shown.why, shown.proposal) == (
+        "Please confirm or correct the text, and answer the rest.",
+        {"why": "It ends."},
+    )
+    assert filled_in(audit, Explained) is None, "whoever leaves the text has accepted no proposal"
+
+
+@pytest.mark.parametrize(("task", "is_known"), [(PlainSentence, 0), (HomeAssistant, 0), (Explained, 1)])
+def test_only_tasks_whose_right_answers_are_the_same_have_known_answers(task: type[Task], is_known: bool) -> None:
+    assert has_known_answers(task) == is_known
 
 
 @pytest.mark.parametrize("sensitive", [PERSONAL, SECRET])

@@ -176,9 +176,10 @@ def _scored(field: str, score: RewriteScore) -> LabelScore:
 
 
 def _worse(one: LabelScore, other: LabelScore) -> LabelScore:
-    """What two fields of a row say together."""
-    scores = [score for score in (one.score, other.score) if score is not None]
-    return LabelScore(max(scores, default=None), one.suggestion or other.suggestion, (*one.reasons, *other.reasons))
+    """What two fields of a row say together, the reasons of the likelier error first."""
+    more, less = sorted((one, other), key=lambda score: -(score.score or 0.0))
+    score = less.score if more.score is None else more.score
+    return LabelScore(score, more.suggestion or less.suggestion, (*more.reasons, *less.reasons))
 
 
 def _similarity(of: Callable[[str, str], float], answer: Any, gold: Any) -> float:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.judged_labels import judge_labels
-from pipeline.label_errors.label_sets import label_set_scores
+from pipeline.label_errors.judged_labels import Judged, judge_labels
+from pipeline.label_errors.label_sets import LabelSetScores, label_set_scores
 from pipeline.label_errors.value_findings import Finding, with_values
 from pipeline.label_errors.value_places import Extracted
 from schemas.fate import Reason, ReasonCode
@@ -41,8 +41,10 @@ class _Closed:
 
 def judge_closed_fields(
     rows: Sequence[Extracted], fields: Sequence[TargetField], copied: frozenset[str], seed: int
-) -> dict[int, list[Finding]]:
-    """What speaks against the closed values of each row; rows that nothing is known about are left out.
+) -> tuple[dict[int, list[Finding]], str]:
+    """What speaks against the closed values of each row, and what limits that, as text for the report.
+
+    Rows that nothing is known about are left out.
 
     Args:
         rows: labeled ones.
@@ -51,11 +53,14 @@ def judge_closed_fields(
         seed: equal arguments give equal findings.
     """
     found: dict[int, list[Finding]] = {}
+    notes: list[str] = []
     for closed in _closed_fields(rows, fields, copied):
         judge = _judged_sets if closed.field.is_label_set and not closed.only_presence else _judged_labels
-        for number, finding in judge(rows, closed, seed):
+        note, findings = judge(rows, closed, seed)
+        notes += [note] if note and not closed.only_presence else []
+        for number, finding in findings:
             found.setdefault(number, []).append(finding)
-    return found
+    return found, "; ".join(dict.fromkeys(notes))
 
 
 def _closed_fields(
@@ -63,13 +68,13 @@ def _closed_fields(
 ) -> Iterator[_Closed]:
     for field in fields:
         path = f"{above}{field.name}"
-        if field.type is ValueType.MESSAGES or field.is_free or path in copied:
+        if field.type is ValueType.MESSAGES or path in copied:
             continue
         if field.is_label_set or (field.type in (ValueType.CHOICE, ValueType.BOOLEAN) and not field.many):
             yield _Closed(field, path)
             continue
         values = [_value(row.values, path) for row in rows]
-        if field.type is ValueType.TEXT and not field.many and _are_few(values):
+        if field.type is ValueType.TEXT and not (field.many or field.is_free) and _are_few(values):
             yield _Closed(field, path)
             continue
         there = sum(value not in (None, []) for value in values)
@@ -100,16 +105,24 @@ def _value(values: Mapping[str, JsonValue] | None, path: str) -> JsonValue:
     return found
 
 
-def _judged_labels(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Iterator[tuple[int, Finding]]:
-    """A single label, or whether there is a value."""
+def _judged_labels(rows: Sequence[Extracted], closed: _Closed, seed: int) -> tuple[str, Iterator[tuple[int, Finding]]]:
+    """A single label, or whether there is a value: what limits the judgment, and the findings by row."""
     values = [_value(row.values, closed.path) for row in rows]
     labels = [_label(value, closed.only_presence) for value in values]
-    names, codes = np.unique(labels, return_inverse=True)
+    codes = np.unique(labels, return_inverse=True)[1]
     verified = np.array([row.verified for row in rows], dtype=np.bool_)
     judged = judge_labels([row.text for row in rows], codes, [row.group for row in rows], verified, seed)
     known = np.flatnonzero(~np.isnan(judged.wrong))
     if not _tells(judged.own[known], [labels[number] for number in known.tolist()]):
-        return
+        return judged.note, iter(())
+    return judged.note, _label_findings(rows, closed, values, labels, judged)
+
+
+def _label_findings(
+    rows: Sequence[Extracted], closed: _Closed, values: Sequence[JsonValue], labels: Sequence[str], judged: Judged
+) -> Iterator[tuple[int, Finding]]:
+    names, codes = np.unique(labels, return_inverse=True)
+    known = np.flatnonzero(~np.isnan(judged.wrong))
     options = dict(zip(labels, values, strict=True))
     for number in known[judged.suggested[known] != codes[known]].tolist():
         likeliest, given = str(names[judged.suggested[number]]), labels[number]
@@ -160,12 +173,16 @@ def _label(value: JsonValue, only_presence: bool) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def _judged_sets(rows: Sequence[Extracted], closed: _Closed, seed: int) -> Iterator[tuple[int, Finding]]:
-    """A set of labels."""
+def _judged_sets(rows: Sequence[Extracted], closed: _Closed, seed: int) -> tuple[str, Iterator[tuple[int, Finding]]]:
+    """A set of labels: what limits the judgment, and the findings by row."""
     values = [_value(row.values, closed.path) for row in rows]
     sets = [tuple(map(str, value)) if isinstance(value, list) else () for value in values]
     texts, groups = [row.text for row in rows], [row.group for row in rows]
     found = label_set_scores(texts, sets, closed.field.choices, groups, seed)
+    return found.note, _set_findings(rows, closed, found)
+
+
+def _set_findings(rows: Sequence[Extracted], closed: _Closed, found: LabelSetScores) -> Iterator[tuple[int, Finding]]:
     for number, score in enumerate(found.score):
         said = found.said_against(number)
         if score is not None and said:

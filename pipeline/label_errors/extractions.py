@@ -27,7 +27,8 @@ __all__ = ["Extracted", "ValueScore", "ValueScores", "score_values"]
 Floats = npt.NDArray[np.float64]
 
 MIN_ROWS = 200
-"""With fewer labeled rows, a model knows too little of the values: it doubted a quarter of the right ones among 100."""
+"""With fewer labeled rows, a model knows too little of copied values: it doubted a quarter of the right ones
+among 100."""
 _SURE = 0.5
 """From here on a correction is likelier right than the value."""
 _CERTAIN = 0.9999
@@ -88,10 +89,10 @@ class _Judged:
         self._places = find_values(rows, fields)
         lacking = self._places.lacking if grounds else [[] for _ in rows]
         self._unsaid = unsaid_shares(self._places.said, lacking)
-        self._doubts, self.note = self._judge_spans(seed)
+        self._doubts, of_spans = self._judge_spans(seed)
         copied = frozenset(field.path for field in self._places.fields)
-        enough = len(rows) >= MIN_ROWS
-        self._closed = judge_closed_fields(rows, fields, copied, seed) if enough else {}
+        self._closed, of_closed = judge_closed_fields(rows, fields, copied, seed)
+        self.note = "; ".join(dict.fromkeys(filter(None, (of_spans, of_closed))))
 
     def _judge_spans(self, seed: int) -> tuple[SpanDoubts | None, str]:
         places, rows = self._places, self._rows
@@ -99,7 +100,7 @@ class _Judged:
             return None, ""
         if len(rows) < MIN_ROWS:
             count = "1 labeled row" if len(rows) == 1 else f"{len(rows):,} labeled rows"
-            return None, f"{count}: too few to judge values by those of other rows, which takes {MIN_ROWS}"
+            return None, f"{count}: too few to judge copied values by those of other rows, which takes {MIN_ROWS}"
         there = np.zeros((len(rows), len(places.fields)), dtype=np.bool_)
         there[np.repeat(np.arange(len(rows)), np.diff(places.spans.span_starts)), places.spans.spans[:, 2]] = True
         folds, note = folds_by_group(rarest_labels(there), [row.group for row in rows], seed)

@@ -20,10 +20,11 @@ from pipeline.reporting.check_source import CheckResult, TriedSource
 from pipeline.reporting.overview import nobody_left
 from pipeline.review.form import labeling_config
 from pipeline.review.label_studio import LabelStudio
+from pipeline.review.questions import has_known_answers
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
 from schemas.conversation import turn_text
-from schemas.dataset import EvaluationSet, Review
+from schemas.dataset import EvaluationSet
 from schemas.parsed import Parsed
 from schemas.task import Role, Task
 from schemas.user_code_errors import described, own
@@ -73,7 +74,7 @@ def check_dataset(workspace: Workspace, api_key: str = "") -> list[CheckResult]:
     except GoldleafError as error:
         findings.append(CheckResult(what="token counts", ok=False, detail=str(error)))
     findings += check_model(workspace, api_key, tried)
-    findings += _check_team(config.review)
+    findings += _check_team(workspace)
     findings += _check_what_is_there(workspace)
     findings += [_check_home(workspace.store.root), _check_label_studio(workspace)]
     return findings
@@ -105,9 +106,21 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
             yield CheckResult(what=f"source {name}", ok=True, warning=True, detail=detail)
 
 
-def _check_team(review: Review) -> Iterator[CheckResult]:
-    if problem := nobody_left(review):
+def _check_team(workspace: Workspace) -> Iterator[CheckResult]:
+    """Warn of keys of a team that do not do what they say."""
+    config, task = workspace.dataset.config, workspace.dataset.task
+    if problem := nobody_left(config.review):
         yield CheckResult(what="review.annotators", ok=True, warning=True, detail=problem)
+    problem = ""
+    if config.review.gold and not has_known_answers(task):
+        problem = f"two right answers of {task.__name__} may be worded differently, so it has no gold items; remove it"
+    elif config.review.gold and not config.gold_sources:
+        problem = (
+            "no source has `gold: true`, so only rows that an adjudicator decides become gold items; add a source of "
+            "rows whose answers are known"
+        )
+    if problem:
+        yield CheckResult(what="review.gold", ok=True, warning=True, detail=problem)
 
 
 def _check_form(task: type[Task]) -> CheckResult:

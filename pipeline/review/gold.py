@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.kinds.registry import kind_of
 from pipeline.review.consensus import DECISIVE, Said, deciding, said_and_hidden
+from pipeline.review.questions import has_known_answers
 from pipeline.review.seating import Asked
 from pipeline.review.seats import IS_GOLD, with_seats
 from pipeline.state.decisions import from_frame
@@ -56,13 +56,12 @@ def known_items(now: pl.LazyFrame, dataset: LoadedDataset, records: Iterable[str
 
     Args:
         now: the decisions that count, or those about some records.
-        dataset: has the task. An answer in free words cannot be compared with another, so a task that has nothing else
-            has no gold items.
+        dataset: has the task. Free texts and conversations cannot be compared, so a task that has nothing else has no
+            gold items.
         records: those of gold sources, and those that an adjudicator has decided.
     """
-    is_free = set(kind_of(dataset.task).free_texts(dataset.task)) >= {one.name for one in dataset.task.task_targets()}
     return now.filter(
-        not is_free,
+        has_known_answers(dataset.task),
         pl.col("record_id").is_in(list(records)),
         pl.col("task_digest") == dataset.task.task_digest(),
         pl.col("fate") == Fate.ACCEPTED.value,

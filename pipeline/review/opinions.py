@@ -98,7 +98,7 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
             annotator=names.get((one.annotation.server, one.annotation.annotator), f"user {one.annotation.annotator}"),
             seat=one.seat.kind,
             annotation=one.annotation,
-            proposal=_proposal(one, dataset),
+            proposal=_proposal(one, task),
             known=known.get(one.annotation.record_id) if one.seat.kind is SeatKind.GOLD else None,
             given=None if one.asked.label_source is LabelSource.HUMAN else one.asked.targets,
             decides=id(one.annotation) in decisive,
@@ -188,10 +188,10 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=VOTES, orient="row")
 
 
-def _proposal(said: Said, dataset: LoadedDataset) -> FilledIn | None:
+def _proposal(said: Said, task: type[Task]) -> FilledIn | None:
     if said.seat.kind not in (SeatKind.FIRST, SeatKind.SECOND):
         return None
-    return filled_in(said.asked, dataset.task, beside_gold=dataset.config.review.gold > 0)
+    return filled_in(said.asked, task)
 
 
 def _names_of(snapshot: Snapshot) -> dict[tuple[str, str], str]:

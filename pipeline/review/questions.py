@@ -1,7 +1,7 @@
 """What annotators are asked about a record: its question, why it is asked, and the answers that they may accept."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from schemas.task import Task
 from schemas.task_fields import conversation_target
 
 BLIND_WHY = "Please answer."
-"""All that is said of an audit and of a hidden gold item: nothing may tell one from the other."""
+"""All that is said of an audit and of a hidden gold item, if answers can be compared: nothing may tell them apart."""
 _JUDGED_WHY = "Please confirm or correct the answer."
+_PARTLY_WHY = "Please confirm or correct the text, and answer the rest."
 _REPAIR_WHY = "The answer in the data is not valid; please give a valid one"
 _REPAIR_FILLED_IN = "What it probably means is filled in"
 SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
@@ -46,9 +47,9 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
     An audit is blind: what the row has or a model says would sway the answer, and the estimate with it.
     """
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    passed = BLIND_WHY if is_blind(decision, task) else _JUDGED_WHY
     begin = filled_in(decision, task)
-    why = [passed] if is_passed else [sentence(_in_words(reason, decision)) for reason in _told(decision)]
+    proposal = begin.targets if begin else None
+    why = [audit_why(task)] if is_passed else [sentence(_in_words(reason, decision)) for reason in _told(decision)]
     if awaits_repair(decision):
         why[:0] = [f"{_REPAIR_WHY}. {_REPAIR_FILLED_IN}" if decision.suggestion else _REPAIR_WHY]
     if any(reason.code in SENSITIVE for reason in decision.reasons):
@@ -58,28 +59,47 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
         record_id=decision.record_id,
         inputs=dict(decision.inputs),
         why="\n".join(why),
-        proposal=begin.targets if begin else None,
+        proposal=judged_part(decision.targets, task) if is_blind(decision, task) else proposal,
         score=None if is_passed or decision.label_error_score is None else 1 - decision.label_error_score,
         candidates=() if is_passed else (*_own_candidates(decision), *others),
     )
 
 
-def is_blind(decision: Decision, task: type[Task], *, beside_gold: bool = False) -> bool:
-    """Whether no answer is shown: what the row has or a model says would sway an audit.
-
-    An answer of which many could be written is shown all the same: it can only be judged. Beside hidden gold items,
-    which are always blind, every audit is.
-    """
-    is_audit = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    return is_audit and (beside_gold or not (conversation_target(task) or kind_of(task).free_texts(task)))
+def judged_fields(task: type[Task]) -> frozenset[str]:
+    """The targets of which many values could be right, texts and conversations: they can be judged, not compared."""
+    chat = conversation_target(task)
+    return frozenset({*kind_of(task).free_texts(task), *([chat] if chat else [])})
 
 
-def filled_in(decision: Decision, task: type[Task], *, beside_gold: bool = False) -> FilledIn | None:
+def has_known_answers(task: type[Task]) -> bool:
+    """Whether two right answers are the same in some target, so that there can be gold items."""
+    return any(field.name not in judged_fields(task) for field in task.task_targets())
+
+
+def judged_part(targets: Mapping[str, JsonValue] | None, task: type[Task]) -> dict[str, JsonValue] | None:
+    """What is shown of an answer that annotators must not see: what can only be judged; None if there is nothing."""
+    shown = {name: value for name, value in (targets or {}).items() if name in judged_fields(task)}
+    return shown or None
+
+
+def audit_why(task: type[Task]) -> str:
+    """All that is said of an audit and of a hidden gold item."""
+    if not has_known_answers(task):
+        return _JUDGED_WHY
+    return _PARTLY_WHY if judged_fields(task) else BLIND_WHY
+
+
+def is_blind(decision: Decision, task: type[Task]) -> bool:
+    """Whether no answer is shown but what can only be judged: what the row has or a model says would sway an audit."""
+    return decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED and has_known_answers(task)
+
+
+def filled_in(decision: Decision, task: type[Task]) -> FilledIn | None:
     """What the form begins with: the row's own answer, else the suggesting model's, else what other rows let expect.
 
     Whatever is told of proposals that annotators left unchanged must be about this one.
     """
-    if is_blind(decision, task, beside_gold=beside_gold):
+    if is_blind(decision, task):
         return None
     if decision.targets:
         return FilledIn(decision.targets)

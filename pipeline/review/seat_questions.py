@@ -6,10 +6,16 @@ from typing import Any, assert_never
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import LabelStudioError
-from pipeline.review.answer_turns import last_turn
 from pipeline.review.labeling_tasks import LabelingQuestion, labeling_task
 from pipeline.review.offered_answers import Candidate
-from pipeline.review.questions import BLIND_WHY, SENSITIVE, SENSITIVE_WHY, is_blind, question
+from pipeline.review.questions import (
+    SENSITIVE,
+    SENSITIVE_WHY,
+    audit_why,
+    has_known_answers,
+    judged_part,
+    question,
+)
 from pipeline.review.seating import Asked
 from pipeline.text.wording import sentence
 from schemas.annotation import Annotation, Verdict
@@ -18,7 +24,7 @@ from schemas.fate import ReasonCode, Routed
 from schemas.field import JsonValue, comparable_targets
 from schemas.seat import SeatKind
 from schemas.task import Task
-from schemas.task_fields import conversation_target, turns_of
+from schemas.task_fields import conversation_target
 
 DIFFERENT = "Annotators answered differently; your answer decides"
 UNSURE = "An annotator was unsure; your answer decides"
@@ -31,11 +37,10 @@ def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candida
     """What an annotator is shown; ``others`` are answers that were given elsewhere, or earlier."""
     task = dataset.task
     plain = question(asked.decision, task, others)
-    has_gold = dataset.config.review.gold > 0
+    has_gold = dataset.config.review.gold > 0 and has_known_answers(task)
     match asked.seat.kind:
         case SeatKind.FIRST | SeatKind.SECOND:
-            blind = is_blind(asked.decision, task, beside_gold=has_gold) or (has_gold and _tells_nothing(asked, plain))
-            shown = _blind(plain, task) if blind else plain
+            shown = _blind(plain, task) if has_gold and _tells_nothing(asked, plain) else plain
         case SeatKind.GOLD:
             shown = _blind(plain, task)
         case SeatKind.ADJUDICATOR:
@@ -80,12 +85,9 @@ def shown_data(questions: Mapping[str, Asked], dataset: LoadedDataset, key: str)
 
 
 def _blind(plain: LabelingQuestion, task: type[Task]) -> LabelingQuestion:
-    """The same without any answer, and without a reason: of a conversation all turns but the last stay."""
-    chat = conversation_target(task)
-    turns = [turn for turn in turns_of(plain.proposal or {}, chat) if isinstance(turn, dict)] if chat else []
-    before = turns[: last_turn(turns)]
-    proposal = {chat: before} if chat and before else None
-    return plain.model_copy(update={"why": BLIND_WHY, "proposal": proposal, "score": None, "candidates": ()})
+    """The same without a reason, and without any answer but what can only be judged."""
+    shown = judged_part(plain.proposal, task)
+    return plain.model_copy(update={"why": audit_why(task), "proposal": shown, "score": None, "candidates": ()})
 
 
 def _tells_nothing(asked: Asked, plain: LabelingQuestion) -> bool:
