@@ -17,7 +17,9 @@ class Team(BaseModel):
     annotators: list[Email] = []
     """E-mail addresses, as in Label Studio: each question is for one of them, and each has a tab with their own."""
     overlap: Share = 0.0
-    """Share of the questions that two annotators answer independently."""
+    """Share of the questions that several annotators answer independently."""
+    overlap_annotators: Annotated[int, Field(ge=2, le=5)] = 2
+    """How many they are. From three on their votes are weighed; two who contradict each other need an adjudicator."""
     gold: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of each annotator's tasks whose answer is known: of sources with ``gold: true``, and adjudicated ones."""
 
@@ -26,8 +28,12 @@ class Team(BaseModel):
         known = {one.casefold() for one in self.annotators}
         if len(known) < len(self.annotators):
             raise ValueError("annotators names somebody twice; name each once")
-        if self.overlap and len(known) == 1:
-            raise ValueError("overlap needs two annotators; name another, or none to leave open who answers")
+        if self.overlap and 0 < len(known) < self.overlap_annotators:
+            missing = self.overlap_annotators - len(known)
+            more = "another" if missing == 1 else f"{missing} more"
+            raise ValueError(
+                f"overlap needs {self.overlap_annotators} annotators; name {more}, or none to leave open who answers"
+            )
         if self.gold and not known:
             raise ValueError("gold needs annotators: each of them gets a copy of every gold item, so name them")
         return self
@@ -46,6 +52,12 @@ class Team(BaseModel):
     def has_third(self) -> bool:
         """Whether there is an adjudicator if two contradict each other."""
         return self.has_second and len(self.annotators) != 2
+
+    @property
+    def can_adjudicate(self) -> bool:
+        """Whether somebody is left to decide where all who answer the same question contradict each other."""
+        asked = self.overlap_annotators if self.overlap else 2
+        return not self.annotators or len(self.annotators) > asked
 
     def without_people(self) -> Self:
         """The same for publication."""

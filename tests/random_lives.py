@@ -19,8 +19,10 @@ seeds = st.integers(0, 2**32 - 1)
 STARTS: list[dict[str, Any]] = [
     {"annotators": USERS, "overlap": 0.5, "gold": 0.3, "trusts": True},
     {"annotators": USERS[:2], "overlap": 1.0, "suggests": True},
+    {"annotators": USERS, "overlap": 0.7, "panel": 3, "gold": 0.2},
     {"annotators": USERS, "asks": "error_rate: 0.3"},
     {"overlap": 1.0},
+    {"overlap": 1.0, "panel": 3},
 ]
 """Teams to begin with."""
 

@@ -51,7 +51,7 @@ class TeamLife(Life):
     def __init__(self, folder: Path, theme: Theme) -> None:
         self.asks = "budget: 0.9, audit: 0.5"
         self.annotators: Sequence[str] = ()
-        self.overlap, self.gold = 0.0, 0.0
+        self.overlap, self.gold, self.panel = 0.0, 0.0, 2
         self.repairs, self.suggests, self.publishes = True, False, True
         self.endpoint = ""
         super().__init__(folder, theme)
@@ -64,7 +64,9 @@ class TeamLife(Life):
         named = f", annotators: [{', '.join(self.annotators)}], gold: {self.gold}" if self.annotators else ""
         # Somebody alone cannot overlap with anybody.
         overlap = 0.0 if len(self.annotators) == 1 else self.overlap
-        self.review = f"{{{self.asks}{named}, overlap: {overlap}, repair: {str(self.repairs).lower()}}}"
+        panel = min(self.panel, len(self.annotators)) if overlap and self.annotators else self.panel
+        overlaps = f"overlap: {overlap}, overlap_annotators: {panel}"
+        self.review = f"{{{self.asks}{named}, {overlaps}, repair: {str(self.repairs).lower()}}}"
         suggest = f"suggest: {{endpoint: {self.endpoint}, model: m, parallel: 2, examples: 2}}" if self.suggests else ""
         self.more = f"{suggest}\nrelease: {{preferences: {str(self.publishes).lower()}}}"
         super().write()

@@ -61,10 +61,10 @@ class Seats:
 def nobody_left(review: Review, asked: Seats | None = None) -> str:
     """Say that those who are named are too few to settle everything; empty if they are enough.
 
-    Two contradict each other only where two are asked: by overlap, or because one answer was surprising.
+    Annotators contradict each other only where several are asked: by overlap, or because one answer was surprising.
     """
     waits = asked.by_annotator.get("", 0) if asked and review.annotators else 0
-    if not waits and (review.has_third or not review.overlap):
+    if not waits and (review.can_adjudicate or not review.overlap):
         return ""
     named, left = len(review.annotators), ""
     if waits:

@@ -44,7 +44,8 @@ def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candida
         case SeatKind.GOLD:
             shown = _blind(plain, task)
         case SeatKind.ADJUDICATOR:
-            shown = _to_adjudicate(question(_answered(asked.decision), task, others), asked, task)
+            elsewhere = tuple(others)
+            shown = _to_adjudicate(question(_answered(asked.decision), task, elsewhere), asked, task, elsewhere)
         case _:
             assert_never(asked.seat.kind)
     if not dataset.config.review.has_seats:
@@ -102,14 +103,17 @@ def _answered(decision: Decision) -> Decision:
     return decision.model_copy(update={"reasons": left})
 
 
-def _to_adjudicate(plain: LabelingQuestion, asked: Asked, task: type[Task]) -> LabelingQuestion:
+def _to_adjudicate(
+    plain: LabelingQuestion, asked: Asked, task: type[Task], elsewhere: Sequence[Candidate]
+) -> LabelingQuestion:
     """The answers side by side, nobody's name beside them; filled in is none of several, so that none is preferred."""
     different = list({comparable_targets(targets): targets for targets in _labels(asked.answers)}.values())
     is_unusable = any(one.verdict is Verdict.UNUSABLE for one in asked.answers)
     candidates = tuple(Candidate(whose=whose, targets=one) for whose, one in zip(_WHOSE, different, strict=False))
     if len(different) + is_unusable < 2:
         if rows := [sentence(str(reason)) for reason in asked.held if reason.refs]:
-            change = {"why": "\n".join([OTHER_ROWS, *rows]), "candidates": (*candidates, *plain.candidates)}
+            # Only the first few are shown: those that contradict each other must be among them.
+            change = {"why": "\n".join([OTHER_ROWS, *rows]), "candidates": (*candidates, *elsewhere, *plain.candidates)}
             return plain.model_copy(update=change | {"proposal": different[0] if different else plain.proposal})
         # Who was unsure has said nothing that a reason could favor; an audit has none.
         is_audit = asked.decision.routed is Routed.AUDIT

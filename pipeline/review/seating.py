@@ -1,13 +1,13 @@
 """Who is asked what: the open seats of every question, and for whom each is.
 
-A question has one seat; two have a share of them, and those whose answer nothing else speaks for. One more is for an
-adjudicator where annotators contradict each other or one was unsure. Whoever answers in two seats counts once, so that
-the question stays open for somebody else.
+A question has one seat; several have a share of them, and two those whose answer nothing else speaks for. One more is
+for an adjudicator where annotators contradict each other or one was unsure. Whoever answers in two seats counts once,
+so that the question stays open for somebody else.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count, islice
 
 import polars as pl
 
@@ -23,6 +23,7 @@ from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.identity import stable_hash
 from schemas.seat import FIRST, Seat, SeatKind
 from schemas.task import Task
+from schemas.team import Team
 
 MOST_ATTEMPTS = 3
 """Tasks for one seat, if people answer whose answer does not count in it: then nobody else seems to be there.
@@ -60,7 +61,7 @@ def seated(
 
     Args:
         snapshot: the committed state.
-        dataset: names annotators and the share of questions for two of them.
+        dataset: names annotators and the share of questions for several of them.
         waiting: the decisions that no annotator's answer counts for, in the order in which to ask.
         said: the annotators' answers about the current texts, by record.
         now: the decisions that count for the records with answers.
@@ -73,18 +74,14 @@ def seated(
     for decision, is_open in (*settled, *((decision, True) for decision in waiting)):
         answers = _counting(said.get(decision.record_id, ()), is_open=is_open)
         asked = decision if is_open and not answers else shown.get(decision.record_id, decision)
-        is_double = is_overlapping(decision.record_id, review.overlap) or (
-            review.has_second
-            and not waits_for_adjudication(decision)
-            and not _is_adjudicated(answers)
-            and any(is_surprising(asked, one.annotation, task) for one in answers)
-        )
-        has_free = bool(_free(review.annotators, answers))
-        for seat in _open_seats(decision, answers, task, is_double=is_double, has_free=has_free):
+        wanted = _wanted(decision, asked, answers, review, task)
+        seats = _open_seats(decision, answers, task, wanted, has_free=bool(_free(review.annotators, answers)))
+        before = {seat: assigned.get(question_key(asked, task, seat), "") for seat in seats}
+        whose = _whose(asked.record_id, before, wanted, review.annotators, answers)
+        panel = tuple(one.annotation for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR)
+        for seat in seats:
             is_last = seat.kind is SeatKind.ADJUDICATOR
-            whose = _whose(asked, seat, answers, review.annotators, assigned.get(question_key(asked, task, seat), ""))
-            panel = tuple(one.annotation for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR)
-            found.append(Asked(asked, seat, whose, *((panel, tuple(decision.reasons)) if is_last else ())))
+            found.append(Asked(asked, seat, whose[seat], *((panel, tuple(decision.reasons)) if is_last else ())))
     return sorted(found, key=lambda one: _TURNS.index(one.seat.kind))
 
 
@@ -92,8 +89,16 @@ _TURNS = (SeatKind.ADJUDICATOR, SeatKind.FIRST, SeatKind.SECOND)
 """If nobody is named, whoever answers one task after the other must not meet a question twice in a row."""
 
 
+def _wanted(decision: Decision, asked: Decision, answers: Sequence[Said], review: Team, task: type[Task]) -> int:
+    """How many annotators are to answer a question independently."""
+    if is_overlapping(decision.record_id, review.overlap):
+        return review.overlap_annotators
+    is_open = review.has_second and not waits_for_adjudication(decision) and not _is_adjudicated(answers)
+    return 2 if is_open and any(is_surprising(asked, one.annotation, task) for one in answers) else 1
+
+
 def is_overlapping(record_id: str, share: float) -> bool:
-    """Whether two annotators answer a record's question: drawn by its id, so that a larger share only adds some."""
+    """Whether several annotators answer a record's question: drawn by its id, so that a larger share only adds some."""
     return int(stable_hash("overlap", record_id)[:16], 16) < share * 2**64
 
 
@@ -149,19 +154,33 @@ def _counting(said: Sequence[Said], *, is_open: bool) -> list[Said]:
 
 
 def _open_seats(
-    decision: Decision, answers: Sequence[Said], task: type[Task], *, is_double: bool, has_free: bool
+    decision: Decision, answers: Sequence[Said], task: type[Task], wanted: int, *, has_free: bool
 ) -> list[Seat]:
+    """The tasks that are still to be answered.
+
+    Args:
+        decision: what is asked about.
+        answers: those that count.
+        task: the dataset's.
+        wanted: how many annotators are to answer independently.
+        has_free: somebody who is named has not answered.
+    """
     answered = {one.annotation.push_key for one in answers}
-    voters = _voters(answers)
-    seats = [SeatKind.FIRST, SeatKind.SECOND] if is_double else [SeatKind.FIRST]
-    missing = len(seats) - len(voters)
+    missing = wanted - len(_voters(answers))
     if missing > 0:
-        free = [kind for kind in seats if question_key(decision, task, Seat(kind=kind)) not in answered]
-        # Somebody has answered in two seats: the last one is asked about once more.
-        kinds = (free or seats[-1:])[:missing]
+        # Where somebody has answered in two seats, one more is asked about.
+        seats = chain([FIRST], _attempts(SeatKind.SECOND)) if wanted > 1 else _attempts(SeatKind.FIRST)
+    elif waits_for_adjudication(decision) and not _is_adjudicated(answers):
+        missing, seats = 1, _attempts(SeatKind.ADJUDICATOR)
     else:
-        kinds = [SeatKind.ADJUDICATOR] if waits_for_adjudication(decision) and not _is_adjudicated(answers) else []
-    return [seat for kind in kinds if (seat := _next(decision, kind, task, answered, has_free=has_free))]
+        return []
+    unanswered = (seat for seat in seats if question_key(decision, task, seat) not in answered)
+    most = MOST_ATTEMPTS + max(wanted - 2, 0)
+    return [seat for seat in islice(unanswered, missing) if has_free or seat.attempt <= most]
+
+
+def _attempts(kind: SeatKind) -> Iterator[Seat]:
+    return (Seat(kind=kind, attempt=attempt) for attempt in count(1))
 
 
 def _voters(answers: Sequence[Said]) -> set[tuple[str, str]]:
@@ -179,31 +198,34 @@ def _is_adjudicated(answers: Sequence[Said]) -> bool:
     )
 
 
-def _next(
-    decision: Decision, kind: SeatKind, task: type[Task], answered: Collection[str], *, has_free: bool
-) -> Seat | None:
-    """The first task for a seat that is not answered; None if too many were, and nobody who is named is free."""
-    seats = (Seat(kind=kind, attempt=attempt) for attempt in count(1))
-    seat = next(seat for seat in seats if question_key(decision, task, seat) not in answered)
-    return seat if has_free or seat.attempt <= MOST_ATTEMPTS else None
-
-
 def _who(said: Said) -> tuple[str, str]:
     return said.annotation.server, said.annotation.annotator
 
 
-def _whose(decision: Decision, seat: Seat, answers: Sequence[Said], annotators: Sequence[str], before: str) -> str:
-    """For whom a task is: nobody who has answered; whoever it was sent to keeps it.
+def _whose(
+    record_id: str, before: Mapping[Seat, str], wanted: int, annotators: Sequence[str], answers: Sequence[Said]
+) -> dict[Seat, str]:
+    """For whom each task about a record is: nobody who has answered, nor anybody twice; whoever has one keeps it.
 
     The order is drawn for each record, so that more questions move nothing, and a new annotator only gets a share.
+
+    Args:
+        record_id: the record.
+        before: for whom each task was sent; empty if it was not, or for anybody.
+        wanted: how many annotators are to answer independently.
+        annotators: those who are named.
+        answers: those that count.
     """
-    order = sorted(annotators, key=lambda one: stable_hash("annotator", one.casefold(), decision.record_id))
-    if seat.kind is not SeatKind.FIRST:
-        order = order[1:] + order[:1]
-    if seat.kind is SeatKind.ADJUDICATOR:
-        order = order[1:] + order[:1]
-    free = _free(order, answers)
-    return before if before in free else next(iter(free), "")
+    free = _free(annotators, answers)
+    kept = {seat: name for seat, name in before.items() if name in free}
+    taken, found = set(kept.values()), dict(kept)
+    order = sorted(annotators, key=lambda one: stable_hash("annotator", one.casefold(), record_id))
+    for seat in (one for one in before if one not in kept):
+        turn = {SeatKind.FIRST: 0, SeatKind.SECOND: seat.attempt}.get(seat.kind, max(wanted, 2))
+        turns = [order[(place + turn) % len(order)] for place in range(len(order))]
+        found[seat] = next((one for one in turns if one in free and one not in taken), "")
+        taken.add(found[seat])
+    return found
 
 
 def _free(annotators: Sequence[str], answers: Sequence[Said]) -> list[str]:
