@@ -143,7 +143,7 @@ def curate(
 
     Raises:
         SourceError, StoreError: nothing is committed.
-        NotSent: Label Studio refuses; everything is committed and waits.
+        NotSent: everything is committed and waits.
     """
     config, store = context.dataset.config, context.store
     patience = LOCK_PATIENCE if to_fetch(config) else 0.0
@@ -158,8 +158,7 @@ def curate(
     run, last = heard or (run, decided)
     snapshot = store.snapshot().at_last_commit()
     review, refusal = _sent(context, engine, run.id) if push else (_waiting(context), None)
-    use, funnel = last.triaged.use, last.funnel
-    notes += unkeyed(snapshot, config.sources)
+    use, notes = last.triaged.use, [*notes, *unkeyed(snapshot, config.sources)]
     result = Curated(
         dataset=config.name,
         run=run.id,
@@ -167,7 +166,7 @@ def curate(
         added=decided.added,
         withdrawn=read.withdrawn,
         decided=decided.changed + (last.changed if heard else 0),
-        funnel=funnel,
+        funnel=last.funnel,
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
@@ -179,11 +178,16 @@ def curate(
         review=review,
         suggested=suggested,
     )
-    engine.emit("dataset.curated", context.event(run=run.id, **funnel.model_dump()))
-    engine.artifact(f"goldleaf-{config.name}-funnel", funnel_markdown(config.name, funnel))
+    _announce(context, engine, result)
     if refusal is not None:
         raise NotSent(str(refusal), result) from refusal
     return result
+
+
+def _announce(context: Context, engine: Engine, result: Curated) -> None:
+    """Tell the engine what was committed."""
+    engine.emit("dataset.curated", context.event(run=result.run, **result.funnel.model_dump()))
+    engine.artifact(f"goldleaf-{result.dataset}-funnel", funnel_markdown(result.dataset, result.funnel))
 
 
 def _sent(context: Context, engine: Engine, run: str) -> tuple[ReviewBatch, LabelStudioError | None]:

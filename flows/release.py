@@ -11,7 +11,7 @@ from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.numbering import version_to_repeat
 from pipeline.releases.recovery import commit_versions
 from pipeline.releases.versions import list_versions, next_version, parse_version
-from pipeline.reporting.overview import asked_again, open_seats
+from pipeline.reporting.overview import open_answers, open_seats
 from pipeline.reporting.write_report import report_for_version, write_report
 from pipeline.state.snapshot import Snapshot
 from schemas.manifest import AbsentLabel
@@ -107,5 +107,5 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
 
 def _draft(context: Context, engine: Engine, snapshot: Snapshot) -> Draft:
     with engine.progress.step("preparing the release"):
-        again = asked_again(open_seats(snapshot, context.dataset))
-        return engine.run(draft_release, snapshot, context.dataset, again)
+        left = open_answers(snapshot, context.dataset, open_seats(snapshot, context.dataset))
+        return engine.run(draft_release, snapshot, context.dataset, left)

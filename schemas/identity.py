@@ -18,14 +18,14 @@ def stable_hash(*parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-def content_digest(inputs: bytes | str, targets: bytes | str | None) -> str:
+def content_digest(inputs_key: str, targets: bytes | str | None) -> str:
     """What a row asks and answers, as 16 hex digits: it stays when columns change that the task does not read.
 
     Args:
-        inputs: as JSON.
+        inputs_key: of its inputs: a difference in whitespace or case asks nothing else.
         targets: its own, as JSON; None if it has none.
     """
-    return stable_hash(inputs, *(() if targets is None else (targets,)))[:_TEXT_DIGITS]
+    return stable_hash(inputs_key, *(() if targets is None else (targets,)))[:_TEXT_DIGITS]
 
 
 def push_key(record_id: str, state: str, task_digest: str, inputs_key: str, *seat: str) -> str:

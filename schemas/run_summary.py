@@ -45,6 +45,8 @@ class Proof(BaseModel):
     """The errors that were found without being drawn by the last look."""
     digest: str = ""
     """Of the answers that the last look was about, those about `early` left out: if they change, it says nothing."""
+    total: int = 0
+    """The accepted rows at the last look; 0 in runs that did not record it."""
     bound: float | None = None
     """The error was below this at the last look, with what is left of 95% confidence; None before the first one."""
     unseen: float = 0.0
@@ -139,8 +141,15 @@ class CurateFacts(RunSummary):
     note: str = ""
     proof: Proof | None = None
     """Of `review.error_rate`, if it is set."""
+    past_proof: Proof | None = None
+    """The last one, if `review.error_rate` was taken out: looks count as long as the answers do."""
     adopted: list[str] = []
     """Versions of this dataset, published from another home, whose splits were adopted."""
+
+    @property
+    def last_proof(self) -> Proof | None:
+        """The state of `review.error_rate` when it was last set."""
+        return self.proof or self.past_proof
 
 
 class CurateSummary(CurateFacts):

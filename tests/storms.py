@@ -149,7 +149,11 @@ class Storm:
         self.rows: dict[int, Row] = {}
         # In every other storm a team, whose questions have two seats or three; in every fourth all three are asked.
         self.names = (ANA, BEN, CLEO) if seed % 2 else (ANA,)
-        team = f", annotators: [{', '.join(self.names)}], overlap: 0.5, overlap_annotators: {2 + seed // 2 % 2}" if seed % 2 else ""
+        team = (
+            f", annotators: [{', '.join(self.names)}], overlap: 0.5, overlap_annotators: {2 + seed // 2 % 2}"
+            if seed % 2
+            else ""
+        )
         write_dataset(folder, [], f"review: {{budget: 1000, audit: 0.0{team}}}\n")
         file = folder / "dataset.yaml"
         file.write_text(file.read_text().replace("key: id", "key: id, mode: snapshot"))

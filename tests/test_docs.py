@@ -33,7 +33,7 @@ from flows.settings import Settings
 from pipeline.config.plain_yaml import read_yaml
 from pipeline.review.form import labeling_config
 from pipeline.review.offered_answers import KEYS
-from pipeline.review.questions import BLIND_WHY, question
+from pipeline.review.questions import BLIND_WHY, JUDGED_WHY, PARTLY_WHY, question
 from pipeline.review.seat_questions import DIFFERENT, OTHER_ROWS, UNSURE
 from schemas.dataset import Dataset
 from schemas.decision import Decision
@@ -353,7 +353,7 @@ def test_the_yellow_box_is_quoted_in_its_own_words() -> None:
     )
     asked = [question(decision, ContractClause).why for decision in (audited, broken)]
     asked.append(question(audited, PlainSentence).why)
-    texts = (*asked, BLIND_WHY, DIFFERENT, OTHER_ROWS, UNSURE, *EXPLANATIONS.values())
+    texts = (*asked, BLIND_WHY, JUDGED_WHY, PARTLY_WHY, DIFFERENT, OTHER_ROWS, UNSURE, *EXPLANATIONS.values())
     said = [text[0].upper() + text[1:] for text in texts]
     for row in table(ANNOTATORS, "it says"):
         for quoted in re.findall(r"\*([^*]+)\*", row[0]):

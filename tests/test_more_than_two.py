@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from desk import Desk, desk_at
 from fake_studio import FakeStudio
+from support import row
 from team import ANA, BEN, CLEO, DORA, QUESTIONS, answer, go_on, review, seats
 
 from pipeline.config.dataset_file import load_dataset_file
@@ -109,3 +110,18 @@ def test_that_nobody_is_left_where_all_differ_is_said(studio: FakeStudio, tmp_pa
         assert "3 annotators are named: nobody is left to adjudicate" in desk.curate().review.nobody_left
     with team(studio, tmp_path, ALL) as desk:
         assert read_status(desk.context).nobody_left == "" == desk.curate().review.nobody_left
+
+
+def test_the_next_one_does_not_see_what_the_first_one_said_though_the_source_has_taken_it_over(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    rows = [row(1, "Where is my parcel?", "billing"), row(2, "Why was I charged twice?", "billing")]
+    with desk_at(studio, tmp_path, rows, review("overlap: 1.0", "audit: 1.0")) as desk:
+        desk.curate()
+        answer(desk, 1, "first", "delivery", ANA)
+        desk.collect()
+        desk.rows(row(1, "Where is my parcel?", "delivery"), rows[1])
+        desk.curate()
+        [task] = [one for one in desk.tasks() if one["data"]["record_id"] == desk.id(1) and not one["annotations"]]
+        assert (task["data"]["seat"], task["data"]["why"]) == ("second", "Please answer.")
+        assert (task["predictions"], task["data"]["candidates"]) == ([], [])

@@ -48,7 +48,7 @@ def test_rows_that_annotators_skip_do_not_flatter_the_audit(studio: FakeStudio, 
         assert (found.checked, found.wrong, found.unheard) == (len(asked) - wrong, 0, wrong) and wrong > 1
         assert (found.rate, found.low) == (0.0, 0.0)
         assert found.high > 0.1, "a tenth of the rows is wrong"
-        gap = f"{wrong} more drawn rows were skipped or refused: the upper end counts them as wrong, the lower as right"
+        gap = f"{wrong} more drawn rows have no final answer: the upper end counts them as wrong, the lower as right"
         assert str(found).endswith(f" audited; {gap}")
         release(desk.context, Inline())
         card = next(Path(desk.settings.goldleaf_home).glob("*/releases/*/README.md")).read_text(encoding="utf-8")
@@ -76,6 +76,6 @@ def test_rows_that_a_server_refuses_do_not_flatter_the_audit(tmp_path: Path) -> 
         found = audit_of(desk)
         assert (found.checked, found.unheard) == (len(ROWS) - 1, 1)
         assert found.high >= 0.01
-        assert "; 1 more drawn row was skipped or refused: the upper end counts it as wrong, the lower as right" in str(
+        assert "; 1 more drawn row has no final answer: the upper end counts it as wrong, the lower as right" in str(
             found
         )

@@ -1,13 +1,12 @@
 """Draws the audit among the cases: who has a chance, who is asked, and who keeps what earlier runs have drawn."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.estimation.audit_draw import NO_STRATUM, Chances, Floats, draw, numbers
+from pipeline.estimation.audit_draw import NO_STRATUM, Chances, Floats, draw, hashes_of, numbers
 from schemas.dataset import Review
 
 SHARE = 0.02
@@ -58,7 +57,7 @@ def draw_audit(frame: AuditFrame, review: Review) -> Drawn:
 
 def arrays(frame: AuditFrame) -> tuple[NDArray[np.uint64], Floats, Chances]:
     """The hashes, the scores and the earlier chances of a frame."""
-    hashes = np.fromiter(map(_hash, frame.record_ids), dtype=np.uint64, count=len(frame.record_ids))
+    hashes = hashes_of(frame.record_ids)
     scores = np.array([np.nan if score is None else score for score in frame.scores], dtype=np.float64)
     earlier = Chances(
         np.array([NO_STRATUM if one is None else one.stratum for one in frame.earlier], dtype=np.int8),
@@ -69,7 +68,7 @@ def arrays(frame: AuditFrame) -> tuple[NDArray[np.uint64], Floats, Chances]:
 
 def is_drawn(record_id: str, chance: Chance) -> bool:
     """Whether a record's chance draws it."""
-    return bool(numbers(np.array([_hash(record_id)], dtype=np.uint64))[0] < chance.probability)
+    return bool(numbers(hashes_of([record_id]))[0] < chance.probability)
 
 
 def drawn_from(frame: AuditFrame, chances: Chances, spots: Floats) -> Drawn:
@@ -79,7 +78,3 @@ def drawn_from(frame: AuditFrame, chances: Chances, spots: Floats) -> Drawn:
         {name: Chance(stratum, probability) for name, stratum, probability in known if probability > 0},
         {frame.record_ids[at] for at in np.flatnonzero(chances.drawn(spots))},
     )
-
-
-def _hash(record_id: str) -> int:
-    return int.from_bytes(hashlib.blake2b(f"audit {record_id}".encode(), digest_size=8).digest(), "big")

@@ -101,9 +101,10 @@ def ask_until_proven(
     now = {"target": target, "unseen": unseen, "open": len(state.open) + suspects.asked}
     now |= {"again": suspects.again, "later": suspects.unasked}
     is_same = last.looks > 0 and state.digest(last.early) == last.digest and state.found >= last.found
-    stands = is_same and last.bound is not None and last.bound + unseen < target
-    if last.target != target and not stands:
-        # The same answers are compared with another target.
+    is_below = is_same and last.bound is not None and last.bound + unseen < target
+    stands = is_below and (last.bound or 0.0) * _shrunk(last, state.total) + unseen < target
+    if not stands and (is_below or last.target != target):
+        # The same answers are compared with another target, or speak for fewer rows.
         last, is_same = last.model_copy(update={"digest": ""}), False
     waits = last.model_copy(update=now | {"proven": stands and state.open <= set(last.early)})
     # If all were suspects, no random sample is left to draw.
@@ -120,6 +121,11 @@ def ask_until_proven(
         return drawn_from(frame, state.chances, state.spots), waits
     chances, proof = _look(state, target - unseen, room, look, now)
     return drawn_from(frame, chances, state.spots), proof
+
+
+def _shrunk(last: Proof, total: int) -> float:
+    """How much larger the share of the same errors is, since there are fewer rows than at the last look."""
+    return max(1.0, last.total / total)
 
 
 def _look(state: "_State", target: float, room: int, look: int, now: dict[str, float]) -> tuple[Chances, Proof]:
@@ -145,6 +151,7 @@ def _look(state: "_State", target: float, room: int, look: int, now: dict[str, f
         unheard=state.unheard,
         found=state.found,
         digest=after.digest(),
+        total=state.total,
         bound=bound,
         proven=plan.proven and bound < target,
         least=max(0, least - len(after.open)),
@@ -157,11 +164,13 @@ def _look(state: "_State", target: float, room: int, look: int, now: dict[str, f
 def _early_look(state: "_State", target: float, look: int, now: dict[str, float]) -> Proof | None:
     """The look of a batch in which few rows are open; None if it depends on them.
 
-    They count as wrong and, since nobody corrects them, as still there. Nothing that becomes of them is worse: the
-    bound of the sample alone may fall by an error more, as that makes other strata likely to have the errors, but never
-    by as much as an error that is still there adds.
+    Those that turn out wrong count as still there, as if nobody corrected them: that adds more than the bound of the
+    sample alone may fall by an error more, which makes other strata likely to have the errors. Where chances differ
+    much, some wrong rows may be worse than all of them, so all are tried with each stratum as the exception.
     """
-    ends = (state.settled(wrong=True), state.settled(wrong=False))
+    strata = [state.waits & (state.chances.stratum == name) for name in np.unique(state.chances.stratum[state.waits])]
+    lost = [state.waits, state.waits & False, *strata, *(state.waits & ~stratum for stratum in strata)]
+    ends = [state.settled(one) for one in lost]
     bound = max(0.0, *(bound_at(end.rows, look) + end.remains for end in ends))
     if bound >= target:
         return None
@@ -172,6 +181,7 @@ def _early_look(state: "_State", target: float, look: int, now: dict[str, float]
         early=sorted(state.open),
         found=state.found,
         digest=state.digest(state.open),
+        total=state.total,
         bound=bound,
         proven=True,
         **now,
@@ -182,8 +192,10 @@ def _state(frame: AuditFrame, answers: Answers, room: int) -> "_State":
     """Who is drawn now, new rows included, and what is known."""
     hashes, scores, earlier = arrays(frame)
     old = earlier.probability > 0
-    # New rows are drawn from at the average chance of the others.
-    size = float(earlier.probability[old].mean()) * len(hashes) if old.any() else float(min(room, len(hashes)))
+    size = float(min(room, len(hashes)))
+    if old.any():
+        # New rows are drawn from at the average chance of the others, but no more than a batch of them.
+        size = min(float(earlier.probability[old].mean()), room / max(1, int((~old).sum()))) * len(hashes)
     return _State(
         names=frame.record_ids,
         chances=draw(hashes, scores, size, earlier),
@@ -273,11 +285,10 @@ class _State:
             self.scores,
         )
 
-    def settled(self, *, wrong: bool) -> "_State":
-        """The same once all that is open was asked in vain, or is right."""
-        if wrong:
-            return replace(self, in_vain=self.in_vain | self.waits)
-        return replace(self, known=self.known | self.waits, wrong=self.wrong & ~self.waits)
+    def settled(self, lost: Bools) -> "_State":
+        """The same once some of what is open was asked in vain, and the others are right."""
+        right = self.waits & ~lost
+        return replace(self, in_vain=self.in_vain | lost, known=self.known | right, wrong=self.wrong & ~right)
 
     def digest(self, without: Collection[str] = ()) -> str:
         """What was said about the sample, some rows left out; the same whatever the order of the rows."""

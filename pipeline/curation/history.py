@@ -43,7 +43,7 @@ class History:
     said: Said | None = None
     """The answer that decides, if any still counts."""
     route: Routed | None = None
-    """How annotators were first asked about what the row says now, if they were."""
+    """How annotators were asked about what the row says now, if they were: as an audit, or else at first."""
     answered_route: Routed | None = None
     """The same for what it said when they answered."""
     chance: Chance | None = None
@@ -90,13 +90,14 @@ def _by_curate(decisions: pl.LazyFrame, snapshot: Snapshot) -> pl.LazyFrame:
 
 
 def _chances(snapshot: Snapshot, asked_now: pl.LazyFrame, task: type[Task]) -> dict[str, Chance]:
-    """The chances to be audited that the last curate gave to the texts of the rows.
+    """The chances to be audited that the last curate gave to the rows, if they still have the same texts.
 
     They stay when the source has another answer: a row that left the sample because the source took its correction
     over would leave behind those that were found right.
     """
     of_task = snapshot.committed_decisions().filter(pl.col("task_digest") == task.task_digest())
-    last = latest(about(_by_curate(of_task, snapshot), asked_now, task))
+    # The newest first: most rows have not changed since, and need not be compared.
+    last = about(latest(_by_curate(of_task, snapshot)), asked_now, task)
     rows = last.select("record_id", "audit_stratum", "audit_probability").drop_nulls().collect()
     return {record_id: Chance(stratum, probability) for record_id, stratum, probability in rows.iter_rows()}
 
@@ -119,14 +120,19 @@ def _handed_on(
 
 
 def _routes(decided: pl.LazyFrame) -> dict[str, Routed]:
-    """How annotators were first asked about each record, from decisions given oldest first."""
-    asked = decided.filter(pl.col("routed").is_in(_ASKED))
-    first = asked.unique("record_id", keep="first", maintain_order=True).select("record_id", "routed").collect()
-    return {record_id: Routed(routed) for record_id, routed in first.iter_rows()}
+    """How annotators were asked about each record, from decisions given oldest first: as an audit, or else at first.
+
+    What was drawn stays in the sample, whatever the row was asked for before or is since.
+    """
+    asked = decided.filter(pl.col("routed").is_in(_ASKED)).with_columns(is_other=pl.col("routed") != Routed.AUDIT.value)
+    first = asked.sort("is_other", maintain_order=True).unique("record_id", keep="first", maintain_order=True)
+    return {
+        record_id: Routed(routed) for record_id, routed in first.select("record_id", "routed").collect().iter_rows()
+    }
 
 
 def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, Routed]:
-    """How annotators were first asked if they answered about an earlier revision: that question still counts."""
+    """How annotators were asked if they answered about an earlier revision: that question still counts."""
     earlier = {record_id: answer.asked for record_id, answer in said.items() if not answer.is_present}
     if not earlier:
         return {}

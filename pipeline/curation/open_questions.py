@@ -1,31 +1,37 @@
 """Which questions are still going to be answered: those that somebody is left for, and that reached them."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import Case
-from pipeline.review.queue import asked_now
-from pipeline.state.refusals import asked_in_vain, returned
+from pipeline.review.queue import asked_now, in_vain
+from pipeline.review.seating import Asked
+from pipeline.state.refusals import given_up
 from pipeline.state.snapshot import Snapshot
 from schemas.seat import SeatKind
+
+_AGAIN = (SeatKind.SECOND, SeatKind.ADJUDICATOR)
 
 
 def note_open_questions(cases: Iterable[Case], snapshot: Snapshot, dataset: LoadedDataset) -> None:
     """Note about the cases whether a further annotator can still be asked, and which questions were asked in vain."""
-    seats, vain = _open_seats(snapshot, dataset), asked_in_vain(snapshot)
+    review, gone = dataset.config.review, given_up(snapshot)
+    if not (gone or review.has_second):
+        return
+    asked = asked_now(snapshot, dataset)
+    again: defaultdict[str, bool] = defaultdict(bool)
+    for one in asked:
+        is_for_somebody = one.annotator or not review.annotators
+        again[one.decision.record_id] |= bool(
+            one.seat.kind in _AGAIN and is_for_somebody and one.key(dataset.task) not in gone
+        )
+    vain = {one.decision.record_id: one for one in in_vain(asked, gone, dataset.task)}
     for case in cases:
-        case.has_open_seat = case.record_id in seats
-        case.is_in_vain = case.human is None and case.record_id in vain
+        case.has_open_seat = review.has_second and again.get(case.record_id, False)
+        case.is_in_vain = case.human is None and _is_about(vain.get(case.record_id), case)
 
 
-def _open_seats(snapshot: Snapshot, dataset: LoadedDataset) -> set[str]:
-    """The records with a second seat or an adjudicator's that somebody can answer, and has not given back."""
-    review = dataset.config.review
-    if not review.has_second:
-        return set()
-    kinds, back = (SeatKind.SECOND, SeatKind.ADJUDICATOR), set(returned(snapshot)["push_key"])
-    return {
-        one.decision.record_id
-        for one in asked_now(snapshot, dataset)
-        if one.seat.kind in kinds and (one.annotator or not review.annotators) and one.key(dataset.task) not in back
-    }
+def _is_about(asked: Asked | None, case: Case) -> bool:
+    """Whether it was asked about what the row says now."""
+    return asked is not None and asked.decision.state == (case.content or case.revision)

@@ -194,13 +194,13 @@ def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | 
     if parsed.problems and parsed.draft is None:
         return _nothing(_json(parsed.problems))
     free_text = answers.free_text(parsed.targets)
-    inputs = orjson.dumps(parsed.inputs)
+    inputs, key = orjson.dumps(parsed.inputs), inputs_key(task, parsed.inputs)
     targets = orjson.dumps(parsed.targets) if parsed.targets is not None else None
     return (
-        inputs_key(task, parsed.inputs),
+        key,
         inputs.decode(),
         targets.decode() if targets is not None else None,
-        None if parsed.problems else content_digest(inputs, targets),
+        None if parsed.problems else content_digest(key, targets),
         answers.key(parsed.targets),
         answers.closed_key(parsed.targets) if free_text else "",
         bool(free_text),

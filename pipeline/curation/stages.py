@@ -117,6 +117,8 @@ class Triaged:
     use: BudgetUse
     proof: Proof | None = None
     """Of ``review.error_rate``, if it is set."""
+    past_proof: Proof | None = None
+    """The last one, if it is not set any more."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,8 @@ def triage_cases(
     if config.review.error_rate is not None:
         note_open_questions(cases, snapshot, dataset)
     last = snapshot.last_run(CurateFacts)
-    result = triage(cases, config.review, run=run, task=task, proof=last.summary.proof if last else None)
+    past = last.summary.last_proof if last else None
+    result = triage(cases, config.review, run=run, task=task, proof=past)
     decisions = to_frame(result.decisions)
     path = folder / "decisions.parquet"
     write_work(decisions, path)
@@ -271,7 +274,7 @@ def triage_cases(
     frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
-    return Triaged(path, note, result.use, result.proof)
+    return Triaged(path, note, result.use, result.proof, None if result.proof else past)
 
 
 def _summary(
@@ -301,6 +304,7 @@ def _summary(
         beyond_budget=triaged.use.beyond,
         note=triaged.note,
         proof=triaged.proof,
+        past_proof=triaged.past_proof,
         adopted=adopted.versions,
     )
 

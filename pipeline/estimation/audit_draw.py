@@ -9,6 +9,8 @@ Likely wrong rows have a better chance, as in J. Neyman, "On the Two Different A
 also find what the scores do not know.
 """
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +51,12 @@ class Chances:
     def drawn(self, numbers: Floats) -> Bools:
         """Which rows are drawn, by their numbers."""
         return np.asarray(numbers < self.probability)
+
+
+def hashes_of(record_ids: Sequence[str]) -> NDArray[np.uint64]:
+    """By which records are drawn: uniform over 64 bits."""
+    digests = (hashlib.blake2b(f"audit {name}".encode(), digest_size=8).digest() for name in record_ids)
+    return np.fromiter((int.from_bytes(one, "big") for one in digests), dtype=np.uint64, count=len(record_ids))
 
 
 def numbers(hashes: NDArray[np.uint64]) -> Floats:

@@ -1,7 +1,7 @@
 """What the audit has found so far: how many rows were checked, and which share of the accepted rows is still wrong."""
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,15 +9,27 @@ import orjson
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.estimation.audit_draw import Bools, Chances
+from pipeline.estimation.audit_draw import Bools, Chances, hashes_of, numbers
 from pipeline.state.decisions import with_reason
-from pipeline.state.refusals import asked_in_vain
 from pipeline.state.snapshot import Snapshot
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import same_targets
 
 if TYPE_CHECKING:
     from pipeline.estimation.audit_estimate import Share
+
+
+@dataclass(frozen=True)
+class OpenAnswers:
+    """Records whose answer is missing or not final."""
+
+    again: Collection[str] = ()
+    """A second annotator or an adjudicator is asked."""
+    vain: Collection[str] = ()
+    """Nobody is left to answer."""
+
+
+ALL_FINAL = OpenAnswers()
 
 
 class AuditResult(BaseModel):
@@ -37,7 +49,7 @@ class AuditResult(BaseModel):
     high: float
     """The 95% interval."""
     unheard: int = 0
-    """Drawn rows that annotators skipped or the server refused: nobody knows whether they are wrong."""
+    """Drawn rows without a final answer: skipped, refused, or annotators are unsure or contradict each other."""
     pending: int = 0
     """Audited rows whose answer waits for a second look or an adjudicator: until then, the estimate is preliminary."""
 
@@ -51,9 +63,9 @@ class AuditResult(BaseModel):
     @property
     def gap(self) -> str:
         """How many drawn rows have no answer, and what that means for the interval, in words."""
-        rows = "1 more drawn row was" if self.unheard == 1 else f"{self.unheard:,} more drawn rows were"
+        rows = "1 more drawn row has" if self.unheard == 1 else f"{self.unheard:,} more drawn rows have"
         counted = "it as wrong, the lower as right" if self.unheard == 1 else "them as wrong, the lower as right"
-        return f"{rows} skipped or refused: the upper end counts {counted}"
+        return f"{rows} no final answer: the upper end counts {counted}"
 
     @property
     def waiting(self) -> str:
@@ -62,14 +74,14 @@ class AuditResult(BaseModel):
         return f"{answers} for a second look or an adjudicator"
 
 
-def audit_result(snapshot: Snapshot, again: Collection[str] = ()) -> AuditResult | None:
+def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResult | None:
     """Estimate which share of the accepted rows is wrong; None if no audit question was answered.
 
     Cost: a scan of the decisions' columns; only answered rows are read as answers.
 
     Args:
         snapshot: the committed state.
-        again: the records about which a second annotator or an adjudicator is asked.
+        left: the records whose answer is missing or not final.
     """
     decisions = snapshot.current_decisions()
     human = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
@@ -81,7 +93,8 @@ def audit_result(snapshot: Snapshot, again: Collection[str] = ()) -> AuditResult
             *("record_id", "inputs", "targets", "replaced", "audit_stratum", "audit_probability"),
             unusable=unusable & drawn,
             answered=(human | unusable) & drawn,
-            unheard=drawn & ~(human | unusable) & pl.col("record_id").is_in(list(asked_in_vain(snapshot))),
+            vain=drawn & ~(human | unusable) & pl.col("record_id").is_in(list(left.vain)),
+            held=pl.col("routed").eq_missing(Routed.ADJUDICATE.value),
             # Rows that were answered without being drawn stand for no others.
             counts=drawn | ~(human | unusable),
         )
@@ -97,7 +110,11 @@ def audit_result(snapshot: Snapshot, again: Collection[str] = ()) -> AuditResult
     accepted = decisions.filter(pl.col("fate") == Fate.ACCEPTED.value, ~frozen)
     rows = int(accepted.select(pl.len()).collect().item())
     chances = Chances(frame["audit_stratum"].to_numpy(), frame["audit_probability"].to_numpy())
-    share = _share(chances, answered, wrong, frame["unheard"].to_numpy(), rows)
+    # Whatever they were asked as: those that were drawn.
+    spots = numbers(hashes_of(frame["record_id"].to_list()))
+    held = frame["held"].to_numpy() & chances.drawn(spots)
+    vain_ones = frame["vain"].to_numpy()
+    share = _share(chances, answered, wrong, vain_ones | held, rows, int(vain_ones.sum()))
     if share is None:
         return None
     return AuditResult(
@@ -107,15 +124,25 @@ def audit_result(snapshot: Snapshot, again: Collection[str] = ()) -> AuditResult
         rate=share.rate,
         low=share.low,
         high=share.high,
-        unheard=int(frame["unheard"].sum()),
-        pending=_pending(decisions, again),
+        unheard=int((vain_ones | held).sum()),
+        pending=_pending(decisions, left.again),
     )
 
 
-def _share(chances: Chances, answered: Bools, wrong: Bools, unheard: Bools, rows: int) -> "Share | None":
-    """The share of wrong rows; the interval holds whatever those are of which nobody said anything.
+def _share(
+    chances: Chances, answered: Bools, wrong: Bools, unheard: Bools, rows: int, published: int
+) -> "Share | None":
+    """The share of wrong rows; the interval holds whatever those are that have no final answer.
 
     People skip what they cannot tell, which is more often wrong than the rest.
+
+    Args:
+        chances: of the rows that the sample is of.
+        answered: which have a final answer.
+        wrong: which of these were wrong.
+        unheard: which were drawn and have none.
+        rows: the accepted rows.
+        published: how many of those without a final answer are among them: annotators hold the others.
     """
     # Imported here: scipy takes half a second.
     from pipeline.estimation.audit_estimate import estimate
@@ -127,7 +154,7 @@ def _share(chances: Chances, answered: Bools, wrong: Bools, unheard: Bools, rows
     if best is None or worst is None:
         return share
     # Nobody corrected them.
-    high = min(1.0, worst.high + int(unheard.sum()) / rows)
+    high = min(1.0, worst.high + published / rows)
     return replace(share, low=min(share.low, best.low), high=max(share.high, high))
 
 

@@ -1,7 +1,7 @@
 """Drafts a release from the committed decisions: rows, splits and lineage; then publishes it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from pipeline.errors import ReleaseError
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import absent_labels
 from pipeline.releases.adoption import versions_with_unknown_splits
-from pipeline.releases.audit_result import AuditResult, audit_result
+from pipeline.releases.audit_result import ALL_FINAL, AuditResult, OpenAnswers, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.preferences import preference_tables
 from pipeline.releases.publish import ReleaseInputs, publish
@@ -87,13 +87,13 @@ def require_curated(store: Store, dataset: LoadedDataset) -> None:
         )
 
 
-def draft_release(snapshot: Snapshot, dataset: LoadedDataset, again: Collection[str] = ()) -> Draft:
+def draft_release(snapshot: Snapshot, dataset: LoadedDataset, left: OpenAnswers = ALL_FINAL) -> Draft:
     """Draft what a release of the committed state would contain.
 
     Args:
         snapshot: the committed state.
         dataset: configuration and task.
-        again: the records about which a second annotator or an adjudicator is asked.
+        left: the records whose answer is missing or not final.
 
     Raises:
         ReleaseError: nothing is accepted, or two splits would share a group.
@@ -131,7 +131,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, again: Collection[
         unreviewed=sum(_is_unreviewed(decision) for decision in accepted),
         funnel=snapshot.settled_funnel(),
         frozen=frozen_sources(snapshot, dataset.config.sources),
-        audit=audit_result(snapshot, again),
+        audit=audit_result(snapshot, left),
         proof=_proof(snapshot),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )

@@ -9,10 +9,12 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import gone_from_files, in_place
+from pipeline.releases.audit_result import OpenAnswers
 from pipeline.reporting.rejection_causes import MOST_CAUSES, Cause, cause_lines, with_cause
-from pipeline.review.queue import asked_now, open_decisions
+from pipeline.review.queue import asked_now, in_vain, open_decisions
 from pipeline.review.seating import Asked
 from pipeline.state.decisions import first_reason, from_frame, question_key, with_reason
+from pipeline.state.refusals import given_up
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.wording import counted
@@ -84,6 +86,15 @@ def asked_again(asked_seats: Sequence[Asked] | None) -> set[str]:
     """The records about which a second annotator or an adjudicator is asked."""
     kinds = (SeatKind.SECOND, SeatKind.ADJUDICATOR)
     return {one.decision.record_id for one in asked_seats or () if one.seat.kind in kinds}
+
+
+def open_answers(snapshot: Snapshot, dataset: LoadedDataset, asked_seats: Sequence[Asked] | None) -> OpenAnswers:
+    """The records whose answer is missing for good, or not final."""
+    gone = given_up(snapshot)
+    # Without seats, the open questions are read only if one of them may be among these.
+    asked = asked_now(snapshot, dataset) if asked_seats is None and gone else asked_seats or ()
+    vain = {one.decision.record_id for one in in_vain(asked, gone, dataset.task)}
+    return OpenAnswers(asked_again(asked_seats), vain)
 
 
 def count_waiting(snapshot: Snapshot, task: type[Task], asked_seats: Sequence[Asked] | None = None) -> Waiting:

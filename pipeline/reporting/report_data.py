@@ -18,7 +18,7 @@ from pipeline.reporting.annotators import AnnotatorsTable, shown_team
 from pipeline.reporting.doubts import is_below_floor
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.error_outlook import ErrorOutlook
-from pipeline.reporting.overview import asked_again, open_seats
+from pipeline.reporting.overview import asked_again, open_answers, open_seats
 from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.report_page import (
     AnswerInConflict,
@@ -246,8 +246,10 @@ def _conflicts(state: State) -> Iterator[Conflict]:
 
 
 def _review(state: State, standing: Status | None) -> ReviewCounts:
-    again = asked_again(open_seats(state.snapshot, state.dataset))
-    audited = standing.audit if standing else audit_result(state.snapshot, again)
+    seats = open_seats(state.snapshot, state.dataset)
+    again = asked_again(seats)
+    left = open_answers(state.snapshot, state.dataset, seats)
+    audited = standing.audit if standing else audit_result(state.snapshot, left)
     said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()

@@ -22,6 +22,7 @@ from pipeline.reporting.overview import (
     count_waiting,
     in_review,
     nobody_left,
+    open_answers,
     open_seats,
     rejections,
 )
@@ -147,7 +148,7 @@ def read_status(workspace: Workspace) -> Status:
         beyond_budget=curated.summary.beyond_budget if curated else 0,
         suggestions=score_of_suggestions(workspace, snapshot),
         outlook=error_outlook(snapshot, workspace.dataset.config.review.floor),
-        audit=audit_result(snapshot, asked_again(seats)),
+        audit=audit_result(snapshot, open_answers(snapshot, workspace.dataset, seats)),
         proof=curated.summary.proof if curated else None,
         frozen=frozen,
         latest_release=versions[-1].version if versions else None,

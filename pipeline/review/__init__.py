@@ -19,6 +19,7 @@ __all__ = [
     "opinions",
     "pulled_answers",
     "pushing",
+    "questions",
     "queue",
     "reconciliation",
     "seating",

@@ -62,7 +62,7 @@ class Said:
     weight: Weight | None = None
     """What the votes of the whole dataset say of the answer, if there are enough to know."""
     is_alone: bool = False
-    """No other answer has a part in what is decided."""
+    """Nobody else's answer has a part in what is decided."""
     free_texts: frozenset[str] = frozenset()
     """The targets in which case, whitespace and punctuation make no other answer."""
 
@@ -312,7 +312,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
     groups = list(same.values())
     if (place := deciding_group([(len(group), group[-1].weight) for group in groups])) is not None:
         group = groups[place]
-        return replace(group[first_worded([item.annotation for item in group])], is_alone=len(counting) == 1)
+        return replace(group[first_worded([item.annotation for item in group])], is_alone=len(by_annotator) == 1)
     against = next(item for item in reversed(votes) if _vote(item) != _vote(votes[-1]))
     return replace(votes[-1], against=against.annotation)
 

@@ -23,8 +23,8 @@ from schemas.task_fields import conversation_target
 
 BLIND_WHY = "Please answer."
 """All that is said of an audit and of a hidden gold item, if answers can be compared: nothing may tell them apart."""
-_JUDGED_WHY = "Please confirm or correct the answer."
-_PARTLY_WHY = "Please confirm or correct the text, and answer the rest."
+JUDGED_WHY = "Please confirm or correct the answer."
+PARTLY_WHY = "Please confirm or correct the text, and answer the rest."
 _REPAIR_WHY = "The answer in the data is not valid; please give a valid one"
 _REPAIR_FILLED_IN = "What it probably means is filled in"
 SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
@@ -85,8 +85,8 @@ def judged_part(targets: Mapping[str, JsonValue] | None, task: type[Task]) -> di
 def audit_why(task: type[Task]) -> str:
     """All that is said of an audit and of a hidden gold item."""
     if not has_known_answers(task):
-        return _JUDGED_WHY
-    return _PARTLY_WHY if judged_fields(task) else BLIND_WHY
+        return JUDGED_WHY
+    return PARTLY_WHY if judged_fields(task) else BLIND_WHY
 
 
 def is_blind(decision: Decision, task: type[Task]) -> bool:

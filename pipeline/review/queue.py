@@ -1,5 +1,8 @@
 """Which questions are open: what annotators are asked now, and in which order."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
@@ -12,6 +15,8 @@ from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.identity import stable_hash
 from schemas.repairs import REPAIRABLE, awaits_repair
+from schemas.seat import SeatKind
+from schemas.task import Task
 
 _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
 _OPEN_FATES = (Fate.REVIEW, Fate.ACCEPTED)
@@ -64,6 +69,23 @@ def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     said = said_about(snapshot, dataset.task, now)
     asked = seated(snapshot, dataset, waiting, said, now)
     return with_gold(snapshot, dataset, said, asked, gold_items(now, dataset, said, trusted))
+
+
+def in_vain(asked: Iterable[Asked], gone: Collection[str], task: type[Task]) -> list[Asked]:
+    """One question for each record about which nobody is left to answer.
+
+    Args:
+        asked: the open questions in all of their seats.
+        gone: the push keys of those that annotators gave back, or a server refused.
+        task: the dataset's.
+    """
+    if not gone:
+        return []
+    open_of: defaultdict[str, list[Asked]] = defaultdict(list)
+    for one in asked:
+        if one.seat.kind is not SeatKind.GOLD:
+            open_of[one.decision.record_id].append(one)
+    return [mine[0] for mine in open_of.values() if all(one.key(task) in gone for one in mine)]
 
 
 def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None) -> set[str]:

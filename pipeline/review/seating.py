@@ -73,9 +73,9 @@ def seated(
     settled = [(decision, False) for decision in _answered(now, task, said, waiting)]
     for decision, is_open in (*settled, *((decision, True) for decision in waiting)):
         answers = _counting(said.get(decision.record_id, ()), is_open=is_open)
-        asked = decision if is_open and not answers else shown.get(decision.record_id, decision)
+        asked = decision if is_open and not answers else shown.get(decision.record_id) or _unanswered(decision)
         wanted = _wanted(decision, asked, answers, review, task)
-        seats = _open_seats(decision, answers, task, wanted, has_free=bool(_free(review.annotators, answers)))
+        seats = _open_seats(decision, answers, wanted, has_free=bool(_free(review.annotators, answers)))
         before = {seat: assigned.get(question_key(asked, task, seat), "") for seat in seats}
         whose = _whose(asked.record_id, before, wanted, review.annotators, answers)
         panel = tuple(one.annotation for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR)
@@ -83,6 +83,17 @@ def seated(
             is_last = seat.kind is SeatKind.ADJUDICATOR
             found.append(Asked(asked, seat, whose[seat], *((panel, tuple(decision.reasons)) if is_last else ())))
     return sorted(found, key=lambda one: _TURNS.index(one.seat.kind))
+
+
+def _unanswered(decision: Decision) -> Decision:
+    """The same as if nobody had answered: its source has changed the row's own answer since, which nobody has judged.
+
+    Whoever answers next must not see what the first one said, so it is asked about as an audit is.
+    """
+    if decision.label_source is not LabelSource.HUMAN:
+        return decision
+    nothing = {"targets": None, "replaced": None, "suggestion": None, "label_source": None}
+    return decision.model_copy(update=nothing | {"reasons": [], "routed": Routed.AUDIT, "fate": Fate.ACCEPTED})
 
 
 _TURNS = (SeatKind.ADJUDICATOR, SeatKind.FIRST, SeatKind.SECOND)
@@ -153,19 +164,17 @@ def _counting(said: Sequence[Said], *, is_open: bool) -> list[Said]:
     )
 
 
-def _open_seats(
-    decision: Decision, answers: Sequence[Said], task: type[Task], wanted: int, *, has_free: bool
-) -> list[Seat]:
+def _open_seats(decision: Decision, answers: Sequence[Said], wanted: int, *, has_free: bool) -> list[Seat]:
     """The tasks that are still to be answered.
 
     Args:
         decision: what is asked about.
         answers: those that count.
-        task: the dataset's.
         wanted: how many annotators are to answer independently.
         has_free: somebody who is named has not answered.
     """
-    answered = {one.annotation.push_key for one in answers}
+    # By seat: the keys of answers to an earlier form of the question differ.
+    answered = {one.seat for one in answers}
     missing = wanted - len(_voters(answers))
     if missing > 0:
         # Where somebody has answered in two seats, one more is asked about.
@@ -174,7 +183,7 @@ def _open_seats(
         missing, seats = 1, _attempts(SeatKind.ADJUDICATOR)
     else:
         return []
-    unanswered = (seat for seat in seats if question_key(decision, task, seat) not in answered)
+    unanswered = (seat for seat in seats if seat not in answered)
     most = MOST_ATTEMPTS + max(wanted - 2, 0)
     return [seat for seat in islice(unanswered, missing) if has_free or seat.attempt <= most]
 

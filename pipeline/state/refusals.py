@@ -1,4 +1,4 @@
-"""Notes which questions a server has refused, and says which questions somebody was asked in vain.
+"""Notes which questions a server has refused, and says which questions nobody answers.
 
 With the notes, reconcile names the refused ones, and only curate sends them again.
 """
@@ -44,23 +44,18 @@ def refusals(store: Store, server: str) -> dict[str, str]:
     return dict(_read(store).filter(server=server).select("push_key", "reason").iter_rows())
 
 
-def returned(snapshot: Snapshot) -> pl.DataFrame:
-    """The questions that annotators skipped or answered with nothing valid: push key and record."""
-    given = snapshot.latest_annotations().filter(~pl.col("deleted"))
-    newest = given.sort("updated_at", "annotation_id").unique("push_key", keep="last", maintain_order=True)
-    return newest.filter(pl.col("verdict").is_in(_RETURNED)).select("push_key", "record_id").collect()
-
-
-def asked_in_vain(snapshot: Snapshot) -> set[str]:
-    """The records whose question annotators gave back, or a server refused.
+def given_up(snapshot: Snapshot) -> set[str]:
+    """The push keys of questions that annotators skipped or answered with nothing valid, or that a server refused.
 
     What a push that broke off did not send is neither: it is open.
     """
-    back = set(returned(snapshot)["record_id"])
-    noted = _read(snapshot.store).lazy()
-    unsent = noted.join(snapshot.scan(Table.PUSHES).select(_QUESTION), on=_QUESTION, how="anti")
-    now = snapshot.current_decisions().select(_QUESTION)
-    return back | set(unsent.join(now, on=_QUESTION, how="semi").collect()["record_id"])
+    given = snapshot.latest_annotations().filter(~pl.col("deleted"))
+    newest = given.sort("updated_at", "annotation_id").unique("push_key", keep="last", maintain_order=True)
+    back = newest.filter(pl.col("verdict").is_in(_RETURNED)).select("push_key").collect()["push_key"]
+    refused = set(_read(snapshot.store)["push_key"])
+    if refused:
+        refused -= set(snapshot.scan(Table.PUSHES).select("push_key").collect()["push_key"])
+    return {*back, *refused}
 
 
 def _read(store: Store) -> pl.DataFrame:
