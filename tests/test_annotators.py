@@ -14,7 +14,13 @@ from team_toys import team
 from terminal import Terminal
 
 from pipeline.reporting.annotators import AnnotatorLine, annotator_lines, read_annotators
-from pipeline.reporting.field_agreement import FieldAgreement, agreement_lines, field_agreements, guesses
+from pipeline.reporting.field_agreement import (
+    FieldAgreement,
+    agreement_lines,
+    field_agreements,
+    guesses,
+    whole_agreement,
+)
 from pipeline.review.opinions import UNUSABLE, Opinion, read_opinions, votes
 from pipeline.review.questions import FilledIn
 from schemas.annotation import Annotation, Verdict
@@ -241,6 +247,20 @@ def test_agreement_is_told_by_field_and_adjudicators_and_single_answers_have_no_
     assert (topic.alpha, topic.kappa, topic.items, topic.by_similarity) == (1.0, 1.0, 8, False)
     assert why.alpha is not None and why.alpha < 0, "extracted values are equal or they are not"
     assert str(topic).startswith("topic: Krippendorff's alpha 1.00 (") and str(topic).endswith("on 8 rows")
+
+
+def test_whole_answers_agree_only_where_all_fields_do() -> None:
+    given = [vote(ANA, f"r{at}", "ab"[at % 2], "xy"[at // 2 % 2]) for at in range(8)]
+    given += [vote(BEN, f"r{at}", "ab"[at % 2], "xy"[(at + (at == 7)) // 2 % 2]) for at in range(8)]
+    topic, why = field_agreements(votes(given, Two), Two)
+    whole = whole_agreement(votes(given, Two), Two)
+    assert whole is not None and (whole.field, whole.items) == ("all 2 fields at once", 8)
+    assert topic.alpha == 1.0 and why.alpha is not None and why.alpha < 1
+    # Four answers, each about as frequent: seven of eight pairs are alike.
+    assert whole.alpha == pytest.approx(
+        1 - (2 / 16) / (1 - sum(n * (n - 1) for n in (4, 4, 5, 3)) / (16 * 15)), abs=0.01
+    )
+    assert whole_agreement(votes([], PlainSentence), PlainSentence) is None
 
 
 def test_rewritten_texts_that_are_similar_agree_the_more() -> None:

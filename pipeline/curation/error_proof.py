@@ -166,11 +166,12 @@ def _early_look(state: "_State", target: float, look: int, now: dict[str, float]
 
     Those that turn out wrong count as still there, as if nobody corrected them: that adds more than the bound of the
     sample alone may fall by an error more, which makes other strata likely to have the errors. Where chances differ
-    much, some wrong rows may be worse than all of them, so all are tried with each stratum as the exception.
+    much, a few wrong rows may be worse than all of them, so a single one of each stratum is tried, too, and all of it.
     """
     strata = [state.waits & (state.chances.stratum == name) for name in np.unique(state.chances.stratum[state.waits])]
-    lost = [state.waits, state.waits & False, *strata, *(state.waits & ~stratum for stratum in strata)]
-    ends = [state.settled(one) for one in lost]
+    single = [np.arange(len(stratum)) == stratum.argmax() for stratum in strata]
+    others = [state.waits & ~stratum for stratum in strata]
+    ends = [state.settled(lost) for lost in (state.waits, state.waits & False, *single, *strata, *others)]
     bound = max(0.0, *(bound_at(end.rows, look) + end.remains for end in ends))
     if bound >= target:
         return None

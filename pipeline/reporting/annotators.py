@@ -22,6 +22,7 @@ from pipeline.reporting.field_agreement import (
     field_agreements,
     guesses,
     pair_agreements,
+    whole_agreement,
 )
 from pipeline.reporting.overview import count_waiting, open_seats
 from pipeline.reporting.pace import ANSWERS, Pace, pace
@@ -95,6 +96,8 @@ class AnnotatorsTable(BaseModel):
     annotators: list[AnnotatorLine]
     fields: list[FieldAgreement]
     """None if no row has answers of two annotators."""
+    whole: FieldAgreement | None = None
+    """How far they agree about all fields at once; None if no row has answers of two, or only one field is compared."""
     pairs: list[PairAgreement] = []
     """Each two annotators who have answered the same rows, by field."""
     corrections: list[Correction] = []
@@ -110,8 +113,9 @@ class AnnotatorsTable(BaseModel):
 
     @property
     def field_lines(self) -> list[str]:
-        """How far they agree, a line for each field about which they do not always."""
-        return agreement_lines(self.fields)
+        """How far they agree, a line for each field about which they do not always, and one for all at once."""
+        whole = [str(self.whole)] if self.whole else []
+        return [*agreement_lines(self.fields), *whole]
 
     @property
     def weakest_pairs(self) -> list[PairAgreement]:
@@ -132,6 +136,7 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
     given = votes(opinions, dataset.task)
     whose = waiting.seats.by_annotator if waiting.seats else {}
     named = dataset.config.review.annotators
+    whole = whole_agreement(given, dataset.task)
     return AnnotatorsTable(
         annotators=annotator_lines(
             opinions,
@@ -143,6 +148,7 @@ def read_annotators(workspace: Workspace, now: datetime) -> AnnotatorsTable:
             guesses(given, dataset.task),
         ),
         fields=[one for one in field_agreements(given, dataset.task) if one.items],
+        whole=whole if whole and whole.items else None,
         pairs=pair_agreements(given, dataset.task),
         corrections=corrections(opinions, dataset.task),
         confusions=confusions(opinions, dataset.task),

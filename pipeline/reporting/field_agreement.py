@@ -70,6 +70,21 @@ def field_agreements(votes: pl.DataFrame, task: type[Task]) -> list[FieldAgreeme
     return [_of_field(field.name, _panel(votes, field.name), field.name not in closed) for field in task.task_targets()]
 
 
+def whole_agreement(votes: pl.DataFrame, task: type[Task]) -> FieldAgreement | None:
+    """The agreement about all fields that are compared at once: whole answers; None unless there are several.
+
+    Args:
+        votes: see ``pipeline.review.opinions.votes``.
+        task: its free texts are left out.
+    """
+    closed = compared_fields(task)
+    if len(closed) < 2:
+        return None
+    mine = votes.filter(pl.col("field").is_in(closed), pl.col("comparable")).sort("field")
+    whole = mine.group_by("item", "annotator", maintain_order=True).agg(pl.col("label").str.join("\0"))
+    return _of_field(f"all {len(closed)} fields at once", whole, is_free=False)
+
+
 class PairAgreement(BaseModel):
     """How far two annotators agree about a field of the rows that both have answered independently."""
 

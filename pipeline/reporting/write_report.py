@@ -87,7 +87,8 @@ def report_for_version(workspace: Workspace, absent: Sequence[AbsentLabel] = ())
         team=team,
         of_version=True,
     )
-    told = [str(field) for field in team.fields if field.alpha is not None]
+    fields = [*team.fields, *([team.whole] if team.whole else [])]
+    told = [str(field) for field in fields if field.alpha is not None]
     return ForVersion(render_report(data), told)
 
 
