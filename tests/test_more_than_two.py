@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desk import Desk, desk_at
@@ -13,9 +15,13 @@ from team import ANA, BEN, CLEO, DORA, QUESTIONS, answer, go_on, review, seats
 from pipeline.config.dataset_file import load_dataset_file
 from pipeline.errors import ConfigError
 from pipeline.reporting.status import read_status
+from pipeline.review.questions import JUDGED_WHY, question
 from pipeline.review.queue import asked_now
+from pipeline.review.seating import unanswered
 from schemas.annotation import Verdict
-from schemas.fate import Fate, Routed
+from schemas.decision import Decision
+from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
+from schemas.tasks.home_assistant import HomeAssistant
 
 ALL = f"annotators: [{ANA}, {BEN}, {CLEO}, {DORA}]"
 PANEL = ("first", "second", "second 2")
@@ -112,16 +118,80 @@ def test_that_nobody_is_left_where_all_differ_is_said(studio: FakeStudio, tmp_pa
         assert read_status(desk.context).nobody_left == "" == desk.curate().review.nobody_left
 
 
-def test_the_next_one_does_not_see_what_the_first_one_said_though_the_source_has_taken_it_over(
+LABELED = [row(1, "Where is my parcel?", "billing"), row(2, "Why was I charged twice?", "billing")]
+
+
+def blind_task(desk: Desk) -> dict[str, Any]:
+    """The task about the first row that nobody has answered, which must say nothing."""
+    [task] = [one for one in desk.tasks() if one["data"]["record_id"] == desk.id(1) and not one["annotations"]]
+    assert (task["data"]["seat"], task["data"]["why"]) == ("second", "Please answer.")
+    assert (task["predictions"], task["data"]["candidates"]) == ([], [])
+    return task
+
+
+def test_who_contradicts_an_answer_that_the_source_has_taken_over_saw_nothing_of_it(
     studio: FakeStudio, tmp_path: Path
 ) -> None:
-    rows = [row(1, "Where is my parcel?", "billing"), row(2, "Why was I charged twice?", "billing")]
-    with desk_at(studio, tmp_path, rows, review("overlap: 1.0", "audit: 1.0")) as desk:
+    with desk_at(studio, tmp_path, LABELED, review("overlap: 1.0", "audit: 1.0")) as desk:
         desk.curate()
         answer(desk, 1, "first", "delivery", ANA)
         desk.collect()
-        desk.rows(row(1, "Where is my parcel?", "delivery"), rows[1])
+        desk.rows(row(1, "Where is my parcel?", "delivery"), LABELED[1])
         desk.curate()
-        [task] = [one for one in desk.tasks() if one["data"]["record_id"] == desk.id(1) and not one["annotations"]]
-        assert (task["data"]["seat"], task["data"]["why"]) == ("second", "Please answer.")
-        assert (task["predictions"], task["data"]["candidates"]) == ([], [])
+        desk.submit(blind_task(desk)["id"], desk.result("returns"), BEN)
+        go_on(desk)
+        assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.ADJUDICATE)
+        assert list(asked(desk, 1)) == ["adjudicator"]
+
+
+def test_of_three_the_majority_counts_though_the_source_has_taken_one_answer_over(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    keys = ("overlap: 1.0", "overlap_annotators: 3", "audit: 1.0")
+    with desk_at(studio, tmp_path, LABELED, review(*keys)) as desk:
+        desk.curate()
+        answer(desk, 1, "first", "delivery", ANA)
+        desk.collect()
+        desk.rows(row(1, "Where is my parcel?", "delivery"), LABELED[1])
+        desk.curate()
+        answer(desk, 1, "second", "returns", BEN)
+        answer(desk, 1, "second 2", "delivery", CLEO)
+        go_on(desk)
+        assert desk.decision(1).targets == {"topic": "delivery"} and asked(desk, 1) == {}
+
+
+@pytest.mark.parametrize("said", [Verdict.UNUSABLE, Verdict.UNSURE])
+def test_the_next_one_does_not_see_that_the_first_one_gave_no_label(
+    studio: FakeStudio, tmp_path: Path, said: Verdict
+) -> None:
+    with desk_at(studio, tmp_path, LABELED, review("overlap: 1.0", "audit: 1.0")) as desk:
+        desk.curate()
+        answer(desk, 1, "first", said, ANA)
+        desk.collect()
+        desk.rows(row(1, "Where is my parcel?", "returns"), LABELED[1])
+        desk.curate()
+        for task in desk.tasks():
+            if task["data"]["record_id"] == desk.id(1) and not task["annotations"]:
+                assert "nnotator" not in task["data"]["why"], "what the first one said"
+
+
+def test_a_conversation_keeps_its_turns_for_the_next_one(studio: FakeStudio, tmp_path: Path) -> None:
+    decision = Decision(
+        run="r",
+        record_id="a",
+        revision="v",
+        task_digest="t",
+        fate=Fate.ACCEPTED,
+        reasons=[Reason(code=ReasonCode.REVIEWED)],
+        inputs={"messages": []},
+        targets={"messages": [{"role": "assistant", "content": "The lamp is on."}]},
+        label_source=LabelSource.HUMAN,
+    )
+    shown = question(unanswered(decision), HomeAssistant)
+    assert shown.proposal == decision.targets and shown.why == JUDGED_WHY
+
+
+def test_if_nobody_is_named_no_row_is_asked_about_twice_in_a_row(studio: FakeStudio, tmp_path: Path) -> None:
+    with team(studio, tmp_path) as desk:
+        order = [task["data"]["record_id"] for task in sorted(desk.tasks(), key=lambda task: task["id"])]
+        assert len(order) == 12 and all(one != other for one, other in pairwise(order))

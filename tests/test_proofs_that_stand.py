@@ -10,15 +10,11 @@ from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
 from support import row, write_rows
 from team import ANA, NAMED, answer, go_on, whose
-from triage_cases import PERSON, case, chance_of
 
-from pipeline.curation.triage import triage
 from pipeline.releases.audit_result import AuditResult
 from pipeline.reporting.status import read_status
 from schemas.annotation import Verdict
-from schemas.dataset import Review
 from schemas.run_summary import Proof
-from schemas.tasks.contract_clause import ContractClause
 
 ALIKE: list[Row] = [row(key, f"Where is the parcel of order {key}{key}{key}?", "delivery") for key in range(1, 21)]
 WORDS = ("anchor", "basil", "cedar", "dune", "ember", "fjord", "grove")
@@ -174,21 +170,6 @@ def test_looks_count_though_the_error_rate_is_taken_out_for_a_day(studio: FakeSt
             file.write_text(now)
             desk.curate()
         assert (proof(desk).looks, proof(desk).bound, proof(desk).digest) == (1, before.bound, before.digest)
-
-
-def test_many_new_rows_bring_no_more_than_a_batch() -> None:
-    review, task = Review(error_rate=0.3), ContractClause
-    cases = [case(f"r{number}", label_error_score=0.05) for number in range(20)]
-    first = triage(cases, review, run="run", task=task, proof=None)
-    for one, decision in zip(cases, first.decisions, strict=True):
-        one.chance, one.past_route = chance_of(decision), decision.routed
-        one.human, one.human_reasons = Verdict.LABELED, PERSON[Verdict.LABELED]
-    proven = triage(cases, review, run="run", task=task, proof=first.proof)
-    assert proven.proof is not None and proven.proof.proven
-    cases += [case(f"r{number}", label_error_score=0.05) for number in range(20, 6000)]
-    grown = triage(cases, review, run="run", task=task, proof=proven.proof)
-    asked = sum(decision.routed is not None for decision in grown.decisions[20:])
-    assert 100 < asked <= 500
 
 
 # --- what is the same question ----------------------------------------------------------------------

@@ -193,10 +193,9 @@ def _state(frame: AuditFrame, answers: Answers, room: int) -> "_State":
     """Who is drawn now, new rows included, and what is known."""
     hashes, scores, earlier = arrays(frame)
     old = earlier.probability > 0
-    size = float(min(room, len(hashes)))
-    if old.any():
-        # New rows are drawn from at the average chance of the others, but no more than a batch of them.
-        size = min(float(earlier.probability[old].mean()), room / max(1, int((~old).sum()))) * len(hashes)
+    # New rows are drawn from at the average chance of the others. At a lower one, which would keep a large delivery
+    # within a batch, the answers about old rows would say too much of the new ones in their stratum.
+    size = float(earlier.probability[old].mean()) * len(hashes) if old.any() else float(min(room, len(hashes)))
     return _State(
         names=frame.record_ids,
         chances=draw(hashes, scores, size, earlier),

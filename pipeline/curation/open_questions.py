@@ -19,14 +19,14 @@ def note_open_questions(cases: Iterable[Case], snapshot: Snapshot, dataset: Load
     review, gone = dataset.config.review, given_up(snapshot)
     if not (gone or review.has_second):
         return
-    asked = asked_now(snapshot, dataset)
+    asked = asked_now(snapshot, dataset) if review.has_seats else None
     again: defaultdict[str, bool] = defaultdict(bool)
-    for one in asked:
+    for one in asked or ():
         is_for_somebody = one.annotator or not review.annotators
         again[one.decision.record_id] |= bool(
             one.seat.kind in _AGAIN and is_for_somebody and one.key(dataset.task) not in gone
         )
-    vain = {one.decision.record_id: one for one in in_vain(asked, gone, dataset.task)}
+    vain = {one.decision.record_id: one for one in in_vain(snapshot, dataset, gone, asked)}
     for case in cases:
         case.has_open_seat = review.has_second and again.get(case.record_id, False)
         case.is_in_vain = case.human is None and _is_about(vain.get(case.record_id), case)

@@ -90,11 +90,8 @@ def asked_again(asked_seats: Sequence[Asked] | None) -> set[str]:
 
 def open_answers(snapshot: Snapshot, dataset: LoadedDataset, asked_seats: Sequence[Asked] | None) -> OpenAnswers:
     """The records whose answer is missing for good, or not final."""
-    gone = given_up(snapshot)
-    # Without seats, the open questions are read only if one of them may be among these.
-    asked = asked_now(snapshot, dataset) if asked_seats is None and gone else asked_seats or ()
-    vain = {one.decision.record_id for one in in_vain(asked, gone, dataset.task)}
-    return OpenAnswers(asked_again(asked_seats), vain)
+    vain = in_vain(snapshot, dataset, given_up(snapshot), asked_seats)
+    return OpenAnswers(asked_again(asked_seats), {one.decision.record_id for one in vain})
 
 
 def count_waiting(snapshot: Snapshot, task: type[Task], asked_seats: Sequence[Asked] | None = None) -> Waiting:

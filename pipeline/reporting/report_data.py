@@ -248,8 +248,9 @@ def _conflicts(state: State) -> Iterator[Conflict]:
 def _review(state: State, standing: Status | None) -> ReviewCounts:
     seats = open_seats(state.snapshot, state.dataset)
     again = asked_again(seats)
-    left = open_answers(state.snapshot, state.dataset, seats)
-    audited = standing.audit if standing else audit_result(state.snapshot, left)
+    audited = (
+        standing.audit if standing else audit_result(state.snapshot, open_answers(state.snapshot, state.dataset, seats))
+    )
     said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()

@@ -328,7 +328,9 @@ def _agreed(counting: Iterable[Said], panel: Collection[tuple[str, str]]) -> Sai
 
 
 def _saw(later: Said, said: Said) -> bool:
-    """Whether an annotator knew the earlier answers."""
+    """Whether an annotator knew the earlier answers: whoever answers in a second seat sees nobody's."""
+    if later.seat.kind is SeatKind.SECOND:
+        return False
     return _age(later) >= _age(said) and (not later.sent_in or said.known_since < later.sent_in)
 
 

@@ -14,7 +14,8 @@ CANDIDATE = "goldleaf-candidate"
 """The control that they are chosen in."""
 CANDIDATES = "candidates"
 """The key of their list in a labeling task's data."""
-KEYS = ("shift+1", "shift+2", "shift+3")
+KEYS = ("shift+1", "shift+2", "shift+3", "shift+4", "shift+5")
+"""As many as annotators can answer a question independently."""
 _SHOWN = 600
 """Characters of an answer; the whole of it is what is accepted."""
 _BEFORE = 100

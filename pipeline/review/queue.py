@@ -1,7 +1,7 @@
 """Which questions are open: what annotators are asked now, and in which order."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -16,7 +16,6 @@ from schemas.fate import Fate, LabelSource, Routed
 from schemas.identity import stable_hash
 from schemas.repairs import REPAIRABLE, awaits_repair
 from schemas.seat import SeatKind
-from schemas.task import Task
 
 _OPEN_ROUTES = (Routed.UNCERTAIN, Routed.CONFLICT, Routed.AUDIT)
 _OPEN_FATES = (Fate.REVIEW, Fate.ACCEPTED)
@@ -71,21 +70,30 @@ def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     return with_gold(snapshot, dataset, said, asked, gold_items(now, dataset, said, trusted))
 
 
-def in_vain(asked: Iterable[Asked], gone: Collection[str], task: type[Task]) -> list[Asked]:
+def in_vain(
+    snapshot: Snapshot, dataset: LoadedDataset, gone: Mapping[str, str], asked: Iterable[Asked] | None
+) -> list[Asked]:
     """One question for each record about which nobody is left to answer.
 
     Args:
-        asked: the open questions in all of their seats.
-        gone: the push keys of those that annotators gave back, or a server refused.
-        task: the dataset's.
+        snapshot: the committed state.
+        dataset: has the task.
+        gone: the questions that annotators gave back, or a server refused: records by push key.
+        asked: the open questions in all of their seats; None if they have one only.
     """
     if not gone:
         return []
+    if asked is None:
+        # Only these are decoded: many more may be open.
+        rows = open_decisions(snapshot).filter(
+            pl.col("record_id").is_in(list(gone.values())), pl.col("task_digest") == dataset.task.task_digest()
+        )
+        asked = [Asked(decision) for decision in from_frame(rows.collect())]
     open_of: defaultdict[str, list[Asked]] = defaultdict(list)
     for one in asked:
         if one.seat.kind is not SeatKind.GOLD:
             open_of[one.decision.record_id].append(one)
-    return [mine[0] for mine in open_of.values() if all(one.key(task) in gone for one in mine)]
+    return [mine[0] for mine in open_of.values() if all(one.key(dataset.task) in gone for one in mine)]
 
 
 def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None) -> set[str]:

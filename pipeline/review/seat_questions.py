@@ -12,7 +12,7 @@ from pipeline.review.questions import (
     SENSITIVE,
     SENSITIVE_WHY,
     audit_why,
-    has_known_answers,
+    judged_fields,
     judged_part,
     question,
 )
@@ -30,17 +30,24 @@ DIFFERENT = "Annotators answered differently; your answer decides"
 UNSURE = "An annotator was unsure; your answer decides"
 OTHER_ROWS = "Annotators answered rows with the same input differently; your answer decides about this one"
 _UNUSABLE = "One of them says unusable"
-_WHOSE = ("as one annotator says", "as another one says", "as a third one says")
+_WHOSE = (
+    "as one annotator says",
+    "as another one says",
+    "as a third one says",
+    "as a fourth one says",
+    "as a fifth one says",
+)
 
 
 def seat_question(asked: Asked, dataset: LoadedDataset, others: Iterable[Candidate] = ()) -> LabelingQuestion:
     """What an annotator is shown; ``others`` are answers that were given elsewhere, or earlier."""
     task = dataset.task
     plain = question(asked.decision, task, others)
-    has_gold = dataset.config.review.gold > 0 and has_known_answers(task)
+    # Gold items with a text that is filled in are not like questions about unlabeled rows.
+    is_alike = dataset.config.review.gold > 0 and not judged_fields(task)
     match asked.seat.kind:
         case SeatKind.FIRST | SeatKind.SECOND:
-            shown = _blind(plain, task) if has_gold and _tells_nothing(asked, plain) else plain
+            shown = _blind(plain, task) if is_alike and _tells_nothing(asked, plain) else plain
         case SeatKind.GOLD:
             shown = _blind(plain, task)
         case SeatKind.ADJUDICATOR:

@@ -12,7 +12,7 @@ from itertools import chain, count, islice
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.review.consensus import DECISIVE, Said, origins
+from pipeline.review.consensus import DECISIVE, Said, involved_annotators, origins
 from pipeline.review.second_looks import is_surprising
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
@@ -73,7 +73,7 @@ def seated(
     settled = [(decision, False) for decision in _answered(now, task, said, waiting)]
     for decision, is_open in (*settled, *((decision, True) for decision in waiting)):
         answers = _counting(said.get(decision.record_id, ()), is_open=is_open)
-        asked = decision if is_open and not answers else shown.get(decision.record_id) or _unanswered(decision)
+        asked = decision if is_open and not answers else shown.get(decision.record_id) or unanswered(decision)
         wanted = _wanted(decision, asked, answers, review, task)
         seats = _open_seats(decision, answers, wanted, has_free=bool(_free(review.annotators, answers)))
         before = {seat: assigned.get(question_key(asked, task, seat), "") for seat in seats}
@@ -82,18 +82,18 @@ def seated(
         for seat in seats:
             is_last = seat.kind is SeatKind.ADJUDICATOR
             found.append(Asked(asked, seat, whose[seat], *((panel, tuple(decision.reasons)) if is_last else ())))
-    return sorted(found, key=lambda one: _TURNS.index(one.seat.kind))
+    return sorted(found, key=lambda one: (_TURNS.index(one.seat.kind), one.seat.attempt))
 
 
-def _unanswered(decision: Decision) -> Decision:
+def unanswered(decision: Decision) -> Decision:
     """The same as if nobody had answered: its source has changed the row's own answer since, which nobody has judged.
 
     Whoever answers next must not see what the first one said, so it is asked about as an audit is.
     """
-    if decision.label_source is not LabelSource.HUMAN:
+    if not involved_annotators(decision):
         return decision
-    nothing = {"targets": None, "replaced": None, "suggestion": None, "label_source": None}
-    return decision.model_copy(update=nothing | {"reasons": [], "routed": Routed.AUDIT, "fate": Fate.ACCEPTED})
+    blind: dict[str, object] = {"reasons": [], "routed": Routed.AUDIT, "fate": Fate.ACCEPTED, "label_source": None}
+    return decision.model_copy(update=blind | {"replaced": None, "suggestion": None})
 
 
 _TURNS = (SeatKind.ADJUDICATOR, SeatKind.FIRST, SeatKind.SECOND)

@@ -44,18 +44,19 @@ def refusals(store: Store, server: str) -> dict[str, str]:
     return dict(_read(store).filter(server=server).select("push_key", "reason").iter_rows())
 
 
-def given_up(snapshot: Snapshot) -> set[str]:
-    """The push keys of questions that annotators skipped or answered with nothing valid, or that a server refused.
+def given_up(snapshot: Snapshot) -> dict[str, str]:
+    """Questions that annotators skipped or answered with nothing valid, or that a server refused: record by push key.
 
     What a push that broke off did not send is neither: it is open.
     """
     given = snapshot.latest_annotations().filter(~pl.col("deleted"))
     newest = given.sort("updated_at", "annotation_id").unique("push_key", keep="last", maintain_order=True)
-    back = newest.filter(pl.col("verdict").is_in(_RETURNED)).select("push_key").collect()["push_key"]
-    refused = set(_read(snapshot.store)["push_key"])
-    if refused:
-        refused -= set(snapshot.scan(Table.PUSHES).select("push_key").collect()["push_key"])
-    return {*back, *refused}
+    back = newest.filter(pl.col("verdict").is_in(_RETURNED)).select("push_key", "record_id").collect()
+    refused = _read(snapshot.store).select("push_key", "record_id")
+    if refused.height:
+        sent = snapshot.scan(Table.PUSHES).select("push_key").collect()
+        refused = refused.join(sent, on="push_key", how="anti")
+    return dict([*back.iter_rows(), *refused.iter_rows()])
 
 
 def _read(store: Store) -> pl.DataFrame:
