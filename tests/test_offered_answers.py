@@ -43,15 +43,15 @@ def test_equal_answers_are_one_candidate_and_a_single_one_is_none() -> None:
     ]
 
 
-def test_no_more_are_offered_than_have_a_key() -> None:
+def test_five_are_offered_and_the_first_three_have_a_key() -> None:
     task = task_with(Target[Literal["a", "b", "c", "d", "e", "f"]])
     offered = as_choices(task, [candidate(f"in {answer}:1", answer=answer) for answer in "abcdef"])
     assert [(one["value"], one["hotkey"]) for one in offered] == [
         ("in a:1: a", "shift+1"),
         ("in b:1: b", "shift+2"),
         ("in c:1: c", "shift+3"),
-        ("in d:1: d", "shift+4"),
-        ("in e:1: e", "shift+5"),
+        ("in d:1: d", "f19"),
+        ("in e:1: e", "f19"),
     ]
 
 

@@ -20,7 +20,7 @@ from pipeline.review.answer_turns import CALLS, TURN
 from pipeline.review.form_fields import FormField, form_fields
 from pipeline.review.guidelines import unwrapped
 from pipeline.review.line_items import NO, YES, column_hints, heading
-from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, KEYS
+from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, KEYS, NO_KEY
 from schemas.annotation import Verdict
 from schemas.answers_in_words import NO_LABEL
 from schemas.field import TargetField, ValueType
@@ -48,7 +48,7 @@ _RESERVED = "|".join(
 )  # $source renders the whole task as JSON
 _DIGITS = "1234567890"
 _FILTER_LETTERS = "fghjk"
-_DEAD_KEY = {"hotkey": "f19", "style": "order: 0"}
+_DEAD_KEY = {"hotkey": NO_KEY, "style": "order: 0"}
 """A choice without a hotkey is given a letter, and then stray typing relabels; no keyboard has this key. The
 style only serves to find and hide its hint."""
 _CALLS_HINT = 'Calls of tools, each as name {"argument": "value"}'

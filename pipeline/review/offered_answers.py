@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -14,7 +15,11 @@ CANDIDATE = "goldleaf-candidate"
 """The control that they are chosen in."""
 CANDIDATES = "candidates"
 """The key of their list in a labeling task's data."""
-KEYS = ("shift+1", "shift+2", "shift+3", "shift+4", "shift+5")
+KEYS = ("shift+1", "shift+2", "shift+3")
+"""Those of the first ones; more would take the keys of choices."""
+NO_KEY = "f19"
+"""A key that no keyboard has: a choice without one gets a digit from Label Studio."""
+_MOST = 5
 """As many as annotators can answer a question independently."""
 _SHOWN = 600
 """Characters of an answer; the whole of it is what is accepted."""
@@ -33,11 +38,11 @@ class Candidate(BaseModel):
 
 
 def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The first of all that give the same answer, as many as have a key; none if there is nothing to choose between."""
+    """The first of all that give the same answer; none if there is nothing to choose between."""
     found: dict[Any, Candidate] = {}
     for one in candidates:
         found.setdefault(comparable_targets(one.targets), one)
-    return list(found.values())[: len(KEYS)] if len(found) > 1 else []
+    return list(found.values())[:_MOST] if len(found) > 1 else []
 
 
 def as_choices(task: type[Task], candidates: Sequence[Candidate]) -> list[dict[str, str]]:
@@ -51,7 +56,7 @@ def as_choices(task: type[Task], candidates: Sequence[Candidate]) -> list[dict[s
             "alias": json.dumps(one.targets, ensure_ascii=False, sort_keys=True),
             "hotkey": key,
         }
-        for one, text, key in zip(chosen, texts, KEYS, strict=False)
+        for one, text, key in zip(chosen, texts, chain(KEYS, repeat(NO_KEY)), strict=False)
     ]
 
 
