@@ -78,7 +78,10 @@ KEYS = (
     "decontaminate, doubts, duplicates, engine, finetune, measure, name, normalize, "
     "on_conflict, release, review, screen, sources, split, suggest, task"
 )
-REVIEW = "annotators, audit, budget, error_rate, floor, gold, guidelines, overlap, repair, unreviewed"
+REVIEW = (
+    "annotators, audit, budget, error_rate, floor, gold, guidelines, "
+    "overlap, overlap_annotators, repair, unreviewed"
+)
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
 IN_BRACKETS = "write its values in brackets, separated by commas"

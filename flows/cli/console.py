@@ -58,8 +58,8 @@ _WORD = 40
 """Words up to this length, such as e-mail addresses, are never broken; hashes may be."""
 _BETWEEN = 2
 """Blanks between two columns."""
-_TIMES, _BAR = 28, 40
-"""What the times of a progress line take, and its bar with the rate."""
+_BESIDE, _BAR, _AHEAD = 13, 25, 14
+"""What stands beside the label of a progress line, its bar, and either of rate and time left."""
 _ANY_WIDTH = 1_000_000
 FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
 
@@ -86,8 +86,8 @@ class TerminalProgress:
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """Show a spinner, and a bar if the total is known, until the step ends."""
         # On a narrow terminal the bar and then the end of the label give way, never a number.
-        left = self._console.width - _TIMES - 2 * len(str(total or ""))
-        has_bar = left >= len(label) + _BAR
+        left = self._console.width - _BESIDE - 2 * len(str(total or "")) - (_AHEAD if unit else 0)
+        has_bar = left >= len(label) + _BAR + (_AHEAD if unit else 0)
         room = Column(no_wrap=True, overflow="ellipsis", max_width=max(_READABLE, left))
         columns: list[ProgressColumn] = [
             SpinnerColumn(finished_text="[green]✓"),
