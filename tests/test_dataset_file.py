@@ -79,8 +79,7 @@ KEYS = (
     "on_conflict, release, review, screen, sources, split, suggest, task"
 )
 REVIEW = (
-    "annotators, audit, budget, error_rate, floor, gold, guidelines, "
-    "overlap, overlap_annotators, repair, unreviewed"
+    "annotators, audit, budget, error_rate, floor, gold, guidelines, overlap, overlap_annotators, repair, unreviewed"
 )
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
