@@ -128,7 +128,7 @@ class _Push:
         newest = None if by_key.keys() & set(there.values()) - known else max(there, default=0)
         report = client.push(project, tasks, on_batch, newest, keep_lease)
         refused = unfit | dict(report.refused)
-        note_refusals(self.store, self.server, refused, {key: one.decision for key, one in todo.items()})
+        note_refusals(self.store, self.server, refused, {key: one.decision.record_id for key, one in todo.items()})
         return self._result(todo, by_key.values(), report, refused, withdrawn)
 
     def _result(

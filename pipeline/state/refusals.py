@@ -13,27 +13,22 @@ from pipeline.state.store import Store
 from pipeline.state.tables import Table
 from pipeline.state.work_files import read_work, write_work
 from schemas.annotation import Verdict
-from schemas.decision import Decision
 
-_QUESTION = ["record_id", "revision", "task_digest"]
-_SCHEMA = {name: pl.String() for name in ("server", "push_key", "reason", *_QUESTION)}
+_SCHEMA = {name: pl.String() for name in ("server", "push_key", "reason", "record_id")}
 _RETURNED = (Verdict.SKIPPED.value, Verdict.INVALID.value)
 """What is no answer, though Label Studio counts the task as done."""
 
 
-def note_refusals(store: Store, server: str, refused: Mapping[str, str], asked: Mapping[str, Decision]) -> None:
+def note_refusals(store: Store, server: str, refused: Mapping[str, str], records: Mapping[str, str]) -> None:
     """Replace what was noted of a server: a push sends everything again that it does not have.
 
     Args:
         store: of the dataset.
         server: its identity.
         refused: the reasons by push key.
-        asked: by push key, what was asked.
+        records: by push key, what was asked about.
     """
-    rows = [
-        (server, key, reason, asked[key].record_id, asked[key].revision, asked[key].task_digest)
-        for key, reason in refused.items()
-    ]
+    rows = [(server, key, reason, records[key]) for key, reason in refused.items()]
     now, known = pl.DataFrame(rows, schema=_SCHEMA, orient="row"), _read(store)
     if not known.filter(server=server).equals(now):
         write_work(pl.concat([known.filter(pl.col("server") != server), now]), store.refused)
