@@ -48,7 +48,6 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
     """
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
     begin = filled_in(decision, task)
-    proposal = begin.targets if begin else None
     why = [audit_why(task)] if is_passed else [sentence(_in_words(reason, decision)) for reason in _told(decision)]
     if awaits_repair(decision):
         why[:0] = [f"{_REPAIR_WHY}. {_REPAIR_FILLED_IN}" if decision.suggestion else _REPAIR_WHY]
@@ -59,7 +58,8 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
         record_id=decision.record_id,
         inputs=dict(decision.inputs),
         why="\n".join(why),
-        proposal=judged_part(decision.targets, task) if is_blind(decision, task) else proposal,
+        # A blind form begins with nothing but what can only be judged.
+        proposal=begin.targets if begin else judged_part(decision.targets, task),
         score=None if is_passed or decision.label_error_score is None else 1 - decision.label_error_score,
         candidates=() if is_passed else (*_own_candidates(decision), *others),
     )
