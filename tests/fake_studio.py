@@ -233,3 +233,16 @@ def fake_studio(
     with serving(around(fake)) as server:
         fake.url = server.url
         yield fake
+
+
+def refusing(text: bytes) -> Callable[[FakeStudio], Callable[[str, str, bytes], Reply]]:
+    """For ``fake_studio``: a server that refuses each import with a task that contains a text."""
+
+    def around(fake: FakeStudio) -> Callable[[str, str, bytes], Reply]:
+        def answer(method: str, path: str, body: bytes) -> Reply:
+            refuses = method == "POST" and "/import" in path and text in body
+            return (400, {}, b"{}") if refuses else fake(method, path, body)
+
+        return answer
+
+    return around

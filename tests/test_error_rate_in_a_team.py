@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 from desk import Desk, Row, desk_at
-from fake_studio import FakeStudio, fake_studio
-from loopback import Reply
+from fake_studio import FakeStudio, fake_studio, refusing
 from support import row
 from team import NAMED, go_on
 
@@ -96,15 +95,8 @@ def test_a_row_that_is_skipped_counts_as_wrong_once_all_others_are_answered(stud
 
 
 def test_a_row_that_the_server_refuses_counts_as_wrong_once_all_others_are_answered(tmp_path: Path) -> None:
-    def picky(fake: FakeStudio) -> Callable[[str, str, bytes], Reply]:
-        def answer(method: str, path: str, body: bytes) -> Reply:
-            refuses = method == "POST" and "/import" in path and b"333" in body
-            return (400, {}, b"{}") if refuses else fake(method, path, body)
-
-        return answer
-
     with (
-        fake_studio(picky) as studio,
+        fake_studio(refusing(b"333")) as studio,
         desk_at(studio, tmp_path, ROWS, f"review: {{error_rate: 0.3}}\n{EXACT}") as desk,
     ):
         assert desk.curate().review.refused

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,8 @@ from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
 from support import row, write_rows
 from team import ANA, NAMED, answer, go_on, whose
+from test_silent_audits import audit_of
 
-from pipeline.releases.audit_result import AuditResult
 from pipeline.reporting.status import read_status
 from schemas.annotation import Verdict
 from schemas.run_summary import Proof
@@ -30,12 +30,6 @@ def desk_of(studio: FakeStudio, folder: Path, rows: list[Row], review: str) -> I
 
 def proof(desk: Desk) -> Proof:
     found = read_status(desk.context).proof
-    assert found is not None
-    return found
-
-
-def audit(desk: Desk) -> AuditResult:
-    found = read_status(desk.context).audit
     assert found is not None
     return found
 
@@ -98,8 +92,8 @@ def test_audited_rows_without_a_final_answer_widen_the_interval(
                 desk.skip(number, "delivery")
         go_on(desk)
         wrong = sum(number % 4 == 0 for number in asked)
-        assert (audit(desk).wrong, audit(desk).unheard) == (0, wrong) and wrong > 5
-        assert audit(desk).high > 0.15 and "have no final answer" in str(audit(desk))
+        assert (audit_of(desk).wrong, audit_of(desk).unheard) == (0, wrong) and wrong > 5
+        assert audit_of(desk).high > 0.15 and "have no final answer" in str(audit_of(desk))
 
 
 def test_what_was_asked_as_a_suspect_and_drawn_later_counts_in_the_audit(studio: FakeStudio, tmp_path: Path) -> None:
@@ -116,7 +110,7 @@ def test_what_was_asked_as_a_suspect_and_drawn_later_counts_in_the_audit(studio:
         desk.curate()
         drawn = {numbers[task["data"]["record_id"]] for task in desk.tasks() if not task["annotations"]}
         answer_all(desk, lambda record: topics[numbers[record] % 2])
-        assert (audit(desk).checked, audit(desk).wrong) == (len(drawn), len(drawn & wrong))
+        assert (audit_of(desk).checked, audit_of(desk).wrong) == (len(drawn), len(drawn & wrong))
 
 
 def test_who_answers_both_times_is_one_annotator(studio: FakeStudio, tmp_path: Path) -> None:
@@ -187,17 +181,17 @@ def test_second_annotators_of_an_older_home_keep_their_tasks(
 ) -> None:
     """Its rows had no digest, and its scores are made anew."""
     rows = [row(n, f"Where is the parcel of order {n}{n}{n}?", "delivery" if n % 5 else "returns") for n in range(60)]
-    with monkeypatch.context() as before:
-        before.setattr("pipeline.curation.prepare.content_digest", lambda *of: None)
-        before.setattr("pipeline.curation.rescoring._VERSION", 1)
-        stack = desk_of(studio, tmp_path, rows, f"budget: 20, audit: 0.2, overlap: 1.0, {NAMED}")
-        desk = stack.__enter__()
-        for task in desk.tasks():
-            if task["data"]["seat"] == "first":
-                desk.submit(task["id"], desk.result("delivery"), task["data"]["assigned"])
-        go_on(desk)
-    waiting = [task["id"] for task in desk.tasks() if not task["annotations"]]
-    curated = desk.curate().review
-    assert waiting and curated.withdrawn == 0
-    assert {task["id"] for task in desk.tasks() if not task["annotations"]} >= set(waiting)
-    stack.__exit__(None, None, None)
+    with ExitStack() as stack:
+        with monkeypatch.context() as before:
+            before.setattr("pipeline.curation.prepare.content_digest", lambda *of: None)
+            before.setattr("pipeline.curation.rescoring._VERSION", 1)
+            review = f"budget: 20, audit: 0.2, overlap: 1.0, {NAMED}"
+            desk = stack.enter_context(desk_of(studio, tmp_path, rows, review))
+            for task in desk.tasks():
+                if task["data"]["seat"] == "first":
+                    desk.submit(task["id"], desk.result("delivery"), task["data"]["assigned"])
+            go_on(desk)
+        waiting = [task["id"] for task in desk.tasks() if not task["annotations"]]
+        curated = desk.curate().review
+        assert waiting and curated.withdrawn == 0
+        assert {task["id"] for task in desk.tasks() if not task["annotations"]} >= set(waiting)

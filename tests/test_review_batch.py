@@ -1,5 +1,6 @@
 """The review batch: what annotators are asked, how much of it, and what happens while Label Studio is out of reach."""
 
+import pickle
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +13,7 @@ from support import current, offline, row, write_dataset
 from terminal import Terminal
 
 from flows.context import Context
-from flows.curate import curate
+from flows.curate import NotSent, curate
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from pipeline.config.workspace import HOW_TO_CONNECT
@@ -107,6 +108,12 @@ def test_a_wrong_token_ends_in_one_line_and_everything_is_committed(desk: Desk, 
     assert "read 4 rows: 0 new, 4 known" in shown and ": Label Studio refuses, see below" in shown
     assert terminal.json("status")["unsent"] == 3
     sends_what_waits_once(desk)
+
+
+def test_a_refusal_keeps_its_result_on_its_way_between_processes(desk: Desk) -> None:
+    error = NotSent("refused", desk.curate())
+    there = pickle.loads(pickle.dumps(error))
+    assert (str(there), there.curated) == ("refused", error.curated)
 
 
 def test_a_server_that_is_not_label_studio_ends_in_one_line_and_everything_is_committed(
