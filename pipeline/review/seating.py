@@ -183,9 +183,9 @@ def _open_seats(decision: Decision, answers: Sequence[Said], wanted: int, *, has
         missing, seats = 1, _attempts(SeatKind.ADJUDICATOR)
     else:
         return []
-    unanswered = (seat for seat in seats if seat not in answered)
+    left = (seat for seat in seats if seat not in answered)
     most = MOST_ATTEMPTS + max(wanted - 2, 0)
-    return [seat for seat in islice(unanswered, missing) if has_free or seat.attempt <= most]
+    return [seat for seat in islice(left, missing) if has_free or seat.attempt <= most]
 
 
 def _attempts(kind: SeatKind) -> Iterator[Seat]:
