@@ -1,0 +1,37 @@
+"""The section `finetune` of a dataset.yaml: how the adapter is trained and evaluated."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.options import Form, Turns
+from schemas.share import Count
+
+
+class Finetune(BaseModel):
+    """How the adapter is trained and evaluated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_model: str = "smollm2-135m-instruct"
+    """A Hugging Face model id, a local folder, or ``smollm2-135m-instruct`` (from a Python package)."""
+    max_rows: Count | None = None
+    """Train on at most this many rows, sampled at random."""
+    eval_rows: Count = 300
+    """Evaluate on at most this many test rows, sampled at random."""
+    turns: Turns = Turns.EVERY
+    """Of a chat: learn and evaluate every turn of the assistant, or only the last one."""
+    epochs: Annotated[float, Field(gt=0)] = 2
+    batch_size: Count = 8
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    rank: Count = 16
+    alpha: Count = 32
+    max_length: Count = 1024
+    """Maximum tokens of prompt and answer; longer rows are left out and counted, never truncated."""
+    form: Form = Form.HELD
+    """Whether both models are held to the form of the answers. Free, an untuned model mostly fails by its format."""
+    max_new_tokens: Count | None = None
+    """Maximum tokens of a prediction; default: the longest answer of the training split, of a chat without its longest
+    tenth."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
+    """Training also seeds numpy, which accepts no larger one."""
