@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from schemas.arms_section import DEFAULT_ARMS, Arm, Limits, check_arms, read_arm
 from schemas.finetune_section import Finetune as Finetune
 from schemas.options import Action as Action
 from schemas.options import Asked as Asked
@@ -239,6 +240,11 @@ class Misfit(ValueError):
         self.at = at
 
 
+def _comparable(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+    check_arms(arms)
+    return arms
+
+
 class Dataset(Section):
     """The whole file."""
 
@@ -259,6 +265,10 @@ class Dataset(Section):
     split: Split = Split()
     release: Release = Release()
     finetune: Finetune = Finetune()
+    arms: Annotated[tuple[Annotated[Arm, BeforeValidator(read_arm)], ...], AfterValidator(_comparable)] = DEFAULT_ARMS
+    """What the adapter is compared with on the test split."""
+    verdict: Limits = Limits()
+    """What would be enough, and what it may cost."""
     engine: EngineChoice = EngineChoice()
 
     @field_validator("name")

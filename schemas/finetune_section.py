@@ -17,8 +17,10 @@ class Finetune(BaseModel):
     """A Hugging Face model id, a local folder, or ``smollm2-135m-instruct`` (from a Python package)."""
     max_rows: Count | None = None
     """Train on at most this many rows, sampled at random."""
-    eval_rows: Count = 300
-    """Evaluate on at most this many test rows, sampled at random."""
+    eval_rows: Count | None = None
+    """Evaluate on at most this many test rows, sampled at random; default: on all."""
+    slow_rows: Count = 500
+    """Of these, the slow arms, such as prompted models, are asked at most this many: always the same ones."""
     turns: Turns = Turns.EVERY
     """Of a chat: learn and evaluate every turn of the assistant, or only the last one."""
     epochs: Annotated[float, Field(gt=0)] = 2
@@ -29,7 +31,7 @@ class Finetune(BaseModel):
     max_length: Count = 1024
     """Maximum tokens of prompt and answer; longer rows are left out and counted, never truncated."""
     form: Form = Form.HELD
-    """Whether both models are held to the form of the answers. Free, an untuned model mostly fails by its format."""
+    """Whether models are held to the form of the answers. Free, an untuned model mostly fails by its format."""
     max_new_tokens: Count | None = None
     """Maximum tokens of a prediction; default: the longest answer of the training split, of a chat without its longest
     tenth."""

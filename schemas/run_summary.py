@@ -209,3 +209,5 @@ class FinetuneSummary(RunSummary):
     """The adapter's folder."""
     tuned: float
     """The tuned model's score."""
+    verdict: str = ""
+    """Whether it was worth it; empty in runs that did not judge it."""

@@ -31,6 +31,7 @@ from flows.cli.console import (
     show_rejections,
     show_rows,
 )
+from flows.cli.show_finetuned import show_finetuned
 from flows.cli.show_team import show_nobody_left
 from pipeline.errors import LabelStudioError
 from pipeline.text.wording import counted, questions_wait
@@ -45,7 +46,10 @@ if TYPE_CHECKING:
     from flows.suggest import Suggested, Suggestions
 
 _INVITE = "`goldleaf invite` prints the link for them"
-Again = Annotated[bool, typer.Option("--again", help="Train even if this version was trained with these settings.")]
+Again = Annotated[bool, typer.Option("--again", help="Train and compare even if exactly that was done before.")]
+SlowRows = Annotated[
+    int | None, typer.Option("--slow-rows", min=1, help="How many questions slow arms are asked at most.")
+]
 
 
 @app.command(rich_help_panel="Workflow")
@@ -288,42 +292,23 @@ def finetune(
     dataset: DatasetFile = DEFAULT,
     version: Annotated[str, typer.Option(help="A published version, or latest.")] = "latest",
     again: Again = False,
+    slow_rows: SlowRows = None,
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a LoRA adapter on a published version, and compare it with the untuned model on the test split."""
+    """Train a LoRA adapter on a published version, and say whether it was worth it.
+
+    The adapter is compared with everything else that could be done, on the same test questions: the most frequent
+    answer, a linear model, the nearest training row, the prompted base model, and whatever `arms` lists.
+    """
     context = load_context(dataset)
     require_published(context)
-    result: Finetuned = run_verb(context, engine, as_json, "finetune", version=version, again=again)
+    options = {"version": version, "again": again, "slow_rows": slow_rows}
+    result: Finetuned = run_verb(context, engine, as_json, "finetune", **options)
     if as_json:
         print_json(result)
         return
     show_finetuned(result)
-
-
-def show_finetuned(result: "Finetuned") -> None:
-    """Print untuned against tuned."""
-    if result.reused:
-        out.print("an adapter for this version and these settings already exists")
-    left_out = "".join(f"; left out: {count} {reason}" for reason, count in result.left_out.items())
-    out.print(f"{result.base_model}, {counted(result.train_rows, 'training row')}{left_out}", markup=False)
-    not_judged = f"; not judged: {result.not_judged}" if result.not_judged else ""
-    out.print(f"{counted(result.test_rows, 'test question')}{not_judged}", markup=False)
-    models = (
-        ("untuned", result.untuned, result.untuned_unreadable),
-        ("tuned", result.tuned, result.tuned_unreadable),
-    )
-    rows = [[name, score.unit.shown(score.value), score.interval, unreadable] for name, score, unreadable in models]
-    if result.copied is not None:
-        rows.append(["the inputs, copied", result.copied.unit.shown(result.copied.value), result.copied.interval, ""])
-    show_rows("", ["model", result.metric_title, "95% interval", "answers in the wrong format"], rows)
-    shown = [[one.name, str(one.untuned), str(one.tuned)] for one in result.measures]
-    if shown:
-        show_rows("", ["beside it", "untuned", "tuned"], shown)
-    out.print(result.verdict)
-    if note := result.tuned.unit.note:
-        out.print(note)
-    out.print(result.path, markup=False)
 
 
 SHOW: dict[str, Callable[[Any], None]] = {

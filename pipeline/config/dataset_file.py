@@ -18,24 +18,25 @@ import phonenumbers
 import yaml
 from pydantic import ValidationError
 
+from pipeline.config.mistakes import messages, node_at
 from pipeline.config.plain_yaml import PlainYamlError, line_of, read_yaml
 from pipeline.config.task_code import guard
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.kinds.registry import kind_of
 from pipeline.state.atomic import is_file, is_folder
 from pipeline.text.normalize import normalize_text
-from schemas.dataset import Dataset, Misfit, Suggest
-from schemas.field import shown
+from schemas.dataset import Dataset, Suggest
 from schemas.run_summary import CurateSummary
 from schemas.task import Task, TaskDefinitionError
-from schemas.user_code_errors import described, in_a_line, no_json, own, plain_words, writable
+from schemas.user_code_errors import described, in_a_line, no_json, own, writable
 
 _SHOWN_MISTAKES = 10
-_SHOWN_VALUE = 80
 
 
 _LATER: Any = {
     "finetune": True,
+    "arms": True,
+    "verdict": True,
     "release": True,
     "engine": True,
     "review": {"guidelines"},
@@ -124,7 +125,7 @@ def load_dataset_file(path: Path) -> LoadedDataset:
     try:
         config = Dataset.model_validate(values)
     except ValidationError as error:
-        lines = list(itertools.islice(_messages(path, root, error), _SHOWN_MISTAKES))
+        lines = list(itertools.islice(messages(path, root, error, Dataset), _SHOWN_MISTAKES))
         more = error.error_count() - len(lines)
         raise ConfigError("\n".join([*lines, *([f"… and {more:,} more mistakes"] if more else [])])) from error
     try:
@@ -144,7 +145,7 @@ def load_dataset_file(path: Path) -> LoadedDataset:
         dataset = LoadedDataset(path, config, task)
         _ = dataset.guidelines
     except ConfigError as error:
-        raise ConfigError(f"{path}:{line_of(_node_at(root, key))}: {error}") from error
+        raise ConfigError(f"{path}:{line_of(node_at(root, key))}: {error}") from error
     return dataset
 
 
@@ -295,86 +296,3 @@ def _tasks_in(module: ModuleType) -> Iterator[str]:
     for name, value in vars(module).items():
         if isinstance(value, type) and issubclass(value, Task) and value is not Task:
             yield name
-
-
-def _messages(path: Path, root: yaml.Node, error: ValidationError) -> Iterator[str]:
-    for item in error.errors(include_url=False):
-        cause = item.get("ctx", {}).get("error")
-        place = cause.at if isinstance(cause, Misfit) else item["loc"]
-        yield f"{path}:{line_of(_node_at(root, place))}: {_message(item)}"
-
-
-def _message(item: Any) -> str:
-    """One of pydantic's errors as text for the user."""
-    where = ".".join(str(part) for part in item["loc"])
-    match item["type"]:
-        case "extra_forbidden":
-            known = ", ".join(_known_keys(item["loc"][:-1]))
-            return f"'{in_a_line(str(item['loc'][-1]))}' is not a known key; use one of {known}"
-        case "missing":
-            return f"'{where}' is missing; it is required"
-        case "model_type":
-            return f"'{where}' is a section with the keys {', '.join(_known_keys(item['loc']))}"
-        case "list_type":
-            return f"'{where}' is a list; {_as_list(item)}"
-        case _:
-            return _said_by_pydantic(item, where)
-
-
-def _as_list(item: Any) -> str:
-    """How to write a list instead of a value."""
-    value = item["input"]
-    if keys := _known_keys(item["loc"]):
-        return f"begin each of its entries with `- `, even a single one; it has the keys {', '.join(keys)}"
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
-        return "write its values in brackets, separated by commas"
-    # Names separated by commas are meant to be several.
-    text = str(value)
-    written = text if _means_texts(f"[{text}]") else json.dumps(text, ensure_ascii=False)
-    return f"write `[{in_a_line(written, _SHOWN_VALUE)}]`, got {shown(value)}"
-
-
-def _means_texts(written: str) -> bool:
-    """Whether YAML reads this as a list of texts, without further quotes."""
-    try:
-        _, values = read_yaml(written) if len(written) < _SHOWN_VALUE else (None, None)
-    except PlainYamlError:
-        return False
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)
-
-
-def _said_by_pydantic(item: Any, where: str) -> str:
-    text = plain_words(item["msg"])
-    if item["type"] != "value_error" and isinstance(item["input"], str | int | float | None):
-        text += f", got {shown(item['input'])}"
-    return f"{where}: {text}" if where else text
-
-
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: Any = Dataset
-    for part in loc:
-        if isinstance(part, str) and hasattr(model, "model_fields") and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation)
-    return sorted(getattr(model, "model_fields", {}))
-
-
-def _model_in(annotation: Any) -> Any:
-    if hasattr(annotation, "model_fields"):
-        return annotation
-    found = [_model_in(arg) for arg in getattr(annotation, "__args__", ())]
-    return next((model for model in found if model is not None), None)
-
-
-def _node_at(root: yaml.Node, loc: tuple[int | str, ...]) -> yaml.Node:
-    """The key or list item of the deepest part of a location that the file has."""
-    shown = node = root
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            # The last one: a mapping's own keys follow those merged into it.
-            match = [pair for pair in node.value if pair[0].value == str(part)]
-            if not match:
-                break
-            shown, node = match[-1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            shown = node = node.value[part]
-    return shown

@@ -6,7 +6,7 @@ has several correct answers to it, any of them counts, and the question counts o
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,10 @@ class Evaluation(BaseModel):
     outcomes: tuple[Outcome, ...] = ()
     """One per question, in order."""
 
+    def of(self, ids: Collection[str]) -> "Evaluation":
+        """With the outcomes of some questions; the scores stay those of all."""
+        return self.model_copy(update={"outcomes": tuple(one for one in self.outcomes if one.id in ids)})
+
 
 class Comparison(BaseModel):
     """One model compared with another on the same questions."""
@@ -91,6 +95,12 @@ class Comparison(BaseModel):
     worse: int
     same: int
     """Questions whose answer improved, got worse or stayed the same."""
+
+    def reversed(self) -> "Comparison":
+        """The first model compared with the second."""
+        change = self.difference
+        turned = change.model_copy(update={"value": -change.value, "low": -change.high, "high": -change.low})
+        return Comparison(difference=turned, better=self.worse, worse=self.better, same=self.same)
 
     def __str__(self) -> str:
         return f"{self._shown()}; {self.better} better, {self.worse} worse"

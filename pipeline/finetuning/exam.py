@@ -1,9 +1,9 @@
 """The exam of a model: which test questions it can be asked, how long it may answer, and what it answers."""
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pipeline.errors import TrainingError, Unrendered
@@ -22,9 +22,6 @@ from schemas.dataset import Finetune, Form
 from schemas.task import Task
 from schemas.task_fields import conversation_target
 
-Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
-"""Shows a stage while it runs: its name and number of units, then how many more are done."""
-
 _MOST = 0.9
 """Share of the answers of a chat that are not longer than a model's may be."""
 
@@ -37,9 +34,29 @@ class Questions:
     steps: list[EvalQuestion]
     """For their calls before the last turn; what comes before a call is the prompt."""
     golds: list[Tokens]
-    """Their rows with the first gold answer each, up to the length that the model reads."""
+    """Their rows with the first gold answer each, up to the length that the model reads; none for kinds that are not
+    judged by the loss on them."""
     left_out: dict[LeftOut, int]
     """How many are not asked, by reason. Those whose calls the template does not show are counted before the draw."""
+
+    @property
+    def work(self) -> int:
+        """How many answers and losses a model has to give."""
+        return len(self.asked) + len(self.steps) + len(self.golds)
+
+    def some(self, places: slice) -> "Questions":
+        """Some of them; they are in random order, so that the first few are a sample."""
+        asked = self.asked[places]
+        ids = {question.id for question in asked}
+        return Questions(asked, [step for step in self.steps if step.id in ids], self.golds[places], self.left_out)
+
+    def reworded(
+        self, change: Callable[[EvalQuestion], EvalQuestion], base: LoadedModel, config: Finetune
+    ) -> "Questions":
+        """The same with other prompts."""
+        asked = [change(question) for question in self.asked]
+        golds = [as_tokens(one.examples[0], base, config.turns, reach(config, base)) for one in asked if self.golds]
+        return Questions(asked, [change(step) for step in self.steps], golds, self.left_out)
 
 
 def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetune, base: LoadedModel) -> Questions:
@@ -68,7 +85,8 @@ def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetun
         try:
             for one in (question, *before):
                 base.text(one.prompt, example.tools, answer_follows=True)
-            golds.append(as_tokens(example, base, config.turns, reach(config, base)))
+            if kind.judged_by_loss:
+                golds.append(as_tokens(example, base, config.turns, reach(config, base)))
             asked.append(question)
             steps += before
         except Unrendered as error:
@@ -124,57 +142,85 @@ def _steps(question: EvalQuestion, task: type[Task]) -> list[EvalQuestion]:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What was answered, in the order of the questions."""
+
+    texts: Sequence[str]
+    losses: Sequence[Credit] | None = None
+    """Of the gold answers, for kinds that are judged by their loss."""
+    called: Sequence[tuple[EvalQuestion, str]] = ()
+    """Questions for the calls before the last turn, and what was written."""
+    tokens_in: int = 0
+    """Of all prompts together; 0 if nobody counted."""
+    tokens_out: int = 0
+    cost: float | None = None
+    """What all calls together were charged; None if nobody charges."""
+
+    def scored(self, task: type[Task], questions: Questions) -> Evaluation:
+        """Judge them."""
+        return evaluate(task, questions.asked, self.texts, self.losses, self.called)
+
+
+@dataclass(frozen=True)
 class Exam:
-    """The questions, and how models answer them."""
+    """How models answer questions."""
 
     task: type[Task]
-    config: Finetune
-    questions: Questions
     longest: int
     """Tokens of an answer."""
-    show: Show
 
-    @property
+    @functools.cached_property
     def grammar(self) -> str | None:
-        """What the answers are held to."""
-        return grammar_of(self.task) if self.config.form is Form.HELD else None
+        """What held answers are held to; None if any text is an answer."""
+        return grammar_of(self.task)
 
-    def take(self, model: LoadedModel, label: str) -> Evaluation:
-        """Let a model answer all questions, and judge the answers."""
-        asked, steps = self.questions.asked, self.questions.steps
-        answers = self._answers(model, [*asked, *steps], label)
-        called = list(zip(steps, answers[len(asked) :], strict=True))
-        return evaluate(self.task, asked, answers[: len(asked)], self._losses(model, label), called)
+    def take(
+        self, model: LoadedModel, questions: Questions, advance: Callable[[int], None], form: Form = Form.HELD
+    ) -> Answers:
+        """Let a model answer questions.
 
-    def _answers(self, model: LoadedModel, asked: Sequence[EvalQuestion], label: str) -> list[str]:
+        Args:
+            model: with or without an adapter.
+            questions: what it is asked.
+            advance: called with how many more of ``questions.work`` are done.
+            form: whether it is held to the form of the answers.
+        """
+        every = [*questions.asked, *questions.steps]
+        written = self._written(model, every, advance, form)
+        texts = written[: len(questions.asked)]
+        losses = answer_losses(model, questions.golds, advance) if questions.golds else None
+        prompts = (model.token_ids(one.prompt, one.examples[0].tools, answer_follows=True) for one in questions.asked)
+        return Answers(
+            texts=texts,
+            losses=losses,
+            called=list(zip(questions.steps, written[len(texts) :], strict=True)),
+            tokens_in=sum(map(len, prompts)),
+            tokens_out=sum(answer_tokens(model, [text]) for text in texts),
+        )
+
+    def _written(
+        self, model: LoadedModel, asked: Sequence[EvalQuestion], advance: Callable[[int], None], form: Form
+    ) -> list[str]:
         prompts = [question.prompt for question in asked]
         tools = [question.examples[0].tools for question in asked]
         calls = bool(conversation_target(self.task))
-        with self.show(label, len(asked)) as advance:
-            done = 0
+        done = 0
 
-            def progressed(answered: int, _: int) -> None:
-                nonlocal done
-                advance(answered - done)
-                done = answered
+        def progressed(answered: int, _: int) -> None:
+            nonlocal done
+            advance(answered - done)
+            done = answered
 
-            answers = predict(
-                model,
-                prompts,
-                tools,
-                max_new_tokens=self.longest,
-                grammar=self.grammar,
-                with_marks=calls,
-                on_progress=progressed,
-            )
+        answers = predict(
+            model,
+            prompts,
+            tools,
+            max_new_tokens=self.longest,
+            grammar=self.grammar if form is Form.HELD else None,
+            with_marks=calls,
+            on_progress=progressed,
+        )
         if not calls:
             return answers
         given = zip(answers, prompts, tools, strict=True)
         return [readable_turn(text, model, prompt, known) for text, prompt, known in given]
-
-    def _losses(self, model: LoadedModel, label: str) -> list[Credit] | None:
-        if not kind_of(self.task).judged_by_loss:
-            return None
-        rows = self.questions.golds
-        with self.show(f"{label}: its loss on the gold answers", len(rows)) as advance:
-            return answer_losses(model, rows, advance)

@@ -6,11 +6,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipeline.evaluation.scores import PartMetric
-from pipeline.finetuning.adapters import PREDICTIONS, FinetuneRecord, find_adapter, read_record
+from pipeline.finetuning.adapters import read_record
+from pipeline.finetuning.evaluate import Evaluation
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
-from pipeline.reporting.report_page import FieldAnswer, FineTuning, Mistake, PartComparison, ShownRecord
+from pipeline.ladder.assessment import PREDICTIONS, Assessment, find_assessed, read_assessment
+from pipeline.ladder.results import ArmResult, Ladder
+from pipeline.reporting.report_page import ArmScore, FieldAnswer, FineTuning, Mistake, PartComparison, ShownRecord
 from pipeline.text.wording import shown_label
+from schemas.arms_section import ArmName, Family
 from schemas.dataset import public_place
 from schemas.field import JsonValue
 from schemas.field_values import value_in_words
@@ -22,67 +26,79 @@ Targets = dict[str, JsonValue]
 
 
 def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, ShownRecord]) -> FineTuning | None:
-    """Untuned against tuned of the newest adapter; None if there is none.
+    """The newest adapter beside everything else that could be done; None if there is none that was judged.
 
     Args:
         models: the folder of the adapters.
         task: the dataset's task.
         examples: the records as shown, by id; mistakes about other records are not shown.
     """
-    folder = find_adapter(models)
+    folder = find_assessed(models)
     if folder is None:
         return None
-    record = read_record(folder)
-    kind = kind_of(task)
+    record, found = read_record(folder), read_assessment(folder)
+    ladder, kind = found.ladder, kind_of(task)
+    tuned = ladder.adapter.evaluation
+    rival = ladder.best([Family.CLASSICAL, Family.PROMPT])
+    metric = kind.part_metric
     return FineTuning(
         run=record.run,
-        version=record.lineage.reference,
+        version=found.version,
         base_model=public_place(record.config.base_model),
-        metric=record.tuned.metric_title,
-        untuned=record.untuned.score,
-        tuned=record.tuned.score,
-        copied=record.copied,
+        metric=tuned.metric_title,
+        tuned=tuned.score,
+        arms=[_shown(arm, found) for arm in ladder.arms],
+        rival=None if rival is None else _shown(rival, found),
         train_rows=record.train.rows,
-        test_rows=record.tuned.questions,
+        test_rows=tuned.questions,
         seconds=record.train.seconds,
-        verdict=record.verdict + _unreadable(record),
-        part_metric=kind.part_metric,
-        parts=list(_parts(record, kind.part_metric)),
-        mistakes=list(_mistakes(folder, task, examples)),
+        heading=found.judgement.verdict.heading,
+        reasons=[*found.judgement.reasons, found.judgement.next_step, *_unreadable(ladder)],
+        part_metric=metric,
+        parts=list(_parts(tuned, None if rival is None else rival.evaluation, metric)),
+        mistakes=list(_mistakes(folder, task, examples, "" if rival is None else rival.name)),
         loss=dict(enumerate(record.train.losses, 1)),
     )
 
 
-def _unreadable(record: FinetuneRecord) -> str:
-    """A sentence about the answers that count as wrong because of their format."""
-    untuned, tuned = record.untuned.unreadable, record.tuned.unreadable
-    if untuned and tuned:
-        return f" {untuned} of the untuned and {tuned} of the tuned model's answers do not have the format of the task."
-    if untuned or tuned:
-        whose = "untuned" if untuned else "tuned"
-        return f" Of the {whose} model's answers, {untuned or tuned} do not have the format of the task."
-    return ""
+def _shown(arm: ArmResult, found: Assessment) -> ArmScore:
+    return ArmScore(
+        title=arm.title,
+        family=arm.family,
+        score=arm.score,
+        questions=arm.evaluation.questions,
+        is_chosen=arm.name == found.judgement.arm,
+    )
 
 
-def _parts(record: FinetuneRecord, metric: PartMetric) -> Iterator[PartComparison]:
-    before = {part.name: part for part in record.untuned.parts}
-    for part in record.tuned.parts:
-        old = before.get(part.name)
-        untuned = 0.0 if old is None else metric.of(old)
-        yield PartComparison(name=shown_label(part.name), records=part.support, untuned=untuned, tuned=metric.of(part))
+def _unreadable(ladder: Ladder) -> Iterator[str]:
+    """Sentences about the answers that count as wrong because of their format."""
+    for arm in ladder.arms:
+        if count := arm.evaluation.unreadable:
+            yield f"{count} of {arm.evaluation.questions} answers of {arm.title} do not have the format of the task."
 
 
-def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, ShownRecord]) -> Iterator[Mistake]:
+def _parts(tuned: Evaluation, rival: Evaluation | None, metric: PartMetric) -> Iterator[PartComparison]:
+    others = {part.name: part for part in rival.parts} if rival else {}
+    for part in tuned.parts:
+        other = others.get(part.name)
+        worth = 0.0 if other is None else metric.of(other)
+        yield PartComparison(name=shown_label(part.name), records=part.support, rival=worth, tuned=metric.of(part))
+
+
+def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, ShownRecord], rival: str) -> Iterator[Mistake]:
     shown = 0
     for row in pq.read_table(folder / PREDICTIONS).to_pylist():
-        if row["id"] not in examples or _is_right(task, row["tuned"], row["gold"]):
+        tuned = row[ArmName.ADAPTER.value]
+        if row["id"] not in examples or tuned is None or _is_right(task, tuned, row["gold"]):
             continue
+        other = row.get(rival)
         yield Mistake(
             record=examples[row["id"]],
             expected=" or ".join(row["gold"]),
-            untuned=row["untuned"],
-            tuned=row["tuned"],
-            fields=list(_fields(task, row["gold"], row["untuned"], row["tuned"])),
+            rival=other or "",
+            tuned=tuned,
+            fields=list(_fields(task, row["gold"], other or "", tuned)),
         )
         shown += 1
         if shown == _MISTAKES:
@@ -96,17 +112,17 @@ def _is_right(task: type[Task], answer: str, golds: list[str]) -> bool:
     return bool(right) and kind_of(task).nearest(task, read, right)[1].worth == 1
 
 
-def _fields(task: type[Task], golds: list[str], untuned: str, tuned: str) -> Iterator[FieldAnswer]:
+def _fields(task: type[Task], golds: list[str], rival: str, tuned: str) -> Iterator[FieldAnswer]:
     """The answers field by field, against the gold answer nearest to the tuned model's; none for labels."""
     right = [gold for gold in map(task.task_read_answer, golds) if gold is not None]
     if kind_of(task).breakdown is not Breakdown.FIELD or not right:
         return
-    before, after = task.task_read_answer(untuned), task.task_read_answer(tuned)
+    before, after = task.task_read_answer(rival), task.task_read_answer(tuned)
     expected = right[kind_of(task).nearest(task, after, right)[0]]
     for name, value in expected.items():
         yield FieldAnswer(
             name=name,
             expected=value_in_words(value),
-            untuned=None if before is None else value_in_words(before[name]),
+            rival=None if before is None else value_in_words(before[name]),
             tuned=None if after is None else value_in_words(after[name]),
         )

@@ -23,6 +23,7 @@ from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.token_lengths import Count, TokenLengths
 from pipeline.text.word_diff import word_diff
 from pipeline.text.wording import sentence, shown_share, shown_similarity
+from schemas.arms_section import Family
 from schemas.dataset import Share
 from schemas.fate import EXPLANATIONS, Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
@@ -219,52 +220,67 @@ class ReviewCounts(ReportPart):
 
 
 class PartComparison(ReportPart):
-    """Both models on one label or one field."""
+    """The adapter and its strongest rival on one label or one field."""
 
     name: str
     records: Count
-    untuned: Share
+    rival: Share
     tuned: Share
 
 
 class FieldAnswer(ReportPart):
-    """One field of a test row: the gold value, and each model's; empty if there is none."""
+    """One field of a test row: the gold value, and both answers'; empty if there is none."""
 
     name: str
     expected: str
-    untuned: str | None = None
+    rival: str | None = None
     tuned: str | None = None
-    """None if the model's answer is unreadable."""
+    """None if the answer is unreadable."""
 
 
 class Mistake(ReportPart):
-    """A test row that the tuned model gets wrong; the answers are complete and unmodified."""
+    """A test row that the adapter gets wrong; the answers are complete and unmodified."""
 
     record: ShownRecord
     expected: str
-    untuned: str
+    rival: str
+    """Empty if the rival was not asked."""
     tuned: str
     fields: list[FieldAnswer] = []
     """The same field by field, if an answer has fields."""
 
 
+class ArmScore(ReportPart):
+    """One way to answer the test questions, and how good it is."""
+
+    title: str
+    family: Family
+    score: Estimate
+    questions: Count
+    is_chosen: bool = False
+    """Whether the verdict recommends it."""
+
+
 class FineTuning(ReportPart):
-    """A fine-tuned adapter against its base model on the test rows."""
+    """A fine-tuned adapter, and what else could have been done."""
 
     run: str
     version: str = ""
     """``name@version`` that it was trained on."""
     base_model: str
     metric: str
-    untuned: Estimate
     tuned: Estimate
-    copied: Estimate | None = None
-    """Of answers that only copy the inputs."""
+    arms: list[ArmScore]
+    rival: ArmScore | None = None
+    """The best of the other arms: what the adapter has to be compared with."""
     train_rows: Count
     test_rows: Count
     seconds: Annotated[float, Field(ge=0)]
     """Of training."""
-    verdict: str = ""
+    heading: str
+    """The verdict."""
+    reasons: list[str] = []
+    """For it, in sentences."""
     part_metric: PartMetric = PartMetric.RECALL
     parts: list[PartComparison] = []
     mistakes: list[Mistake] = []

@@ -1,0 +1,70 @@
+"""Prints what `finetune` found: all arms on the same questions, and the verdict."""
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from flows.cli.console import out, show_rows
+from pipeline.text.wording import counted
+
+if TYPE_CHECKING:
+    from flows.finetune import Finetuned
+    from pipeline.ladder.assessment import Assessment
+
+
+def show_finetuned(result: "Finetuned") -> None:
+    """Print the ladder and the verdict."""
+    found = result.assessment
+    if result.reused:
+        out.print("this version was trained and compared with these settings before")
+    left_out = "".join(f"; left out: {count} {reason}" for reason, count in result.left_out.items())
+    out.print(f"{found.base_model}, {counted(result.train_rows, 'training row')}{left_out}", markup=False)
+    not_judged = f"; not judged: {found.not_judged}" if found.not_judged else ""
+    questions = found.ladder.adapter.evaluation.questions
+    out.print(f"{counted(questions, 'test question')}{not_judged}", markup=False)
+    _show_arms(found)
+    _show_beside(found)
+    for one in found.ladder.skipped:
+        out.print(f"[dim]not compared:[/] {escape(one.title)} ({escape(one.why)})")
+    for stated in found.ladder.stated:
+        shown = found.ladder.adapter.score.unit.shown(stated.score)
+        out.print(f"[dim]stated, not measured here:[/] {escape(stated.name)} {shown} ({escape(stated.source)})")
+    if note := found.ladder.adapter.score.unit.note:
+        out.print(note)
+    judgement = found.judgement
+    out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(judgement.next_step)}")
+    for reason in judgement.reasons:
+        out.print(f"- {reason}", markup=False)
+    out.print(result.path, markup=False)
+
+
+def _show_arms(found: "Assessment") -> None:
+    arms, questions = found.ladder.arms, found.ladder.adapter.evaluation.questions
+    some = any(arm.evaluation.questions != questions for arm in arms)
+    unreadable = any(arm.evaluation.unreadable for arm in arms)
+    columns = ["arm", found.ladder.adapter.evaluation.metric_title, "95% interval"]
+    columns += ["questions"] if some else []
+    columns += ["in the wrong format"] if unreadable else []
+    columns += ["ms a call"]
+    columns += [f"{found.currency} per 1,000"] if found.currency else []
+    rows = []
+    for arm in arms:
+        score = arm.score
+        row: list[str | int] = [arm.title, score.unit.shown(score.value), score.interval]
+        row += [arm.evaluation.questions] if some else []
+        row += [arm.evaluation.unreadable] if unreadable else []
+        row += ["" if arm.latency is None else f"{1000 * arm.latency:,.{0 if arm.latency >= 0.01 else 1}f}"]
+        row += ["" if arm.cost is None else f"{arm.cost:.3g}"] if found.currency else []
+        rows.append(row)
+    show_rows("", columns, rows)
+
+
+def _show_beside(found: "Assessment") -> None:
+    names = [measure.name for measure in found.ladder.adapter.evaluation.measures]
+    if not names:
+        return
+    rows = []
+    for arm in found.ladder.arms:
+        values = {measure.name: str(measure.value) for measure in arm.evaluation.measures}
+        rows.append([arm.title, *(values.get(name, "") for name in names)])
+    show_rows("", ["beside it", *names], rows)

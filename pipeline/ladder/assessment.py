@@ -1,0 +1,117 @@
+"""The ladder and the verdict as they are stored beside an adapter: ``verdict.json``, and every answer."""
+
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import TrainingError
+from pipeline.evaluation.estimates import Estimate
+from pipeline.finetuning.adapters import adapters_in, read_record
+from pipeline.finetuning.evaluate import EvalQuestion
+from pipeline.finetuning.training_rows import LeftOut
+from pipeline.ladder.evidence import Evidence, Forecast
+from pipeline.ladder.results import Ladder
+from pipeline.ladder.verdict import Judgement
+from schemas.arms_section import Limits
+
+VERDICT = "verdict.json"
+PREDICTIONS = "predictions.parquet"
+
+
+class Assessment(BaseModel):
+    """What is known of an adapter and of everything else that could have been done."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    """Equal keys, equal arms and questions."""
+    run: str
+    version: str
+    """The published version as ``name@version``."""
+    digest: str
+    base_model: str
+    judgement: Judgement
+    ladder: Ladder
+    limits: Limits
+    currency: str = ""
+    """Of all costs; empty if nothing has a price."""
+    train_rows: int
+    test_rows: int
+    """Questions of the test split."""
+    test_left_out: dict[LeftOut, int] = {}
+    """How many of them were not asked, by reason."""
+    leaked: int = 0
+    """Test questions that are among the training rows, too."""
+    noise: Estimate | None = None
+    """The share of rows whose answer is wrong, as audited."""
+    forecast: Forecast | None = None
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the verdict rests on."""
+        return Evidence(
+            ladder=self.ladder,
+            limits=self.limits,
+            train_rows=self.train_rows,
+            test_rows=self.test_rows,
+            leaked=self.leaked,
+            noise=self.noise,
+            forecast=self.forecast,
+        )
+
+    @property
+    def not_judged(self) -> str:
+        """Which test rows count nowhere, in words; empty if all count."""
+        unjudged = self.ladder.adapter.evaluation.unjudged
+        groups = [
+            *((count, reason.value) for reason, count in self.test_left_out.items()),
+            (unjudged, "without a token to judge: none is of a turn that counts, or within max_length"),
+        ]
+        return ", ".join(f"{count} {reason}" for count, reason in groups if count)
+
+    def as_json(self) -> bytes:
+        """The file; single answers are in ``predictions.parquet`` instead."""
+        outcomes = {"ladder": {"arms": {"__all__": {"evaluation": {"outcomes"}}}}}
+        return (self.model_dump_json(indent=2, exclude=outcomes) + "\n").encode()
+
+
+def read_assessment(folder: Path) -> Assessment:
+    """Read what is stored beside an adapter.
+
+    Raises:
+        TrainingError: there is nothing, as beside adapters of an older Goldleaf, or it is damaged.
+    """
+    try:
+        return Assessment.model_validate_json((folder / VERDICT).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise TrainingError(f"{folder} has no verdict: {VERDICT} cannot be read; fine-tune again") from error
+
+
+def find_assessed(models: Path, key: str | None = None) -> Path | None:
+    """The newest adapter with a verdict (of this key); unfinished and unreadable ones are skipped."""
+    found = []
+    for folder in adapters_in(models):
+        with suppress(TrainingError):
+            if key in (None, read_assessment(folder).key):
+                found.append((read_record(folder).created_at, folder))
+    return max(found)[1] if found else None
+
+
+def predictions(questions: Sequence[EvalQuestion], ladder: Ladder) -> bytes:
+    """Every answer: ``id``, ``gold``, and a column for each arm, null where it was not asked."""
+    answers = {arm.name: {one.id: one.answer for one in arm.evaluation.outcomes} for arm in ladder.arms}
+    golds = {one.id: list(one.golds) for arm in ladder.arms for one in arm.evaluation.outcomes}
+    ids = [question.id for question in questions if question.id in golds]
+    columns = {
+        "id": pa.array(ids, pa.string()),
+        "gold": pa.array([golds[one] for one in ids], pa.list_(pa.string())),
+        **{name: pa.array([given.get(one) for one in ids], pa.string()) for name, given in answers.items()},
+    }
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()

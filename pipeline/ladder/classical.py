@@ -1,0 +1,120 @@
+"""The arms without a language model: the most frequent answer, a linear model, and the nearest training row."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.finetuning.evaluate import EvalQuestion
+from pipeline.finetuning.exam import Answers, Questions
+from pipeline.finetuning.examples import Example
+from pipeline.kinds.registry import kind_of
+from pipeline.ladder.arm import Advance, Arm, CannotAnswer
+from pipeline.ladder.linear_fields import FieldModel, HeldOut, fit_field, is_closed
+from pipeline.ladder.retrieval import Memory
+from pipeline.releases.published_rows import published_targets
+from schemas.arms_section import ArmName, Family
+from schemas.field import JsonValue
+from schemas.task import Task
+from schemas.task_fields import conversation_target
+
+Targets = dict[str, JsonValue]
+
+
+class Majority(Arm):
+    """Answers every question alike: what any other arm must beat."""
+
+    name = ArmName.MAJORITY.value
+    title = "the most frequent answer"
+    family = Family.CLASSICAL
+
+    def __init__(self, task: type[Task], rows: Sequence[Example]) -> None:
+        self._task, self._rows = task, rows
+        self._usual: Targets = {}
+
+    def learn(self) -> None:
+        """Count the values of each field, or see that the inputs can be copied."""
+        if conversation_target(self._task):
+            raise CannotAnswer("no two conversations are continued alike")
+        golds = [published_targets(self._task, row.fields) for row in self._rows]
+        for field in self._task.task_targets():
+            counts = Counter(json.dumps(gold[field.name], sort_keys=True) for gold in golds)
+            # Of equally frequent ones the first by its text, in whatever order the rows come.
+            best = min(counts.items(), key=lambda item: (-item[1], item[0]))[0]
+            self._usual[field.name] = json.loads(best)
+
+    def answer(self, questions: Questions, advance: Advance) -> Answers:
+        """The same for all; of a rewriting task the input as it is."""
+        kind, task = kind_of(self._task), self._task
+        texts = []
+        for question in questions.asked:
+            copied = kind.copied(task, question.inputs)
+            texts.append(task.task_answer(self._usual if copied is None else dict(copied)))
+            advance(1)
+        return Answers(texts)
+
+
+class Nearest(Arm):
+    """Answers with what the most similar training row answers."""
+
+    name = ArmName.NEAREST.value
+    title = "the nearest training row"
+    family = Family.CLASSICAL
+
+    def __init__(self, task: type[Task], memory: Memory) -> None:
+        self._task, self._memory = task, memory
+
+    def answer(self, questions: Questions, advance: Advance) -> Answers:
+        """Look for each question's nearest row."""
+        texts = []
+        for [place] in self._memory.nearest(questions.asked, 1):
+            texts.append(self._memory.rows[place].answer)
+            advance(1)
+        return Answers(texts)
+
+
+class Linear(Arm):
+    """Answers every field with choices by a linear model, and the others by the nearest training row."""
+
+    name = ArmName.LINEAR.value
+    title = "a linear model on TF-IDF"
+    family = Family.CLASSICAL
+
+    def __init__(self, task: type[Task], memory: Memory, held_out: Sequence[EvalQuestion], seed: int) -> None:
+        """Take the training rows, and questions by which the regularization is chosen."""
+        self._task, self._memory, self._held_out, self._seed = task, memory, held_out, seed
+        self._models: dict[str, FieldModel] = {}
+
+    def learn(self) -> None:
+        """Fit a model for each field with choices."""
+        closed = [field for field in self._task.task_targets() if is_closed(field)]
+        if not closed:
+            raise CannotAnswer("no field of the task has choices to choose from")
+        if len(closed) < len(self._task.task_targets()):
+            self.title = "a linear model on TF-IDF for fields with choices, the nearest training row for others"
+        golds = [published_targets(self._task, row.fields) for row in self._memory.rows]
+        seen = self._memory.seen(self._held_out) if self._held_out else None
+        for field in closed:
+            right = [[gold[field.name] for gold in one.golds] for one in self._held_out]
+            held_out = None if seen is None else HeldOut(seen, right)
+            given = [gold[field.name] for gold in golds]
+            self._models[field.name] = fit_field(field, self._memory.features, given, held_out, self._seed)
+
+    def answer(self, questions: Questions, advance: Advance) -> Answers:
+        """Predict each field."""
+        seen = self._memory.seen(questions.asked)
+        values = {name: model.predict(seen) for name, model in self._models.items()}
+        others: list[Targets] = [{}] * len(questions.asked)
+        if len(values) < len(self._task.task_targets()):
+            rows = self._memory.rows
+            others = [
+                published_targets(self._task, rows[place].fields)
+                for [place] in self._memory.nearest(questions.asked, 1)
+            ]
+        texts = []
+        for row, other in enumerate(others):
+            chosen: dict[str, Any] = {name: found[row] for name, found in values.items()}
+            targets = {field.name: chosen.get(field.name, other.get(field.name)) for field in self._task.task_targets()}
+            texts.append(self._task.task_answer(targets))
+            advance(1)
+        return Answers(texts)

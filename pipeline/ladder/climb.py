@@ -1,0 +1,92 @@
+"""Lets the arms answer, one after another, and measures what that takes."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from pipeline.config.price_file import Prices
+from pipeline.finetuning.exam import Answers, Questions
+from pipeline.ladder.arm import Advance, Arm, CannotAnswer
+from pipeline.ladder.results import ArmResult, Ladder, Skipped, Stated, all_pairs
+from schemas.task import Task
+
+Show = Callable[[str, int | None], AbstractContextManager[Advance]]
+"""Shows a stage while it runs: its name and number of units, then how many more are done."""
+
+_ALONE = 5
+"""Questions that are asked one by one, for the latency."""
+
+
+@dataclass
+class Climb:
+    """The arms so far."""
+
+    task: type[Task]
+    questions: Questions
+    slow_rows: int
+    """How many questions slow arms are asked."""
+    prices: Prices
+    show: Show
+    done: list[ArmResult] = field(default_factory=list)
+    """In the order in which they answered."""
+    _skipped: list[Skipped] = field(default_factory=list)
+
+    def take(self, arm: Arm) -> ArmResult | None:
+        """Let an arm answer; None if it cannot."""
+        questions = self.questions.some(slice(self.slow_rows)) if arm.is_slow else self.questions
+        try:
+            with self.show(arm.title, questions.work) as advance:
+                began = time.perf_counter()
+                arm.learn()
+                learned = time.perf_counter()
+                answers = arm.answer(questions, advance)
+                seconds = time.perf_counter() - learned
+                latency = _latency(arm, questions)
+        except CannotAnswer as error:
+            self._skipped.append(Skipped(name=arm.name, title=arm.title, why=str(error)))
+            return None
+        result = self._result(arm, questions, answers, (learned - began, seconds, latency))
+        self.done.append(result)
+        return result
+
+    def _result(
+        self, arm: Arm, questions: Questions, answers: Answers, times: tuple[float, float, float | None]
+    ) -> ArmResult:
+        learning, seconds, latency = times
+        count = len(questions.asked)
+        cost = self.prices.of_seconds(seconds / count) if answers.cost is None else answers.cost * 1000 / count
+        return ArmResult(
+            name=arm.name,
+            title=arm.title,
+            family=arm.family,
+            evaluation=answers.scored(self.task, questions),
+            learning_seconds=learning,
+            seconds=seconds,
+            latency=latency,
+            tokens_in=answers.tokens_in / count,
+            tokens_out=answers.tokens_out / count,
+            cost=cost,
+        )
+
+    def ladder(self, order: Sequence[str], stated: Sequence[Stated] = ()) -> Ladder:
+        """All of them, compared pair by pair.
+
+        Args:
+            order: the names of the arms as they are shown.
+            stated: scores that were not measured here.
+        """
+        arms = sorted(self.done, key=lambda arm: order.index(arm.name))
+        skipped = sorted(self._skipped, key=lambda one: order.index(one.name))
+        return Ladder(arms=tuple(arms), skipped=tuple(skipped), stated=tuple(stated), pairs=tuple(all_pairs(arms)))
+
+
+def _latency(arm: Arm, questions: Questions) -> float | None:
+    """The median seconds of a question that is asked alone."""
+    taken = []
+    for place in range(min(_ALONE, len(questions.asked))):
+        began = time.perf_counter()
+        arm.answer(questions.some(slice(place, place + 1)), lambda units: None)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken) if taken else None

@@ -1,0 +1,77 @@
+"""What a verdict rests on: the arms' scores, the rows, the label noise, and what more rows would bring."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.ladder.results import ArmResult, Ladder
+from schemas.arms_section import Limits
+
+
+class Forecast(BaseModel):
+    """What the adapter would score on more rows, by its learning curve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    score: Estimate
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the verdict looks at."""
+
+    ladder: Ladder
+    limits: Limits
+    train_rows: int
+    test_rows: int
+    """Questions of the test split, asked or not."""
+    leaked: int = 0
+    """Of these, how many are among the training rows, too."""
+    noise: Estimate | None = None
+    """The share of rows whose answer is wrong, as audited; None if nobody has looked."""
+    forecast: Forecast | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """Of the scores."""
+        return self.ladder.adapter.score.unit
+
+    @property
+    def margin(self) -> float:
+        """A smaller gain is none."""
+        return self.limits.margin
+
+    def points(self, change: float) -> str:
+        """A difference in words."""
+        return f"{self.unit.shown_change(abs(change))} {self.unit.of_changes}"
+
+    @property
+    def ceiling(self) -> float | None:
+        """The score above which no model can be seen: a right answer counts as wrong where the test row is."""
+        return None if self.noise is None or self.unit is not Unit.SHARE else 1 - self.noise.value
+
+    def is_at_ceiling(self, arm: ArmResult) -> bool:
+        """Whether what an arm gets wrong may all be the test rows' errors, or is less than what matters."""
+        if self.unit is not Unit.SHARE:
+            return False
+        top = 1.0 if self.ceiling is None else self.ceiling
+        return arm.score.value >= top - self.margin
+
+    def gain(self, before: ArmResult, after: ArmResult) -> Estimate:
+        """By how much the second arm is better, on the questions that both answered; negative if it is worse."""
+        change = self.ladder.pair(before.name, after.name).comparison.difference
+        if change.unit is Unit.SHARE:
+            return change
+        return change.model_copy(update={"value": -change.value, "low": -change.high, "high": -change.low})
+
+    def is_better(self, after: ArmResult, before: ArmResult) -> bool:
+        """Whether an arm is better than another for sure, and by enough to matter."""
+        gain = self.gain(before, after)
+        return gain.is_bounded and gain.low > 0 and gain.value >= self.margin
+
+    def is_enough(self, cheap: ArmResult, dear: ArmResult) -> bool:
+        """Whether the dearer arm is for sure not better by as much as matters, or cannot be seen to be."""
+        gain = self.gain(cheap, dear)
+        return (gain.is_bounded and gain.high < self.margin) or (gain.value <= 0 and self.is_at_ceiling(cheap))

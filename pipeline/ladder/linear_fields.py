@@ -1,0 +1,110 @@
+"""A linear model of one field with choices: a support vector machine per choice, on TF-IDF."""
+
+import json
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from schemas.field import JsonValue, TargetField, ValueType
+
+_STRENGTHS = (0.25, 1.0, 4.0)
+"""Of scikit-learn's C; the best on held-out rows is taken."""
+_USUAL = 1.0
+_MOST_ROWS = 100_000
+"""A fit takes time with rows times choices; of more rows a random sample is taken."""
+
+
+def is_closed(field: TargetField) -> bool:
+    """Whether a field has choices: a choice, a set of them, or yes and no."""
+    return field.is_label_set or (field.type in (ValueType.CHOICE, ValueType.BOOLEAN) and not field.many)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows by which the strength of the regularization is chosen."""
+
+    seen: Any
+    """Rows x terms (sparse)."""
+    right: Sequence[Sequence[JsonValue]]
+    """The values of each row that count as right."""
+
+
+class FieldModel(ABC):
+    """Predicts one field."""
+
+    @abstractmethod
+    def predict(self, seen: Any) -> list[JsonValue]:
+        """The value of each row of a sparse matrix, rows x terms."""
+
+
+def fit_field(
+    field: TargetField, seen: Any, given: Sequence[JsonValue], held_out: HeldOut | None, seed: int
+) -> FieldModel:
+    """Learn a field from training rows.
+
+    Args:
+        field: with choices.
+        seen: training rows x terms (sparse).
+        given: their values.
+        held_out: rows by which the strength is chosen; None takes the usual one.
+        seed: of the sample and of the fit.
+    """
+    if len(given) > _MOST_ROWS:
+        kept = np.sort(np.random.default_rng(seed).permutation(len(given))[:_MOST_ROWS])
+        seen, given = seen[kept], [given[place] for place in kept]
+    kind = _SetOfChoices if field.is_label_set else _OneChoice
+    if held_out is None:
+        return kind(seen, given, _USUAL, seed)
+    right = [{json.dumps(value) for value in values} for values in held_out.right]
+    models = [kind(seen, given, strength, seed) for strength in _STRENGTHS]
+    hits = [
+        sum(json.dumps(value) in known for value, known in zip(model.predict(held_out.seen), right, strict=True))
+        for model in models
+    ]
+    return models[int(np.argmax(hits))]
+
+
+def _machine(seen: Any, labels: Any, strength: float, seed: int) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
+    with warnings.catch_warnings():
+        # It is good enough then, too.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LinearSVC(C=strength, random_state=seed).fit(seen, labels)
+
+
+class _OneChoice(FieldModel):
+    def __init__(self, seen: Any, given: Sequence[JsonValue], strength: float, seed: int) -> None:
+        texts = [json.dumps(value) for value in given]
+        names, codes = np.unique(texts, return_inverse=True)
+        self._values: list[JsonValue] = [json.loads(name) for name in names]
+        self._machine = _machine(seen, codes, strength, seed) if len(names) > 1 else None
+
+    def predict(self, seen: Any) -> list[JsonValue]:
+        if self._machine is None:
+            return self._values[:1] * int(seen.shape[0])
+        return [self._values[code] for code in self._machine.predict(seen)]
+
+
+class _SetOfChoices(FieldModel):
+    def __init__(self, seen: Any, given: Sequence[JsonValue], strength: float, seed: int) -> None:
+        sets = [{str(one) for one in value} if isinstance(value, list) else set[str]() for value in given]
+        self._always: list[str] = []
+        self._machines: dict[str, Any] = {}
+        for name in sorted(set[str]().union(*sets)):
+            members = np.array([name in one for one in sets])
+            if members.all():
+                self._always.append(name)
+            else:
+                self._machines[name] = _machine(seen, members, strength, seed)
+
+    def predict(self, seen: Any) -> list[JsonValue]:
+        chosen = {name: machine.predict(seen) for name, machine in self._machines.items()}
+        return [
+            [*self._always, *(name for name, members in chosen.items() if members[row])] for row in range(seen.shape[0])
+        ]

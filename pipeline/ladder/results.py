@@ -1,0 +1,124 @@
+"""What is known after all arms have answered: their scores and costs, and how they compare pair by pair."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.paired import sign_test
+from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
+from schemas.arms_section import ArmName, Family
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ArmResult(_Result):
+    """How well an arm answers, and what that takes."""
+
+    name: str
+    title: str
+    family: Family
+    evaluation: Evaluation
+    learning_seconds: float
+    """To fit it to the training rows; 0 if there is nothing to fit."""
+    seconds: float
+    """For all questions, asked together."""
+    latency: float | None = None
+    """Median seconds of a question that is asked alone; None if none was."""
+    tokens_in: float = 0.0
+    """Of a prompt, on average; 0 if it reads none."""
+    tokens_out: float = 0.0
+    cost: float | None = None
+    """Of 1,000 calls, in the currency of the price file; None if there is no price."""
+
+    @property
+    def score(self) -> Estimate:
+        """By the metric of the task's kind."""
+        return self.evaluation.score
+
+    @property
+    def per_second(self) -> float:
+        """Questions answered in a second, asked together."""
+        return self.evaluation.questions / self.seconds if self.seconds else float("inf")
+
+
+class Skipped(_Result):
+    """An arm that did not answer."""
+
+    name: str
+    title: str
+    why: str
+
+
+class Stated(_Result):
+    """A score that was not measured here."""
+
+    name: str
+    score: float
+    source: str
+
+
+class Pair(_Result):
+    """Two arms on the questions that both answered."""
+
+    one: str
+    other: str
+    questions: int
+    comparison: Comparison
+    """Of the second with the first."""
+    p_value: float
+    """Of McNemar's exact test: that so uneven a count of better and worse answers is chance."""
+
+
+class Ladder(_Result):
+    """All arms."""
+
+    arms: tuple[ArmResult, ...]
+    skipped: tuple[Skipped, ...] = ()
+    stated: tuple[Stated, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+
+    def arm(self, name: str) -> ArmResult | None:
+        """An arm by its name; None if it did not answer."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+    @property
+    def adapter(self) -> ArmResult:
+        """The adapter, which always answers."""
+        found = self.arm(ArmName.ADAPTER.value)
+        assert found is not None
+        return found
+
+    def pair(self, one: str, other: str) -> Pair:
+        """How the second arm compares with the first."""
+        for pair in self.pairs:
+            if (pair.one, pair.other) == (one, other):
+                return pair
+            if (pair.one, pair.other) == (other, one):
+                return pair.model_copy(update={"one": one, "other": other, "comparison": pair.comparison.reversed()})
+        raise KeyError(f"{one} and {other} were not compared")
+
+    def best(self, families: Sequence[Family]) -> ArmResult | None:
+        """The arm with the best score of some families; of equal ones the first."""
+        found = [arm for arm in self.arms if arm.family in families]
+        return max(found, key=lambda arm: arm.score.unit.gain(arm.score.value), default=None)
+
+
+def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:
+    """Compare every two arms; their outcomes must still be there."""
+    for one, other in itertools.combinations(arms, 2):
+        first, second = one.evaluation, other.evaluation
+        shared = {outcome.id for outcome in first.outcomes} & {outcome.id for outcome in second.outcomes}
+        if not shared:
+            continue
+        compared = compare_models(first.of(shared), second.of(shared))
+        yield Pair(
+            one=one.name,
+            other=other.name,
+            questions=len(shared),
+            comparison=compared,
+            p_value=sign_test(compared.better, compared.worse),
+        )

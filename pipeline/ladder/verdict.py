@@ -1,0 +1,338 @@
+"""Was it worth it? The verdict on a fine-tuning, and the reasons for it in numbers.
+
+The rules are in the order in which an experienced engineer would ask: can this test tell anything at all; are its
+labels right; which of the cheaper ways is enough; and only then, whether the adapter is better by as much as matters.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.results import ArmResult
+from pipeline.text.wording import counted
+from schemas.arms_section import ArmName, Family
+
+_FEWEST_QUESTIONS = 30
+"""Below, an interval is wider than any difference that matters."""
+_FEWEST_ROWS = 100
+"""Training rows below which neither an adapter nor a linear model says much about the task."""
+_LEAKED = 0.01
+"""The share of test questions that may be among the training rows."""
+_NOISY = 0.05
+"""Wrong labels from here on are what to work on first, if they are also half of what the best arm gets wrong."""
+_CHEAPER = 5
+"""So many times cheaper is an arm chosen though it is no better."""
+
+
+class Verdict(StrEnum):
+    """What to do."""
+
+    TUNE = "tune"
+    PROMPT = "prompt_instead"
+    CLASSICAL = "classical_is_enough"
+    MORE_DATA = "more_data_first"
+    FIX_LABELS = "fix_the_labels_first"
+    UNDECIDED = "undecided"
+
+    @property
+    def heading(self) -> str:
+        """In words."""
+        match self:
+            case Verdict.TUNE:
+                return "Fine-tuning was worth it"
+            case Verdict.PROMPT:
+                return "Prompt a model instead"
+            case Verdict.CLASSICAL:
+                return "The classical model is enough"
+            case Verdict.MORE_DATA:
+                return "More data first"
+            case Verdict.FIX_LABELS:
+                return "Fix the labels first"
+            case Verdict.UNDECIDED:
+                return "Undecided"
+
+
+class Judgement(BaseModel):
+    """The verdict and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Verdict
+    arm: str = ""
+    """The arm to use; empty if none is recommended."""
+    rule: str
+    """The name of the rule that decided."""
+    reasons: tuple[str, ...]
+    """Sentences with their numbers, the deciding one first."""
+    next_step: str
+    """What to do, or what would decide."""
+
+
+_Rule = Callable[[Evidence], Judgement | None]
+
+
+def judge(evidence: Evidence) -> Judgement:
+    """The verdict of the first rule that has one."""
+    for rule in _RULES:
+        if (found := rule(evidence)) is not None:
+            return found
+    return _compared(evidence)
+
+
+# --- can the test tell anything? --------------------------------------------------------------
+def _too_few_rows(evidence: Evidence) -> Judgement | None:
+    if evidence.train_rows >= _FEWEST_ROWS:
+        return None
+    return Judgement(
+        verdict=Verdict.MORE_DATA,
+        rule="too_few_rows",
+        reasons=(
+            f"There are {counted(evidence.train_rows, 'training row')} and "
+            f"{counted(evidence.test_rows, 'test question')}: fine-tuning pays for thousands of good examples, and "
+            f"below {_FEWEST_ROWS} no comparison means much.",
+        ),
+        next_step="Put the best examples into a prompt meanwhile, collect and label more, and release again.",
+    )
+
+
+def _too_few_questions(evidence: Evidence) -> Judgement | None:
+    asked = evidence.ladder.adapter.evaluation.questions
+    if asked >= _FEWEST_QUESTIONS:
+        return None
+    held_back = asked < evidence.test_rows
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="too_few_questions",
+        reasons=(
+            f"The adapter was asked {counted(asked, 'test question')}; below {_FEWEST_QUESTIONS} every interval is "
+            f"wider than any difference that matters (here {evidence.ladder.adapter.score}).",
+        ),
+        next_step=(
+            f"Raise finetune.eval_rows: the test split has {counted(evidence.test_rows, 'question')}."
+            if held_back and evidence.test_rows >= _FEWEST_QUESTIONS
+            else "Give the test split a larger share in split.fractions, or add rows; then release again."
+        ),
+    )
+
+
+def _leaked(evidence: Evidence) -> Judgement | None:
+    if evidence.leaked <= _LEAKED * evidence.test_rows:
+        return None
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="leaked_test",
+        reasons=(
+            f"{evidence.leaked:,} of {counted(evidence.test_rows, 'test question')} are among the training rows, too: "
+            "an arm that remembers scores as well as one that understands.",
+        ),
+        next_step=(
+            "Take them out of the training rows: name the test file under decontaminate.against, curate and release "
+            "again."
+        ),
+    )
+
+
+# --- are the labels right? --------------------------------------------------------------------
+def _nothing_learned(evidence: Evidence) -> Judgement | None:
+    usual = evidence.ladder.arm(ArmName.MAJORITY.value)
+    others = [arm for arm in evidence.ladder.arms if arm.name != ArmName.MAJORITY.value]
+    # Arms that were taught: a prompted model may fail for other reasons.
+    taught = [arm for arm in others if arm.family is not Family.PROMPT]
+    if usual is None or not taught or evidence.is_at_ceiling(usual):
+        return None
+    if any(evidence.gain(usual, arm).low > 0 for arm in others):
+        return None
+    best = max(taught, key=lambda arm: arm.score.value)
+    return Judgement(
+        verdict=Verdict.FIX_LABELS,
+        rule="nothing_learned",
+        reasons=(
+            f"No arm is measurably better than always giving the most frequent answer ({usual.score}): the best that "
+            f"learned from {counted(evidence.train_rows, 'row')}, {best.title}, scores {best.score}. Either the labels "
+            "do not follow from the inputs, or they are mostly wrong.",
+        ),
+        next_step="Let annotators label 100 rows, and see whether they agree with the labels and with each other.",
+    )
+
+
+def _noisy(evidence: Evidence) -> Judgement | None:
+    best = evidence.ladder.best(list(Family))
+    if evidence.noise is None or evidence.ceiling is None or best is None:
+        return None
+    wrong = 1 - best.score.value
+    if evidence.noise.value < _NOISY or evidence.noise.value < wrong / 2:
+        return None
+    return Judgement(
+        verdict=Verdict.FIX_LABELS,
+        rule="wrong_labels",
+        reasons=(
+            f"The audit says that {evidence.noise} of the answers are wrong, and the best arm, {best.title}, gets "
+            f"{wrong:.1%} wrong: at least half of that may be errors of the test rows. No model can be seen above "
+            f"{evidence.ceiling:.1%}.",
+        ),
+        next_step="Let annotators answer the doubted rows (`goldleaf curate`, `goldleaf collect`), and release again.",
+    )
+
+
+# --- which arm is enough? ---------------------------------------------------------------------
+def _compared(evidence: Evidence) -> Judgement:
+    """Go from the cheapest family to the dearest, and keep what is enough."""
+    ladder = evidence.ladder
+    notes: list[str] = []
+    best: list[ArmResult] = []
+    for family in (Family.CLASSICAL, Family.PROMPT, Family.TUNED):
+        allowed = [arm for arm in ladder.arms if arm.family is family and not _forbidden(arm, evidence, notes)]
+        best += [max(allowed, key=lambda arm: arm.score.unit.gain(arm.score.value))] if allowed else []
+    if not best:
+        return _nothing_allowed(notes)
+    chosen, unclear = best[0], None
+    for dearer in best[1:]:
+        if evidence.is_better(dearer, chosen) or _is_much_cheaper(dearer, chosen, evidence):
+            notes.insert(0, _said(evidence, chosen, dearer))
+            chosen, unclear = dearer, None
+        elif evidence.is_enough(chosen, dearer):
+            notes.insert(0, _said(evidence, dearer, chosen))
+        elif unclear is None:
+            unclear = dearer
+    if unclear is not None:
+        return _unclear(evidence, chosen, unclear, notes)
+    return _chosen(evidence, chosen, notes)
+
+
+def _forbidden(arm: ArmResult, evidence: Evidence, notes: list[str]) -> bool:
+    """Whether an arm is beyond what a call may cost or take; why is noted."""
+    limits = evidence.limits
+    if limits.max_cost is not None and arm.cost is not None and arm.cost > limits.max_cost:
+        notes.append(
+            f"{_capital(arm.title)} costs {arm.cost:.3g} per 1,000 calls, above the {limits.max_cost:g} allowed."
+        )
+        return True
+    if limits.max_seconds is not None and arm.latency is not None and arm.latency > limits.max_seconds:
+        notes.append(
+            f"{_capital(arm.title)} takes {arm.latency:.2g} s a call, above the {limits.max_seconds:g} allowed."
+        )
+        return True
+    return False
+
+
+def _is_much_cheaper(one: ArmResult, other: ArmResult, evidence: Evidence) -> bool:
+    """Whether an arm costs a fraction of another and is for sure not worse by as much as matters."""
+    if other.family is not Family.PROMPT or one.cost is None or other.cost is None:
+        return False
+    loss = evidence.gain(one, other)
+    return _CHEAPER * one.cost <= other.cost and loss.is_bounded and loss.high < evidence.margin
+
+
+def _said(evidence: Evidence, before: ArmResult, after: ArmResult) -> str:
+    """How two arms compare, the preferred one last."""
+    gain = evidence.gain(before, after)
+    pair = evidence.ladder.pair(before.name, after.name)
+    low, high = (evidence.unit.shown_change(bound, "+") for bound in (gain.low, gain.high))
+    interval = f"95% interval {low} to {high}" if gain.is_bounded else "too few questions for an interval"
+    text = (
+        f"{_capital(after.title)} scores {after.score}, {before.title} {before.score}: a difference of "
+        f"{evidence.unit.shown_change(gain.value, '+')} {evidence.unit.of_changes} on "
+        f"{counted(pair.questions, 'question')} ({interval}; McNemar p {_p(pair.p_value)})."
+    )
+    if before.cost is not None and after.cost:
+        text += f" 1,000 calls cost {after.cost:.3g} instead of {before.cost:.3g}."
+    return text
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
+    target, forecast = evidence.limits.target, evidence.forecast
+    adapter = evidence.ladder.adapter
+    if evidence.is_at_ceiling(arm):
+        notes.append(_ceiling(evidence, arm))
+    if forecast is not None and arm.name != adapter.name and not evidence.is_at_ceiling(arm):
+        ahead = evidence.unit.gain(forecast.score.value - arm.score.value)
+        sure = evidence.unit.gain(
+            (forecast.score.low if evidence.unit.gain(1) > 0 else forecast.score.high) - arm.score.value
+        )
+        if sure > 0 and ahead >= evidence.margin:
+            return Judgement(
+                verdict=Verdict.MORE_DATA,
+                rule="curve_rises",
+                reasons=(
+                    f"With {forecast.rows:,} training rows the adapter is expected at {forecast.score}, above "
+                    f"{arm.title} with {arm.score}; with {evidence.train_rows:,} it is not.",
+                    *notes,
+                ),
+                next_step="Collect and label more rows, release again, and look at the learning curve.",
+            )
+    if target is not None and evidence.unit.gain(target - arm.score.top) > 0:
+        notes.insert(0, f"Nothing reaches {evidence.unit.shown(target)}, the score that is needed.")
+        return Judgement(
+            verdict=Verdict.MORE_DATA,
+            rule="target_missed",
+            reasons=tuple(notes),
+            next_step="Collect and label more rows, or try a larger base model (`finetune.base_model`).",
+        )
+    match arm.family:
+        case Family.CLASSICAL:
+            verdict, step = Verdict.CLASSICAL, "Use it: the card of the version shows how to fit it in ten lines."
+        case Family.PROMPT:
+            verdict, step = Verdict.PROMPT, "Keep the prompt and the retrieved examples; train nothing."
+        case Family.TUNED:
+            verdict, step = Verdict.TUNE, "Serve the adapter; its card shows how."
+    return Judgement(verdict=verdict, arm=arm.name, rule="compared", reasons=tuple(notes), next_step=step)
+
+
+def _ceiling(evidence: Evidence, arm: ArmResult) -> str:
+    if evidence.ceiling is None:
+        near = evidence.points(evidence.margin)
+        return f"{_capital(arm.title)} is within {near} of a perfect score: there is nothing left to gain."
+    return (
+        f"{_capital(arm.title)} has reached what can be seen on this test split: {evidence.noise} of its answers are "
+        f"wrong, so that no model can be seen above {evidence.ceiling:.1%}."
+    )
+
+
+def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[str]) -> Judgement:
+    gain = evidence.gain(cheap, dear)
+    pair = evidence.ladder.pair(cheap.name, dear.name)
+    notes.insert(0, _said(evidence, cheap, dear))
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="too_close",
+        reasons=(
+            f"Whether {dear.title} is better than {cheap.title} by {evidence.points(evidence.margin)} or more "
+            "cannot be told on these test questions.",
+            *notes,
+        ),
+        next_step=_what_would_decide(evidence, gain.high - gain.low, pair.questions),
+    )
+
+
+def _what_would_decide(evidence: Evidence, width: float, asked: int) -> str:
+    """The test questions that would make the interval as narrow as the margin, and how to get them."""
+    needed = round(asked * (width / evidence.margin) ** 2)
+    if asked < evidence.test_rows:
+        most = min(needed, evidence.test_rows)
+        return f"`goldleaf finetune --slow-rows {most}` asks all arms about {most:,} questions instead of {asked:,}."
+    return (
+        f"About {needed:,} test questions would decide, instead of {asked:,}: label more rows, give the test split a "
+        "larger share in split.fractions, and run `goldleaf release` and `goldleaf finetune`."
+    )
+
+
+def _nothing_allowed(notes: list[str]) -> Judgement:
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="nothing_allowed",
+        reasons=("No arm is within what a call may cost and take.", *notes),
+        next_step="Raise verdict.max_cost or verdict.max_seconds, or add a cheaper arm.",
+    )
+
+
+_RULES: tuple[_Rule, ...] = (_too_few_rows, _too_few_questions, _leaked, _nothing_learned, _noisy)
