@@ -7,13 +7,16 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engines.engine import Engine
 from flows.settings import prepare_training
+from pipeline.config.price_file import Prices, read_prices
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
+from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import Experiment, finetune_version
 from pipeline.releases.audit_result import audit_result
 from pipeline.releases.versions import find_version, verify
 from pipeline.reporting.write_report import write_report
+from schemas.arms_section import EndpointArm
 from schemas.run_summary import FinetuneSummary, Verb
 
 
@@ -62,6 +65,7 @@ def finetune(
     context.require_owner()
     folder = find_version(store.releases, f"{config.name}@{version}")
     settings = config.finetune.model_copy(update={"slow_rows": slow_rows} if slow_rows else {})
+    access = _access(context)
     with store.lock(Verb.FINETUNE):
         # Never train on bytes that were not published.
         engine.run(verify, folder).require_sound()
@@ -72,11 +76,11 @@ def finetune(
                 config=settings,
                 arms=config.arms,
                 limits=config.verdict,
-                folder=context.dataset.folder,
                 run=run.id,
                 goldleaf=run.goldleaf,
                 work=work,
                 models=store.models,
+                access=access,
                 noise=_noise(context),
             )
             found = None if again else find_assessed(store.models, experiment.key)
@@ -95,6 +99,24 @@ def finetune(
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def _access(context: Context) -> Access:
+    """The keys and prices of the endpoints that are compared.
+
+    Raises:
+        ConfigError: the price file cannot be used.
+    """
+    config, names = context.dataset.config, set[str]()
+    for arm in config.arms:
+        names |= {arm.api_key_env} if isinstance(arm, EndpointArm) else set()
+    limits = config.verdict
+    return Access(
+        keys={name: context.settings.secret(name) for name in names},
+        ledger=context.store.arm_calls,
+        prices=read_prices(context.dataset.folder / limits.prices) if limits.prices else Prices(),
+        encoding=config.measure.encoding,
+    )
 
 
 def _noise(context: Context) -> Estimate | None:

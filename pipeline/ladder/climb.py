@@ -43,7 +43,7 @@ class Climb:
                 learned = time.perf_counter()
                 answers = arm.answer(questions, advance)
                 seconds = time.perf_counter() - learned
-                latency = _latency(arm, questions)
+                latency = _latency(arm, questions) if answers.latency is None else answers.latency
         except CannotAnswer as error:
             self._skipped.append(Skipped(name=arm.name, title=arm.title, why=str(error)))
             return None

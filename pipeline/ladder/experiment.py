@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.config.price_file import Prices, read_prices
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import (
     CARD,
@@ -28,6 +27,7 @@ from pipeline.ladder.arm import Arm
 from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.climb import Climb
+from pipeline.ladder.endpoints import Access, Endpoint
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.language_models import Adapter, Candidate, FewShot, ZeroShot
 from pipeline.ladder.results import ArmResult, Stated
@@ -56,13 +56,13 @@ class Experiment:
     config: Finetune
     arms: tuple[ArmSection, ...]
     limits: Limits
-    folder: Path
-    """Of the dataset.yaml."""
     run: str
     goldleaf: str
     work: Path
     """An empty folder for unfinished work."""
     models: Path
+    access: Access
+    """To endpoints."""
     noise: Estimate | None = None
     """The share of rows whose answer is wrong, as audited."""
 
@@ -76,18 +76,9 @@ class Experiment:
         """Equal keys, equal adapters and comparisons."""
         arms = [arm.model_dump(mode="json") for arm in self.arms]
         settings = [self.config.model_dump(mode="json"), arms, self.limits.model_dump(mode="json")]
-        prices = self.prices.model_dump(mode="json")
+        prices = self.access.prices.model_dump(mode="json")
         noise = self.noise and self.noise.model_dump(mode="json")
         return stable_hash(self.training_key, json.dumps([settings, prices, noise], sort_keys=True))
-
-    @property
-    def prices(self) -> Prices:
-        """What calls cost.
-
-        Raises:
-            ConfigError: the price file cannot be used.
-        """
-        return read_prices(self.folder / self.limits.prices) if self.limits.prices else Prices()
 
 
 def finetune_version(experiment: Experiment, task: type[Task], progress: Progress, *, again: bool = False) -> Path:
@@ -100,11 +91,9 @@ def finetune_version(experiment: Experiment, task: type[Task], progress: Progres
         again: train even if there is an adapter of this training.
 
     Raises:
-        ConfigError: the price file cannot be used.
         TrainingError: the version has no train or test split, or the model or its rows cannot be used.
     """
     config = experiment.config
-    prices = experiment.prices
     examples = read_examples(experiment.version, TRAIN)
     check_examples(examples, config)
     rows = questions(task, read_examples(experiment.version, TEST))
@@ -112,7 +101,7 @@ def finetune_version(experiment: Experiment, task: type[Task], progress: Progres
         base = load_base(config.base_model)
     asked = askable(rows, task, config, base)
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
-    climb = Climb(task, asked, config.slow_rows, prices, progress.step)
+    climb = Climb(task, asked, config.slow_rows, experiment.access.prices, progress.step)
     found = None if again else find_adapter(experiment.models, experiment.training_key)
     builder = _Arms(experiment, task, examples, base, exam)
     for section in experiment.arms:
@@ -227,7 +216,7 @@ class _Arms:
         if isinstance(section, StatedArm):
             return None
         if isinstance(section, EndpointArm):
-            raise NotImplementedError
+            return Endpoint(section, self._task, self._memory, self._experiment.access)
         match section.arm:
             case ArmName.MAJORITY:
                 return Majority(self._task, self._examples)
