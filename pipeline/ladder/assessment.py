@@ -14,7 +14,9 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import adapters_in, read_record
 from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.training_rows import LeftOut
-from pipeline.ladder.evidence import Evidence, Forecast
+from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.forgetting import Forgetting
+from pipeline.ladder.learning_curve import Curve, forecast_of
 from pipeline.ladder.results import Ladder
 from pipeline.ladder.verdict import Judgement
 from schemas.arms_section import Limits
@@ -49,7 +51,9 @@ class Assessment(BaseModel):
     """Test questions that are among the training rows, too."""
     noise: Estimate | None = None
     """The share of rows whose answer is wrong, as audited."""
-    forecast: Forecast | None = None
+    curves: tuple[Curve, ...] = ()
+    """How scores grow with the training rows, and what more of them would bring."""
+    forgetting: Forgetting | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -61,7 +65,7 @@ class Assessment(BaseModel):
             test_rows=self.test_rows,
             leaked=self.leaked,
             noise=self.noise,
-            forecast=self.forecast,
+            forecast=forecast_of(self.curves),
         )
 
     @property

@@ -2,20 +2,10 @@
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
 from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
 from schemas.arms_section import Limits
-
-
-class Forecast(BaseModel):
-    """What the adapter would score on more rows, by its learning curve."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rows: int
-    score: Estimate
 
 
 @dataclass(frozen=True)
@@ -31,7 +21,8 @@ class Evidence:
     """Of these, how many are among the training rows, too."""
     noise: Estimate | None = None
     """The share of rows whose answer is wrong, as audited; None if nobody has looked."""
-    forecast: Forecast | None = None
+    forecast: CurvePoint | None = None
+    """What the adapter would score on more rows, by its learning curve."""
 
     @property
     def unit(self) -> Unit:

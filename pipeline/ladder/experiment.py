@@ -29,6 +29,7 @@ from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.endpoints import Access, Endpoint
 from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.forgetting import Forgetting, general_knowledge
 from pipeline.ladder.language_models import Adapter, Candidate, FewShot, ZeroShot
 from pipeline.ladder.results import ArmResult, Stated
 from pipeline.ladder.retrieval import Memory
@@ -107,6 +108,7 @@ def finetune_version(experiment: Experiment, task: type[Task], progress: Progres
     for section in experiment.arms:
         if (arm := builder.untrained(section)) is not None:
             climb.take(arm)
+    before = general_knowledge(base, "what the base model knows beside the task", progress.step)
     if (said := _before_training(climb.done)) and found is None:
         progress.say(said)
     folder, report = _trained(experiment, found, examples, base, progress)
@@ -114,7 +116,9 @@ def finetune_version(experiment: Experiment, task: type[Task], progress: Progres
     for section in experiment.arms:
         if (arm := builder.tuned(section, tuned)) is not None:
             climb.take(arm)
-    return _saved(experiment, task, climb, rows, folder, report, exam)
+    after = general_knowledge(tuned.model, "what the adapter still knows", progress.step)
+    forgetting = Forgetting(before=before, after=after)
+    return _saved(experiment, task, climb, rows, folder, report, exam, forgetting)
 
 
 def _before_training(done: Sequence[ArmResult]) -> str:
@@ -145,6 +149,7 @@ def _saved(
     trained: Path,
     report: TrainReport,
     exam: Exam,
+    forgetting: Forgetting,
 ) -> Path:
     manifest = read_manifest(experiment.version)
     stated = [
@@ -181,6 +186,7 @@ def _saved(
         test_left_out=climb.questions.left_out,
         leaked=leaked,
         noise=experiment.noise,
+        forgetting=forgetting,
     )
     beside = {
         CARD: adapter_card(record, assessment).encode(),
