@@ -10,9 +10,12 @@ from flows.settings import prepare_training
 from pipeline.config.price_file import Prices, read_prices
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import CARD, read_record
+from pipeline.finetuning.examples import Example
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.endpoints import Access
-from pipeline.ladder.experiment import Experiment, finetune_version
+from pipeline.ladder.experiment import finetune_version
+from pipeline.ladder.plan import TRAIN, Plan
+from pipeline.ladder.raw_rows import raw_examples
 from pipeline.releases.audit_result import audit_result
 from pipeline.releases.versions import find_version, verify
 from pipeline.reporting.write_report import write_report
@@ -46,6 +49,8 @@ def finetune(
     version: str = "latest",
     again: bool = False,
     slow_rows: int | None = None,
+    curve: bool = False,
+    ablate: bool = False,
 ) -> Finetuned:
     """Train an adapter on a published version and compare it with all arms, unless exactly that was done before.
 
@@ -55,6 +60,8 @@ def finetune(
         version: ``X.Y.Z`` or ``latest``.
         again: train and compare even if that was done before.
         slow_rows: how many questions slow arms are asked, instead of ``finetune.slow_rows``.
+        curve: train on a tenth, a quarter and half of the rows, too, to see what more of them would bring.
+        ablate: train on the raw rows, too, to see what curation did.
 
     Raises:
         ConfigError: the home holds the dataset of another file, or the price file cannot be used.
@@ -71,7 +78,7 @@ def finetune(
         engine.run(verify, folder).require_sound()
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:
-            experiment = Experiment(
+            plan = Plan(
                 version=folder,
                 config=settings,
                 arms=config.arms,
@@ -82,10 +89,12 @@ def finetune(
                 models=store.models,
                 access=access,
                 noise=_noise(context),
+                curve=curve,
+                raw=_raw(context) if ablate else None,
             )
-            found = None if again else find_assessed(store.models, experiment.key)
+            found = None if again else find_assessed(store.models, plan.key)
             prepare_training()
-            path = found or engine.run(finetune_version, experiment, context.dataset.task, engine.progress, again=again)
+            path = found or engine.run(finetune_version, plan, context.dataset.task, engine.progress, again=again)
         result = _result(path, config.name, reused=found is not None)
         # A run that was killed after storing its adapter still owes its commit.
         is_new = path.name not in _committed(context)
@@ -117,6 +126,10 @@ def _access(context: Context) -> Access:
         prices=read_prices(context.dataset.folder / limits.prices) if limits.prices else Prices(),
         encoding=config.measure.encoding,
     )
+
+
+def _raw(context: Context) -> list[Example]:
+    return raw_examples(context.store.snapshot().at_last_commit(), context.dataset.task, TRAIN)
 
 
 def _noise(context: Context) -> Estimate | None:

@@ -35,8 +35,8 @@ def show_finetuned(result: "Finetuned") -> None:
     out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(judgement.next_step)}")
     for reason in judgement.reasons:
         out.print(f"- {reason}", markup=False)
-    if found.forgetting is not None:
-        out.print(f"- {found.forgetting}", markup=False)
+    for more in filter(None, (found.ablation, found.forgetting, *found.curves)):
+        out.print(f"- {more}", markup=False)
     out.print(result.path, markup=False)
 
 

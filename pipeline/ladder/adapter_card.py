@@ -41,7 +41,8 @@ def adapter_card(record: FinetuneRecord, assessment: Assessment) -> str:
     use = (_USE_BUNDLED if base == BUNDLED else _USE_OTHER).format(base=base, dtype=record.train.dtype)
     licenses = ", ".join(f"{source}: {license}" for source, license in record.lineage.licenses.items())
     tuned, judgement = assessment.ladder.adapter.evaluation, assessment.judgement
-    reasons = [*judgement.reasons, *([str(assessment.forgetting)] if assessment.forgetting else [])]
+    more = filter(None, (assessment.ablation, assessment.forgetting, *assessment.curves))
+    reasons = [*judgement.reasons, *map(str, more)]
     return _CARD.format(
         head=head,
         dataset=record.lineage.dataset,

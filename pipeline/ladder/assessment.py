@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.learning_curve import Curve, forecast_of
 from pipeline.ladder.results import Ladder
+from pipeline.ladder.retrained import Ablation
 from pipeline.ladder.verdict import Judgement
 from schemas.arms_section import Limits
 
@@ -54,6 +56,7 @@ class Assessment(BaseModel):
     curves: tuple[Curve, ...] = ()
     """How scores grow with the training rows, and what more of them would bring."""
     forgetting: Forgetting | None = None
+    ablation: Ablation | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -80,7 +83,10 @@ class Assessment(BaseModel):
 
     def as_json(self) -> bytes:
         """The file; single answers are in ``predictions.parquet`` instead."""
-        outcomes = {"ladder": {"arms": {"__all__": {"evaluation": {"outcomes"}}}}}
+        outcomes: Any = {
+            "ladder": {"arms": {"__all__": {"evaluation": {"outcomes"}}}},
+            "ablation": {"raw": {"outcomes"}, "curated": {"outcomes"}},
+        }
         return (self.model_dump_json(indent=2, exclude=outcomes) + "\n").encode()
 
 

@@ -42,6 +42,13 @@ class Curve(BaseModel):
     expected: tuple[CurvePoint, ...] = ()
     """On more rows than there are, with the band of the extrapolation; empty if there are too few points."""
 
+    def __str__(self) -> str:
+        points = ", ".join(f"{one.score.unit.shown(one.score.value)} on {one.rows:,}" for one in self.measured)
+        ahead = ", ".join(f"{one.score} on {one.rows:,}" for one in self.expected[:1])
+        return f"{self.title[:1].upper()}{self.title[1:]} by training rows: {points}" + (
+            f"; expected {ahead}." if ahead else "."
+        )
+
 
 def forecast_of(curves: Sequence[Curve]) -> CurvePoint | None:
     """What the adapter is expected to score on twice the rows; None without its curve."""
