@@ -19,7 +19,7 @@ from pipeline.ladder.raw_rows import raw_examples
 from pipeline.releases.audit_result import audit_result
 from pipeline.releases.versions import find_version, verify
 from pipeline.reporting.write_report import write_report
-from schemas.arms_section import EndpointArm
+from schemas.arms_section import EndpointArm, Family
 from schemas.run_summary import FinetuneSummary, Verb
 
 
@@ -100,14 +100,30 @@ def finetune(
         is_new = path.name not in _committed(context)
         tuned = result.assessment.ladder.adapter.score.value
         if is_new:
-            verdict = result.assessment.judgement.verdict
-            summary = FinetuneSummary(version=result.version, path=str(path), tuned=tuned, verdict=verdict.value)
-            store.commit(run, inputs={}, funnel=None, summary=summary)
+            store.commit(run, inputs={}, funnel=None, summary=_summary(result))
     if is_new:
         write_report(context)
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def _summary(result: Finetuned) -> FinetuneSummary:
+    """What later rounds are compared with."""
+    found = result.assessment
+    score, rival = found.ladder.adapter.score, found.ladder.best([Family.CLASSICAL, Family.PROMPT])
+    return FinetuneSummary(
+        version=result.version,
+        path=result.path,
+        tuned=score.value,
+        verdict=found.judgement.verdict.value,
+        train_rows=result.train_rows,
+        low=score.low if score.is_bounded else None,
+        high=score.high if score.is_bounded else None,
+        rival=None if rival is None else rival.score.value,
+        rival_title="" if rival is None else rival.title,
+        noise=None if found.noise is None else found.noise.value,
+    )
 
 
 def _access(context: Context) -> Access:

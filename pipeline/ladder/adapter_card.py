@@ -41,8 +41,7 @@ def adapter_card(record: FinetuneRecord, assessment: Assessment) -> str:
     use = (_USE_BUNDLED if base == BUNDLED else _USE_OTHER).format(base=base, dtype=record.train.dtype)
     licenses = ", ".join(f"{source}: {license}" for source, license in record.lineage.licenses.items())
     tuned, judgement = assessment.ladder.adapter.evaluation, assessment.judgement
-    more = filter(None, (assessment.ablation, assessment.forgetting, *assessment.curves))
-    reasons = [*judgement.reasons, *map(str, more)]
+    reasons = [*judgement.reasons, *assessment.beside]
     return _CARD.format(
         head=head,
         dataset=record.lineage.dataset,

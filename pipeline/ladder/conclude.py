@@ -18,7 +18,7 @@ from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.learning_curve import Curve, forecast_of
 from pipeline.ladder.plan import TRAIN, Plan
 from pipeline.ladder.results import Stated
-from pipeline.ladder.retrained import Ablation
+from pipeline.ladder.retrained import Ablation, SeedScore
 from pipeline.ladder.verdict import judge
 from pipeline.releases.published_rows import published_inputs
 from pipeline.releases.versions import read_manifest
@@ -34,6 +34,7 @@ class Extras:
 
     forgetting: Forgetting
     curves: tuple[Curve, ...]
+    seeds: tuple[SeedScore, ...]
     ablation: Ablation | None
 
 
@@ -63,7 +64,9 @@ def conclude(
     ]
     ladder = climb.ladder([arm.name for arm in plan.arms], stated)
     leaked = leaked_questions(climb.task, rows, read_examples(plan.version, TRAIN))
-    evidence = Evidence(ladder, plan.limits, report.rows, len(rows), leaked, plan.noise, forecast_of(extras.curves))
+    evidence = Evidence(
+        ladder, plan.limits, report.rows, len(rows), leaked, plan.noise, forecast_of(extras.curves), extras.seeds
+    )
     record = FinetuneRecord(
         key=plan.training_key,
         run=plan.run,
@@ -92,6 +95,7 @@ def conclude(
         noise=plan.noise,
         forgetting=extras.forgetting,
         curves=extras.curves,
+        seeds=extras.seeds,
         ablation=extras.ablation,
     )
     beside = {

@@ -71,6 +71,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, *, again:
     extras = Extras(
         forgetting=Forgetting(before=before, after=after),
         curves=tuple(curves),
+        seeds=tuple(recipe.seeds(examples, judged)),
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
     return conclude(plan, climb, rows, folder, report, exam, extras)
