@@ -65,6 +65,15 @@ def conclude(
     ladder = climb.ladder([arm.name for arm in plan.arms], stated)
     leaked = leaked_questions(climb.task, rows, read_examples(plan.version, TRAIN))
     evidence = Evidence(
+        ladder=ladder,
+        limits=plan.limits,
+        train_rows=report.rows,
+        test_rows=len(rows),
+        leaked=leaked,
+        noise=plan.noise,
+        forecast=forecast_of(extras.curves),
+        seeds=extras.seeds,
+    )
         ladder, plan.limits, report.rows, len(rows), leaked, plan.noise, forecast_of(extras.curves), extras.seeds
     )
     record = FinetuneRecord(

@@ -55,7 +55,7 @@ class Asker:
     gold: tuple[str, ...] = ()
     """The sources whose answers are known: it is judged by their rows, and never shown them as examples."""
     learned: tuple[Path, ...] = ()
-    """Files with the rows that an adapter was trained on: it is not asked about them, as it has learned their answers."""
+    """Files with the rows whose answers an adapter has learned: it is not asked about them."""
 
     @property
     def model(self) -> str:
