@@ -74,8 +74,6 @@ def conclude(
         forecast=forecast_of(extras.curves),
         seeds=extras.seeds,
     )
-        ladder, plan.limits, report.rows, len(rows), leaked, plan.noise, forecast_of(extras.curves), extras.seeds
-    )
     record = FinetuneRecord(
         key=plan.training_key,
         run=plan.run,
