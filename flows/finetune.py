@@ -7,13 +7,19 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engines.engine import Engine
 from flows.settings import prepare_training
+from pipeline.config.price_file import Prices, read_prices
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import CARD, read_record
+from pipeline.finetuning.examples import Example
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
-from pipeline.ladder.experiment import Experiment, finetune_version
+from pipeline.ladder.endpoints import Access
+from pipeline.ladder.experiment import finetune_version
+from pipeline.ladder.plan import TRAIN, Plan
+from pipeline.ladder.raw_rows import raw_examples
 from pipeline.releases.audit_result import audit_result
 from pipeline.releases.versions import find_version, verify
 from pipeline.reporting.write_report import write_report
+from schemas.arms_section import EndpointArm, Family
 from schemas.run_summary import FinetuneSummary, Verb
 
 
@@ -43,6 +49,8 @@ def finetune(
     version: str = "latest",
     again: bool = False,
     slow_rows: int | None = None,
+    curve: bool = False,
+    ablate: bool = False,
 ) -> Finetuned:
     """Train an adapter on a published version and compare it with all arms, unless exactly that was done before.
 
@@ -52,6 +60,8 @@ def finetune(
         version: ``X.Y.Z`` or ``latest``.
         again: train and compare even if that was done before.
         slow_rows: how many questions slow arms are asked, instead of ``finetune.slow_rows``.
+        curve: train on a tenth, a quarter and half of the rows, too, to see what more of them would bring.
+        ablate: train on the raw rows, too, to see what curation did.
 
     Raises:
         ConfigError: the home holds the dataset of another file, or the price file cannot be used.
@@ -62,39 +72,80 @@ def finetune(
     context.require_owner()
     folder = find_version(store.releases, f"{config.name}@{version}")
     settings = config.finetune.model_copy(update={"slow_rows": slow_rows} if slow_rows else {})
+    access = _access(context)
     with store.lock(Verb.FINETUNE):
         # Never train on bytes that were not published.
         engine.run(verify, folder).require_sound()
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:
-            experiment = Experiment(
+            plan = Plan(
                 version=folder,
                 config=settings,
                 arms=config.arms,
                 limits=config.verdict,
-                folder=context.dataset.folder,
                 run=run.id,
                 goldleaf=run.goldleaf,
                 work=work,
                 models=store.models,
+                access=access,
                 noise=_noise(context),
+                curve=curve,
+                raw=_raw(context) if ablate else None,
             )
-            found = None if again else find_assessed(store.models, experiment.key)
+            found = None if again else find_assessed(store.models, plan.key)
             prepare_training()
-            path = found or engine.run(finetune_version, experiment, context.dataset.task, engine.progress, again=again)
+            path = found or engine.run(finetune_version, plan, context.dataset.task, engine.progress, again=again)
         result = _result(path, config.name, reused=found is not None)
         # A run that was killed after storing its adapter still owes its commit.
         is_new = path.name not in _committed(context)
         tuned = result.assessment.ladder.adapter.score.value
         if is_new:
-            verdict = result.assessment.judgement.verdict
-            summary = FinetuneSummary(version=result.version, path=str(path), tuned=tuned, verdict=verdict.value)
-            store.commit(run, inputs={}, funnel=None, summary=summary)
+            store.commit(run, inputs={}, funnel=None, summary=_summary(result))
     if is_new:
         write_report(context)
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def _summary(result: Finetuned) -> FinetuneSummary:
+    """What later rounds are compared with."""
+    found = result.assessment
+    score, rival = found.ladder.adapter.score, found.ladder.best([Family.CLASSICAL, Family.PROMPT])
+    return FinetuneSummary(
+        version=result.version,
+        path=result.path,
+        tuned=score.value,
+        verdict=found.judgement.verdict.value,
+        train_rows=result.train_rows,
+        low=score.low if score.is_bounded else None,
+        high=score.high if score.is_bounded else None,
+        rival=None if rival is None else rival.score.value,
+        rival_title="" if rival is None else rival.title,
+        noise=None if found.noise is None else found.noise.value,
+    )
+
+
+def _access(context: Context) -> Access:
+    """The keys and prices of the endpoints that are compared.
+
+    Raises:
+        ConfigError: the price file cannot be used.
+    """
+    config, names = context.dataset.config, set[str]()
+    for arm in config.arms:
+        names |= {arm.api_key_env} if isinstance(arm, EndpointArm) else set()
+    limits = config.verdict
+    return Access(
+        keys={name: context.settings.secret(name) for name in names},
+        ledger=context.store.arm_calls,
+        prices=read_prices(context.dataset.folder / limits.prices) if limits.prices else Prices(),
+        encoding=config.measure.encoding,
+    )
+
+
+def _raw(context: Context) -> list[Example]:
+    return raw_examples(context.store.snapshot().at_last_commit(), context.dataset.task, TRAIN)
 
 
 def _noise(context: Context) -> Estimate | None:

@@ -293,6 +293,8 @@ def finetune(
     version: Annotated[str, typer.Option(help="A published version, or latest.")] = "latest",
     again: Again = False,
     slow_rows: SlowRows = None,
+    curve: Annotated[bool, typer.Option("--curve", help="Train on fewer rows, too: would more of them help?")] = False,
+    ablate: Annotated[bool, typer.Option("--ablate", help="Train on the raw rows, too: did curation help?")] = False,
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -303,7 +305,7 @@ def finetune(
     """
     context = load_context(dataset)
     require_published(context)
-    options = {"version": version, "again": again, "slow_rows": slow_rows}
+    options = {"version": version, "again": again, "slow_rows": slow_rows, "curve": curve, "ablate": ablate}
     result: Finetuned = run_verb(context, engine, as_json, "finetune", **options)
     if as_json:
         print_json(result)

@@ -74,7 +74,16 @@ def suggest(dataset: str, limit: int | None = None, dry_run: bool = False, retry
 
 
 @flow(name="finetune", flow_run_name=_run_name)
-def finetune(dataset: str, version: str = "latest", again: bool = False, slow_rows: int | None = None) -> Finetuned:
+def finetune(
+    dataset: str,
+    version: str = "latest",
+    again: bool = False,
+    slow_rows: int | None = None,
+    curve: bool = False,
+    ablate: bool = False,
+) -> Finetuned:
     """Train an adapter on a published version, and judge whether it was worth it."""
     with _stage(dataset) as stage:
-        return finetune_story.finetune(*stage, version=version, again=again, slow_rows=slow_rows)
+        return finetune_story.finetune(
+            *stage, version=version, again=again, slow_rows=slow_rows, curve=curve, ablate=ablate
+        )

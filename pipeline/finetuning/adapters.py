@@ -76,7 +76,7 @@ class FinetuneRecord(BaseModel):
     """Whether it could write only what is an answer to the task, or the beginning of one."""
 
 
-_OF_EVALUATION = {"eval_rows", "slow_rows", "form", "max_new_tokens"}
+_OF_EVALUATION = {"eval_rows", "slow_rows", "form", "max_new_tokens", "seeds"}
 """Settings that the weights do not depend on."""
 
 

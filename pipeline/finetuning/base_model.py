@@ -145,6 +145,20 @@ def load_adapter(folder: Path, base: LoadedModel | None = None) -> LoadedModel:
 
 
 @contextlib.contextmanager
+def adapted(folder: Path, base: LoadedModel) -> Iterator[LoadedModel]:
+    """Put a saved adapter on its base model, and take it off again.
+
+    Raises:
+        TrainingError: as of ``load_adapter``.
+    """
+    loaded = load_adapter(folder, base)
+    try:
+        yield loaded
+    finally:
+        loaded.model.unload()
+
+
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep the libraries' progress bars, log lines and usage reports off the user's terminal.
 

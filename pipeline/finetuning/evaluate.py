@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
@@ -80,8 +79,13 @@ class Evaluation(BaseModel):
     """One per question, in order."""
 
     def of(self, ids: Collection[str]) -> "Evaluation":
-        """With the outcomes of some questions; the scores stay those of all."""
-        return self.model_copy(update={"outcomes": tuple(one for one in self.outcomes if one.id in ids)})
+        """The same of some questions; what is said of parts and confusions stays that of all."""
+        some = tuple(one for one in self.outcomes if one.id in ids)
+        unreadable = tuple(one.id for one in some if one.read is None)
+        found = {"score": _score(self.metric, some), "exact": accuracy(some), "questions": len(some)}
+        return self.model_copy(
+            update={**found, "outcomes": some, "unreadable": len(unreadable), "unreadable_ids": unreadable}
+        )
 
 
 class Comparison(BaseModel):
@@ -169,7 +173,7 @@ def evaluate(
         metric=metric,
         metric_title=metric_title,
         questions=len(outcomes),
-        score=accuracy(outcomes) if metric == ACCURACY else ratio_estimate(ratios(outcomes), judged_in(outcomes)),
+        score=_score(metric, outcomes),
         exact=accuracy(outcomes),
         macro_f1=macro_f1(parts),
         parts=parts,
@@ -182,12 +186,8 @@ def evaluate(
     )
 
 
-def score_of_copying(task: type[Task], asked: Sequence[EvalQuestion]) -> Estimate | None:
-    """The score of answers that only copy the inputs; None for kinds of which copying is no answer."""
-    kind = kind_of(task)
-    copies = [(kind.copied(task, question.inputs), question) for question in asked]
-    credits = [kind.nearest(task, copy, question.golds)[1] for copy, question in copies if copy is not None]
-    return ratio_estimate(np.array([(one.earned, one.possible) for one in credits])) if credits else None
+def _score(metric: str, outcomes: Sequence[Outcome]) -> Estimate:
+    return accuracy(outcomes) if metric == ACCURACY else ratio_estimate(ratios(outcomes), judged_in(outcomes))
 
 
 def compare_models(before: Evaluation, after: Evaluation) -> Comparison:

@@ -155,6 +155,8 @@ class Answers:
     tokens_out: int = 0
     cost: float | None = None
     """What all calls together were charged; None if nobody charges."""
+    latency: float | None = None
+    """Median seconds of a call, if they were counted one by one."""
 
     def scored(self, task: type[Task], questions: Questions) -> Evaluation:
         """Judge them."""

@@ -41,6 +41,7 @@ def adapter_card(record: FinetuneRecord, assessment: Assessment) -> str:
     use = (_USE_BUNDLED if base == BUNDLED else _USE_OTHER).format(base=base, dtype=record.train.dtype)
     licenses = ", ".join(f"{source}: {license}" for source, license in record.lineage.licenses.items())
     tuned, judgement = assessment.ladder.adapter.evaluation, assessment.judgement
+    reasons = [*judgement.reasons, *assessment.beside]
     return _CARD.format(
         head=head,
         dataset=record.lineage.dataset,
@@ -53,7 +54,7 @@ def adapter_card(record: FinetuneRecord, assessment: Assessment) -> str:
         base=base,
         base_revision=record.train.base_revision,
         verdict=judgement.verdict.heading,
-        reasons="\n".join(f"- {reason}" for reason in judgement.reasons),
+        reasons="\n".join(f"- {reason}" for reason in reasons),
         next_step=judgement.next_step,
         questions=tuned.questions,
         max_new_tokens=record.max_new_tokens,

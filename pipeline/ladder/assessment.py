@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,8 +15,11 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import adapters_in, read_record
 from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.training_rows import LeftOut
-from pipeline.ladder.evidence import Evidence, Forecast
+from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.forgetting import Forgetting
+from pipeline.ladder.learning_curve import Curve, forecast_of
 from pipeline.ladder.results import Ladder
+from pipeline.ladder.retrained import Ablation, SeedScore, seeds_in_words
 from pipeline.ladder.verdict import Judgement
 from schemas.arms_section import Limits
 
@@ -49,7 +53,11 @@ class Assessment(BaseModel):
     """Test questions that are among the training rows, too."""
     noise: Estimate | None = None
     """The share of rows whose answer is wrong, as audited."""
-    forecast: Forecast | None = None
+    curves: tuple[Curve, ...] = ()
+    """How scores grow with the training rows, and what more of them would bring."""
+    forgetting: Forgetting | None = None
+    seeds: tuple[SeedScore, ...] = ()
+    ablation: Ablation | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -61,7 +69,8 @@ class Assessment(BaseModel):
             test_rows=self.test_rows,
             leaked=self.leaked,
             noise=self.noise,
-            forecast=self.forecast,
+            forecast=forecast_of(self.curves),
+            seeds=self.seeds,
         )
 
     @property
@@ -74,9 +83,18 @@ class Assessment(BaseModel):
         ]
         return ", ".join(f"{count} {reason}" for count, reason in groups if count)
 
+    @property
+    def beside(self) -> list[str]:
+        """What else is known, in sentences."""
+        found = (seeds_in_words(self.seeds), self.ablation, self.forgetting, *self.curves)
+        return [str(one) for one in found if one]
+
     def as_json(self) -> bytes:
         """The file; single answers are in ``predictions.parquet`` instead."""
-        outcomes = {"ladder": {"arms": {"__all__": {"evaluation": {"outcomes"}}}}}
+        outcomes: Any = {
+            "ladder": {"arms": {"__all__": {"evaluation": {"outcomes"}}}},
+            "ablation": {"raw": {"outcomes"}, "curated": {"outcomes"}},
+        }
         return (self.model_dump_json(indent=2, exclude=outcomes) + "\n").encode()
 
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from pipeline.config.price_file import Prices
+from pipeline.finetuning.evaluate import Evaluation
 from pipeline.finetuning.exam import Answers, Questions
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
 from pipeline.ladder.results import ArmResult, Ladder, Skipped, Stated, all_pairs
@@ -43,13 +44,17 @@ class Climb:
                 learned = time.perf_counter()
                 answers = arm.answer(questions, advance)
                 seconds = time.perf_counter() - learned
-                latency = _latency(arm, questions)
+                latency = _latency(arm, questions) if answers.latency is None else answers.latency
         except CannotAnswer as error:
             self._skipped.append(Skipped(name=arm.name, title=arm.title, why=str(error)))
             return None
         result = self._result(arm, questions, answers, (learned - began, seconds, latency))
         self.done.append(result)
         return result
+
+    def done_by(self, name: str) -> Evaluation:
+        """How well an arm that has answered did, with its outcomes."""
+        return next(arm.evaluation for arm in self.done if arm.name == name)
 
     def _result(
         self, arm: Arm, questions: Questions, answers: Answers, times: tuple[float, float, float | None]

@@ -2,20 +2,11 @@
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
 from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
-from schemas.arms_section import Limits
-
-
-class Forecast(BaseModel):
-    """What the adapter would score on more rows, by its learning curve."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rows: int
-    score: Estimate
+from pipeline.ladder.retrained import SeedScore
+from schemas.arms_section import Family, Limits
 
 
 @dataclass(frozen=True)
@@ -31,7 +22,10 @@ class Evidence:
     """Of these, how many are among the training rows, too."""
     noise: Estimate | None = None
     """The share of rows whose answer is wrong, as audited; None if nobody has looked."""
-    forecast: Forecast | None = None
+    forecast: CurvePoint | None = None
+    """What the adapter would score on more rows, by its learning curve."""
+    seeds: tuple[SeedScore, ...] = ()
+    """Of the adapter."""
 
     @property
     def unit(self) -> Unit:
@@ -69,7 +63,10 @@ class Evidence:
     def is_better(self, after: ArmResult, before: ArmResult) -> bool:
         """Whether an arm is better than another for sure, and by enough to matter."""
         gain = self.gain(before, after)
-        return gain.is_bounded and gain.low > 0 and gain.value >= self.margin
+        if not (gain.is_bounded and gain.low > 0 and gain.value >= self.margin):
+            return False
+        tried = self.seeds if after.family is Family.TUNED else ()
+        return all(self.unit.gain(one.score.value - before.score.value) > 0 for one in tried)
 
     def is_enough(self, cheap: ArmResult, dear: ArmResult) -> bool:
         """Whether the dearer arm is for sure not better by as much as matters, or cannot be seen to be."""

@@ -92,6 +92,12 @@ class Ladder(_Result):
         assert found is not None
         return found
 
+    @property
+    def comparable(self) -> list[ArmResult]:
+        """Those that are judged by the same metric as the adapter: of a chat an endpoint has texts, but no losses."""
+        metric = self.adapter.evaluation.metric
+        return [arm for arm in self.arms if arm.evaluation.metric == metric]
+
     def pair(self, one: str, other: str) -> Pair:
         """How the second arm compares with the first."""
         for pair in self.pairs:
@@ -103,7 +109,7 @@ class Ladder(_Result):
 
     def best(self, families: Sequence[Family]) -> ArmResult | None:
         """The arm with the best score of some families; of equal ones the first."""
-        found = [arm for arm in self.arms if arm.family in families]
+        found = [arm for arm in self.comparable if arm.family in families]
         return max(found, key=lambda arm: arm.score.unit.gain(arm.score.value), default=None)
 
 
@@ -111,6 +117,8 @@ def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:
     """Compare every two arms; their outcomes must still be there."""
     for one, other in itertools.combinations(arms, 2):
         first, second = one.evaluation, other.evaluation
+        if first.metric != second.metric:
+            continue
         shared = {outcome.id for outcome in first.outcomes} & {outcome.id for outcome in second.outcomes}
         if not shared:
             continue

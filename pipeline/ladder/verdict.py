@@ -137,10 +137,10 @@ def _leaked(evidence: Evidence) -> Judgement | None:
 # --- are the labels right? --------------------------------------------------------------------
 def _nothing_learned(evidence: Evidence) -> Judgement | None:
     usual = evidence.ladder.arm(ArmName.MAJORITY.value)
-    others = [arm for arm in evidence.ladder.arms if arm.name != ArmName.MAJORITY.value]
+    others = [arm for arm in evidence.ladder.comparable if arm.name != ArmName.MAJORITY.value]
     # Arms that were taught: a prompted model may fail for other reasons.
     taught = [arm for arm in others if arm.family is not Family.PROMPT]
-    if usual is None or not taught or evidence.is_at_ceiling(usual):
+    if usual is None or usual not in evidence.ladder.comparable or not taught or evidence.is_at_ceiling(usual):
         return None
     if any(evidence.gain(usual, arm).low > 0 for arm in others):
         return None
@@ -183,7 +183,7 @@ def _compared(evidence: Evidence) -> Judgement:
     notes: list[str] = []
     best: list[ArmResult] = []
     for family in (Family.CLASSICAL, Family.PROMPT, Family.TUNED):
-        allowed = [arm for arm in ladder.arms if arm.family is family and not _forbidden(arm, evidence, notes)]
+        allowed = [arm for arm in ladder.comparable if arm.family is family and not _forbidden(arm, evidence, notes)]
         best += [max(allowed, key=lambda arm: arm.score.unit.gain(arm.score.value))] if allowed else []
     if not best:
         return _nothing_allowed(notes)

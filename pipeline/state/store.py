@@ -81,6 +81,11 @@ class Store:
         return self.root / "suggestions" / "calls.sqlite"
 
     @property
+    def arm_calls(self) -> Path:
+        """The same of what models were asked to be compared with an adapter: no budget of suggestions counts these."""
+        return self.root / "suggestions" / "arms.sqlite"
+
+    @property
     def moved(self) -> Path:
         """The current places of rows that have moved since they were first read; may not exist."""
         return self.root / "tables" / "moved.parquet"

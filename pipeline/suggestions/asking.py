@@ -5,8 +5,9 @@ import math
 import queue
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.suggestions.answer_schema import Checked, check_answer
@@ -246,6 +247,7 @@ class Asking:
         prompt = prompt_tokens([body], self._encoding)[0]
         tokens, cost = self._most(prompt)
         call = self._reserve(question, tokens, cost)
+        began = time.perf_counter()
         try:
             reply = client.complete(body, idempotency)
         except NoAnswer:
@@ -259,9 +261,10 @@ class Asking:
                 self._ledger.refuse(call)
             self._count(-tokens[0], -tokens[1], -cost)
             raise
+        seconds = time.perf_counter() - began
         self._is_heard = True
         self._learn(reply, prompt)
-        reply = self._with_usage(reply, prompt)
+        reply = replace(self._with_usage(reply, prompt), seconds=seconds)
         paid = self._cost(reply.tokens_in, reply.tokens_out)
         self._ledger.complete(call, reply, paid)
         self._count(reply.tokens_in - tokens[0], reply.tokens_out - tokens[1], paid - cost)

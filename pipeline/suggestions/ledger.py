@@ -8,7 +8,7 @@ have cost. Only its methods may be called from several threads.
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL, reply TEXT,
     cut INTEGER NOT NULL DEFAULT 0, said_model TEXT NOT NULL DEFAULT '', tokens_in INTEGER NOT NULL,
-    tokens_out INTEGER NOT NULL, cost REAL NOT NULL, at TEXT NOT NULL
+    tokens_out INTEGER NOT NULL, cost REAL NOT NULL, at TEXT NOT NULL, seconds REAL
 );
 CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
 CREATE TABLE IF NOT EXISTS subjects (
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS examples (
     asker TEXT NOT NULL, place INTEGER NOT NULL, record_id TEXT NOT NULL, inputs TEXT NOT NULL, targets TEXT NOT NULL,
     PRIMARY KEY (asker, place)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS choices (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scales (model TEXT PRIMARY KEY, factor REAL NOT NULL) WITHOUT ROWID;
 """
 _SENT, _ANSWERED, _LOST, _REFUSED, _SET_ASIDE = "sent", "answered", "lost", "refused", "set aside"
@@ -50,6 +51,8 @@ class Reply:
     """The model as the server names it."""
     tokens_in: int
     tokens_out: int
+    seconds: float | None = None
+    """From the request to its answer; None if nobody measured."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,19 @@ class Ledger:
             self._db = sqlite3.connect(self._path, timeout=_PATIENCE_S, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
+            self._add_seconds()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         with self._turn:
             self._db.close()
+
+    def _add_seconds(self) -> None:
+        """Ledgers of an older Goldleaf did not say how long a call took."""
+        if "seconds" not in [row[1] for row in self._db.execute("PRAGMA table_info(calls)")]:
+            # Another process may be faster.
+            with suppress(sqlite3.OperationalError):
+                self._db.execute("ALTER TABLE calls ADD COLUMN seconds REAL")
 
     # --- calls --------------------------------------------------------------------------------
     def enter(self, key: str, model: str, tokens_in: int, tokens_out: int, cost: float) -> int:
@@ -112,11 +123,12 @@ class Ledger:
 
     def complete(self, call: int, reply: Reply, cost: float) -> None:
         """Write down the answer to a call, and what it really used."""
-        values = (_ANSWERED, reply.text, reply.cut, reply.model, reply.tokens_in, reply.tokens_out, cost, call)
+        used = (reply.tokens_in, reply.tokens_out, cost, reply.seconds)
+        values = (_ANSWERED, reply.text, reply.cut, reply.model, *used, call)
         with self._explained():
             self._db.execute(
                 "UPDATE calls SET state = ?, reply = ?, cut = ?, said_model = ?, tokens_in = ?, tokens_out = ?, "
-                "cost = ? WHERE id = ?",
+                "cost = ?, seconds = ? WHERE id = ?",
                 values,
             )
 
@@ -142,11 +154,11 @@ class Ledger:
         """The answers to a question so far, oldest first."""
         with self._explained():
             rows = self._db.execute(
-                "SELECT reply, cut, said_model, tokens_in, tokens_out FROM calls WHERE key = ? AND state = ? "
+                "SELECT reply, cut, said_model, tokens_in, tokens_out, seconds FROM calls WHERE key = ? AND state = ? "
                 "ORDER BY id",
                 (key, _ANSWERED),
             ).fetchall()
-        return [Reply(text, bool(cut), model, tokens_in, out) for text, cut, model, tokens_in, out in rows]
+        return [Reply(text, bool(cut), *more) for text, cut, *more in rows]
 
     def heard(self, key: str) -> int:
         """How many answers to a question ever came, those that were set aside included."""
@@ -224,6 +236,18 @@ class Ledger:
             return self._db.execute(
                 "SELECT record_id, inputs, targets FROM examples WHERE asker = ? ORDER BY place", (asker,)
             ).fetchall()
+
+    # --- choices ------------------------------------------------------------------------------
+    def choose(self, name: str, value: str) -> None:
+        """Remember what a changing name, such as that of the latest adapter, stands for."""
+        with self._explained():
+            self._db.execute("INSERT OR REPLACE INTO choices VALUES (?, ?)", (name, value))
+
+    def choice(self, name: str) -> str:
+        """The same; empty if nothing was chosen."""
+        with self._explained():
+            found = self._db.execute("SELECT value FROM choices WHERE name = ?", (name,)).fetchall()
+        return str(found[0][0]) if found else ""
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

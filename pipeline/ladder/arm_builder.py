@@ -1,0 +1,81 @@
+"""Makes the arms that a dataset.yaml lists."""
+
+from collections.abc import Iterator
+
+from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.evaluate import EvalQuestion, questions
+from pipeline.finetuning.exam import Exam, Questions
+from pipeline.finetuning.examples import Example, draw, read_examples
+from pipeline.ladder.arm import Arm, CannotAnswer
+from pipeline.ladder.classical import Linear, Majority, Nearest
+from pipeline.ladder.endpoints import Endpoint
+from pipeline.ladder.language_models import Adapter, Candidate, FewShot, ZeroShot
+from pipeline.ladder.learning_curve import SHARES, Curve, curve_of
+from pipeline.ladder.plan import VALIDATION, Plan
+from pipeline.ladder.retrieval import Memory
+from pipeline.releases.versions import read_manifest
+from schemas.arms_section import Arm as ArmSection
+from schemas.arms_section import ArmName, EndpointArm, Family, LocalArm, StatedArm
+from schemas.task import Task
+
+
+class ArmBuilder:
+    """Makes the arms that a dataset.yaml lists."""
+
+    def __init__(self, plan: Plan, task: type[Task], examples: list[Example], base: LoadedModel, exam: Exam) -> None:
+        self._plan, self._task, self._examples = plan, task, examples
+        self._base = Candidate(base, exam, plan.config)
+        self._known: Memory | None = None
+
+    @property
+    def _memory(self) -> Memory:
+        self._known = self._known or Memory(self._task, self._examples)
+        return self._known
+
+    def untrained(self, section: ArmSection) -> Arm | None:
+        """One that needs no adapter; None for those that do."""
+        if isinstance(section, StatedArm):
+            return None
+        if isinstance(section, EndpointArm):
+            return Endpoint(section, self._task, self._memory, self._plan.access)
+        match section.arm:
+            case ArmName.MAJORITY:
+                return Majority(self._task, self._examples)
+            case ArmName.LINEAR:
+                return Linear(self._task, self._memory, self._held_out(), self._plan.config.seed)
+            case ArmName.NEAREST:
+                return Nearest(self._task, self._memory)
+            case ArmName.ZERO_SHOT:
+                return ZeroShot(self._base)
+            case ArmName.FEW_SHOT:
+                return FewShot(self._base, self._memory, section.examples)
+            case ArmName.ADAPTER | ArmName.ADAPTER_FREE:
+                return None
+
+    def _held_out(self) -> list[EvalQuestion]:
+        if VALIDATION not in read_manifest(self._plan.version).splits:
+            return []
+        return questions(self._task, read_examples(self._plan.version, VALIDATION))
+
+    def tuned(self, section: ArmSection, candidate: Candidate) -> Arm | None:
+        """One that asks the adapter; None for all others."""
+        if not isinstance(section, LocalArm) or section.arm.family is not Family.TUNED:
+            return None
+        return Adapter(candidate, is_free=section.arm is ArmName.ADAPTER_FREE)
+
+    def linear_curve(self, asked: Questions) -> Iterator[Curve]:
+        """What the linear model scores after fewer rows, where it is an arm; nothing where it has no answer."""
+        arms = [one for one in self._plan.arms if one.name == ArmName.LINEAR.value]
+        seed, points = self._plan.config.seed, []
+        kept = draw(self._examples, None, seed, stratum=lambda row: row.answer)
+        for share in SHARES if arms else ():
+            some = kept[: max(1, round(share * len(kept)))]
+            arm = Linear(self._task, Memory(self._task, some), (), seed)
+            try:
+                arm.learn()
+                answers = arm.answer(asked, lambda units: None)
+            except CannotAnswer:
+                return
+            points.append((len(some), answers.scored(self._task, asked)))
+        if points:
+            yield curve_of(ArmName.LINEAR.value, arm.title, points)

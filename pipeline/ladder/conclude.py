@@ -1,0 +1,119 @@
+"""The end of an experiment: the verdict, and the adapter stored with everything that is known of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.finetuning.adapters import CARD, FinetuneRecord, Lineage, save_adapter
+from pipeline.finetuning.evaluate import EvalQuestion
+from pipeline.finetuning.exam import Exam
+from pipeline.finetuning.examples import Example, read_examples
+from pipeline.finetuning.train import TrainReport
+from pipeline.ladder.adapter_card import adapter_card
+from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions
+from pipeline.ladder.climb import Climb
+from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.forgetting import Forgetting
+from pipeline.ladder.learning_curve import Curve, forecast_of
+from pipeline.ladder.plan import TRAIN, Plan
+from pipeline.ladder.results import Stated
+from pipeline.ladder.retrained import Ablation, SeedScore
+from pipeline.ladder.verdict import judge
+from pipeline.releases.published_rows import published_inputs
+from pipeline.releases.versions import read_manifest
+from pipeline.text.normalize import inputs_key
+from schemas.arms_section import StatedArm
+from schemas.options import Form
+from schemas.task import Task
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is known beside the arms."""
+
+    forgetting: Forgetting
+    curves: tuple[Curve, ...]
+    seeds: tuple[SeedScore, ...]
+    ablation: Ablation | None
+
+
+def conclude(
+    plan: Plan,
+    climb: Climb,
+    rows: Sequence[EvalQuestion],
+    trained: Path,
+    report: TrainReport,
+    exam: Exam,
+    extras: Extras,
+) -> Path:
+    """Judge what was measured, and store the adapter with it; returns its folder.
+
+    Args:
+        plan: what was done.
+        climb: all arms have answered.
+        rows: every question of the test split.
+        trained: the folder of the adapter, new or known.
+        report: of its training.
+        exam: how models were asked.
+        extras: what is known beside the arms.
+    """
+    manifest = read_manifest(plan.version)
+    stated = [
+        Stated(name=arm.name, score=arm.stated, source=arm.source) for arm in plan.arms if isinstance(arm, StatedArm)
+    ]
+    ladder = climb.ladder([arm.name for arm in plan.arms], stated)
+    leaked = leaked_questions(climb.task, rows, read_examples(plan.version, TRAIN))
+    evidence = Evidence(
+        ladder=ladder,
+        limits=plan.limits,
+        train_rows=report.rows,
+        test_rows=len(rows),
+        leaked=leaked,
+        noise=plan.noise,
+        forecast=forecast_of(extras.curves),
+        seeds=extras.seeds,
+    )
+    record = FinetuneRecord(
+        key=plan.training_key,
+        run=plan.run,
+        created_at=datetime.now(UTC),
+        goldleaf=plan.goldleaf,
+        lineage=Lineage.of(manifest),
+        config=plan.config,
+        train=report,
+        max_new_tokens=exam.longest,
+        held_to_form=plan.config.form is Form.HELD and exam.grammar is not None,
+    )
+    assessment = Assessment(
+        key=plan.key,
+        run=plan.run,
+        version=record.lineage.reference,
+        digest=manifest.digest,
+        base_model=plan.config.base_model,
+        judgement=judge(evidence),
+        ladder=ladder,
+        limits=plan.limits,
+        currency=climb.prices.currency if any(arm.cost is not None for arm in ladder.arms) else "",
+        train_rows=report.rows,
+        test_rows=len(rows),
+        test_left_out=climb.questions.left_out,
+        leaked=leaked,
+        noise=plan.noise,
+        forgetting=extras.forgetting,
+        curves=extras.curves,
+        seeds=extras.seeds,
+        ablation=extras.ablation,
+    )
+    beside = {
+        CARD: adapter_card(record, assessment).encode(),
+        VERDICT: assessment.as_json(),
+        PREDICTIONS: predictions(climb.questions.asked, ladder),
+    }
+    return save_adapter(trained, plan.models, record, beside)
+
+
+def leaked_questions(task: type[Task], asked: Sequence[EvalQuestion], rows: Sequence[Example]) -> int:
+    """How many questions are among some rows, as inputs are compared for exact duplicates."""
+    known = {inputs_key(task, published_inputs(task, row.fields)) for row in rows}
+    return sum(inputs_key(task, one.inputs) in known for one in asked)

@@ -1,0 +1,56 @@
+"""What to fine-tune and to compare, and where the result goes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.evaluation.estimates import Estimate
+from pipeline.finetuning.adapters import adapter_key
+from pipeline.finetuning.examples import Example
+from pipeline.ladder.endpoints import Access
+from pipeline.releases.versions import read_manifest
+from schemas.arms_section import Arm, Limits
+from schemas.dataset import Finetune
+from schemas.identity import stable_hash
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to fine-tune and to compare, and where the result goes."""
+
+    version: Path
+    """Folder of a published version."""
+    config: Finetune
+    arms: tuple[Arm, ...]
+    limits: Limits
+    run: str
+    goldleaf: str
+    work: Path
+    """An empty folder for unfinished work."""
+    models: Path
+    access: Access
+    """To endpoints."""
+    noise: Estimate | None = None
+    """The share of rows whose answer is wrong, as audited."""
+    curve: bool = False
+    """Whether the recipe is trained on fewer rows, too, to see what more of them would bring."""
+    raw: Sequence[Example] | None = None
+    """The raw rows, to be trained on beside the curated ones; None if that is not wanted."""
+
+    @property
+    def training_key(self) -> str:
+        """Equal keys, equal adapters."""
+        return adapter_key(read_manifest(self.version).digest, self.config)
+
+    @property
+    def key(self) -> str:
+        """Equal keys, equal adapters and comparisons."""
+        arms = [arm.model_dump(mode="json") for arm in self.arms]
+        settings = [self.config.model_dump(mode="json"), arms, self.limits.model_dump(mode="json")]
+        prices = self.access.prices.model_dump(mode="json")
+        noise = self.noise and self.noise.model_dump(mode="json")
+        more = [prices, noise, self.curve, None if self.raw is None else len(self.raw)]
+        return stable_hash(self.training_key, json.dumps([settings, more], sort_keys=True))
