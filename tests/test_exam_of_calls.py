@@ -300,8 +300,8 @@ def test_the_calls_before_the_last_turn_are_asked_for_each_by_itself(loaded: Loa
 
 
 def test_some_of_the_questions_keep_their_gold_answers_and_their_calls(loaded: LoadedModel) -> None:
-    turns = (SYSTEM, ASKED, ROME, RESULT)
-    rows = [example(saying(f"It is {n}."), *turns, with_asked(f"{n}?"), name=f"r{n}") for n in range(5)]
+    turns = [(SYSTEM, with_asked(f"Rome, {n}?"), ROME, RESULT) for n in range(5)]
+    rows = [example(saying("It is warm."), *before, name=f"r{n}") for n, before in enumerate(turns)]
     whole = askable(asked(*rows), Help, Finetune(), loaded)
     some = whole.some(slice(1, 3))
     assert [one.id for one in some.asked] == [one.id for one in some.steps] == [one.id for one in whole.asked[1:3]]
