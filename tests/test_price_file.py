@@ -57,7 +57,7 @@ def test_what_has_no_price_has_no_cost() -> None:
         ),
         (
             RIGHT.replace("output", "ouput"),
-            "prices.yaml:4: 'models.large-model.output' is missing; it is required",
+            "prices.yaml:4: 'ouput' is not a known key; use one of input, output",
         ),
         (RIGHT.replace(", output: 10", ""), "prices.yaml:4: 'models.large-model.output' is missing; it is required"),
         (
