@@ -156,7 +156,7 @@ def evidence_of(*arms: ArmResult, **more: Any) -> Evidence:
 
 def assessed(*arms: ArmResult, **more: Any) -> Assessment:
     """The arms and the verdict on them; ``more`` is of the evidence or of the assessment."""
-    shared = {"train_rows": 5000, "leaked": 0, "noise": None, "forecast": None}
+    shared = {"train_rows": 5000, "leaked": 0, "noise": None}
     of_evidence = {name: more.pop(name, usual) for name, usual in shared.items()}
     evidence = evidence_of(*arms, limits=more.pop("limits", {}), **of_evidence)
     values = {

@@ -68,7 +68,10 @@ def test_what_has_no_price_has_no_cost() -> None:
             RIGHT.replace("2.5", "-2.5"),
             "prices.yaml:4: models.large-model.input: Input should be greater than or equal to 0, got -2.5",
         ),
-        (RIGHT.replace("0.36", "cheap"), "prices.yaml:2: machine_hour: Input should be a valid number, unable to parse string as a number, got 'cheap'"),
+        (
+            RIGHT.replace("0.36", "cheap"),
+            "prices.yaml:2: machine_hour: Input should be a valid number, unable to parse string as a number, got 'cheap'",
+        ),
         (RIGHT.replace("0.36", ".inf"), "prices.yaml:2: machine_hour: Input should be a finite number, got inf"),
         (RIGHT.replace("EUR", "''"), "prices.yaml:1: currency: String should have at least 1 character, got ''"),
         (
@@ -105,7 +108,9 @@ def test_what_is_no_yaml_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_names_the_key_to_correct(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^the price file .*/none\.yaml cannot be read \(No such file or directory\)"):
+    with pytest.raises(
+        ConfigError, match=r"^the price file .*/none\.yaml cannot be read \(No such file or directory\)"
+    ):
         read_prices(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\); correct verdict\.prices$"):
         read_prices(tmp_path)
