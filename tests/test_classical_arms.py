@@ -126,6 +126,21 @@ def test_the_majority_of_a_rewriting_task_is_the_input() -> None:
     assert arm.title == "the input, copied unchanged"
 
 
+class Toned(Plain):
+    """Say it plainly, and in which tone."""
+
+    tone: Target[Literal["calm", "harsh"]]
+
+
+def test_what_a_copy_leaves_open_is_the_most_frequent_value() -> None:
+    tones = ("harsh", "harsh", "calm")
+    rows = [
+        row_of(Toned, f"r{n}", {"text": f"Cat {n}."}, {"plain": "A cat.", "tone": one}) for n, one in enumerate(tones)
+    ]
+    said = [Toned.task_read_answer(text) for text in answers(Majority(Toned, rows), Toned, rows)]
+    assert said == [{"plain": f"Cat {n}.", "tone": "harsh"} for n in range(3)]
+
+
 def chat(number: int, asked: str, said: str) -> Example:
     turns = (Message(role=Speaker.USER, content=asked), Message(role=Speaker.ASSISTANT, content=said))
     return Example(f"c{number}", turns[:1], turns[1:], {"messages": [turn.as_json() for turn in turns]})
@@ -214,17 +229,16 @@ def test_the_same_rows_make_the_same_model() -> None:
 
 
 def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With C as small as this a model hardly learns, with a usual one it does."""
-    field, sight = Topic.task_targets()[0], tfidf()
-    texts = [str(row.fields["text"]) for row in TOPICS]
-    seen = sight.fit_transform(texts)
-    given = [row.fields["topic"] for row in TOPICS]
-    uneven = [*given[:-1], "billing"]
+    """With C as small as this a model only learns which choice is frequent, with a usual one more."""
+    field = Topic.task_targets()[0]
+    rows = [topic(number, "billing" if number % 8 else "returns") for number in range(40)]
+    seen = tfidf().fit_transform([str(row.fields["text"]) for row in rows])
+    given = [row.fields["topic"] for row in rows]
     right = [[value] for value in given]
     found: dict[tuple[float, ...], int] = {}
     for strengths in ((1e-9,), (1.0,), (1e-9, 1.0), (1.0, 1e-9)):
         monkeypatch.setattr(linear_fields, "_STRENGTHS", strengths)
-        model = fit_field(field, seen, uneven, HeldOut(seen, right), 17)
+        model = fit_field(field, seen, given, HeldOut(seen, right), 17)
         found[strengths] = sum(one == value for one, value in zip(model.predict(seen), given, strict=True))
     assert found[1e-9,] < found[1.0,] == found[1e-9, 1.0] == found[1.0, 1e-9]
 

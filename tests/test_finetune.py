@@ -131,7 +131,7 @@ def test_again_retrains_with_the_same_result(bench: Bench) -> None:
 def test_what_is_only_asked_anew_is_not_trained_anew(bench: Bench) -> None:
     known = read_record(Path(finetune(bench.context, Inline()).path))
     wider = finetune(bench.context, Inline(), slow_rows=3)
-    assert not wider.reused and wider.path != str(known.run)
+    assert not wider.reused
     record = read_record(Path(wider.path))
     assert (record.key, record.train) == (known.key, known.train), "the same adapter"
     zero_shot = wider.assessment.ladder.arm("zero_shot")

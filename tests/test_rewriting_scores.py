@@ -44,7 +44,7 @@ def test_copying_earns_only_the_similarity_of_the_copy() -> None:
     question = asked(plain="the cat", tone="calm")
     copied = kind_of(Plain).copied(Plain, question.inputs)
     assert copied is not None
-    found = evaluate(Plain, [question], [Plain.task_answer(dict(copied))])
+    found = evaluate(Plain, [question], [Plain.task_answer({**copied, "tone": "harsh"})])
     assert found.score.value == pytest.approx(chrf("The cat", "the cat") / 2)
 
 

@@ -38,7 +38,6 @@ class Majority(Arm):
             raise CannotAnswer("no two conversations are continued alike")
         if kind_of(self._task).copied(self._task, published_inputs(self._task, self._rows[0].fields)) is not None:
             self.title = "the input, copied unchanged"
-            return
         golds = [published_targets(self._task, row.fields) for row in self._rows]
         for field in self._task.task_targets():
             counts = Counter(json.dumps(gold[field.name], sort_keys=True) for gold in golds)
@@ -51,8 +50,10 @@ class Majority(Arm):
         kind, task = kind_of(self._task), self._task
         texts = []
         for question in questions.asked:
-            copied = kind.copied(task, question.inputs)
-            texts.append(task.task_answer(self._usual if copied is None else dict(copied)))
+            copied = kind.copied(task, question.inputs) or {}
+            # What a copy leaves open is as usual.
+            targets = {**self._usual, **{name: text for name, text in copied.items() if text is not None}}
+            texts.append(task.task_answer(targets))
             advance(1)
         return Answers(texts)
 
