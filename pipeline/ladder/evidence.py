@@ -53,6 +53,14 @@ class Evidence:
         top = 1.0 if self.ceiling is None else self.ceiling
         return arm.score.value >= top - self.margin
 
+    def may_reach_target(self, arm: ArmResult) -> bool:
+        """Whether the best score that an arm may have, by its interval, is the one that is needed."""
+        if self.limits.target is None:
+            return True
+        score = arm.score
+        best = max((score.value, score.low, score.high), key=self.unit.gain) if score.is_bounded else score.value
+        return self.unit.gain(best - self.limits.target) >= 0
+
     def gain(self, before: ArmResult, after: ArmResult) -> Estimate:
         """By how much the second arm is better, on the questions that both answered; negative if it is worse."""
         change = self.ladder.pair(before.name, after.name).comparison.difference

@@ -1,6 +1,7 @@
 """What is known after all arms have answered: their scores and costs, and how they compare pair by pair."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -120,9 +121,7 @@ def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:
         if first.metric != second.metric:
             continue
         shared = {outcome.id for outcome in first.outcomes} & {outcome.id for outcome in second.outcomes}
-        if not shared:
-            continue
-        compared = compare_models(first.of(shared), second.of(shared))
+        compared = compare_models(first.of(shared), second.of(shared)) if shared else _apart(first, second)
         yield Pair(
             one=one.name,
             other=other.name,
@@ -130,3 +129,10 @@ def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:
             comparison=compared,
             p_value=sign_test(compared.better, compared.worse),
         )
+
+
+def _apart(first: Evaluation, second: Evaluation) -> Comparison:
+    """Two arms that no question was asked of both: their scores differ, and nothing says by how much of it by chance."""
+    change = second.score.value - first.score.value
+    difference = Estimate(value=change, low=-math.inf, high=math.inf, unit=first.score.unit)
+    return Comparison(difference=difference, better=0, worse=0, same=0)

@@ -262,7 +262,7 @@ class ArmScore(ReportPart):
 
 
 class FineTuning(ReportPart):
-    """A fine-tuned adapter, and what else could have been done."""
+    """A fine-tuned adapter, what else could have been done, and a verdict with its reasons, in sentences."""
 
     run: str
     version: str = ""
@@ -278,9 +278,7 @@ class FineTuning(ReportPart):
     seconds: Annotated[float, Field(ge=0)]
     """Of training."""
     heading: str
-    """The verdict."""
     reasons: list[str] = []
-    """For it, in sentences."""
     part_metric: PartMetric = PartMetric.RECALL
     parts: list[PartComparison] = []
     mistakes: list[Mistake] = []
