@@ -81,6 +81,7 @@ class Climb:
             tokens_in=answers.tokens_in / count,
             tokens_out=answers.tokens_out / count,
             cost=cost,
+            settings=dict(answers.settings),
         )
 
     def ladder(self, order: Sequence[str], stated: Sequence[Stated] = ()) -> Ladder:

@@ -38,6 +38,7 @@ class _Kept(BaseModel):
     tokens_in: int
     tokens_out: int
     cost: float | None
+    settings: dict[str, float] = {}
 
 
 class KeptAnswers:
@@ -59,6 +60,7 @@ class KeptAnswers:
                 tokens_out=kept.tokens_out,
                 cost=kept.cost,
                 latency=kept.times.alone,
+                settings=kept.settings,
             )
             return kept.title, answers, kept.times
         return None
@@ -74,6 +76,7 @@ class KeptAnswers:
             tokens_in=answers.tokens_in,
             tokens_out=answers.tokens_out,
             cost=answers.cost,
+            settings=dict(answers.settings),
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         with replacing(self._file(name, questions)) as sink:

@@ -22,8 +22,12 @@ _FEWEST_ROWS = 100
 """Training rows below which neither an adapter nor a linear model says much about the task."""
 _LEAKED = 0.01
 """The share of test questions that may be among the training rows."""
+_SURE = 0.01
+"""The p-value below which an arm is said to know more than nothing."""
 _NOISY = 0.05
 """Wrong labels from here on are what to work on first, if they are also half of what the best arm gets wrong."""
+_THOUSANDS = 1000
+"""Training rows from which on fine-tuning usually pays."""
 _CHEAPER = 5
 """So many times cheaper is an arm chosen though it is no better."""
 _TOO_MANY = 50
@@ -146,7 +150,7 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
     taught = [arm for arm in others if arm.family is not Family.PROMPT]
     if usual is None or usual not in evidence.ladder.comparable or not taught or evidence.is_at_ceiling(usual):
         return None
-    if any(evidence.gain(usual, arm).low > 0 for arm in others):
+    if any(_is_above(evidence, usual, arm) for arm in others):
         return None
     best = max(taught, key=lambda arm: arm.score.value)
     return Judgement(
@@ -159,6 +163,11 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
         ),
         next_step="Let annotators label 100 rows, and see whether they agree with the labels and with each other.",
     )
+
+
+def _is_above(evidence: Evidence, usual: ArmResult, arm: ArmResult) -> bool:
+    """Whether an arm knows more than the most frequent answer; of several arms, one may seem to by chance."""
+    return evidence.gain(usual, arm).low > 0 and evidence.ladder.pair(usual.name, arm.name).p_value < _SURE
 
 
 def _noisy(evidence: Evidence) -> Judgement | None:
@@ -286,12 +295,29 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
         )
     match arm.family:
         case Family.CLASSICAL:
-            verdict, step = Verdict.CLASSICAL, "Use it: the card of the version shows how to fit it in ten lines."
+            verdict, step = Verdict.CLASSICAL, _how_to_use(arm)
         case Family.PROMPT:
             verdict, step = Verdict.PROMPT, "Keep the prompt and the retrieved examples; train nothing."
         case Family.TUNED:
             verdict, step = Verdict.TUNE, "Serve the adapter; its card shows how."
+            notes += _circumstances(evidence)
     return Judgement(verdict=verdict, arm=arm.name, rule="compared", reasons=tuple(notes), next_step=step)
+
+
+def _how_to_use(arm: ArmResult) -> str:
+    if arm.name == ArmName.LINEAR.value:
+        return "Use it: the adapter's card shows how to fit it in a few lines."
+    return f"Use {arm.title}; it needs no model."
+
+
+def _circumstances(evidence: Evidence) -> list[str]:
+    """What usually makes fine-tuning pay, and is not so here."""
+    if evidence.train_rows >= _THOUSANDS:
+        return []
+    return [
+        f"It has learned from {counted(evidence.train_rows, 'row')}; fine-tuning usually pays from thousands on, so "
+        "`goldleaf finetune --curve --seeds 3` is worth its time."
+    ]
 
 
 def _ceiling(evidence: Evidence, arm: ArmResult) -> str:
