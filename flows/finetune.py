@@ -49,6 +49,7 @@ def finetune(
     version: str = "latest",
     again: bool = False,
     slow_rows: int | None = None,
+    seeds: int | None = None,
     curve: bool = False,
     ablate: bool = False,
 ) -> Finetuned:
@@ -60,6 +61,7 @@ def finetune(
         version: ``X.Y.Z`` or ``latest``.
         again: train and compare even if that was done before.
         slow_rows: how many questions slow arms are asked, instead of ``finetune.slow_rows``.
+        seeds: with how many seeds to train, instead of ``finetune.seeds``.
         curve: train on a tenth, a quarter and half of the rows, too, to see what more of them would bring.
         ablate: train on the raw rows, too, to see what curation did.
 
@@ -71,7 +73,8 @@ def finetune(
     store, config = context.store, context.dataset.config
     context.require_owner()
     folder = find_version(store.releases, f"{config.name}@{version}")
-    settings = config.finetune.model_copy(update={"slow_rows": slow_rows} if slow_rows else {})
+    given = {"slow_rows": slow_rows, "seeds": seeds}
+    settings = config.finetune.model_copy(update={name: value for name, value in given.items() if value})
     access = _access(context)
     with store.lock(Verb.FINETUNE):
         # Never train on bytes that were not published.

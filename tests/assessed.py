@@ -175,12 +175,14 @@ def assessed(*arms: ArmResult, **more: Any) -> Assessment:
     return Assessment(**values)
 
 
-def save_assessed(trained: Path, models: Path, record: FinetuneRecord, found: Assessment) -> Path:
+def save_assessed(
+    trained: Path, models: Path, record: FinetuneRecord, found: Assessment, task: type[Task] = Fruit
+) -> Path:
     """Store an adapter with all that a fine-tuning puts beside it."""
     ids = dict.fromkeys(one.id for arm in found.ladder.arms for one in arm.evaluation.outcomes)
     asked = [EvalQuestion(id=name, prompt=(), golds=({},)) for name in ids]
     beside = {
-        CARD: adapter_card(record, found).encode(),
+        CARD: adapter_card(task, record, found).encode(),
         VERDICT: found.as_json(),
         PREDICTIONS: predictions(asked, found.ladder),
     }

@@ -150,9 +150,9 @@ CHATS = [chat(1, "How do I bake bread?", "Mix flour and water."), chat(2, "How d
 
 
 def test_a_conversation_has_no_most_frequent_answer_and_no_choices() -> None:
-    with pytest.raises(CannotAnswer, match="^no two conversations are continued alike$"):
+    with pytest.raises(CannotAnswer, match=r"^no two conversations are continued alike$"):
         Majority(Help, CHATS).learn()
-    with pytest.raises(CannotAnswer, match="^no field of the task has choices to choose from$"):
+    with pytest.raises(CannotAnswer, match=r"^no field of the task has choices to choose from$"):
         linear(Help, CHATS).learn()
 
 
@@ -207,7 +207,7 @@ def test_fields_without_choices_are_those_of_the_nearest_row() -> None:
 
 def test_texts_alone_are_nothing_for_a_linear_model() -> None:
     rows = [row_of(Plain, "r", {"text": "a cat"}, {"plain": "cat"})]
-    with pytest.raises(CannotAnswer, match="^no field of the task has choices to choose from$"):
+    with pytest.raises(CannotAnswer, match=r"^no field of the task has choices to choose from$"):
         linear(Plain, rows).learn()
 
 

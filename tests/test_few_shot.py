@@ -1,7 +1,5 @@
 """A prompted model is shown the training rows that are most similar to its question, as many as it can read."""
 
-from pathlib import Path
-
 import pytest
 from chat_templates import TEMPLATES, TOKENIZER
 from small_models import save_small_model

@@ -20,7 +20,8 @@ from schemas.run_summary import FinetuneSummary, Verb
 
 SETTINGS = (
     "review: {budget: 0, audit: 0.0}\n"
-    "finetune: {max_rows: 8, eval_rows: 3, slow_rows: 2, batch_size: 4, epochs: 1, max_length: 128, max_new_tokens: 3}\n"
+    "finetune: {max_rows: 8, eval_rows: 3, slow_rows: 2, batch_size: 4, epochs: 1, max_length: 128, "
+    "max_new_tokens: 3}\n"
     "arms: [majority, linear, zero_shot, adapter]\n"
 )
 TOPICS = ("billing", "delivery", "returns")

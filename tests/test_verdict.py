@@ -11,6 +11,7 @@ from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult, Skipped
+from pipeline.ladder.retrained import SeedScore
 from pipeline.ladder.verdict import Judgement, Verdict, judge
 from schemas.task import Input, Target, Task
 
@@ -147,6 +148,23 @@ def test_an_adapter_that_is_better_by_enough_was_worth_it() -> None:
     assert found.next_step == "Serve the adapter; its card shows how."
 
 
+def test_few_rows_make_an_adapter_worth_a_second_look() -> None:
+    found = verdict_on(LINEAR, ADAPTER, train_rows=999)
+    assert found.verdict is Verdict.TUNE
+    assert found.reasons[-1].startswith("It has learned from 999 rows; fine-tuning usually pays from thousands on")
+    assert "999" not in parts(verdict_on(share_right("linear", 950, 1000), ADAPTER, train_rows=999))
+    assert len(verdict_on(LINEAR, ADAPTER, train_rows=1000).reasons) == len(found.reasons) - 1
+
+
+def test_an_adapter_whose_other_seeds_are_no_better_is_not_better_for_sure() -> None:
+    def seeds(*values: float) -> tuple[SeedScore, ...]:
+        scores = (Estimate(value=value, low=value, high=value) for value in values)
+        return tuple(SeedScore(seed=17 + number, score=score) for number, score in enumerate(scores))
+
+    assert verdict_on(LINEAR, ADAPTER, seeds=seeds(0.90, 0.81)).verdict is Verdict.TUNE
+    assert verdict_on(LINEAR, ADAPTER, seeds=seeds(0.90, 0.79)).verdict is Verdict.UNDECIDED
+
+
 @pytest.mark.parametrize(
     ("cheap", "verdict"),
     [("linear", Verdict.CLASSICAL), ("nearest", Verdict.CLASSICAL), ("few_shot", Verdict.PROMPT)],
@@ -154,6 +172,14 @@ def test_an_adapter_that_is_better_by_enough_was_worth_it() -> None:
 def test_a_cheaper_arm_that_is_as_good_is_enough(cheap: str, verdict: Verdict) -> None:
     found = verdict_on(share_right(cheap, 900, 1000), ADAPTER)
     assert (found.verdict, found.arm, found.rule) == (verdict, cheap, "compared")
+    assert (
+        found.next_step
+        == {
+            "linear": "Use it: the adapter's card shows how to fit it in a few lines.",
+            "nearest": "Use the nearest training row; it needs no model.",
+            "few_shot": "Keep the prompt and the retrieved examples; train nothing.",
+        }[cheap]
+    )
     assert "a difference of +0.0 points on 1,000 questions" in found.reasons[0]
 
 
@@ -181,8 +207,8 @@ def test_what_cannot_be_told_apart_is_undecided_and_the_questions_that_would_dec
     found = verdict_on(*arms)
     assert (found.verdict, found.rule, found.arm) == (Verdict.UNDECIDED, "too_close", "")
     assert found.reasons[0] == (
-        "Whether the adapter is better than a linear model on TF-IDF by 2.0 points or more cannot be told on these test "
-        "questions."
+        "Whether the adapter is better than a linear model on TF-IDF by 2.0 points or more cannot be told on these "
+        "test questions."
     )
     assert "+3.0 points on 200 questions" in found.reasons[1]
     needed = int(found.next_step.split()[1].replace(",", ""))

@@ -106,7 +106,7 @@ def conclude(
         ablation=extras.ablation,
     )
     beside = {
-        CARD: adapter_card(record, assessment).encode(),
+        CARD: adapter_card(climb.task, record, assessment).encode(),
         VERDICT: assessment.as_json(),
         PREDICTIONS: predictions(climb.questions.asked, ladder),
     }

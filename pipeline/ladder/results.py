@@ -34,6 +34,8 @@ class ArmResult(_Result):
     tokens_out: float = 0.0
     cost: float | None = None
     """Of 1,000 calls, in the currency of the price file; None if there is no price."""
+    settings: dict[str, float] = {}
+    """What it has chosen for itself."""
 
     @property
     def score(self) -> Estimate:

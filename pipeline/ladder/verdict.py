@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.reasons import at_ceiling, circumstances, how_they_compare, how_to_use, what_would_decide
 from pipeline.ladder.results import ArmResult
 from pipeline.text.wording import counted, sentence
 from schemas.arms_section import ArmName, Family
@@ -21,12 +21,12 @@ _FEWEST_ROWS = 100
 """Training rows below which neither an adapter nor a linear model says much about the task."""
 _LEAKED = 0.01
 """The share of test questions that may be among the training rows."""
+_SURE = 0.01
+"""The p-value below which an arm is said to know more than nothing."""
 _NOISY = 0.05
 """Wrong labels from here on are what to work on first, if they are also half of what the best arm gets wrong."""
 _CHEAPER = 5
 """So many times cheaper is an arm chosen though it is no better."""
-_TOO_MANY = 50
-"""So many times as many test questions nobody labels."""
 
 
 class Verdict(StrEnum):
@@ -145,7 +145,7 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
     taught = [arm for arm in others if arm.family is not Family.PROMPT]
     if usual is None or usual not in evidence.ladder.comparable or not taught or evidence.is_at_ceiling(usual):
         return None
-    if any(evidence.gain(usual, arm).low > 0 for arm in others):
+    if any(_is_above(evidence, usual, arm) for arm in others):
         return None
     best = max(taught, key=lambda arm: arm.score.unit.gain(arm.score.value))
     if any(part.chrf is not None for part in usual.evaluation.parts):
@@ -154,7 +154,7 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
         verdict=Verdict.FIX_LABELS,
         rule="nothing_learned",
         reasons=(
-            f"No arm is measurably better than {usual.title} ({usual.score}): the best that "
+            f"No arm is measurably better than always giving {usual.title} ({usual.score}): the best that "
             f"learned from {counted(evidence.train_rows, 'row')}, {best.title}, scores {best.score}. Either the labels "
             "do not follow from the inputs, or they are mostly wrong.",
         ),
@@ -172,6 +172,11 @@ def _no_better_than_copying(evidence: Evidence, copied: ArmResult, best: ArmResu
         ),
         next_step="Collect more rows whose answers differ from their inputs, and release again.",
     )
+
+
+def _is_above(evidence: Evidence, usual: ArmResult, arm: ArmResult) -> bool:
+    """Whether an arm knows more than the most frequent answer; of several arms, one may seem to by chance."""
+    return evidence.gain(usual, arm).low > 0 and evidence.ladder.pair(usual.name, arm.name).p_value < _SURE
 
 
 def _noisy(evidence: Evidence) -> Judgement | None:
@@ -221,16 +226,16 @@ def _compared(evidence: Evidence) -> Judgement:
     chosen, unclear = best[0], None
     for dearer in best[1:]:
         if _is_preferred(dearer, chosen, evidence):
-            notes.insert(0, _said(evidence, chosen, dearer))
+            notes.insert(0, how_they_compare(evidence, chosen, dearer))
             if unclear is None or _is_preferred(dearer, unclear, evidence):
                 chosen, unclear = dearer, None
             elif evidence.is_enough(unclear, dearer):
-                notes.insert(0, _said(evidence, dearer, unclear))
+                notes.insert(0, how_they_compare(evidence, dearer, unclear))
                 chosen, unclear = unclear, None
             else:
                 chosen, unclear = unclear, dearer
         elif evidence.is_enough(chosen, dearer):
-            notes.insert(0, _said(evidence, dearer, chosen))
+            notes.insert(0, how_they_compare(evidence, dearer, chosen))
         elif unclear is None:
             unclear = dearer
     if unclear is not None:
@@ -269,31 +274,11 @@ def _is_much_cheaper(one: ArmResult, other: ArmResult, evidence: Evidence) -> bo
     return _CHEAPER * one.cost <= other.cost and loss.is_bounded and loss.high < evidence.margin
 
 
-def _said(evidence: Evidence, before: ArmResult, after: ArmResult) -> str:
-    """How two arms compare, the preferred one last."""
-    gain = evidence.gain(before, after)
-    pair = evidence.ladder.pair(before.name, after.name)
-    low, high = (evidence.unit.shown_change(bound, "+") for bound in (gain.low, gain.high))
-    interval = f"95% interval {low} to {high}" if gain.is_bounded else "too few questions for an interval"
-    text = (
-        f"{sentence(after.title)} scores {after.score}, {before.title} {before.score}: a difference of "
-        f"{evidence.unit.shown_change(gain.value, '+')} {evidence.unit.of_changes} on "
-        f"{counted(pair.questions, 'question')} ({interval}; McNemar p {_p(pair.p_value)})."
-    )
-    if before.cost is not None and after.cost:
-        text += f" 1,000 calls cost {after.cost:.3g} instead of {before.cost:.3g}."
-    return text
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
 def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
     forecast = evidence.forecast
     adapter = evidence.ladder.adapter
     if evidence.is_at_ceiling(arm):
-        notes.append(_ceiling(evidence, arm))
+        notes.append(at_ceiling(evidence, arm))
     is_open = arm.name != adapter.name and not _forbidden(adapter, evidence, [])
     if forecast is not None and is_open and not evidence.is_at_ceiling(arm):
         ahead = evidence.unit.gain(forecast.score.value - arm.score.value)
@@ -322,28 +307,19 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
         )
     match arm.family:
         case Family.CLASSICAL:
-            verdict, step = Verdict.CLASSICAL, "Use it: the card of the version shows how to fit it in ten lines."
+            verdict, step = Verdict.CLASSICAL, how_to_use(arm)
         case Family.PROMPT:
             verdict, step = Verdict.PROMPT, "Keep the prompt and the retrieved examples; train nothing."
         case Family.TUNED:
             verdict, step = Verdict.TUNE, "Serve the adapter; its card shows how."
+            notes += circumstances(evidence)
     return Judgement(verdict=verdict, arm=arm.name, rule="compared", reasons=tuple(notes), next_step=step)
-
-
-def _ceiling(evidence: Evidence, arm: ArmResult) -> str:
-    if evidence.ceiling is None:
-        near = evidence.points(evidence.margin)
-        return f"{sentence(arm.title)} is within {near} of a perfect score: there is nothing left to gain."
-    return (
-        f"{sentence(arm.title)} has reached what can be seen on this test split: {evidence.noise} of its answers are "
-        f"wrong, so that no model can be seen above {evidence.ceiling:.1%}."
-    )
 
 
 def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[str]) -> Judgement:
     gain = evidence.gain(cheap, dear)
     pair = evidence.ladder.pair(cheap.name, dear.name)
-    notes.insert(0, _said(evidence, cheap, dear))
+    notes.insert(0, how_they_compare(evidence, cheap, dear))
     return Judgement(
         verdict=Verdict.UNDECIDED,
         rule="too_close",
@@ -352,25 +328,7 @@ def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[
             "cannot be told on these test questions.",
             *notes,
         ),
-        next_step=_what_would_decide(evidence, gain, pair.questions),
-    )
-
-
-def _what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
-    """The test questions that would decide if the gain stays what it is, and how to get them."""
-    needed = evidence.questions_needed(gain, asked)
-    if asked < evidence.test_rows:
-        most = min(needed or evidence.test_rows, evidence.test_rows)
-        return f"`goldleaf finetune --slow-rows {most}` asks all arms about {most:,} questions instead of {asked:,}."
-    if needed is not None and needed > _TOO_MANY * asked:
-        return (
-            f"About {needed:,} test questions would decide, instead of {asked:,}: the gain is about as large as the "
-            "one that matters. Take the cheaper arm, or say in verdict.margin which gain is worth the dearer one."
-        )
-    amount = "More" if needed is None else f"About {needed:,}"
-    return (
-        f"{amount} test questions would decide, instead of {asked:,}: label more rows, give the test split a "
-        "larger share in split.fractions, and run `goldleaf release` and `goldleaf finetune`."
+        next_step=what_would_decide(evidence, gain, pair.questions),
     )
 
 
