@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.adapters import CARD, WEIGHTS, FinetuneRecord, Lineage, adapter_key, save_adapter
 from pipeline.finetuning.base_model import BUNDLED
@@ -14,7 +16,7 @@ from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
-from pipeline.ladder.verdict import judge
+from pipeline.ladder.verdict import Judgement, judge
 from schemas.arms_section import ArmName, Family, Limits
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker
@@ -152,6 +154,20 @@ def evidence_of(*arms: ArmResult, **more: Any) -> Evidence:
     limits = Limits(**more.pop("limits", {}))
     asked = max(arm.evaluation.questions for arm in arms)
     return Evidence(ladder_of(*arms), limits, **{"train_rows": 5000, "test_rows": asked, **more})
+
+
+def verdict_on(*arms: ArmResult, **more: Any) -> Judgement:
+    """The verdict on some arms; ``more`` is of the evidence."""
+    return judge(evidence_of(*arms, **more))
+
+
+def spread(name: str, right: float, asked: int = 1000, seed: int = 0, **figures: Any) -> ArmResult:
+    """An arm that is right about a share of the questions, drawn with a seed of its own."""
+    chosen = np.random.default_rng(seed).permutation(asked) < round(right * asked)
+    return answered(name, chosen.tolist(), **figures)
+
+
+LINEAR, ADAPTER = share_right("linear", 800, 1000), share_right("adapter", 900, 1000)
 
 
 def assessed(*arms: ArmResult, **more: Any) -> Assessment:
