@@ -1,0 +1,26 @@
+"""The verdict as one self-contained page of HTML, which is stored beside its adapter."""
+
+from pipeline.finetuning.adapters import FinetuneRecord
+from pipeline.ladder.assessment import Assessment
+from pipeline.reporting.page_environment import page_environment
+from pipeline.reporting.verdict_content import verdict_content
+from pipeline.reporting.worst_rows import worst_parts
+from schemas.dataset import public_place
+from schemas.task import Task
+
+
+def verdict_page(record: FinetuneRecord, found: Assessment, task: type[Task]) -> bytes:
+    """Render the page: it loads nothing and runs nothing, whatever the rows' texts and the arms' answers contain.
+
+    Args:
+        record: of the adapter.
+        found: all arms and the verdict, with their single answers.
+        task: of the dataset.
+    """
+    html = page_environment().get_template("verdict.html.j2").render(
+        record=record,
+        verdict=verdict_content(record, found),
+        base_model=public_place(found.base_model),
+        worst=worst_parts(found, task),
+    )
+    return html.lstrip().encode()
