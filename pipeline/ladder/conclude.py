@@ -1,6 +1,6 @@
 """The end of an experiment: the verdict, and the adapter stored with everything that is known of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline.finetuning.exam import Exam
 from pipeline.finetuning.examples import Example, read_examples
 from pipeline.finetuning.train import TrainReport
 from pipeline.ladder.adapter_card import adapter_card
-from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions
+from pipeline.ladder.assessment import PAGE, PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
@@ -26,6 +26,9 @@ from pipeline.text.normalize import inputs_key
 from schemas.arms_section import StatedArm
 from schemas.options import Form
 from schemas.task import Task
+
+Page = Callable[[FinetuneRecord, Assessment, type[Task]], bytes]
+"""Renders a verdict for readers; the assessment still has its single answers."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def conclude(
     report: TrainReport,
     exam: Exam,
     extras: Extras,
+    page: Page,
 ) -> Path:
     """Judge what was measured, and store the adapter with it; returns its folder.
 
@@ -56,6 +60,7 @@ def conclude(
         report: of its training.
         exam: how models were asked.
         extras: what is known beside the arms.
+        page: renders the verdict.
     """
     manifest = read_manifest(plan.version)
     stated = [
@@ -98,6 +103,7 @@ def conclude(
         CARD: adapter_card(record, assessment).encode(),
         VERDICT: assessment.as_json(),
         PREDICTIONS: predictions(climb.questions.asked, ladder),
+        PAGE: page(record, assessment, climb.task),
     }
     return save_adapter(trained, plan.models, record, beside)
 

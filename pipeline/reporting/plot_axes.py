@@ -105,9 +105,9 @@ def log_axis(values: Iterable[float], shown: Shown | None = None) -> Axis:
 
 
 def number(value: float) -> str:
-    """A number in few characters: 0.05, 3, 1,500, 20k, 3M."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if value >= 10 * size or (value >= size and letter == "M"):
+    """A number in few characters: 0.05, 3, 1,500, 200k, 3M."""
+    for least, size, letter in ((1e6, 1e6, "M"), (1e5, 1e3, "k")):
+        if value >= least:
             return f"{value / size:.3g}{letter}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 

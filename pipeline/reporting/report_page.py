@@ -15,7 +15,7 @@ from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.page_environment import page_environment
 from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.token_lengths import Count, TokenLengths
-from schemas.arms_section import Family
+from pipeline.reporting.verdict_content import VerdictContent
 from schemas.dataset import Share
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
@@ -237,15 +237,11 @@ class Mistake(ReportPart):
     """The same field by field, if an answer has fields."""
 
 
-class ArmScore(ReportPart):
-    """One way to answer the test questions, and how good it is."""
+class Rival(ReportPart):
+    """The best of what is not tuned."""
 
     title: str
-    family: Family
     score: Estimate
-    questions: Count
-    is_chosen: bool = False
-    """Whether the verdict recommends it."""
 
 
 class FineTuning(ReportPart):
@@ -257,17 +253,14 @@ class FineTuning(ReportPart):
     base_model: str
     metric: str
     tuned: Estimate
-    arms: list[ArmScore]
-    rival: ArmScore | None = None
+    rival: Rival | None = None
     """The best of the other arms: what the adapter has to be compared with."""
     train_rows: Count
     test_rows: Count
     seconds: Annotated[float, Field(ge=0)]
     """Of training."""
-    heading: str
-    """The verdict."""
-    reasons: list[str] = []
-    """For it, in sentences."""
+    verdict: VerdictContent
+    """Whether it was worth it, with the plots and tables of all arms."""
     part_metric: PartMetric = PartMetric.RECALL
     parts: list[PartComparison] = []
     mistakes: list[Mistake] = []

@@ -96,7 +96,7 @@ def _bar(arm: ArmResult, found: Assessment, axis: Axis) -> Bar:
     score, asked = arm.score, arm.evaluation.questions
     most = found.ladder.adapter.evaluation.questions
     return Bar(
-        title=sentence(arm.title),
+        title=titled(arm),
         note="" if asked == most else f"asked {asked:,} of the {most:,} questions",
         style=arm.family.value,
         value=score.unit.shown(score.value),
@@ -106,6 +106,11 @@ def _bar(arm: ArmResult, found: Assessment, axis: Axis) -> Bar:
         high=axis.place(score.high) if score.is_bounded else None,
         is_chosen=arm.name == found.judgement.arm,
     )
+
+
+def titled(arm: ArmResult) -> str:
+    """An arm's title with a capital letter, but for those that begin with a model's name."""
+    return sentence(arm.title) if arm.title.startswith(("a ", "the ")) else arm.title
 
 
 def reference_lines(found: Assessment) -> list[tuple[float, str, str]]:

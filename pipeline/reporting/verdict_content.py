@@ -6,7 +6,7 @@ from pipeline.finetuning.adapters import FinetuneRecord
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult
 from pipeline.reporting.plot_axes import number
-from pipeline.reporting.verdict_bars import GROUPS, Bars, bars
+from pipeline.reporting.verdict_bars import GROUPS, Bars, bars, titled
 from pipeline.reporting.verdict_plots import Plot, cost_plot, curve_plot
 from pipeline.reporting.verdict_tables import (
     Differences,
@@ -17,7 +17,6 @@ from pipeline.reporting.verdict_tables import (
     number_columns,
     numbers,
 )
-from pipeline.text.wording import sentence
 from schemas.arms_section import ArmName, Family
 
 
@@ -104,7 +103,7 @@ def _card(arm: ArmResult, found: Assessment) -> Card:
     return Card(
         family=arm.family.value,
         heading=GROUPS[arm.family],
-        title=sentence(arm.title),
+        title=titled(arm),
         value=arm.score.unit.shown(arm.score.value),
         interval=arm.score.interval,
         takes=" · ".join(filter(None, takes)),

@@ -11,13 +11,15 @@ from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.learning_curve import Curve
 from pipeline.ladder.results import ArmResult
 from pipeline.reporting.plot_axes import Axis, Tick, log_axis, number, score_axis
-from pipeline.reporting.plot_labels import NARROWEST, Box, Label, Spot, place_labels, text_width
-from pipeline.reporting.verdict_bars import reference_lines, score_ends
+from pipeline.reporting.plot_labels import Box, Label, Spot, place_labels, text_width
+from pipeline.reporting.verdict_bars import reference_lines, score_ends, titled
 from pipeline.text.wording import sentence
 from schemas.arms_section import ArmName, Family
 
-HEIGHT = 300.0
+HEIGHT = 320.0
 """Of a plot, in pixels."""
+_DEEP = 0.35
+"""Arms that are so much worse than the best are not drawn to scale."""
 _NAME = 26
 """Characters of a name in a plot."""
 _NAMES = {
@@ -29,6 +31,8 @@ _NAMES = {
     ArmName.ADAPTER.value: "adapter",
     ArmName.ADAPTER_FREE.value: "adapter, free",
 }
+
+_LEVELS = {"ceiling": "ceiling", "target": "needed"}
 
 Places = tuple[tuple[float, float], ...]
 """Of the corners of a line: percent from the left, pixels from above."""
@@ -45,6 +49,8 @@ class Point:
     """What it shows, as text."""
     label: Label | None
     is_chosen: bool = False
+    is_below: bool = False
+    """It lies below the plot, and an arrow at the lower end stands for it."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,8 @@ class Level:
     y: float
     text: str
     style: str
-    above: bool
-    """Whether its text stands above the line; if not, below."""
+    is_left: bool
+    """Whether its text stands at the left end, above the line; if not, at the right one."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,9 @@ class Plot:
 def short_name(arm: ArmResult) -> str:
     """How an arm is called in plots; endpoints have names of their owner's choice."""
     name = _NAMES.get(arm.name, arm.name)
-    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+    half = _NAME // 2
+    # Names of one owner are told apart by their ends.
+    return name if len(name) <= _NAME else f"{name[:half]}…{name[1 - half :]}"
 
 
 # --- cost against score -----------------------------------------------------------------------
@@ -114,21 +122,29 @@ def cost_plot(found: Assessment) -> Plot | None:
     arms.sort(key=lambda arm: (arm.name != chosen, arm.name != ArmName.ADAPTER.value, -unit.gain(arm.score.value)))
     most = limits.max_cost if by_cost else _milliseconds(limits.max_seconds)
     across = log_axis([*costs.values(), *([] if most is None else [most])])
-    upright = _upright([arm.score for arm in arms], found)
-    spots = [_spot(across.place(costs[arm.name]), arm.score, short_name(arm), upright) for arm in arms]
-    levels = _levels(found, upright)
+    below = _far_below(arms, unit)
+    upright = _upright([arm.score for arm in arms if arm.name not in below], found, room=bool(below))
+    spots = [
+        _spot_below(across.place(costs[arm.name]), arm)
+        if arm.name in below
+        else _spot(across.place(costs[arm.name]), arm.score, short_name(arm), upright)
+        for arm in arms
+    ]
+    levels = _levels(found, upright, left="target")
     labels = place_labels(spots, HEIGHT, [_room(level) for level in levels])
     measure = f"{found.currency} per 1,000 calls".strip() if by_cost else "ms a call"
     points = tuple(
         Point(
             spot=spot,
             style=arm.family.value,
-            said=f"{sentence(arm.title)}: {arm.score}, {costs[arm.name]:.3g} {measure}",
+            said=f"{titled(arm)}: {arm.score}, {costs[arm.name]:.3g} {measure}",
             label=label,
             is_chosen=arm.name == chosen,
+            is_below=arm.name in below,
         )
         for arm, spot, label in zip(arms, spots, labels, strict=True)
     )
+    spots_of = {arm.name: spot for arm, spot in zip(arms, spots, strict=True)}
     return Plot(
         said=f"Scores by {measure}. {'. '.join(point.said for point in points)}.",
         x_title=f"{measure} (logarithmic)",
@@ -136,23 +152,33 @@ def cost_plot(found: Assessment) -> Plot | None:
         x_ticks=across.ticks,
         y_ticks=_y_ticks(upright),
         points=points,
-        paths=(_frontier(arms, spots, costs, unit),),
+        paths=(_frontier([arm for arm in arms if arm.name not in below], spots_of, costs, unit),),
         levels=levels,
         limit=None if most is None else Tick(across.place(most), f"limit {number(most)}"),
     )
+
+
+def _far_below(arms: Sequence[ArmResult], unit: Unit) -> set[str]:
+    """The arms that are so bad that a scale with them would hide how the good ones differ."""
+    best = max(arm.score.value for arm in arms)
+    return {arm.name for arm in arms if unit is Unit.SHARE and arm.score.value < best - _DEEP}
+
+
+def _spot_below(x: float, arm: ArmResult) -> Spot:
+    y = HEIGHT - 9
+    return Spot(x, y, f"{short_name(arm)} {arm.score.value:.0%}", y, y)
 
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else 1000 * seconds
 
 
-def _frontier(arms: Sequence[ArmResult], spots: Sequence[Spot], costs: dict[str, float], unit: Unit) -> Path:
+def _frontier(arms: Sequence[ArmResult], spots: dict[str, Spot], costs: dict[str, float], unit: Unit) -> Path:
     """Steps along the arms that are better than all that cost no more."""
-    pairs = sorted(zip(arms, spots, strict=True), key=lambda one: (costs[one[0].name], -unit.gain(one[0].score.value)))
     corners: list[tuple[float, float]] = []
     best = float("-inf")
-    for arm, spot in pairs:
-        worth = unit.gain(arm.score.value)
+    for arm in sorted(arms, key=lambda arm: (costs[arm.name], -unit.gain(arm.score.value))):
+        worth, spot = unit.gain(arm.score.value), spots[arm.name]
         if worth > best:
             corners += [(spot.x, corners[-1][1])] if corners else []
             corners.append((spot.x, spot.y))
@@ -169,7 +195,7 @@ def curve_plot(found: Assessment) -> Plot | None:
     every = [point for curve in curves for point in (*curve.measured, *curve.expected)]
     across = log_axis([point.rows for point in every])
     upright = _upright([point.score for point in every], found)
-    levels = _levels(found, upright)
+    levels = _levels(found, upright, left="ceiling")
     arms = {arm.name: arm for arm in found.ladder.arms}
     spots: list[Spot] = []
     told: list[tuple[str, str]] = []
@@ -216,9 +242,12 @@ def _ahead(curve: Curve, last: Spot, style: str, across: Axis, upright: Axis) ->
 
 
 # --- scores upright ---------------------------------------------------------------------------
-def _upright(scores: Sequence[Estimate], found: Assessment) -> Axis:
-    known = [value for value, *_ in reference_lines(found)]
-    return score_axis([*score_ends(scores), *known], found.evidence.unit, from_zero=False)
+def _upright(scores: Sequence[Estimate], found: Assessment, *, room: bool = False) -> Axis:
+    """The scale of scores; with room at its lower end for arrows to what is not drawn to scale."""
+    ends = [*score_ends(scores), *(value for value, *_ in reference_lines(found))]
+    if room:
+        ends.append(max(min(ends) - 0.15 * (max(ends) - min(ends)), 0.0))
+    return score_axis(ends, found.evidence.unit, from_zero=False)
 
 
 def _y(value: float, upright: Axis) -> float:
@@ -237,16 +266,21 @@ def _y_ticks(upright: Axis) -> tuple[Tick, ...]:
     return tuple(Tick(_y(value, upright), text) for value, text in upright.values)
 
 
-def _levels(found: Assessment, upright: Axis) -> tuple[Level, ...]:
-    """The ceiling and the target; two that are close have their texts on both sides."""
-    known = sorted(((_y(value, upright), text, style) for value, text, style in reference_lines(found)))
-    return tuple(Level(*one, above=place == 0 and one[0] > 12) for place, one in enumerate(known))
+def _levels(found: Assessment, upright: Axis, left: str) -> tuple[Level, ...]:
+    """The ceiling and the target, which may be close: the text of one stands on the left, that of the other not."""
+    unit = found.evidence.unit
+    return tuple(
+        Level(_y(value, upright), f"{_LEVELS[style]} {unit.shown(value)}", style, style == left)
+        for value, _, style in reference_lines(found)
+    )
 
 
 def _room(level: Level) -> Box:
-    """What the text of a level takes, at the right end."""
-    middle = level.y + (-8 if level.above else 8)
-    return Box(100.0, -min(text_width(level.text), NARROWEST), 0, middle - 8, middle + 8)
+    """What the text of a level takes."""
+    width = text_width(level.text)
+    if level.is_left:
+        return Box(0.0, 0, width, level.y - 18, level.y - 1)
+    return Box(100.0, -width, 0, level.y - 18, level.y - 1)
 
 
 def _score_title(found: Assessment) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median
 
 from pipeline.evaluation.scores import Part
 from pipeline.finetuning.adapters import FinetuneRecord
@@ -10,7 +9,8 @@ from pipeline.finetuning.evaluate import Evaluation
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult
 from pipeline.reporting.plot_axes import number
-from pipeline.text.wording import sentence, shown_label
+from pipeline.reporting.verdict_bars import titled
+from pipeline.text.wording import shown_label
 from schemas.arms_section import Family
 
 _MATRIX = 8
@@ -41,7 +41,7 @@ def numbers(record: FinetuneRecord, found: Assessment) -> tuple[Numbers, ...]:
     """Every arm's numbers."""
     columns = [cells for _, cells in _columns(found, record.train.seconds) if any(cells)]
     return tuple(
-        Numbers(sentence(arm.title), arm.name, arm.name == found.judgement.arm, cells)
+        Numbers(titled(arm), arm.name, arm.name == found.judgement.arm, cells)
         for arm, cells in zip(found.ladder.arms, zip(*columns, strict=True), strict=True)
     )
 
@@ -61,8 +61,9 @@ def _columns(found: Assessment, training: float) -> Iterator[tuple[str, list[str
     yield "calls a second", [number(arm.per_second) if arm.seconds else "" for arm in arms]
     fitted = [training if arm.family is Family.TUNED else arm.learning_seconds for arm in arms]
     yield "s to fit", [number(seconds) if seconds else "" for seconds in fitted]
-    yield "tokens in", [number(arm.tokens_in) if arm.tokens_in else "" for arm in arms]
-    yield "tokens out", [number(arm.tokens_out) if arm.tokens_out else "" for arm in arms]
+    yield "tokens in, out", [
+        f"{number(arm.tokens_in)}, {number(arm.tokens_out)}" if arm.tokens_in else "" for arm in arms
+    ]
     yield f"{found.currency} per 1,000".strip(), ["" if arm.cost is None else f"{arm.cost:.3g}" for arm in arms]
 
 
@@ -117,11 +118,9 @@ def differences(found: Assessment) -> Differences:
     compared = {name for pair in ladder.pairs for name in (pair.one, pair.other) if tuned.name in (pair.one, pair.other)}
     others = [arm for arm in ladder.comparable if arm.name in compared and arm is not tuned]
     gains = {arm.name: evidence.gain(arm, tuned) for arm in others}
-    # One arm that is far away must not make the others' intervals invisible.
-    reaches = [
-        max(map(abs, (gain.low, gain.high) if gain.is_bounded else (gain.value,))) for gain in gains.values()
-    ]
-    reach = max(_REACH * evidence.margin, median(reaches) if reaches else 0.0)
+    # Arms that are far away must not make the others' intervals invisible: a third of them fit for sure.
+    ends = sorted(max(map(abs, (gain.low, gain.high) if gain.is_bounded else (gain.value,))) for gain in gains.values())
+    reach = max(_REACH * evidence.margin, ends[len(ends) // 3] if ends else 0.0)
 
     def place(change: float) -> float:
         return round(50 + 50 * min(max(change / reach, -1.0), 1.0), 2)
@@ -132,7 +131,7 @@ def differences(found: Assessment) -> Differences:
         low, high = (unit.shown_change(end, "+") for end in (gain.low, gain.high))
         rows.append(
             Difference(
-                title=sentence(arm.title),
+                title=titled(arm),
                 questions=pair.questions,
                 gain=unit.shown_change(gain.value, "+"),
                 interval=f"{low} to {high}" if gain.is_bounded else "too few questions",
