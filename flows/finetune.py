@@ -20,7 +20,7 @@ from pipeline.releases.audit_result import audit_result
 from pipeline.releases.versions import find_version, verify
 from pipeline.reporting.verdict_page import verdict_page
 from pipeline.reporting.write_report import write_report
-from schemas.arms_section import EndpointArm
+from schemas.arms_section import EndpointArm, Family
 from schemas.run_summary import FinetuneSummary, Verb
 
 
@@ -50,6 +50,7 @@ def finetune(
     version: str = "latest",
     again: bool = False,
     slow_rows: int | None = None,
+    seeds: int | None = None,
     curve: bool = False,
     ablate: bool = False,
 ) -> Finetuned:
@@ -61,6 +62,7 @@ def finetune(
         version: ``X.Y.Z`` or ``latest``.
         again: train and compare even if that was done before.
         slow_rows: how many questions slow arms are asked, instead of ``finetune.slow_rows``.
+        seeds: with how many seeds to train, instead of ``finetune.seeds``.
         curve: train on a tenth, a quarter and half of the rows, too, to see what more of them would bring.
         ablate: train on the raw rows, too, to see what curation did.
 
@@ -72,7 +74,8 @@ def finetune(
     store, config = context.store, context.dataset.config
     context.require_owner()
     folder = find_version(store.releases, f"{config.name}@{version}")
-    settings = config.finetune.model_copy(update={"slow_rows": slow_rows} if slow_rows else {})
+    given = {"slow_rows": slow_rows, "seeds": seeds}
+    settings = config.finetune.model_copy(update={name: value for name, value in given.items() if value})
     access = _access(context)
     with store.lock(Verb.FINETUNE):
         # Never train on bytes that were not published.
@@ -103,14 +106,30 @@ def finetune(
         is_new = path.name not in _committed(context)
         tuned = result.assessment.ladder.adapter.score.value
         if is_new:
-            verdict = result.assessment.judgement.verdict
-            summary = FinetuneSummary(version=result.version, path=str(path), tuned=tuned, verdict=verdict.value)
-            store.commit(run, inputs={}, funnel=None, summary=summary)
+            store.commit(run, inputs={}, funnel=None, summary=_summary(result))
     if is_new:
         write_report(context)
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def _summary(result: Finetuned) -> FinetuneSummary:
+    """What later rounds are compared with."""
+    found = result.assessment
+    score, rival = found.ladder.adapter.score, found.ladder.best([Family.CLASSICAL, Family.PROMPT])
+    return FinetuneSummary(
+        version=result.version,
+        path=result.path,
+        tuned=score.value,
+        verdict=found.judgement.verdict.value,
+        train_rows=result.train_rows,
+        low=score.low if score.is_bounded else None,
+        high=score.high if score.is_bounded else None,
+        rival=None if rival is None else rival.score.value,
+        rival_title="" if rival is None else rival.title,
+        noise=None if found.noise is None else found.noise.value,
+    )
 
 
 def _access(context: Context) -> Access:

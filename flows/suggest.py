@@ -12,7 +12,7 @@ from pipeline.config.workspace import shown_address
 from pipeline.curation.stages import Decided, decide
 from pipeline.errors import Busy, ConfigError, EndpointError
 from pipeline.state.runs import Run
-from pipeline.suggestions.adapter_answers import AdapterAsking
+from pipeline.suggestions.adapter_answers import AdapterAsking, with_adapter
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.asking import Asking, Outcome, cost_of, prompt_tokens
 from pipeline.suggestions.examples_shown import with_examples
@@ -20,6 +20,7 @@ from pipeline.suggestions.ledger import Ledger, Spent
 from pipeline.suggestions.rows_to_ask import Batch, batch_of, link_answers
 from pipeline.text.wording import counted
 from schemas.run_summary import CurateSummary, Verb
+from schemas.suggest_section import LATEST
 
 _LOCK_PATIENCE = 60.0
 """Seconds to wait for another run once the answers are here."""
@@ -170,10 +171,17 @@ def ask_model(
     """
     asker, store = asker or _asker(context), context.store
     section = asker.section
+    if section.adapter:
+        found = with_adapter(asker, store.models, store.releases)
+        if found is None:
+            return Suggested(model=asker.model, why="there is no adapter yet; `goldleaf finetune` trains the first one")
+        asker = found
     try:
         with store.asking_lock(), Ledger(store.calls) as ledger:
             # Nobody else is asking: what is still in flight was so when a run was killed.
             ledger.lose()
+            if section.adapter == LATEST:
+                ledger.choose(LATEST, asker.section.adapter or "")
             snapshot = store.snapshot().at_last_commit()
             asker = with_examples(asker, snapshot, ledger)
             batch = batch_of(snapshot, asker, ledger, retry=retry_invalid)
@@ -243,8 +251,11 @@ def hear_again(context: Context, engine: Engine, suggested: Suggested) -> tuple[
 
 
 def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:
-    with Ledger(context.store.calls) as ledger:
-        snapshot = context.store.snapshot().at_last_commit()
+    store = context.store
+    if asker.section.adapter:
+        asker = with_adapter(asker, store.models, store.releases) or asker
+    with Ledger(store.calls) as ledger:
+        snapshot = store.snapshot().at_last_commit()
         batch = batch_of(snapshot, with_examples(asker, snapshot, ledger, keep=False), ledger, retry=retry_invalid)
         spent, scale = ledger.spent(), ledger.scale(asker.section.model)
     encoding = context.dataset.config.measure.encoding

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from schemas.field import shown
 from schemas.suggest_section import Suggest
 
 
@@ -121,12 +122,25 @@ Arm = LocalArm | EndpointArm | StatedArm
 
 
 def read_arm(given: Any) -> Any:
-    """An arm as it may be written: a bare name, or an object; which of the three is told by its keys."""
+    """An arm as it may be written: a bare name, or an object; which of the three is told by its keys.
+
+    Raises:
+        ValueError: it is neither, or has a wrong key or value.
+    """
+    if isinstance(given, LocalArm | EndpointArm | StatedArm):
+        return given
     if isinstance(given, str):
         given = {"arm": given}
-    if not isinstance(given, dict):
-        return given
-    kind = EndpointArm if "endpoint" in given else StatedArm if "stated" in given else LocalArm
+    kinds = {"endpoint": EndpointArm, "stated": StatedArm, "arm": LocalArm}
+    kind = next((kind for key, kind in kinds.items() if isinstance(given, dict) and key in given), None)
+    if kind is None:
+        raise ValueError(
+            f"an arm is one of {', '.join(ArmName)}, or a section with the key arm (one of these), endpoint (a model "
+            f"elsewhere) or stated (a score and its source), got {shown(given)}"
+        )
+    if unknown := [key for key in given if key not in kind.model_fields]:
+        known = ", ".join(sorted(kind.model_fields))
+        raise ValueError(f"'{unknown[0]}' is not a known key of such an arm; use one of {known}")
     return kind.model_validate(given)
 
 

@@ -37,3 +37,6 @@ class Finetune(BaseModel):
     tenth."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
     """Training also seeds numpy, which accepts no larger one."""
+    seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    """Train with so many seeds in all, from ``seed`` on, to see how far the score depends on chance; the adapter of the
+    first one is kept."""

@@ -211,3 +211,13 @@ class FinetuneSummary(RunSummary):
     """The tuned model's score."""
     verdict: str = ""
     """Whether it was worth it; empty in runs that did not judge it."""
+    train_rows: int = 0
+    """0 in runs that did not record it, as is what follows."""
+    low: float | None = None
+    high: float | None = None
+    """The 95% interval of the score."""
+    rival: float | None = None
+    """The score of the best arm that needs no training."""
+    rival_title: str = ""
+    noise: float | None = None
+    """The share of wrong answers, as audited at the time."""

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 from schemas.options import Asked
 from schemas.share import Count
 
+LATEST = "latest"
+"""Stands for the newest adapter."""
+
 _Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -22,7 +25,8 @@ class Suggest(BaseModel):
     model: str = ""
     """As the server calls it."""
     adapter: str | None = None
-    """Instead of an endpoint: the run of one of the dataset's own adapters, the name of its folder in ``models``."""
+    """Instead of an endpoint: the run of one of the dataset's own adapters, the name of its folder in ``models``;
+    ``latest`` is the newest one."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable with the key; the key itself is stored nowhere."""
     rows: Asked = Asked.DOUBTED

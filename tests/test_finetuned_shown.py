@@ -1,50 +1,57 @@
-"""What the terminal says of a fine-tuning: which rows it took, what the figures mean, and what is beside the metric."""
+"""What the terminal says of a fine-tuning: which rows it took, what the figures mean, and whether it was worth it."""
+
+from typing import Any
 
 import pytest
+from assessed import Fruit, answered, arm_of, assessed, lost, question, share_right
 
-from flows.cli.verbs import show_finetuned
-from flows.finetune import Compared, Finetuned
+from flows.cli.console import out
+from flows.cli.show_finetuned import show_finetuned
+from flows.finetune import Finetuned
 from pipeline.evaluation.estimates import Estimate, Unit
-from pipeline.finetuning.adapters import FinetuneRecord
-from pipeline.finetuning.evaluate import Comparison, Evaluation
+from pipeline.evaluation.scores import Measure
+from pipeline.finetuning.evaluate import evaluate
 from pipeline.finetuning.train import LeftOut
+from pipeline.ladder.assessment import Assessment
+from pipeline.ladder.results import ArmResult, Skipped, Stated
 
 
-def share(value: float) -> Estimate:
-    return Estimate(value=value, low=value - 0.05, high=value)
+def finetuned(found: Assessment, **more: Any) -> Finetuned:
+    values = {"dataset": "assistant", "version": "1.0.0", "path": "/home/models/r1", "reused": False}
+    return Finetuned(**{**values, "train_rows": 100, "left_out": {}, "seconds": 12, "assessment": found, **more})
 
 
-def loss(value: float) -> Estimate:
-    return Estimate(value=value, low=value - 0.5, high=value + 0.5, unit=Unit.NATS)
+def with_doubts(arm: ArmResult, share: float) -> ArmResult:
+    """An arm beside whose loss stands how many of its answers no rule doubts."""
+    value = Estimate(value=share, low=share - 0.05, high=share)
+    measures = (Measure(name="answers that no rule doubts", value=value),)
+    return arm.model_copy(update={"evaluation": arm.evaluation.model_copy(update={"measures": measures})})
 
 
-TUNED = Finetuned(
-    dataset="assistant",
-    version="1.0.0",
-    path="/home/models/r1",
-    reused=False,
-    base_model="smollm2-135m-instruct",
-    metric="loss_per_token",
-    metric_title="loss per token",
-    train_rows=100,
-    left_out={LeftOut.UNSHOWN_CALLS.value: 91},
-    test_rows=40,
-    not_judged="2 that the base model's chat template cannot render",
-    seconds=12,
-    untuned=loss(3.2),
-    untuned_unreadable=0,
-    tuned=loss(2.5),
-    tuned_unreadable=0,
-    measures=(Compared(name="answers that no rule doubts", untuned=share(0.675), tuned=share(1)),),
-    copied=None,
-    difference=loss(-0.7),
-    verdict="Tuning made it better by 0.700 nats per token (95% interval 0.200 to 1.200); 40 rows got better, 0 worse.",
+def losses(each: float) -> list[tuple[float, float]]:
+    return [(each * (tokens + tokens % 3), float(tokens)) for tokens in range(4, 44)]
+
+
+CHAT = assessed(
+    with_doubts(lost("zero_shot", losses(3.0)), 0.675),
+    with_doubts(lost("adapter", losses(2.0)), 1.0),
+    test_left_out={LeftOut.UNRENDERED: 2},
 )
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in which no column is wrapped."""
+    monkeypatch.setattr(out, "_width", 200)
+
+
+def said_of(found: Assessment, capsys: pytest.CaptureFixture[str], **more: Any) -> list[str]:
+    show_finetuned(finetuned(found, **more))
+    return capsys.readouterr().out.splitlines()
+
+
 def test_rows_that_are_left_out_or_not_judged_are_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    show_finetuned(TUNED)
-    first, second, *_ = capsys.readouterr().out.splitlines()
+    first, second, *_ = said_of(CHAT, capsys, left_out={LeftOut.UNSHOWN_CALLS.value: 91})
     assert first == (
         "smollm2-135m-instruct, 100 training rows; "
         "left out: 91 with calls of tools that the base model's chat template does not show"
@@ -53,27 +60,63 @@ def test_rows_that_are_left_out_or_not_judged_are_said_at_once(capsys: pytest.Ca
 
 
 def test_a_loss_is_explained_and_what_is_beside_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    show_finetuned(TUNED)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ") for line in lines if "doubts" in line] == [
-        ["answers that no rule doubts", "67.5% (62.5% to 67.5%)", "100.0% (95.0% to 100.0%)"]
-    ]
-    assert lines[-3:] == [TUNED.verdict, Unit.NATS.note, TUNED.path]
+    lines = said_of(CHAT, capsys)
+    [place] = [number for number, line in enumerate(lines) if "no rule doubts" in line]
+    beside = [" ".join(line.split()) for line in lines[place + 1 :] if "%" in line]
+    assert beside[:2] == ["the base model, prompted 67.5% (62.5% to 67.5%)", "the adapter 100.0% (95.0% to 100.0%)"]
+    assert Unit.NATS.note in " ".join(lines)
+    assert lines[-1] == "/home/models/r1"
     assert "natural logarithm" in Unit.NATS.note and "lower is better" in Unit.NATS.note
 
 
 def test_a_share_needs_no_explanation(capsys: pytest.CaptureFixture[str]) -> None:
-    shares = {"untuned": share(0.2), "tuned": share(0.9), "difference": share(0.7), "measures": (), "left_out": {}}
-    show_finetuned(TUNED.model_copy(update={**shares, "not_judged": ""}))
-    said = capsys.readouterr().out
-    assert said.splitlines()[:2] == ["smollm2-135m-instruct, 100 training rows", "40 test questions"]
-    assert "nats are" not in said and "beside it" not in said
+    lines = said_of(assessed(share_right("zero_shot", 9, 40), share_right("adapter", 36, 40)), capsys)
+    assert lines[:2] == ["smollm2-135m-instruct, 100 training rows", "40 test questions"]
+    assert "nats" not in "\n".join(lines) and "beside it" not in "\n".join(lines)
 
 
-@pytest.mark.parametrize(("copied", "said"), [(0.5, ""), (0.84, " The inputs copied unchanged score 84.0%, no less.")])
-def test_a_model_that_is_no_better_than_copying_is_said_to_be_so(copied: float, said: str) -> None:
-    scored = Evaluation.model_construct(score=Estimate(value=0.8, low=0.7, high=0.9))
-    compared = Comparison(difference=Estimate(value=0.4, low=0.3, high=0.5), better=9, worse=0, same=0)
-    beside = Estimate(value=copied, low=0.0, high=1.0)
-    record = FinetuneRecord.model_construct(copied=beside, tuned=scored, comparison=compared)
-    assert record.verdict == compared.verdict + said
+def test_the_verdict_is_told_with_its_reasons_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    found = assessed(share_right("linear", 50, 100), share_right("adapter", 95, 100))
+    said = " ".join(" ".join(said_of(found, capsys)).split())
+    assert f"Fine-tuning was worth it. {found.judgement.next_step} - {found.judgement.reasons[0]}" in said
+
+
+def table(lines: list[str]) -> list[str]:
+    """The rows of the arms, and the heading above them."""
+    start = next(number for number, line in enumerate(lines) if line.startswith("arm "))
+    return [" ".join(line.split()) for line in lines[start : start + 4] if "─" not in line]
+
+
+def test_a_column_is_shown_only_where_it_tells_the_arms_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    arms = (share_right("linear", 20, 40, latency=0.0004), share_right("adapter", 36, 40, latency=0.25))
+    heading, linear, adapter, *_ = table(said_of(assessed(*arms), capsys))
+    assert heading == "arm accuracy 95% interval ms a call"
+    assert linear.startswith("a linear model on TF-IDF 50.0%") and linear.endswith(" 0.4")
+    assert adapter.startswith("the adapter 90.0%") and adapter.endswith(" 250")
+
+    asked = [question("q0", "apple"), question("q1", "apple")]
+    hello = arm_of("zero_shot", evaluate(Fruit, asked, ["Hello!", "apple"]), cost=1.25)
+    heading, base, _, *_ = table(said_of(assessed(hello, arms[1], currency="EUR"), capsys))
+    assert heading == "arm accuracy 95% interval questions in the wrong format ms a call EUR per 1,000"
+    assert base.endswith(" 2 1 1.25")
+
+
+def test_a_cheap_call_is_not_shown_as_free(capsys: pytest.CaptureFixture[str]) -> None:
+    arms = (share_right("linear", 20, 40, cost=0.000123), share_right("adapter", 36, 40, cost=0.5))
+    _, linear, *_ = table(said_of(assessed(*arms, currency="USD"), capsys))
+    assert linear.endswith(" 0.000123")
+
+
+def test_what_was_not_compared_or_is_only_stated_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    found = assessed(answered("adapter", [True] * 40))
+    more = {
+        "skipped": (Skipped(name="linear", title="a linear model", why="no field has [choices]"),),
+        "stated": (Stated(name="frontier", score=0.97, source="a paper of 2025"),),
+    }
+    lines = said_of(found.model_copy(update={"ladder": found.ladder.model_copy(update=more)}), capsys)
+    assert "not compared: a linear model (no field has [choices])" in lines
+    assert "stated, not measured here: frontier 97.0% (a paper of 2025)" in lines
+
+
+def test_a_comparison_that_was_made_before_is_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said_of(CHAT, capsys, reused=True)[0] == "this version was trained and compared with these settings before"

@@ -5,30 +5,18 @@ import math
 
 import numpy as np
 import pytest
+from assessed import evidence_of, lost
 
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Estimate, bootstrap, loss_estimate, ratio_estimate
 from pipeline.evaluation.estimates import Unit as Of
-from pipeline.evaluation.scores import Credit
-from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate
-from schemas.message import Message, Speaker
-from schemas.task import Conversation, Task
-
-TOO_FEW = "These are too few test rows, or too much alike, to tell the tuned model from the untuned one."
-
-
-class Help(Task):
-    """Help."""
-
-    messages: Conversation
+from pipeline.finetuning.evaluate import Evaluation, compare_models
+from pipeline.ladder.verdict import Verdict, judge
 
 
 def judged(*losses: tuple[float, float]) -> Evaluation:
     """An evaluation of as many rows, by nats and tokens of each."""
-    gold = {"messages": [Message(role=Speaker.ASSISTANT, content="Hello.").as_json()]}
-    asked = [EvalQuestion(id=f"q{number}", prompt=(), golds=(gold,)) for number in range(len(losses))]
-    credits = [Credit(earned=nats, possible=tokens) for nats, tokens in losses]
-    return evaluate(Help, asked, ["Hi."] * len(losses), credits)
+    return lost("adapter", losses).evaluation
 
 
 @pytest.mark.parametrize(
@@ -46,8 +34,11 @@ def test_few_rows_or_rows_that_are_all_alike_prove_nothing(
 ) -> None:
     compared = compare_models(judged(*before), judged(*after))
     assert (compared.difference.low, compared.difference.high) == (-math.inf, math.inf)
-    assert compared.verdict == TOO_FEW
     assert str(compared).startswith("-") and "nats per token (too few rows for an interval); " in str(compared)
+    arms = [lost("zero_shot", before), lost("adapter", after)]
+    found = evidence_of(*arms)
+    assert not found.is_better(arms[1], arms[0]) and not found.is_enough(arms[0], arms[1])
+    assert judge(found).verdict is Verdict.UNDECIDED
     assert str(judged(*before).score).endswith(" (too few rows for an interval)") == (
         len(before) < 6 or len(set(before)) == 1
     )
@@ -61,15 +52,20 @@ def test_an_estimate_without_bounds_survives_json() -> None:
     json.loads(judged((10.0, 5.0)).model_dump_json(), parse_constant=pytest.fail)
 
 
-def test_a_verdict_s_interval_counts_the_way_its_difference_does() -> None:
+def test_a_reason_s_interval_counts_the_way_its_difference_does() -> None:
     before = [(2.0 * tokens + tokens % 3, float(tokens)) for tokens in range(4, 44)]
     after = [(1.2 * tokens, float(tokens)) for tokens in range(4, 44)]
     better, worse = compare_models(judged(*before), judged(*after)), compare_models(judged(*after), judged(*before))
     low, high = sorted((-better.difference.low, -better.difference.high))
-    amount = f"by {-better.difference.value:.3f} nats per token (95% interval {low:.3f} to {high:.3f})"
-    assert better.verdict == f"Tuning made it better {amount}; 40 rows got better, 0 worse."
-    assert worse.verdict == f"Tuning made it worse {amount}; 0 rows got better, 40 worse."
-    assert 0 < low < -better.difference.value < high
+    value = -better.difference.value
+    assert 0 < low < value < high
+    assert str(better) == f"{-value:+.3f} nats per token ({-high:+.3f} to {-low:+.3f}); 40 better, 0 worse"
+    assert str(worse) == f"{value:+.3f} nats per token ({low:+.3f} to {high:+.3f}); 0 better, 40 worse"
+    # A verdict speaks of gains, whatever the metric counts.
+    amount = f"a difference of {value:+.3f} nats per token on 40 questions (95% interval {low:+.3f} to {high:+.3f};"
+    for arms in ((before, after), (after, before)):
+        found = evidence_of(lost("zero_shot", arms[0]), lost("adapter", arms[1]))
+        assert amount in judge(found).reasons[0]
 
 
 def test_a_row_without_tokens_counts_nowhere_and_is_counted() -> None:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from assessed import a_record, arm_of, assessed, save_assessed, weights_in
 from report_toys import empty_report, example, section
-from test_adapter import a_record
 
-from pipeline.finetuning.adapters import WEIGHTS, save_adapter
-from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate
+from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.kinds.interface import Breakdown
 from pipeline.reporting.report_finetuning import latest_finetuning
 from pipeline.reporting.report_page import FineTuning, render_report
@@ -39,24 +38,19 @@ class Topic(Task):
 
 def tuned_on(
     folder: Path,
-    untuned: list[str],
+    rival: list[str],
     tuned: list[str],
     task: type[Task] = Slip,
     gold: dict[str, JsonValue] = SLIP,
     *others: dict[str, JsonValue],
 ) -> FineTuning:
     """What the report shows of an adapter whose test rows are all about the same slip."""
-    (folder / "trained").mkdir()
-    (folder / "trained" / WEIGHTS).write_bytes(b"weights")
-    asked = [EvalQuestion(id=f"q{n}", prompt=(), golds=(gold, *others)) for n in range(len(untuned))]
-    before, after = evaluate(task, asked, untuned), evaluate(task, asked, tuned)
-    changes = {"untuned": before, "tuned": after, "comparison": compare_models(before, after)}
-    save_adapter(
-        folder / "trained",
-        folder / "models",
-        a_record(config=Finetune(base_model="/srv/models/tiny")).model_copy(update=changes),
-    )
-    shown = latest_finetuning(folder / "models", task, {f"q{n}": example(n) for n in range(len(untuned))})
+    asked = [EvalQuestion(id=f"q{n}", prompt=(), golds=(gold, *others)) for n in range(len(tuned))]
+    base = arm_of("zero_shot", evaluate(task, asked[: len(rival)], rival))
+    found = assessed(base, arm_of("adapter", evaluate(task, asked, tuned)))
+    record = a_record(config=Finetune(base_model="/srv/models/tiny"))
+    save_assessed(weights_in(folder / "trained"), folder / "models", record, found)
+    shown = latest_finetuning(folder / "models", task, {f"q{n}": example(n) for n in range(len(tuned))})
     assert shown is not None
     return shown
 
@@ -67,12 +61,12 @@ def test_an_extraction_s_answers_are_compared_field_by_field(tmp_path: Path) -> 
     shown = tuned_on(tmp_path, ["Sure!", "Sure!", right], [right, wrong, "I was"])
     first, second = shown.mistakes
     assert (first.record.line, second.record.line) == (1, 2), "another spelling of the right answer is no mistake"
-    assert [(f.name, f.expected, f.tuned, f.untuned) for f in first.fields] == [
+    assert [(f.name, f.expected, f.tuned, f.rival) for f in first.fields] == [
         ("vendor", "ACME", "ACME", None),
         ("total", "12.5", "125.0", None),
         ("order", "P1", "", None),
     ]
-    assert [(f.tuned, f.untuned) for f in second.fields] == [(None, "ACME"), (None, "12.5"), (None, "P1")]
+    assert [(f.tuned, f.rival) for f in second.fields] == [(None, "ACME"), (None, "12.5"), (None, "P1")]
     assert (first.tuned, second.tuned) == (wrong, "I was")
 
 
@@ -92,7 +86,7 @@ def test_fields_are_shown_by_their_f1(tmp_path: Path) -> None:
     shown = tuned_on(tmp_path, [right, "Sure!", "Sure!"], [right, right, "I was"])
     vendor = shown.parts[0]
     assert (vendor.name, vendor.records) == ("vendor", 3)
-    assert (vendor.untuned, vendor.tuned) == (pytest.approx(0.5), pytest.approx(0.8)), "recall were 1/3 and 2/3"
+    assert (vendor.rival, vendor.tuned) == (pytest.approx(0.5), pytest.approx(0.8)), "recall were 1/3 and 2/3"
     text = section(render_report(empty_report(finetuning=shown, breakdown=Breakdown.FIELD)), "finetuning")
     assert "F1 by field" in text and "vendor 3 50.0% 80.0%" in text
 
@@ -103,14 +97,24 @@ def test_labels_are_shown_by_their_recall(tmp_path: Path) -> None:
     )
     billing = shown.parts[0]
     assert (billing.name, billing.records) == ("billing", 3)
-    assert (billing.untuned, billing.tuned) == (pytest.approx(1 / 3), pytest.approx(2 / 3)), "F1 were 0.5 and 0.8"
+    assert (billing.rival, billing.tuned) == (pytest.approx(1 / 3), pytest.approx(2 / 3)), "F1 were 0.5 and 0.8"
     text = section(render_report(empty_report(finetuning=shown)), "finetuning")
     assert "Recall by label" in text and "billing 3 33.3% 66.7%" in text
 
 
-def test_unreadable_answers_of_both_models_are_named(tmp_path: Path) -> None:
+def test_unreadable_answers_of_every_arm_are_named(tmp_path: Path) -> None:
     shown = tuned_on(tmp_path, ["Sure!"] * 4, ["I was", *[json.dumps(SLIP)] * 3])
-    assert "4 of the untuned and 1 of the tuned model's answers do not have the format of the task." in shown.verdict
+    place = shown.verdict.columns.index("wrong format")
+    assert [(arm.name, arm.cells[place]) for arm in shown.verdict.numbers] == [("zero_shot", "4"), ("adapter", "1")]
+
+
+def test_a_question_that_the_rival_was_not_asked_has_no_answer_of_it(tmp_path: Path) -> None:
+    shown = tuned_on(tmp_path, ["billing"], ["returns", "returns"], Topic, {"topic": "billing"})
+    assert [(one.rival, one.tuned) for one in shown.mistakes] == [("billing", "returns"), ("", "returns")]
+    assert [(arm.title, arm.questions) for arm in shown.arms] == [("the base model, prompted", 1), ("the adapter", 2)]
+    text = section(render_report(empty_report(finetuning=shown)), "finetuning")
+    assert text.count("expected billing tuned returns the base model, prompted billing") == 1
+    assert text.count("expected billing tuned returns") == 2
 
 
 def test_a_base_model_in_a_folder_is_known_by_its_name(tmp_path: Path) -> None:
@@ -127,6 +131,7 @@ class Plain(Task):
 
 def test_texts_are_shown_by_their_similarity_and_not_as_right_or_wrong(tmp_path: Path) -> None:
     shown = tuned_on(tmp_path, ["A dog ran."], ["The cats sat."], Plain, {"plain": "The cat sat."})
+    assert shown.rival is not None
     text = section(render_report(empty_report(finetuning=shown, breakdown=Breakdown.FIELD)), "finetuning")
-    assert "chrF by field" in text and f"plain 1 {shown.untuned.value:.1%} {shown.tuned.value:.1%}" in text
-    assert 0 < shown.untuned.value < 0.3 < shown.tuned.value < 1
+    assert "chrF by field" in text and f"plain 1 {shown.rival.score.value:.1%} {shown.tuned.value:.1%}" in text
+    assert 0 < shown.rival.score.value < 0.3 < shown.tuned.value < 1

@@ -154,11 +154,13 @@ def test_what_is_left_out_is_said() -> None:
     assert "Only 12 examples are shown." in section(render_report(full_report()), "suspects")
 
 
-def test_tuned_and_untuned_are_side_by_side_with_their_intervals() -> None:
+def test_all_arms_are_side_by_side_with_their_intervals_and_the_verdict() -> None:
     text = section(render_report(full_report()), "finetuning")
     assert "trained on 1,930 rows in 1,502 s, evaluated on 241 test rows by accuracy" in text
     assert "Run 20260301-0930-tune on contract-clauses@1.2.0." in text
-    assert "untuned 1.2% 0.4% to 3.6% tuned 86.7% 81.9% to 90.4%" in text
+    assert "Fine-tuning was worth it. The adapter beats its base model; pull it with" in text
+    assert "the model of SmolLM2 1.2% 0.4% to 3.6% the adapter ✓ 86.7% 81.9% to 90.4%" in text
+    assert "Label Rows The model of SmolLM2 Tuned" in text
     assert "non_compete 14 5.0% 88.0%" in text
 
 
@@ -166,10 +168,10 @@ def test_a_wrong_extraction_is_shown_whole_and_its_wrong_fields_are_marked() -> 
     html = render_report(extraction_report())
     text = section(html, "finetuning")
     order = " ".join(ORDER.split())
-    assert f"total 12.5 125 12.5 order {order[:100]}" in text, "expected, tuned, untuned"
+    assert f"total 12.5 125 12.5 order {order[:100]}" in text, "expected, tuned, and the best of the others"
     assert text.count(order) == 3 + 3 + 1, "a fold holds the whole value"
     assert html.count('data-label="tuned" class="off"') == 2
-    assert html.count('data-label="untuned" class="off"') == 1, "nothing where nothing can be read"
+    assert html.count('data-label="the model of SmolLM2" class="off"') == 1, "nothing where nothing can be read"
     assert "tuned, not in the format of the task: I was I was" in text and "I was here" in text
     assert "vendor ACME GmbH no value no value" in text
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from assessed import a_record
 from chat_templates import TEMPLATES, TOKENIZER
 from peft import LoraConfig, get_peft_model
 from small_models import save_small_model
 from support import row, write_dataset
 from terminal import Terminal
-from test_adapter import a_record
 from test_suggestions import decisions
 
 from pipeline.finetuning.adapters import RECORD

@@ -14,14 +14,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from assessed import a_record, arm_of, assessed, save_assessed
 from hypothesis import example as such_as
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ReleaseError, TrainingError
-from pipeline.finetuning.adapters import FinetuneRecord, Lineage, save_adapter
 from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_adapter, load_base
-from pipeline.finetuning.evaluate import compare_models, evaluate, questions
+from pipeline.finetuning.evaluate import evaluate, questions
 from pipeline.finetuning.examples import Example, draw, read_examples
 from pipeline.finetuning.predict import answer_tokens, predict
 from pipeline.finetuning.train import LeftOut, StepReport, TrainReport, train
@@ -161,7 +161,9 @@ def test_answers_come_in_the_order_of_the_prompts_whatever_the_batches(tuned: Lo
 def test_the_card_s_own_lines_load_an_adapter_that_answers_the_same(
     answers: list[str], report: TrainReport, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    final = save_adapter(folder, tmp_path / "models", a_record(report, answers))
+    found = assessed(arm_of("adapter", evaluate(Paint, questions(Paint, rows()), answers)))
+    record = a_record(config=CONFIG).model_copy(update={"train": report})
+    final = save_assessed(folder, tmp_path / "models", record, found)
     code = (final / "README.md").read_text().split("```python\n")[1].split("```")[0]
 
     monkeypatch.chdir(final)
@@ -172,23 +174,6 @@ def test_the_card_s_own_lines_load_an_adapter_that_answers_the_same(
         exec(code, loaded)
     again = LoadedModel(loaded["model"], loaded["tokenizer"], BUNDLED, report.base_revision)
     assert predict(again, [row.prompt for row in rows()], max_new_tokens=4) == answers
-
-
-def a_record(report: TrainReport, answers: list[str]) -> FinetuneRecord:
-    result = evaluate(Paint, questions(Paint, rows()), answers)
-    return FinetuneRecord(
-        key="key",
-        run="run",
-        created_at=datetime(2026, 5, 4, tzinfo=UTC),
-        goldleaf="0.1.0",
-        lineage=Lineage(dataset="paint", version="1.0.0", digest="d", task="t", task_digest="t", licenses={}),
-        config=CONFIG,
-        train=report,
-        max_new_tokens=4,
-        untuned=result,
-        tuned=result,
-        comparison=compare_models(result, result),
-    )
 
 
 def test_an_adapter_names_its_base_and_goes_on_no_other(base: LoadedModel, report: TrainReport, folder: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.evaluation.estimates import Estimate, Unit, wilson
 from pipeline.evaluation.paired import sign_test
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage
@@ -21,7 +21,7 @@ from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting, General
 from pipeline.ladder.learning_curve import Curve, CurvePoint, curve_of, forecast_of
 from pipeline.ladder.results import ArmResult, Ladder, Pair, Skipped, Stated
-from pipeline.ladder.retrained import Ablation
+from pipeline.ladder.retrained import Ablation, SeedScore
 from pipeline.ladder.verdict import judge
 from schemas.arms_section import Family, Limits
 from schemas.dataset import Finetune
@@ -128,7 +128,7 @@ def toy_of(results: Sequence[ArmResult], task: type[Task], **more: Any) -> Toy:
     ladder = Ladder(arms=tuple(results), pairs=tuple(_paired(results)), **lists)
     limits, noise = more.pop("limits", Limits()), more.pop("noise", None)
     rows, curves, leaked = more.pop("train_rows", 413), more.pop("curves", ()), more.pop("leaked", 0)
-    evidence = Evidence(ladder, limits, rows, asked, leaked, noise, forecast_of(curves))
+    evidence = Evidence(ladder, limits, rows, asked, leaked, noise, forecast_of(curves), more.get("seeds", ()))
     found = Assessment(
         key="k",
         run="20261129-0405-finetune",
@@ -158,9 +158,7 @@ def _paired(arms: Sequence[ArmResult]) -> list[Pair]:
         shared = {outcome.id for outcome in before.outcomes} & {outcome.id for outcome in after.outcomes}
         made = compared(before.of(shared), after.of(shared))
         p_value = sign_test(made.better, made.worse)
-        found.append(
-            Pair(one=one.name, other=other.name, questions=len(shared), comparison=made, p_value=p_value)
-        )
+        found.append(Pair(one=one.name, other=other.name, questions=len(shared), comparison=made, p_value=p_value))
     return found
 
 
@@ -328,6 +326,7 @@ def tuning_wins() -> Toy:
         forgetting=FORGETTING,
         ablation=Ablation(rows=3480, raw=raw, curated=adapter, comparison=compared(raw, adapter)),
         leaked=2,
+        seeds=tuple(SeedScore(seed=17 + n, score=wilson(share, 1000)) for n, share in enumerate((937, 931, 940))),
     )
 
 
@@ -408,7 +407,9 @@ def crowded() -> Toy:
     arms = [
         ToyArm(
             "adapter" if n == 0 else f"endpoint-of-our-own.with.a.long.name-{n}",
-            "the adapter" if n == 0 else f"{HOSTILE} number {n} of the endpoints that somebody listed, all of them alike",
+            "the adapter"
+            if n == 0
+            else f"{HOSTILE} number {n} of the endpoints that somebody listed, all of them alike",
             Family.TUNED if n == 0 else Family.PROMPT if n % 3 else Family.CLASSICAL,
             0.75 + 0.006 * (n % 5),
             0.2 + 0.01 * (n % 7),

@@ -36,7 +36,7 @@ def show_finetuned(result: "Finetuned") -> None:
     out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(judgement.next_step)}")
     for reason in judgement.reasons:
         out.print(f"- {reason}", markup=False)
-    for more in filter(None, (found.ablation, found.forgetting, *found.curves)):
+    for more in found.beside:
         out.print(f"- {more}", markup=False)
     out.print(result.path, markup=False)
     page = Path(result.path) / "verdict.html"

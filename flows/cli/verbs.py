@@ -293,6 +293,9 @@ def finetune(
     version: Annotated[str, typer.Option(help="A published version, or latest.")] = "latest",
     again: Again = False,
     slow_rows: SlowRows = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, max=20, help="Train with so many seeds, instead of finetune.seeds.")
+    ] = None,
     curve: Annotated[bool, typer.Option("--curve", help="Train on fewer rows, too: would more of them help?")] = False,
     ablate: Annotated[bool, typer.Option("--ablate", help="Train on the raw rows, too: did curation help?")] = False,
     engine: EngineName = None,
@@ -305,7 +308,8 @@ def finetune(
     """
     context = load_context(dataset)
     require_published(context)
-    options = {"version": version, "again": again, "slow_rows": slow_rows, "curve": curve, "ablate": ablate}
+    options = {"version": version, "again": again, "slow_rows": slow_rows, "seeds": seeds}
+    options |= {"curve": curve, "ablate": ablate}
     result: Finetuned = run_verb(context, engine, as_json, "finetune", **options)
     if as_json:
         print_json(result)

@@ -79,11 +79,12 @@ def finetune(
     version: str = "latest",
     again: bool = False,
     slow_rows: int | None = None,
+    seeds: int | None = None,
     curve: bool = False,
     ablate: bool = False,
 ) -> Finetuned:
     """Train an adapter on a published version, and judge whether it was worth it."""
     with _stage(dataset) as stage:
         return finetune_story.finetune(
-            *stage, version=version, again=again, slow_rows=slow_rows, curve=curve, ablate=ablate
+            *stage, version=version, again=again, slow_rows=slow_rows, seeds=seeds, curve=curve, ablate=ablate
         )

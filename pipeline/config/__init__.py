@@ -3,4 +3,4 @@
 In: files that users write. Out: a loaded dataset, or one line that says what to change, with file and line.
 """
 
-__all__ = ["dataset_file", "scaffold", "workspace"]
+__all__ = ["dataset_file", "price_file", "scaffold", "workspace"]

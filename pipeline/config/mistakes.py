@@ -35,7 +35,7 @@ def _message(item: Any, model: type[BaseModel]) -> str:
             return f"'{where}' is missing; it is required"
         case "model_type":
             return f"'{where}' is a section with the keys {', '.join(_known_keys(model, item['loc']))}"
-        case "list_type":
+        case "list_type" | "tuple_type":
             return f"'{where}' is a list; {_as_list(item, model)}"
         case _:
             return _said_by_pydantic(item, where)

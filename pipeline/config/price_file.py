@@ -63,4 +63,6 @@ def read_prices(path: Path) -> Prices:
     try:
         return Prices.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(next(messages(path, root, error, Prices))) from error
+        # A misspelled key is missing, too: what was misspelled says more.
+        first = min(messages(path, root, error, Prices), key=lambda line: "is not a known key" not in line)
+        raise ConfigError(first) from error

@@ -44,9 +44,10 @@ class Unit(StrEnum):
         """A difference in text, without its unit; with ``+`` as the sign, it has one."""
         match self:
             case Unit.SHARE:
-                return f"{100 * change:{sign}.1f}"
+                # Not -0.0.
+                return f"{round(100 * change, 1) + 0.0:{sign}.1f}"
             case Unit.NATS:
-                return f"{change:{sign}.3f}"
+                return f"{round(change, 3) + 0.0:{sign}.3f}"
 
     @property
     def of_changes(self) -> str:

@@ -4,4 +4,17 @@ In: a published version and the settings of ``finetune:``. Out: a folder with th
 every prediction of the evaluation.
 """
 
-__all__ = ["adapters", "answer_form", "base_model", "experiment", "predict", "written_turns"]
+__all__ = [
+    "adapters",
+    "answer_form",
+    "base_model",
+    "evaluate",
+    "exam",
+    "examples",
+    "losses",
+    "predict",
+    "row_tokens",
+    "train",
+    "training_rows",
+    "written_turns",
+]

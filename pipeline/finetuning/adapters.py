@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.errors import TrainingError
 from pipeline.finetuning.train import TrainReport
 from pipeline.state.atomic import flush, replacing
-from pipeline.state.staging import STAGING, put_in_place, staged
+from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 from schemas.manifest import Manifest
@@ -76,7 +76,7 @@ class FinetuneRecord(BaseModel):
     """Whether it could write only what is an answer to the task, or the beginning of one."""
 
 
-_OF_EVALUATION = {"eval_rows", "slow_rows", "form", "max_new_tokens"}
+_OF_EVALUATION = {"eval_rows", "slow_rows", "form", "max_new_tokens", "seeds"}
 """Settings that the weights do not depend on."""
 
 
@@ -98,7 +98,7 @@ def find_adapter(models: Path, key: str | None = None) -> Path | None:
 
 def adapters_in(models: Path) -> list[Path]:
     """The folders of all adapters, unfinished ones left out."""
-    return [folder for folder in models.glob("*/") if not folder.name.startswith(STAGING)]
+    return [folder for folder in models.glob("*/") if not folder.name.startswith(".")]
 
 
 def read_record(folder: Path) -> FinetuneRecord:

@@ -107,29 +107,10 @@ class Comparison(BaseModel):
         return Comparison(difference=turned, better=self.worse, worse=self.better, same=self.same)
 
     def __str__(self) -> str:
-        return f"{self._shown()}; {self.better} better, {self.worse} worse"
-
-    def _shown(self) -> str:
         change = self.difference
         value, low, high = (change.unit.shown_change(part, "+") for part in (change.value, change.low, change.high))
         interval = f"{low} to {high}" if change.is_bounded else NO_INTERVAL
-        return f"{value} {change.unit.of_changes} ({interval})"
-
-    @property
-    def verdict(self) -> str:
-        """The result of the comparison in a sentence."""
-        change, unit = self.difference, self.difference.unit
-        if not change.is_bounded:
-            return "These are too few test rows, or too much alike, to tell the tuned model from the untuned one."
-        if change.low <= 0 <= change.high:
-            return "On these test rows the tuned model is not measurably different from the untuned one."
-        is_better = unit.gain(change.value) > 0
-        least, most = sorted(map(abs, (change.low, change.high)))
-        return (
-            f"Tuning made it {'better' if is_better else 'worse'} by {unit.shown_change(abs(change.value))} "
-            f"{unit.of_changes} (95% interval {unit.shown_change(least)} to {unit.shown_change(most)}); {self.better} "
-            f"rows got better, {self.worse} worse."
-        )
+        return f"{value} {change.unit.of_changes} ({interval}); {self.better} better, {self.worse} worse"
 
 
 def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:

@@ -3,8 +3,8 @@
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pipeline.errors import TrainingError, Unrendered
 from pipeline.evaluation.scores import Credit
@@ -157,6 +157,8 @@ class Answers:
     """What all calls together were charged; None if nobody charges."""
     latency: float | None = None
     """Median seconds of a call, if they were counted one by one."""
+    settings: Mapping[str, float] = field(default_factory=dict)
+    """What the arm has chosen for itself, such as the strength of a regularization."""
 
     def scored(self, task: type[Task], questions: Questions) -> Evaluation:
         """Judge them."""

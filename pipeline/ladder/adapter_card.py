@@ -6,7 +6,9 @@ from pathlib import Path
 from pipeline.finetuning.adapters import FinetuneRecord
 from pipeline.finetuning.base_model import BUNDLED
 from pipeline.ladder.assessment import Assessment
+from pipeline.ladder.linear_recipe import linear_recipe
 from pipeline.ladder.results import ArmResult
+from schemas.task import Task
 
 _BUNDLED_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The bundled base model's name on the Hugging Face Hub."""
@@ -33,7 +35,7 @@ model = PeftModel.from_pretrained(base, ".")
 tokenizer = AutoTokenizer.from_pretrained(".")"""
 
 
-def adapter_card(record: FinetuneRecord, assessment: Assessment) -> str:
+def adapter_card(task: type[Task], record: FinetuneRecord, assessment: Assessment) -> str:
     """The card as Markdown with the Hub's metadata."""
     base = record.train.base_model
     # The Hub knows no local folders.
@@ -41,8 +43,7 @@ def adapter_card(record: FinetuneRecord, assessment: Assessment) -> str:
     use = (_USE_BUNDLED if base == BUNDLED else _USE_OTHER).format(base=base, dtype=record.train.dtype)
     licenses = ", ".join(f"{source}: {license}" for source, license in record.lineage.licenses.items())
     tuned, judgement = assessment.ladder.adapter.evaluation, assessment.judgement
-    more = filter(None, (assessment.ablation, assessment.forgetting, *assessment.curves))
-    reasons = [*judgement.reasons, *map(str, more)]
+    reasons = [*judgement.reasons, *assessment.beside]
     return _CARD.format(
         head=head,
         dataset=record.lineage.dataset,
@@ -71,6 +72,7 @@ def adapter_card(record: FinetuneRecord, assessment: Assessment) -> str:
         ),
         training="\n".join(f"| {name} | {value} |" for name, value in _training(record).items()),
         usage=use + _USE,
+        linear=linear_recipe(task, assessment),
         licenses=licenses or "no license known",
     )
 

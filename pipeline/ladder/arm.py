@@ -25,6 +25,9 @@ class Arm(ABC):
     is_slow: bool = False
     """Whether it is asked at most ``finetune.slow_rows`` questions."""
 
+    is_here: bool = True
+    """Whether it runs on this machine, so that its time is what it costs."""
+
     def learn(self) -> None:  # noqa: B027  (most have nothing to learn)
         """Prepare for questions, such as by fitting a model to the training rows.
 

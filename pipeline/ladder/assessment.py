@@ -19,7 +19,7 @@ from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.learning_curve import Curve, forecast_of
 from pipeline.ladder.results import Ladder
-from pipeline.ladder.retrained import Ablation
+from pipeline.ladder.retrained import Ablation, SeedScore, seeds_in_words
 from pipeline.ladder.verdict import Judgement
 from schemas.arms_section import Limits
 
@@ -58,6 +58,7 @@ class Assessment(BaseModel):
     curves: tuple[Curve, ...] = ()
     """How scores grow with the training rows, and what more of them would bring."""
     forgetting: Forgetting | None = None
+    seeds: tuple[SeedScore, ...] = ()
     ablation: Ablation | None = None
 
     @property
@@ -71,6 +72,7 @@ class Assessment(BaseModel):
             leaked=self.leaked,
             noise=self.noise,
             forecast=forecast_of(self.curves),
+            seeds=self.seeds,
         )
 
     @property
@@ -82,6 +84,12 @@ class Assessment(BaseModel):
             (unjudged, "without a token to judge: none is of a turn that counts, or within max_length"),
         ]
         return ", ".join(f"{count} {reason}" for count, reason in groups if count)
+
+    @property
+    def beside(self) -> list[str]:
+        """What else is known, in sentences."""
+        found = (seeds_in_words(self.seeds), self.ablation, self.forgetting, *self.curves)
+        return [str(one) for one in found if one]
 
     def as_json(self) -> bytes:
         """The file; single answers are in ``predictions.parquet`` instead."""

@@ -117,4 +117,4 @@ class Linear(Arm):
             targets = {field.name: chosen.get(field.name, other.get(field.name)) for field in self._task.task_targets()}
             texts.append(self._task.task_answer(targets))
             advance(1)
-        return Answers(texts)
+        return Answers(texts, settings={f"C of {name}": model.strength for name, model in self._models.items()})

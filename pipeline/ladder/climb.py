@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from pipeline.config.price_file import Prices
+from pipeline.config.price_file import CALLS, Prices
 from pipeline.finetuning.evaluate import Evaluation
 from pipeline.finetuning.exam import Answers, Questions
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
+from pipeline.ladder.kept_answers import KeptAnswers, Times
 from pipeline.ladder.results import ArmResult, Ladder, Skipped, Stated, all_pairs
 from schemas.task import Task
 
@@ -30,49 +31,57 @@ class Climb:
     """How many questions slow arms are asked."""
     prices: Prices
     show: Show
+    kept: KeptAnswers
     done: list[ArmResult] = field(default_factory=list)
     """In the order in which they answered."""
     _skipped: list[Skipped] = field(default_factory=list)
 
     def take(self, arm: Arm) -> ArmResult | None:
-        """Let an arm answer; None if it cannot."""
+        """Let an arm answer, unless a killed run has left its answers; None if it cannot."""
         questions = self.questions.some(slice(self.slow_rows)) if arm.is_slow else self.questions
+        known = self.kept.get(arm.name, questions)
         try:
-            with self.show(arm.title, questions.work) as advance:
-                began = time.perf_counter()
-                arm.learn()
-                learned = time.perf_counter()
-                answers = arm.answer(questions, advance)
-                seconds = time.perf_counter() - learned
-                latency = _latency(arm, questions) if answers.latency is None else answers.latency
+            title, answers, times = known or self._asked(arm, questions)
         except CannotAnswer as error:
             self._skipped.append(Skipped(name=arm.name, title=arm.title, why=str(error)))
             return None
-        result = self._result(arm, questions, answers, (learned - began, seconds, latency))
+        result = self._result(arm, title, questions, answers, times)
         self.done.append(result)
         return result
+
+    def _asked(self, arm: Arm, questions: Questions) -> tuple[str, Answers, Times]:
+        with self.show(arm.title, questions.work) as advance:
+            began = time.perf_counter()
+            arm.learn()
+            learned = time.perf_counter()
+            answers = arm.answer(questions, advance)
+            answered = time.perf_counter()
+            alone = _latency(arm, questions) if answers.latency is None else answers.latency
+        times = Times(learning=learned - began, answering=answered - learned, alone=alone)
+        self.kept.keep(arm.name, arm.title, questions, answers, times)
+        return arm.title, answers, times
 
     def done_by(self, name: str) -> Evaluation:
         """How well an arm that has answered did, with its outcomes."""
         return next(arm.evaluation for arm in self.done if arm.name == name)
 
-    def _result(
-        self, arm: Arm, questions: Questions, answers: Answers, times: tuple[float, float, float | None]
-    ) -> ArmResult:
-        learning, seconds, latency = times
+    def _result(self, arm: Arm, title: str, questions: Questions, answers: Answers, times: Times) -> ArmResult:
         count = len(questions.asked)
-        cost = self.prices.of_seconds(seconds / count) if answers.cost is None else answers.cost * 1000 / count
+        cost = None if answers.cost is None else answers.cost * CALLS / count
+        if answers.cost is None and arm.is_here:
+            cost = self.prices.of_seconds(times.answering / count)
         return ArmResult(
             name=arm.name,
-            title=arm.title,
+            title=title,
             family=arm.family,
             evaluation=answers.scored(self.task, questions),
-            learning_seconds=learning,
-            seconds=seconds,
-            latency=latency,
+            learning_seconds=times.learning,
+            seconds=times.answering,
+            latency=times.alone,
             tokens_in=answers.tokens_in / count,
             tokens_out=answers.tokens_out / count,
             cost=cost,
+            settings=dict(answers.settings),
         )
 
     def ladder(self, order: Sequence[str], stated: Sequence[Stated] = ()) -> Ladder:

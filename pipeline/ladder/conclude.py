@@ -18,7 +18,7 @@ from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.learning_curve import Curve, forecast_of
 from pipeline.ladder.plan import TRAIN, Plan
 from pipeline.ladder.results import Stated
-from pipeline.ladder.retrained import Ablation
+from pipeline.ladder.retrained import Ablation, SeedScore
 from pipeline.ladder.verdict import judge
 from pipeline.releases.published_rows import published_inputs
 from pipeline.releases.versions import read_manifest
@@ -27,7 +27,7 @@ from schemas.arms_section import StatedArm
 from schemas.options import Form
 from schemas.task import Task
 
-Page = Callable[[FinetuneRecord, Assessment, type[Task]], bytes]
+Page = Callable[[type[Task], FinetuneRecord, Assessment], bytes]
 """Renders a verdict for readers; the assessment still has its single answers."""
 
 
@@ -37,6 +37,7 @@ class Extras:
 
     forgetting: Forgetting
     curves: tuple[Curve, ...]
+    seeds: tuple[SeedScore, ...]
     ablation: Ablation | None
 
 
@@ -68,7 +69,16 @@ def conclude(
     ]
     ladder = climb.ladder([arm.name for arm in plan.arms], stated)
     leaked = leaked_questions(climb.task, rows, read_examples(plan.version, TRAIN))
-    evidence = Evidence(ladder, plan.limits, report.rows, len(rows), leaked, plan.noise, forecast_of(extras.curves))
+    evidence = Evidence(
+        ladder=ladder,
+        limits=plan.limits,
+        train_rows=report.rows,
+        test_rows=len(rows),
+        leaked=leaked,
+        noise=plan.noise,
+        forecast=forecast_of(extras.curves),
+        seeds=extras.seeds,
+    )
     record = FinetuneRecord(
         key=plan.training_key,
         run=plan.run,
@@ -97,13 +107,14 @@ def conclude(
         noise=plan.noise,
         forgetting=extras.forgetting,
         curves=extras.curves,
+        seeds=extras.seeds,
         ablation=extras.ablation,
     )
     beside = {
-        CARD: adapter_card(record, assessment).encode(),
+        CARD: adapter_card(climb.task, record, assessment).encode(),
         VERDICT: assessment.as_json(),
         PREDICTIONS: predictions(climb.questions.asked, ladder),
-        PAGE: page(record, assessment, climb.task),
+        PAGE: page(climb.task, record, assessment),
     }
     return save_adapter(trained, plan.models, record, beside)
 

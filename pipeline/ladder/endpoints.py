@@ -39,6 +39,7 @@ class Endpoint(Arm):
 
     family = Family.PROMPT
     is_slow = True
+    is_here = False
 
     def __init__(self, section: EndpointArm, task: type[Task], memory: Memory, access: Access) -> None:
         self._section, self._memory, self._access = section, memory, access

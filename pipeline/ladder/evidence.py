@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
-from schemas.arms_section import Limits
+from pipeline.ladder.retrained import SeedScore
+from schemas.arms_section import Family, Limits
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Evidence:
     """The share of rows whose answer is wrong, as audited; None if nobody has looked."""
     forecast: CurvePoint | None = None
     """What the adapter would score on more rows, by its learning curve."""
+    seeds: tuple[SeedScore, ...] = ()
+    """Of the adapter."""
 
     @property
     def unit(self) -> Unit:
@@ -50,6 +53,14 @@ class Evidence:
         top = 1.0 if self.ceiling is None else self.ceiling
         return arm.score.value >= top - self.margin
 
+    def may_reach_target(self, arm: ArmResult) -> bool:
+        """Whether the best score that an arm may have, by its interval, is the one that is needed."""
+        if self.limits.target is None:
+            return True
+        score = arm.score
+        best = max((score.value, score.low, score.high), key=self.unit.gain) if score.is_bounded else score.value
+        return self.unit.gain(best - self.limits.target) >= 0
+
     def gain(self, before: ArmResult, after: ArmResult) -> Estimate:
         """By how much the second arm is better, on the questions that both answered; negative if it is worse."""
         change = self.ladder.pair(before.name, after.name).comparison.difference
@@ -60,7 +71,10 @@ class Evidence:
     def is_better(self, after: ArmResult, before: ArmResult) -> bool:
         """Whether an arm is better than another for sure, and by enough to matter."""
         gain = self.gain(before, after)
-        return gain.is_bounded and gain.low > 0 and gain.value >= self.margin
+        if not (gain.is_bounded and gain.low > 0 and gain.value >= self.margin):
+            return False
+        tried = self.seeds if after.family is Family.TUNED else ()
+        return all(self.unit.gain(one.score.value - before.score.value) > 0 for one in tried)
 
     def is_enough(self, cheap: ArmResult, dear: ArmResult) -> bool:
         """Whether the dearer arm is for sure not better by as much as matters, or cannot be seen to be."""

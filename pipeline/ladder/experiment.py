@@ -15,6 +15,7 @@ from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.conclude import Extras, Page, conclude
 from pipeline.ladder.forgetting import Forgetting, general_knowledge
+from pipeline.ladder.kept_answers import UNFINISHED, KeptAnswers
 from pipeline.ladder.language_models import Candidate
 from pipeline.ladder.learning_curve import curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
@@ -25,9 +26,7 @@ from schemas.arms_section import ArmName
 from schemas.task import Task
 
 
-def finetune_version(
-    plan: Plan, task: type[Task], progress: Progress, page: Page, *, again: bool = False
-) -> Path:
+def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Page, *, again: bool = False) -> Path:
     """Train an adapter unless there is one, let all arms answer the test questions, and return the adapter's folder.
 
     Args:
@@ -48,7 +47,10 @@ def finetune_version(
         base = load_base(config.base_model)
     asked = askable(rows, task, config, base)
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
-    climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step)
+    kept = KeptAnswers(plan.models / UNFINISHED / plan.key)
+    if again:
+        kept.clear()
+    climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept)
     found = None if again else find_adapter(plan.models, plan.training_key)
     builder = ArmBuilder(plan, task, examples, base, exam)
     for section in plan.arms:
@@ -74,9 +76,12 @@ def finetune_version(
     extras = Extras(
         forgetting=Forgetting(before=before, after=after),
         curves=tuple(curves),
+        seeds=tuple(recipe.seeds(examples, judged)),
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
-    return conclude(plan, climb, rows, folder, report, exam, extras, page)
+    final = conclude(plan, climb, rows, folder, report, exam, extras, page)
+    kept.clear()
+    return final
 
 
 def _before_training(done: Sequence[ArmResult], metric: str) -> str:

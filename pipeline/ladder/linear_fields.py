@@ -36,6 +36,9 @@ class HeldOut:
 class FieldModel(ABC):
     """Predicts one field."""
 
+    strength: float
+    """Of scikit-learn's C."""
+
     @abstractmethod
     def predict(self, seen: Any) -> list[JsonValue]:
         """The value of each row of a sparse matrix, rows x terms."""
@@ -80,6 +83,7 @@ def _machine(seen: Any, labels: Any, strength: float, seed: int) -> Any:
 
 class _OneChoice(FieldModel):
     def __init__(self, seen: Any, given: Sequence[JsonValue], strength: float, seed: int) -> None:
+        self.strength = strength
         texts = [json.dumps(value) for value in given]
         names, codes = np.unique(texts, return_inverse=True)
         self._values: list[JsonValue] = [json.loads(name) for name in names]
@@ -93,6 +97,7 @@ class _OneChoice(FieldModel):
 
 class _SetOfChoices(FieldModel):
     def __init__(self, seen: Any, given: Sequence[JsonValue], strength: float, seed: int) -> None:
+        self.strength = strength
         sets = [{str(one) for one in value} if isinstance(value, list) else set[str]() for value in given]
         self._always: list[str] = []
         self._machines: dict[str, Any] = {}

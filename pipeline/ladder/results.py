@@ -1,6 +1,7 @@
 """What is known after all arms have answered: their scores and costs, and how they compare pair by pair."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -33,6 +34,8 @@ class ArmResult(_Result):
     tokens_out: float = 0.0
     cost: float | None = None
     """Of 1,000 calls, in the currency of the price file; None if there is no price."""
+    settings: dict[str, float] = {}
+    """What it has chosen for itself."""
 
     @property
     def score(self) -> Estimate:
@@ -120,9 +123,7 @@ def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:
         if first.metric != second.metric:
             continue
         shared = {outcome.id for outcome in first.outcomes} & {outcome.id for outcome in second.outcomes}
-        if not shared:
-            continue
-        compared = compare_models(first.of(shared), second.of(shared))
+        compared = compare_models(first.of(shared), second.of(shared)) if shared else _apart(first, second)
         yield Pair(
             one=one.name,
             other=other.name,
@@ -130,3 +131,10 @@ def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:
             comparison=compared,
             p_value=sign_test(compared.better, compared.worse),
         )
+
+
+def _apart(first: Evaluation, second: Evaluation) -> Comparison:
+    """Two arms that no question was asked of both: their scores differ, and nothing says by how much of it by chance."""
+    change = second.score.value - first.score.value
+    difference = Estimate(value=change, low=-math.inf, high=math.inf, unit=first.score.unit)
+    return Comparison(difference=difference, better=0, worse=0, same=0)

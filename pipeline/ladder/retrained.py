@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.base_model import LoadedModel, adapted
 from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
 from pipeline.finetuning.exam import Exam, Questions
@@ -35,6 +36,25 @@ class Ablation(BaseModel):
             f"The same recipe on the {self.rows:,} raw rows scores {self.raw.score}; the curated rows make "
             f"{self.comparison}."
         )
+
+
+class SeedScore(BaseModel):
+    """What the same recipe on the same rows scores with another seed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seed: int
+    score: Estimate
+
+
+def seeds_in_words(scores: Sequence[SeedScore]) -> str:
+    """How far the score depends on chance; empty if only one seed was tried."""
+    if len(scores) < 2:
+        return ""
+    unit, values = scores[0].score.unit, [one.score.value for one in scores]
+    listed = ", ".join(unit.shown(value) for value in values)
+    spread = f"{unit.shown_change(max(values) - min(values))} {unit.of_changes}"
+    return f"With {len(scores)} seeds the adapter scores {listed}: chance moves it by {spread}."
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,15 @@ class Recipe:
             if len(some) >= self.config.batch_size:
                 found.append(self.trained_on(some, f"{share:.0%} of the rows"))
         return found
+
+    def seeds(self, rows: Sequence[Example], first: Evaluation) -> list[SeedScore]:
+        """The scores with as many seeds as are wanted, the first of which is known."""
+        known = first.of({one.id for one in self.questions.asked})
+        scores = [SeedScore(seed=self.config.seed, score=known.score)]
+        for seed in range(self.config.seed + 1, self.config.seed + self.config.seeds):
+            _, found = self.trained_on(rows, f"seed {seed}", seed)
+            scores.append(SeedScore(seed=seed, score=found.score))
+        return scores
 
     def ablation(self, raw: Sequence[Example], curated: Evaluation) -> Ablation:
         """The same on raw rows, compared with the evaluation of the adapter."""

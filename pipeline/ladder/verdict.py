@@ -4,11 +4,13 @@ The rules are in the order in which an experienced engineer would ask: can this 
 labels right; which of the cheaper ways is enough; and only then, whether the adapter is better by as much as matters.
 """
 
+import math
 from collections.abc import Callable
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.results import ArmResult
 from pipeline.text.wording import counted
@@ -20,10 +22,16 @@ _FEWEST_ROWS = 100
 """Training rows below which neither an adapter nor a linear model says much about the task."""
 _LEAKED = 0.01
 """The share of test questions that may be among the training rows."""
+_SURE = 0.01
+"""The p-value below which an arm is said to know more than nothing."""
 _NOISY = 0.05
 """Wrong labels from here on are what to work on first, if they are also half of what the best arm gets wrong."""
+_THOUSANDS = 1000
+"""Training rows from which on fine-tuning usually pays."""
 _CHEAPER = 5
 """So many times cheaper is an arm chosen though it is no better."""
+_TOO_MANY = 50
+"""So many times as many test questions nobody labels."""
 
 
 class Verdict(StrEnum):
@@ -142,7 +150,7 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
     taught = [arm for arm in others if arm.family is not Family.PROMPT]
     if usual is None or usual not in evidence.ladder.comparable or not taught or evidence.is_at_ceiling(usual):
         return None
-    if any(evidence.gain(usual, arm).low > 0 for arm in others):
+    if any(_is_above(evidence, usual, arm) for arm in others):
         return None
     best = max(taught, key=lambda arm: arm.score.value)
     return Judgement(
@@ -155,6 +163,11 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
         ),
         next_step="Let annotators label 100 rows, and see whether they agree with the labels and with each other.",
     )
+
+
+def _is_above(evidence: Evidence, usual: ArmResult, arm: ArmResult) -> bool:
+    """Whether an arm knows more than the most frequent answer; of several arms, one may seem to by chance."""
+    return evidence.gain(usual, arm).low > 0 and evidence.ladder.pair(usual.name, arm.name).p_value < _SURE
 
 
 def _noisy(evidence: Evidence) -> Judgement | None:
@@ -189,7 +202,8 @@ def _compared(evidence: Evidence) -> Judgement:
         return _nothing_allowed(notes)
     chosen, unclear = best[0], None
     for dearer in best[1:]:
-        if evidence.is_better(dearer, chosen) or _is_much_cheaper(dearer, chosen, evidence):
+        reached = evidence.may_reach_target(dearer) and not evidence.may_reach_target(chosen)
+        if reached or evidence.is_better(dearer, chosen) or _is_much_cheaper(dearer, chosen, evidence):
             notes.insert(0, _said(evidence, chosen, dearer))
             chosen, unclear = dearer, None
         elif evidence.is_enough(chosen, dearer):
@@ -250,7 +264,7 @@ def _capital(text: str) -> str:
 
 
 def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
-    target, forecast = evidence.limits.target, evidence.forecast
+    forecast = evidence.forecast
     adapter = evidence.ladder.adapter
     if evidence.is_at_ceiling(arm):
         notes.append(_ceiling(evidence, arm))
@@ -270,8 +284,9 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
                 ),
                 next_step="Collect and label more rows, release again, and look at the learning curve.",
             )
-    if target is not None and evidence.unit.gain(target - arm.score.top) > 0:
-        notes.insert(0, f"Nothing reaches {evidence.unit.shown(target)}, the score that is needed.")
+    if not evidence.may_reach_target(arm):
+        needed = evidence.unit.shown(evidence.limits.target or 0)
+        notes.insert(0, f"Nothing reaches {needed}, the score that is needed: {arm.title} scores {arm.score}.")
         return Judgement(
             verdict=Verdict.MORE_DATA,
             rule="target_missed",
@@ -280,12 +295,29 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
         )
     match arm.family:
         case Family.CLASSICAL:
-            verdict, step = Verdict.CLASSICAL, "Use it: the card of the version shows how to fit it in ten lines."
+            verdict, step = Verdict.CLASSICAL, _how_to_use(arm)
         case Family.PROMPT:
             verdict, step = Verdict.PROMPT, "Keep the prompt and the retrieved examples; train nothing."
         case Family.TUNED:
             verdict, step = Verdict.TUNE, "Serve the adapter; its card shows how."
+            notes += _circumstances(evidence)
     return Judgement(verdict=verdict, arm=arm.name, rule="compared", reasons=tuple(notes), next_step=step)
+
+
+def _how_to_use(arm: ArmResult) -> str:
+    if arm.name == ArmName.LINEAR.value:
+        return "Use it: the adapter's card shows how to fit it in a few lines."
+    return f"Use {arm.title}; it needs no model."
+
+
+def _circumstances(evidence: Evidence) -> list[str]:
+    """What usually makes fine-tuning pay, and is not so here."""
+    if evidence.train_rows >= _THOUSANDS:
+        return []
+    return [
+        f"It has learned from {counted(evidence.train_rows, 'row')}; fine-tuning usually pays from thousands on, so "
+        "`goldleaf finetune --curve --seeds 3` is worth its time."
+    ]
 
 
 def _ceiling(evidence: Evidence, arm: ArmResult) -> str:
@@ -310,20 +342,38 @@ def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[
             "cannot be told on these test questions.",
             *notes,
         ),
-        next_step=_what_would_decide(evidence, gain.high - gain.low, pair.questions),
+        next_step=_what_would_decide(evidence, gain, pair.questions),
     )
 
 
-def _what_would_decide(evidence: Evidence, width: float, asked: int) -> str:
-    """The test questions that would make the interval as narrow as the margin, and how to get them."""
-    needed = round(asked * (width / evidence.margin) ** 2)
+def _what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
+    """The test questions that would decide if the gain stays what it is, and how to get them."""
+    needed = _questions_needed(evidence, gain, asked)
     if asked < evidence.test_rows:
-        most = min(needed, evidence.test_rows)
+        most = min(needed or evidence.test_rows, evidence.test_rows)
         return f"`goldleaf finetune --slow-rows {most}` asks all arms about {most:,} questions instead of {asked:,}."
+    if needed is not None and needed > _TOO_MANY * asked:
+        return (
+            f"About {needed:,} test questions would decide, instead of {asked:,}: the gain is about as large as the one "
+            "that matters. Take the cheaper arm, or say in verdict.margin which gain is worth the dearer one."
+        )
+    amount = "More" if needed is None else f"About {needed:,}"
     return (
-        f"About {needed:,} test questions would decide, instead of {asked:,}: label more rows, give the test split a "
+        f"{amount} test questions would decide, instead of {asked:,}: label more rows, give the test split a "
         "larger share in split.fractions, and run `goldleaf release` and `goldleaf finetune`."
     )
+
+
+def _questions_needed(evidence: Evidence, gain: Estimate, asked: int) -> int | None:
+    """With how many an interval around the same gain ends where it must; None if there is no interval."""
+    if not gain.is_bounded:
+        return None
+    # To be better, above nothing; to be enough without it, below what matters.
+    if gain.value >= evidence.margin:
+        reach, room = gain.value - gain.low, gain.value
+    else:
+        reach, room = gain.high - gain.value, evidence.margin - gain.value
+    return max(asked + 1, math.ceil(asked * (reach / room) ** 2))
 
 
 def _nothing_allowed(notes: list[str]) -> Judgement:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.config.workspace import Workspace
 from pipeline.errors import TrainingError
-from pipeline.finetuning.adapters import read_record
+from pipeline.finetuning.adapters import find_adapter, read_record
 from pipeline.reporting.check_source import CheckResult, TriedSource
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.asking import cost_of, prompt_tokens
 from pipeline.suggestions.chat_completions import CallFailed, ChatCompletions, NotSent, OutOfMoney
 from pipeline.suggestions.ledger import spent_so_far
 from pipeline.text.wording import counted
-from schemas.suggest_section import Suggest
+from schemas.suggest_section import LATEST, Suggest
 
 _SECONDS = 5.0
 """Until the list of models must be here."""
@@ -40,6 +40,11 @@ def check_model(workspace: Workspace, api_key: str, tried: Sequence[TriedSource]
 
 
 def _check_adapter(workspace: Workspace, run: str) -> CheckResult:
+    if run == LATEST:
+        newest = find_adapter(workspace.store.models)
+        if newest is None:
+            return CheckResult(what="suggest", ok=True, detail="the latest adapter; there is none yet")
+        run = newest.name
     try:
         record = read_record(workspace.store.models / run)
     except TrainingError as error:

@@ -33,7 +33,7 @@ class Axis:
     """Those with a tick, and how they are written."""
 
     def place(self, value: float) -> float:
-        """Where a value stands, in percent; beyond an end at the end. On a logarithmic scale 0 stands at the low end."""
+        """Where a value stands, in percent; what is beyond an end stands there, as 0 does on a logarithmic scale."""
         if self.is_log:
             value = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
         else:

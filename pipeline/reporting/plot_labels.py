@@ -1,7 +1,7 @@
 """Puts names beside the points of a plot so that no name lies on another or on a point, however wide the plot becomes.
 
-Plots are as wide as the screen allows, and their texts keep their size: a point stands at a percentage of the width, its
-name some pixels beside it. Names are placed for the narrowest plot, in such a way that more width only moves them apart.
+Plots are as wide as the screen allows, and their texts keep their size: a point stands at a percentage of the width,
+its name some pixels beside it. Names are placed for the narrowest plot, so that more width only moves them apart.
 """
 
 from collections.abc import Iterator, Sequence

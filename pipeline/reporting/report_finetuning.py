@@ -12,7 +12,6 @@ from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.assessment import PREDICTIONS, find_assessed, read_assessment
 from pipeline.reporting.report_page import FieldAnswer, FineTuning, Mistake, PartComparison, Rival, ShownRecord
-from pipeline.reporting.verdict_bars import titled
 from pipeline.reporting.verdict_content import verdict_content
 from pipeline.text.wording import shown_label
 from schemas.arms_section import ArmName, Family
@@ -47,7 +46,7 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Sho
         base_model=public_place(record.config.base_model),
         metric=tuned.metric_title,
         tuned=tuned.score,
-        rival=None if rival is None else Rival(title=titled(rival), score=rival.score),
+        rival=None if rival is None else Rival(title=rival.title, score=rival.score),
         train_rows=record.train.rows,
         test_rows=tuned.questions,
         seconds=record.train.seconds,

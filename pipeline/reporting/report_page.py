@@ -245,7 +245,7 @@ class Rival(ReportPart):
 
 
 class FineTuning(ReportPart):
-    """A fine-tuned adapter, and what else could have been done."""
+    """A fine-tuned adapter, what else could have been done, and a verdict with its reasons, in sentences."""
 
     run: str
     version: str = ""

@@ -1,4 +1,4 @@
-"""The bars of a verdict: every arm's score with its interval, beside what no model can be seen above and what is needed.
+"""The bars of a verdict: every arm's score with its interval, beside the score that is needed and the highest possible.
 
 Places are in percent of a scale, so that bars are as wide as the screen; a template only has to draw them.
 """
@@ -80,7 +80,16 @@ def _bars(found: Assessment, arms: Sequence[ArmResult], *, is_main: bool) -> Bar
         (GROUPS[family], tuple(_bar(arm, found, axis) for arm in arms if arm.family is family)) for family in GROUPS
     ]
     apart = tuple(
-        Bar(one.name, one.source, "stated", unit.shown(one.score), "not measured here", axis.place(one.score), None, None)
+        Bar(
+            one.name,
+            one.source,
+            "stated",
+            unit.shown(one.score),
+            "not measured here",
+            axis.place(one.score),
+            None,
+            None,
+        )
         for one in stated
     )
     return Bars(

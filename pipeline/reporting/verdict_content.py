@@ -115,6 +115,7 @@ def _command(record: FinetuneRecord, found: Assessment, has_own_curve: bool) -> 
     """What repeats the training and every comparison."""
     options = [
         f"--version {record.lineage.version} --again --slow-rows {record.config.slow_rows}",
+        f"--seeds {len(found.seeds)}" if len(found.seeds) > 1 else "",
         "--curve" if has_own_curve else "",
         "--ablate" if found.ablation is not None else "",
     ]

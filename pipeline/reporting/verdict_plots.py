@@ -226,8 +226,7 @@ def _measured(curve: Curve, name: str, across: Axis, upright: Axis) -> list[Spot
     """The points of a curve; the last one has its name."""
     names = [""] * (len(curve.measured) - 1) + [name]
     return [
-        _spot(across.place(one.rows), one.score, name, upright)
-        for one, name in zip(curve.measured, names, strict=True)
+        _spot(across.place(one.rows), one.score, name, upright) for one, name in zip(curve.measured, names, strict=True)
     ]
 
 

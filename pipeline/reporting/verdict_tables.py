@@ -61,9 +61,10 @@ def _columns(found: Assessment, training: float) -> Iterator[tuple[str, list[str
     yield "calls a second", [number(arm.per_second) if arm.seconds else "" for arm in arms]
     fitted = [training if arm.family is Family.TUNED else arm.learning_seconds for arm in arms]
     yield "s to fit", [number(seconds) if seconds else "" for seconds in fitted]
-    yield "tokens in, out", [
-        f"{number(arm.tokens_in)}, {number(arm.tokens_out)}" if arm.tokens_in else "" for arm in arms
-    ]
+    yield (
+        "tokens in, out",
+        [f"{number(arm.tokens_in)}, {number(arm.tokens_out)}" if arm.tokens_in else "" for arm in arms],
+    )
     yield f"{found.currency} per 1,000".strip(), ["" if arm.cost is None else f"{arm.cost:.3g}" for arm in arms]
 
 
@@ -115,7 +116,9 @@ def differences(found: Assessment) -> Differences:
     """The adapter against every other arm that was judged by the same metric and asked the same questions."""
     evidence, ladder = found.evidence, found.ladder
     unit, tuned = evidence.unit, ladder.adapter
-    compared = {name for pair in ladder.pairs for name in (pair.one, pair.other) if tuned.name in (pair.one, pair.other)}
+    compared = {
+        name for pair in ladder.pairs for name in (pair.one, pair.other) if tuned.name in (pair.one, pair.other)
+    }
     others = [arm for arm in ladder.comparable if arm.name in compared and arm is not tuned]
     gains = {arm.name: evidence.gain(arm, tuned) for arm in others}
     # Arms that are far away must not make the others' intervals invisible: a third of them fit for sure.
@@ -176,7 +179,9 @@ def confusion_matrix(found: Evaluation) -> tuple[MatrixRow, ...]:
     counts = {(one.gold, one.answered): one.count for one in found.confusions}
     parts = {part.name: part for part in found.parts}
     return tuple(
-        MatrixRow(shown_label(gold), parts[gold].support, tuple(_cell(gold, one, counts, parts[gold]) for one in labels))
+        MatrixRow(
+            shown_label(gold), parts[gold].support, tuple(_cell(gold, one, counts, parts[gold]) for one in labels)
+        )
         for gold in labels
     )
 

@@ -11,6 +11,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.ladder.assessment import Assessment
 from pipeline.text.wording import shown_label
 from schemas.arms_section import Family
+from schemas.field import JsonValue
 from schemas.message import Speaker
 from schemas.task import Task
 
@@ -42,12 +43,12 @@ class WorstPart:
     rows: tuple[WrongRow, ...]
 
 
-def worst_parts(found: Assessment, task: type[Task]) -> tuple[WorstPart, ...]:
+def worst_parts(task: type[Task], found: Assessment) -> tuple[WorstPart, ...]:
     """The worst labels or fields first, each with the worst rows; the answers must still be there.
 
     Args:
-        found: with its outcomes.
         task: of the dataset.
+        found: with its outcomes.
     """
     kind, tuned = kind_of(task), found.ladder.adapter.evaluation
     best = found.ladder.best([Family.CLASSICAL, Family.PROMPT])
@@ -90,7 +91,7 @@ def _wrong_in(outcome: Outcome, breakdown: Breakdown) -> set[str]:
             return {name for name, _ in ((expected - answered) + (answered - expected))}
 
 
-def _labels(value: object) -> set[str]:
+def _labels(value: JsonValue) -> set[str]:
     return {label_text(one) for one in (value if isinstance(value, list) else [value])}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.adapters import FinetuneRecord, read_record
+from pipeline.finetuning.adapters import FinetuneRecord, find_adapter, read_record
 from pipeline.finetuning.answer_form import grammar_of
 from pipeline.finetuning.base_model import LoadedModel, load_adapter
 from pipeline.finetuning.predict import BATCH_SIZE, predict
@@ -14,7 +14,33 @@ from pipeline.suggestions.asker import Asker, Question
 from pipeline.suggestions.asking import Outcome, last_word
 from pipeline.suggestions.ledger import Ledger, Reply
 from schemas.message import Message
+from schemas.suggest_section import LATEST
 from schemas.task_fields import conversation_target, tools_field
+
+_LEARNED = "train"
+"""The split that adapters are trained on."""
+
+
+def with_adapter(asker: Asker, models: Path, releases: Path) -> Asker | None:
+    """The same asker, which knows its adapter and what that was trained on; None if ``latest`` stands for none yet.
+
+    Args:
+        asker: with ``suggest.adapter``.
+        models: the folder of the dataset's adapters.
+        releases: the folder of its versions.
+    """
+    run = asker.section.adapter or ""
+    if run == LATEST:
+        newest = find_adapter(models)
+        if newest is None:
+            return None
+        run = newest.name
+    try:
+        version = read_record(models / run).lineage.version
+    except TrainingError:
+        # Said when it is asked.
+        return asker
+    return asker.as_adapter(run, sorted((releases / version / "data").glob(f"{_LEARNED}-*.parquet")))
 
 
 class AdapterAsking:

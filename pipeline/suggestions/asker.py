@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.suggestions.answer_schema import answer_schema
@@ -53,6 +54,8 @@ class Asker:
     """What it is shown before each question."""
     gold: tuple[str, ...] = ()
     """The sources whose answers are known: it is judged by their rows, and never shown them as examples."""
+    learned: tuple[Path, ...] = ()
+    """Files with the rows whose answers an adapter has learned: it is not asked about them."""
 
     @property
     def model(self) -> str:
@@ -63,6 +66,12 @@ class Asker:
     def turns(self) -> int:
         """How often a question is asked until its answer is valid; an adapter would only repeat itself."""
         return 1 if self.section.adapter else 2
+
+    def as_adapter(self, run: str, learned: Sequence[Path] = ()) -> "Asker":
+        """The same with the adapter of a run."""
+        return dataclasses.replace(
+            self, section=self.section.model_copy(update={"adapter": run}), learned=tuple(learned)
+        )
 
     @functools.cached_property
     def schema(self) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from pipeline.suggestions.asker import Asker, Shown
 from pipeline.suggestions.ledger import Ledger
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.field import JsonValue
+from schemas.suggest_section import LATEST
 from schemas.task_fields import conversation_target
 
 
@@ -37,7 +38,9 @@ def with_examples(asker: Asker, snapshot: Snapshot, ledger: Ledger, *, keep: boo
 
 
 def shown_before(asker: Asker, ledger: Ledger) -> Asker:
-    """The same asker with the examples that were shown last."""
+    """The same asker as it was asked last: with the examples that were shown, and the adapter that was the latest."""
+    if asker.section.adapter == LATEST and (run := ledger.choice(LATEST)):
+        asker = asker.as_adapter(run)
     if not asker.section.examples:
         return asker
     return dataclasses.replace(asker, examples=tuple(Shown(*row) for row in ledger.examples(asker.base)))

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS examples (
     asker TEXT NOT NULL, place INTEGER NOT NULL, record_id TEXT NOT NULL, inputs TEXT NOT NULL, targets TEXT NOT NULL,
     PRIMARY KEY (asker, place)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS choices (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scales (model TEXT PRIMARY KEY, factor REAL NOT NULL) WITHOUT ROWID;
 """
 _SENT, _ANSWERED, _LOST, _REFUSED, _SET_ASIDE = "sent", "answered", "lost", "refused", "set aside"
@@ -235,6 +236,18 @@ class Ledger:
             return self._db.execute(
                 "SELECT record_id, inputs, targets FROM examples WHERE asker = ? ORDER BY place", (asker,)
             ).fetchall()
+
+    # --- choices ------------------------------------------------------------------------------
+    def choose(self, name: str, value: str) -> None:
+        """Remember what a changing name, such as that of the latest adapter, stands for."""
+        with self._explained():
+            self._db.execute("INSERT OR REPLACE INTO choices VALUES (?, ?)", (name, value))
+
+    def choice(self, name: str) -> str:
+        """The same; empty if nothing was chosen."""
+        with self._explained():
+            found = self._db.execute("SELECT value FROM choices WHERE name = ?", (name,)).fetchall()
+        return str(found[0][0]) if found else ""
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

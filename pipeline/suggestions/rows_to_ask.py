@@ -110,9 +110,11 @@ def _in_order(snapshot: Snapshot, asker: Asker) -> pl.DataFrame:
         .filter(pl.col("fate").is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]), pl.col("inputs") != "{}")
         .with_columns(rank=rank)
         .select("record_id", "inputs", "model_answer", "rank", doubt=doubt)
-        .sort("rank", "doubt", "record_id")
-        .with_columns(place=pl.int_range(pl.len()).over("rank"))
     )
+    if asker.learned:
+        learned = pl.scan_parquet(list(asker.learned)).select(record_id="id")
+        rows = rows.join(learned, on="record_id", how="anti", maintain_order="left")
+    rows = rows.sort("rank", "doubt", "record_id").with_columns(place=pl.int_range(pl.len()).over("rank"))
     most_gold = min(_VERIFIED, section.limit // _GOLD_PART)
     is_verified = pl.col("place") < pl.when(pl.col("rank") == _GOLD).then(most_gold).otherwise(_VERIFIED)
     match section.rows:

@@ -1,0 +1,48 @@
+"""The linear model as a few lines that anybody can run: what to use where it is enough."""
+
+from pipeline.ladder.assessment import Assessment
+from pipeline.ladder.linear_fields import is_closed
+from schemas.arms_section import ArmName
+from schemas.field import TargetField
+from schemas.task import Role, Task
+from schemas.task_fields import turn_fields
+
+_SECTION = """\
+## The linear model
+
+In the folder of the published version; `C` is the one that did best on the validation rows.
+
+```python
+from datasets import load_dataset
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.svm import LinearSVC
+
+
+def text(fields):
+    return "\\n".join(str(fields[name] or "") for name in {inputs})
+
+
+rows = load_dataset(".")
+words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+model = make_pipeline(make_union(words, pieces), LinearSVC(C={strength:g}, random_state=0))
+model.fit([text(row) for row in rows["train"]["fields"]], [row["{field}"] for row in rows["train"]["fields"]])
+print(model.score([text(row) for row in rows["test"]["fields"]], [row["{field}"] for row in rows["test"]["fields"]]))
+```
+
+"""
+
+
+def linear_recipe(task: type[Task], assessment: Assessment) -> str:
+    """A section of a card; empty if there is no such model, or the task is not a single choice from texts."""
+    arm, targets = assessment.ladder.arm(ArmName.LINEAR.value), task.task_targets()
+    if arm is None or not _is_simple(task, targets):
+        return ""
+    [field] = targets
+    strength = arm.settings.get(f"C of {field.name}", 1.0)
+    return _SECTION.format(inputs=task.task_names(Role.INPUT), field=field.name, strength=strength)
+
+
+def _is_simple(task: type[Task], targets: tuple[TargetField, ...]) -> bool:
+    return len(targets) == 1 and is_closed(targets[0]) and not targets[0].is_label_set and not turn_fields(task)
