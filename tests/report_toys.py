@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from team_toys import at_work, suggestions, team
-from verdict_toys import undecided
+from verdict_toys import with_curves
 
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.kinds.interface import Breakdown
@@ -96,7 +96,7 @@ def conflict(record: ShownRecord, *answers: str) -> Conflict:
 
 
 def tuning(classes: list[str], *mistakes: Mistake) -> FineTuning:
-    toy = undecided()
+    toy = with_curves()
     before, after = Estimate(value=0.012, low=0.004, high=0.036), Estimate(value=0.867, low=0.819, high=0.904)
     return FineTuning(
         run="20260301-0930-tune",

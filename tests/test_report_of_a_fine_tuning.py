@@ -111,7 +111,8 @@ def test_unreadable_answers_of_every_arm_are_named(tmp_path: Path) -> None:
 def test_a_question_that_the_rival_was_not_asked_has_no_answer_of_it(tmp_path: Path) -> None:
     shown = tuned_on(tmp_path, ["billing"], ["returns", "returns"], Topic, {"topic": "billing"})
     assert [(one.rival, one.tuned) for one in shown.mistakes] == [("billing", "returns"), ("", "returns")]
-    assert [(arm.title, arm.questions) for arm in shown.arms] == [("the base model, prompted", 1), ("the adapter", 2)]
+    place = shown.verdict.columns.index("questions")
+    assert [arm.cells[place] for arm in shown.verdict.numbers] == ["1", "2"]
     text = section(render_report(empty_report(finetuning=shown)), "finetuning")
     assert text.count("expected billing tuned returns the base model, prompted billing") == 1
     assert text.count("expected billing tuned returns") == 2

@@ -1,89 +1,32 @@
 """Verdicts as toys: their answers are authored, everything else is computed from them as a fine-tuning does."""
 
 import functools
-import itertools
-import math
 import random
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from authored_arms import ARMS, CLAUSES, KINDS, Clause, Talk, ToyArm, compared, paired, question, result
+
 from pipeline.evaluation.estimates import Estimate, Unit, wilson
-from pipeline.evaluation.paired import sign_test
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.adapters import FinetuneRecord, Lineage
-from pipeline.finetuning.evaluate import Comparison, EvalQuestion, Evaluation, compare_models, evaluate
+from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.finetuning.train import TrainReport
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting, General
 from pipeline.ladder.learning_curve import Curve, CurvePoint, curve_of, forecast_of
-from pipeline.ladder.results import ArmResult, Ladder, Pair, Skipped, Stated
+from pipeline.ladder.results import ArmResult, Ladder, Skipped, Stated
 from pipeline.ladder.retrained import Ablation, SeedScore
 from pipeline.ladder.verdict import judge
 from schemas.arms_section import Family, Limits
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker
-from schemas.task import Conversation, Input, Target, Task
+from schemas.task import Input, Target, Task
 
 DIGEST = "sha256:" + "3f" * 32
-KINDS = (
-    *("governing_law", "term", "renewal", "confidentiality", "assignment", "payment_terms", "non_compete"),
-    *("limitation_of_liability", "indemnification", "termination_for_convenience", "audit_rights", "warranty"),
-    *("insurance", "exclusivity"),
-)
-CLAUSES = (
-    "This Agreement shall be governed by the laws of the State of Delaware, without regard to conflict of laws rules.",
-    "Either party may assign this Agreement to a successor to substantially all of its business, upon written notice.",
-    "The initial term is three years from the Effective Date and renews for successive periods of one year each.",
-    "Supplier shall keep complete records, and Customer may inspect them once a year during normal business hours.",
-)
-
-
-class Clause(Task):
-    """Name the kind of this clause."""
-
-    clause: Input[str]
-    kind: Target[Literal[KINDS]]  # type: ignore[valid-type]
-
-
-class Talk(Task):
-    """Answer as an assistant."""
-
-    messages: Conversation
-
-
-@dataclass(frozen=True)
-class ToyArm:
-    """An arm of which only is said how often it is right, and what it takes."""
-
-    name: str
-    title: str
-    family: Family
-    skill: float
-    seconds: float
-    """Of a call."""
-    cost: float | None = None
-    questions: int | None = None
-    """How many it was asked, if not all."""
-    tokens: tuple[float, float] = (0, 0)
-    unreadable: float = 0.0
-    fits: float = 0.0
-
-
-ARMS = (
-    ToyArm("majority", "the most frequent answer", Family.CLASSICAL, 0.09, 2e-6),
-    ToyArm("linear", "a linear model on TF-IDF", Family.CLASSICAL, 0.95, 0.0011, fits=0.9),
-    ToyArm("nearest", "the nearest training row", Family.CLASSICAL, 0.92, 0.0008, fits=0.1),
-    ToyArm("zero_shot", "the base model, prompted", Family.PROMPT, 0.2, 0.31, tokens=(121, 4)),
-    ToyArm(
-        "few_shot", "the base model, prompted with 5 retrieved examples", Family.PROMPT, 0.88, 0.94, tokens=(540, 4)
-    ),
-    ToyArm("adapter", "the adapter", Family.TUNED, 0.93, 0.33, tokens=(121, 4)),
-    ToyArm("adapter_free", "the adapter, writing freely", Family.TUNED, 0.9, 0.35, tokens=(121, 4), unreadable=0.02),
-)
 
 
 @dataclass(frozen=True)
@@ -116,16 +59,16 @@ def toy(
     """
     chance = random.Random(5)
     golds = [kinds[min(int(chance.expovariate(2.2) * len(kinds)), len(kinds) - 1)] for _ in range(count)]
-    asked = [_question(n, gold, text or CLAUSES[n % len(CLAUSES)]) for n, gold in enumerate(golds)]
+    asked = [question(n, gold, text or CLAUSES[n % len(CLAUSES)]) for n, gold in enumerate(golds)]
     hard = [chance.random() for _ in golds]
-    return toy_of([_result(arm, asked, golds, hard, kinds, task) for arm in arms], task, **more)
+    return toy_of([result(arm, asked, golds, hard, kinds, task) for arm in arms], task, **more)
 
 
 def toy_of(results: Sequence[ArmResult], task: type[Task], **more: Any) -> Toy:
     """A verdict on arms that have answered."""
     asked = max(arm.evaluation.questions for arm in results)
     lists = {name: more.pop(name, ()) for name in ("skipped", "stated")}
-    ladder = Ladder(arms=tuple(results), pairs=tuple(_paired(results)), **lists)
+    ladder = Ladder(arms=tuple(results), pairs=tuple(paired(results)), **lists)
     limits, noise = more.pop("limits", Limits()), more.pop("noise", None)
     rows, curves, leaked = more.pop("train_rows", 413), more.pop("curves", ()), more.pop("leaked", 0)
     evidence = Evidence(ladder, limits, rows, asked, leaked, noise, forecast_of(curves), more.get("seeds", ()))
@@ -146,81 +89,6 @@ def toy_of(results: Sequence[ArmResult], task: type[Task], **more: Any) -> Toy:
         **more,
     )
     return Toy(record_of(rows), found, task)
-
-
-def _paired(arms: Sequence[ArmResult]) -> list[Pair]:
-    """As ``all_pairs``, but without its bootstrap, which takes minutes for 30 arms."""
-    found = []
-    for one, other in itertools.combinations(arms, 2):
-        before, after = one.evaluation, other.evaluation
-        if before.metric != after.metric:
-            continue
-        shared = {outcome.id for outcome in before.outcomes} & {outcome.id for outcome in after.outcomes}
-        made = compared(before.of(shared), after.of(shared))
-        p_value = sign_test(made.better, made.worse)
-        found.append(Pair(one=one.name, other=other.name, questions=len(shared), comparison=made, p_value=p_value))
-    return found
-
-
-def compared(before: Evaluation, after: Evaluation) -> Comparison:
-    """Two evaluations of the same questions, with the interval of a mean."""
-    if before.score.unit is Unit.NATS:
-        return compare_models(before, after)
-    gains = [two.credit.worth - one.credit.worth for one, two in zip(before.outcomes, after.outcomes, strict=True)]
-    mean, reach = statistics.mean(gains), 1.96 * statistics.pstdev(gains) / math.sqrt(len(gains))
-    better, worse = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
-    return Comparison(
-        difference=Estimate(value=mean, low=mean - reach, high=mean + reach),
-        better=better,
-        worse=worse,
-        same=len(gains) - better - worse,
-    )
-
-
-def _question(number: int, gold: str, text: str) -> EvalQuestion:
-    prompt = (Message(role=Speaker.SYSTEM, content="Name the kind."), Message(role=Speaker.USER, content=text))
-    return EvalQuestion(id=f"q{number}", prompt=prompt, golds=({"kind": gold},))
-
-
-def _result(
-    arm: ToyArm,
-    asked: Sequence[EvalQuestion],
-    golds: Sequence[str],
-    hard: Sequence[float],
-    kinds: Sequence[str],
-    task: type[Task],
-) -> ArmResult:
-    chance = random.Random(arm.name)
-    answers = []
-    for gold, difficulty in list(zip(golds, hard, strict=True))[: arm.questions]:
-        # Arms find the same questions difficult, though not all of them.
-        is_right = 0.6 * difficulty + 0.4 * chance.random() < _level(arm.skill)
-        near = kinds[(kinds.index(gold) + chance.choice([1, 1, 1, 2])) % len(kinds)]
-        answers.append("Sure! Here" if chance.random() < arm.unreadable else gold if is_right else near)
-    return ArmResult(
-        name=arm.name,
-        title=arm.title,
-        family=arm.family,
-        evaluation=evaluate(task, asked[: arm.questions], answers),
-        learning_seconds=arm.fits,
-        seconds=arm.seconds * len(answers) / 4,
-        latency=arm.seconds,
-        tokens_in=arm.tokens[0],
-        tokens_out=arm.tokens[1],
-        cost=arm.cost,
-    )
-
-
-@functools.cache
-def _level(skill: float) -> float:
-    """The level below which 0.6 x + 0.4 y lies for that share of random x and y."""
-    draws = sorted(0.6 * a + 0.4 * b for a, b in _pairs())
-    return draws[min(int(skill * len(draws)), len(draws) - 1)]
-
-
-def _pairs() -> list[tuple[float, float]]:
-    chance = random.Random(1)
-    return [(chance.random(), chance.random()) for _ in range(4000)]
 
 
 def record_of(rows: int, **config: Any) -> FinetuneRecord:
@@ -267,7 +135,7 @@ def curve(arm: str, title: str, sizes: Sequence[int], skills: Sequence[float], c
     hard = [chance.random() for _ in range(count)]
     points = []
     for size, skill in zip(sizes, skills, strict=True):
-        asked = [_question(n, "term", "A clause.") for n in range(count)]
+        asked = [question(n, "term", "A clause.") for n in range(count)]
         points.append((size, evaluate(Clause, asked, ["term" if one < skill else "renewal" for one in hard])))
     return curve_of(arm, title, points)
 
@@ -278,6 +146,7 @@ FORGETTING = Forgetting(
 )
 
 
+@functools.cache
 def classical_wins() -> Toy:
     """The demo's case: a linear model is enough; nothing has a price."""
     curves = (curve("linear", "a linear model on TF-IDF", (41, 103, 206, 413), (0.62, 0.83, 0.91, 0.95)),)
@@ -286,6 +155,18 @@ def classical_wins() -> Toy:
     return toy(count=117, noise=noise, curves=curves, skipped=skipped, forgetting=FORGETTING)
 
 
+@functools.cache
+def with_curves() -> Toy:
+    """An ordinary one, with the curves of both."""
+    sizes = (41, 103, 206, 413)
+    curves = (
+        curve("linear", "a linear model on TF-IDF", sizes, (0.62, 0.83, 0.91, 0.95), 60),
+        curve("adapter", "the adapter", sizes, (0.5, 0.75, 0.88, 0.93), 60),
+    )
+    return toy(count=60, curves=curves)
+
+
+@functools.cache
 def tuning_wins() -> Toy:
     """Everything there is: costs, limits, curves, ablation, a frontier model, a stated score."""
     arms = [
@@ -330,6 +211,7 @@ def tuning_wins() -> Toy:
     )
 
 
+@functools.cache
 def undecided() -> Toy:
     """Too few questions to tell the arms apart; labels audited."""
     arms = [
@@ -340,6 +222,7 @@ def undecided() -> Toy:
     return toy(arms, count=60, limits=Limits(target=0.92))
 
 
+@functools.cache
 def chat() -> Toy:
     """A chat: the score is a loss, lower is better, and an endpoint has texts only."""
     chance = random.Random(3)
@@ -386,6 +269,7 @@ def chat() -> Toy:
     return toy_of(results, Talk, curves=curves, forgetting=FORGETTING)
 
 
+@functools.cache
 def alone() -> Toy:
     """An adapter that is compared with nothing."""
     return toy([ToyArm("adapter", "the adapter", Family.TUNED, 0.8, 0.3)], count=40)
@@ -402,6 +286,7 @@ class Many(Task):
     kind: Target[Literal[MANY]]  # type: ignore[valid-type]
 
 
+@functools.cache
 def crowded() -> Toy:
     """30 arms whose names mean harm, 200 labels."""
     arms = [
