@@ -4,4 +4,4 @@ In: a published version, an adapter, the section `arms`. Out: the scores of all 
 verdict on whether the adapter was worth it.
 """
 
-__all__ = ["assessment", "endpoints", "experiment", "plan", "raw_rows", "results"]
+__all__ = ["assessment", "endpoints", "experiment", "learning_curve", "plan", "raw_rows", "results", "retrained"]
