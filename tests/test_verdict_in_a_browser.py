@@ -31,18 +31,20 @@ _TEXTS = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || !element.getClientRects().length || element.closest('title')) continue;
+    const text = walker.currentNode.textContent.trim();
+    if (!text || !element.getClientRects().length || element.closest('title')) continue;
     const style = getComputedStyle(element);
     const below = ground(element);
     const ink = over(rgba(element instanceof SVGElement ? style.fill : style.color), below);
     const [high, low] = [light(ink), light(below)].sort((a, b) => b - a);
     const ratio = (high + 0.05) / (low + 0.05);
-    if (ratio < 4.5) poor.push([walker.currentNode.textContent.trim().slice(0, 40), ratio.toFixed(2)]);
+    if (ratio < 4.5) poor.push([text.slice(0, 40), ratio.toFixed(2)]);
   }
   return poor;
 }"""
 
-_OVERLAPS = """() => [...document.querySelectorAll('svg')].filter(svg => !svg.parentElement.closest('svg')).flatMap(svg => {
+_OVERLAPS = """() => [...document.querySelectorAll('svg')].flatMap(svg => {
+  if (svg.parentElement.closest('svg')) return [];
   const texts = [...svg.querySelectorAll('text')].map(text => [text.textContent, text.getBoundingClientRect()]);
   return texts.flatMap(([one, a], n) => texts.slice(n + 1)
     .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 3 && b.top < a.bottom - 3)
@@ -101,5 +103,5 @@ def test_texts_of_plots_keep_their_size_on_a_phone(browser: Browser, tmp_path: P
 def test_plots_have_words_for_those_who_do_not_see_them(browser: Browser, tmp_path: Path) -> None:
     with browser.new_context() as context:
         page = opened(context.new_page(), "tuning", tmp_path)
-        told = page.get_by_role("img").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+        told = page.locator("svg[role=img]").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
         assert len(told) == 2 and "The adapter: 93" in told[0] and "The adapter by training rows" in told[1]

@@ -10,7 +10,9 @@ Shown = Callable[[float], str]
 """A value as it is written at a tick."""
 
 _TICKS = 5
-"""Of an axis, at most."""
+"""About so many has an axis."""
+_LEAST = 0.01
+"""Of an axis of scores, and of the room at its ends: all of them may be alike."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ def score_axis(values: Iterable[float], unit: Unit, *, from_zero: bool) -> Axis:
     known = sorted(values)
     low, high = (known[0], known[-1]) if known else (0.0, 1.0)
     if from_zero:
-        low, high = 0.0, high or 1.0
+        low, high = 0.0, max(high, _LEAST)
     else:
-        room = 0.08 * (high - low) or 0.05
+        room = max(0.08 * (high - low), _LEAST)
         low, high = low - room, high + room
     if unit is Unit.SHARE:
         low, high = max(low, 0.0), 1.0 if from_zero and high > 0.5 else min(high, 1.0)
@@ -113,6 +115,7 @@ def number(value: float) -> str:
 
 
 def _score(value: float, step: float, unit: Unit) -> str:
-    if unit is Unit.SHARE:
-        return f"{value:.0%}" if step >= 0.00999 and abs(100 * step - round(100 * step)) < 1e-6 else f"{value:.1%}"
-    return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}" if value else "0"
+    """With as many decimals as the step has."""
+    size = 100 * step if unit is Unit.SHARE else step
+    decimals = next((n for n in range(12) if abs(round(size, n) - size) < 1e-6 * size), 12)
+    return f"{value:.{decimals}%}" if unit is Unit.SHARE else f"{value:.{decimals}f}"
