@@ -124,6 +124,7 @@ def _summary(result: Finetuned) -> FinetuneSummary:
         tuned=score.value,
         verdict=found.judgement.verdict.value,
         train_rows=result.train_rows,
+        unit=score.unit.value,
         low=score.low if score.is_bounded else None,
         high=score.high if score.is_bounded else None,
         rival=None if rival is None else rival.score.value,

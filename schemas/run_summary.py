@@ -212,7 +212,9 @@ class FinetuneSummary(RunSummary):
     verdict: str = ""
     """Whether it was worth it; empty in runs that did not judge it."""
     train_rows: int = 0
-    """0 in runs that did not record it, as is what follows."""
+    """0 in runs that did not record it; nor did they record what follows."""
+    unit: str = "share"
+    """Of the scores: ``share``, or ``nats`` of loss per token."""
     low: float | None = None
     high: float | None = None
     """The 95% interval of the score."""

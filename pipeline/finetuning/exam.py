@@ -10,6 +10,7 @@ from pipeline.errors import TrainingError, Unrendered
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.answer_form import grammar_of
 from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.closed_answers import likeliest
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate
 from pipeline.finetuning.examples import Example, draw
 from pipeline.finetuning.losses import answer_losses
@@ -19,6 +20,7 @@ from pipeline.finetuning.training_rows import LeftOut, no_calls_shown, reach
 from pipeline.finetuning.written_turns import readable_turn
 from pipeline.kinds.registry import kind_of
 from schemas.dataset import Finetune, Form
+from schemas.field import JsonValue, ValueType
 from schemas.task import Task
 from schemas.task_fields import conversation_target
 
@@ -178,6 +180,17 @@ class Exam:
         """What held answers are held to; None if any text is an answer."""
         return grammar_of(self.task)
 
+    @functools.cached_property
+    def choices(self) -> list[str] | None:
+        """All answers, if they are the choices of a single target; None if there are others."""
+        fields = self.task.task_targets()
+        if len(fields) != 1 or fields[0].type is not ValueType.CHOICE or fields[0].many:
+            return None
+        [field] = fields
+        values: list[JsonValue] = [*field.choices, *([None] if field.optional else [])]
+        # A task may write several of its values alike.
+        return list(dict.fromkeys(self.task.task_answer({field.name: value}) for value in values))
+
     def take(
         self, model: LoadedModel, questions: Questions, advance: Callable[[int], None], form: Form = Form.HELD
     ) -> Answers:
@@ -215,6 +228,10 @@ class Exam:
             advance(answered - done)
             done = answered
 
+        if form is Form.HELD and self.choices is not None:
+            # The likeliest as a whole: a model that writes token by token may begin like none of the likely ones.
+            found = likeliest(model, prompts, self.choices, tools=tools, on_progress=progressed)
+            return [one.answer for one in found]
         answers = predict(
             model,
             prompts,

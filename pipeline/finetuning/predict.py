@@ -44,7 +44,7 @@ def predict(
     by_length = sorted(range(len(rendered)), key=lambda index: len(rendered[index]))
     answers = [""] * len(rendered)
     loaded.model.eval()
-    with quiet(), torch.inference_mode(), _adapter(loaded, use_adapter):
+    with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter):
         for start in range(0, len(by_length), batch_size):
             batch = by_length[start : start + batch_size]
             written = _generate(loaded, [rendered[index] for index in batch], max_new_tokens, keeper)
@@ -89,7 +89,8 @@ def _text(loaded: LoadedModel, ids: list[int], with_marks: bool) -> str:
     return text.strip()
 
 
-def _adapter(loaded: LoadedModel, use: bool) -> contextlib.AbstractContextManager[None]:
+def adapter_used(loaded: LoadedModel, use: bool) -> contextlib.AbstractContextManager[None]:
+    """While it is open, the adapter of a model (if it has one) has its effect, or with False none."""
     from peft import PeftModel
 
     if use or not isinstance(loaded.model, PeftModel):

@@ -1,0 +1,245 @@
+"""Searches the tree of a finite list of answers for the likeliest one, for many prompts at once.
+
+The log-likelihood of a beginning bounds all answers that begin so. The most promising beginnings are read first, and a
+prompt is done as soon as none that is left could lead to a likelier answer than the best one found: that is the
+likeliest of all, not an approximation.
+"""
+
+import heapq
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from pipeline.finetuning.answer_tokens import AnswerTree, answer_tokens_after, shared_tokens
+from pipeline.finetuning.base_model import LoadedModel, Tools, quiet
+from pipeline.finetuning.predict import adapter_used
+from pipeline.finetuning.token_tree import READ_AT_ONCE, ROOT, Floats, TokenTree, token_tree
+from schemas.message import Message
+
+OnProgress = Callable[[int, int], None]
+"""Called with how many of how many prompts are answered."""
+
+_ROUND = 64
+"""Tokens that a forward pass reads in a little more time than a single one: a round is filled up with the next best
+beginnings."""
+_KEPT = 4 * READ_AT_ONCE
+"""Tokens of answers that are kept beside the prompts of a batch; beyond that, they are read again if needed."""
+
+
+@dataclass
+class Row:
+    """A prompt, and what is known of its answers."""
+
+    number: int
+    ids: list[int]
+    answers: AnswerTree
+    every: bool
+    """Whether the likelihood of every answer is wanted, not only the highest."""
+    bounds: dict[int, float] = field(default_factory=lambda: {0: 0.0})
+    """Log-likelihood up to each node that is known."""
+    complete: dict[int, float] = field(default_factory=dict)
+    """Log-likelihood of the answers that are known, by their number."""
+    best: float = -math.inf
+    """The highest of them."""
+    unread: list[tuple[float, int]] = field(default_factory=list)
+    """A heap of nodes with children that were not read yet, by negative bound."""
+    places: dict[int, int] = field(default_factory=dict)
+    """Of nodes that were read, in the tree of tokens."""
+
+    def take(self) -> int | None:
+        """The most promising node to read, if one is left that matters."""
+        if self.unread and (self.every or -self.unread[0][0] > self.best):
+            return heapq.heappop(self.unread)[1]
+        return None
+
+    def learn(self, node: int, values: Floats) -> None:
+        """Take in the log-probabilities of a node's children."""
+        for child, value in zip(self.answers.children[node], values.tolist(), strict=True):
+            if child in self.bounds:
+                # It is read again, and may differ by a rounding.
+                continue
+            bound = self.bounds[child] = self.bounds[node] + value
+            answer = self.answers.answer[child]
+            if answer is not None:
+                self.complete[answer] = bound
+                self.best = max(self.best, bound)
+
+    def branch(self, node: int) -> None:
+        """Let the children of a node wait to be read."""
+        for child in self.answers.children[node]:
+            if self.answers.children[child]:
+                heapq.heappush(self.unread, (-self.bounds[child], child))
+
+    @property
+    def best_answer(self) -> int:
+        """The number of the likeliest answer."""
+        return max(self.complete, key=self.complete.__getitem__)
+
+    @property
+    def margin(self) -> float:
+        """By how many nats it is likelier than any other one, at least."""
+        others = [value for answer, value in self.complete.items() if answer != self.best_answer]
+        return self.best - max([*others, *(-bound for bound, _ in self.unread[:1])], default=-math.inf)
+
+
+def answered(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[Message]],
+    answers: Sequence[str],
+    tools: Sequence[Tools] | None,
+    use_adapter: bool,
+    on_progress: OnProgress | None,
+    *,
+    every: bool,
+) -> list[Row]:
+    """Search for the likeliest answer to each prompt, or for the likelihood of every one; in the order given.
+
+    Arguments and errors are those of ``closed_answers.likeliest``.
+    """
+    import torch
+
+    if not prompts:
+        return []
+    known = list(tools or [None] * len(prompts))
+    said = answer_tokens_after(loaded, prompts[0], known[0], answers)
+    tree = AnswerTree(said.paths)
+    given = enumerate(zip(prompts, known, strict=True))
+    ids = [(number, loaded.token_ids(prompt, one, answer_follows=True)) for number, (prompt, one) in given]
+    rows = [Row(number, said.prompt_tokens(tokens, loaded.name), tree, every) for number, tokens in ids]
+    # Neighbours begin alike, so that much of them is read once.
+    ordered = sorted(rows, key=lambda row: row.ids)
+    done, longest = 0, max(len(row.ids) for row in rows) + max(tree.depth)
+    loaded.model.eval()
+    with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter):
+        read = token_tree(loaded, longest)
+        trunk = _read_trunk(read, ordered)
+        for batch in _batches(ordered, trunk):
+            _read_prompts(read, batch, trunk)
+            _search(read, batch)
+            read.forget(trunk)
+            done += len(batch)
+            if on_progress is not None:
+                on_progress(done, len(rows))
+    return rows
+
+
+# --- prompts ----------------------------------------------------------------------------------
+def _read_trunk(read: TokenTree, ordered: Sequence[Row]) -> int:
+    """Read what all prompts begin with, but no prompt's last token; returns how many tokens that are."""
+    trunk = _shared(ordered[0], ordered[-1])
+    read.read(ordered[0].ids[:trunk], range(ROOT, trunk - 1), [()] * trunk)
+    return trunk
+
+
+def _shared(row: Row, before: Row) -> int:
+    """How many tokens a prompt begins with like another, its own last one excepted."""
+    return min(shared_tokens(row.ids, before.ids), len(row.ids) - 1)
+
+
+def _batches(ordered: Sequence[Row], trunk: int) -> Iterator[list[Row]]:
+    """Prompts that are read in one forward pass, beyond the trunk; a longer one by itself."""
+    batch: list[Row] = []
+    tokens = 0
+    for row in ordered:
+        new = len(row.ids) - (_shared(row, batch[-1]) if batch else trunk) + _unavoidable(row)
+        if batch and tokens + new > READ_AT_ONCE:
+            yield batch
+            batch, tokens, new = [], 0, len(row.ids) - trunk + _unavoidable(row)
+        batch.append(row)
+        tokens += new
+    yield batch
+
+
+def _unavoidable(row: Row) -> int:
+    """Tokens that all answers begin with."""
+    return len(row.answers.until_branch(0)) - 1
+
+
+def _read_prompts(read: TokenTree, batch: Sequence[Row], trunk: int) -> None:
+    """Read the prompts of a batch, and what all answers begin with."""
+    reading = _Reading(read)
+    # Of the row before, the place of each token.
+    line, before = list(range(trunk)), None
+    for row in batch:
+        del line[_shared(row, before) if before else trunk :]
+        for token in row.ids[len(line) : -1]:
+            line.append(reading.add(token, line[-1] if line else ROOT))
+        line.append(reading.add(row.ids[-1], line[-1] if line else ROOT, row, 0))
+        row.places = {0: line[-1]}
+        reading.add_until_branch(row, 0)
+        before = row
+    reading.run()
+
+
+# --- answers ----------------------------------------------------------------------------------
+def _search(read: TokenTree, batch: Sequence[Row]) -> None:
+    """Read answers until all rows are done."""
+    prompts = len(read)
+    while chosen := _chosen(batch):
+        if len(read) > prompts + _KEPT:
+            read.forget(prompts)
+            for row in batch:
+                row.places = {0: row.places[0]}
+        reading = _Reading(read)
+        for row, node in chosen:
+            reading.add_until_branch(row, node)
+        reading.run()
+
+
+def _chosen(batch: Sequence[Row]) -> list[tuple[Row, int]]:
+    """The nodes to read next: the best of every row, and the next best ones while they cost little."""
+    chosen: list[tuple[Row, int]] = []
+    tokens = 0
+    for rank in count():
+        before = len(chosen)
+        for row in batch:
+            if tokens >= (_ROUND if rank and not row.every else READ_AT_ONCE):
+                return chosen
+            node = row.take()
+            if node is not None:
+                chosen.append((row, node))
+                tokens += len(row.answers.until_branch(node))
+        if len(chosen) == before:
+            break
+    return chosen
+
+
+class _Reading:
+    """The tokens of one forward pass, and what is asked of them."""
+
+    def __init__(self, read: TokenTree) -> None:
+        self._read, self._size = read, len(read)
+        self._tokens: list[int] = []
+        self._parents: list[int] = []
+        self._asked: list[Sequence[int]] = []
+        self._learning: list[tuple[int, Row, int]] = []
+        """Which token tells which row what follows which node."""
+        self._branching: list[tuple[Row, int]] = []
+
+    def add(self, token: int, parent: int, row: Row | None = None, node: int = 0) -> int:
+        """Read a token after another; with a row, it is the row's node, and what follows it is asked."""
+        self._tokens.append(token)
+        self._parents.append(parent)
+        self._asked.append(row.answers.next_tokens[node] if row else ())
+        if row:
+            self._learning.append((len(self._tokens) - 1, row, node))
+        return self._size + len(self._tokens) - 1
+
+    def add_until_branch(self, row: Row, node: int) -> None:
+        """Read a node, those before it that are not there, and those after it up to where answers differ."""
+        chain = row.answers.until_branch(node)
+        while chain[0] not in row.places:
+            chain.insert(0, row.answers.parent[chain[0]])
+        for one in chain:
+            if one not in row.places:
+                row.places[one] = self.add(row.answers.token[one], row.places[row.answers.parent[one]], row, one)
+        self._branching.append((row, chain[-1]))
+
+    def run(self) -> None:
+        """Read them all, and tell the rows."""
+        values = self._read.read(self._tokens, self._parents, self._asked)
+        for place, row, node in self._learning:
+            row.learn(node, values[place])
+        for row, node in self._branching:
+            row.branch(node)

@@ -1,0 +1,74 @@
+"""Finds which of a finite list of answers a model holds for the likeliest, without letting it write."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.finetuning.answer_search import OnProgress, answered
+from pipeline.finetuning.base_model import LoadedModel, Tools
+from schemas.message import Message
+
+
+@dataclass(frozen=True)
+class ClosedAnswer:
+    """The likeliest of the answers."""
+
+    answer: str
+    log_likelihood: float
+    """Of all its tokens after the prompt, the end of the turn included, in nats."""
+    margin: float
+    """By how many nats it is likelier than any other one, at least: others are read no further than needed. Infinite if
+    there is no other."""
+
+
+def likeliest(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[Message]],
+    answers: Sequence[str],
+    *,
+    tools: Sequence[Tools] | None = None,
+    use_adapter: bool = True,
+    on_progress: OnProgress | None = None,
+) -> list[ClosedAnswer]:
+    """Find the likeliest answer to each prompt, in the order of the prompts.
+
+    Exact in float32. bfloat16 rounds differently by the number of tokens that are read at once, so that two answers of
+    almost the same likelihood may change places.
+
+    Memory beyond the model: keys and values of ``3,072`` tokens and the longest prompt, and the logits of 512.
+
+    Args:
+        loaded: a base model, or one with an adapter.
+        prompts: each is the messages before the answer. They should begin alike (instructions before examples): what
+            they share is read once.
+        answers: all that may be answered, each once.
+        tools: for each prompt, the tools that may be called.
+        use_adapter: False uses the base model under the adapter.
+        on_progress: called after each batch.
+
+    Raises:
+        TrainingError: there are no answers, two of them are the same to the model, or one is longer than it can read.
+        Unrendered: the chat template fails.
+    """
+    rows = answered(loaded, prompts, answers, tools, use_adapter, on_progress, every=False)
+    return [ClosedAnswer(answers[row.best_answer], row.best, row.margin) for row in rows]
+
+
+def log_likelihoods(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[Message]],
+    answers: Sequence[str],
+    *,
+    tools: Sequence[Tools] | None = None,
+    use_adapter: bool = True,
+    on_progress: OnProgress | None = None,
+) -> npt.NDArray[np.float64]:
+    """The log-likelihood of every answer to every prompt in nats: prompts x answers.
+
+    It takes the arguments of ``likeliest`` and raises its errors; it reads all tokens of all answers for each prompt.
+    """
+    rows = answered(loaded, prompts, answers, tools, use_adapter, on_progress, every=True)
+    known = [[row.complete[answer] for answer in range(len(answers))] for row in rows]
+    return np.array(known, dtype=np.float64).reshape(len(prompts), len(answers))

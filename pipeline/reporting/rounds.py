@@ -1,0 +1,54 @@
+"""The rounds of fine-tuning: whether each new version made the adapter better, and the labels cleaner."""
+
+import math
+from collections.abc import Iterator
+
+from pydantic import AwareDatetime
+
+from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.ladder.verdict import Verdict
+from pipeline.reporting.report_page import ReportPart
+from pipeline.state.snapshot import Snapshot
+from schemas.run_summary import FinetuneSummary
+
+
+class Round(ReportPart):
+    """One fine-tuning, as it was when it was done."""
+
+    started_at: AwareDatetime
+    version: str
+    train_rows: int
+    tuned: Estimate
+    rival: float | None
+    """The score of the best arm that needed no training."""
+    rival_title: str
+    heading: str
+    """The verdict."""
+    noise: float | None
+    """The share of wrong answers, as audited at the time."""
+
+    @property
+    def noise_shown(self) -> str:
+        """The share in text; empty if nobody had looked."""
+        return "" if self.noise is None else f"{self.noise:.1%}"
+
+
+def rounds_of(snapshot: Snapshot) -> Iterator[Round]:
+    """All fine-tunings that were judged, the oldest first."""
+    began = dict(snapshot.runs.select("run", "started_at").iter_rows())
+    for run in snapshot.committed_runs(FinetuneSummary):
+        found = run.summary
+        if not found.verdict:
+            continue
+        low = -math.inf if found.low is None else found.low
+        high = math.inf if found.high is None else found.high
+        yield Round(
+            started_at=began[run.id],
+            version=found.version,
+            train_rows=found.train_rows,
+            tuned=Estimate(value=found.tuned, low=low, high=high, unit=Unit(found.unit)),
+            rival=found.rival,
+            rival_title=found.rival_title,
+            heading=Verdict(found.verdict).heading,
+            noise=found.noise,
+        )
