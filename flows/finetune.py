@@ -19,6 +19,7 @@ from pipeline.ladder.plan import TRAIN, Plan
 from pipeline.ladder.uncurated_rows import raw_examples
 from pipeline.releases.audit_result import audit_result
 from pipeline.releases.versions import find_version, verify
+from pipeline.reporting.verdict_page import verdict_page
 from pipeline.reporting.write_report import write_report
 from pipeline.state.runs import Run
 from schemas.arms_section import EndpointArm, Family
@@ -88,7 +89,9 @@ def finetune(
             plan = replace(plan, curve=curve, raw=_raw(context) if ablate else None)
             found = None if again else find_assessed(store.models, plan.key)
             prepare_training()
-            path = found or engine.run(finetune_version, plan, context.dataset.task, engine.progress, again=again)
+            path = found or engine.run(
+                finetune_version, plan, context.dataset.task, engine.progress, verdict_page, again=again
+            )
         result = _result(path, config.name, reused=found is not None)
         # A run that was killed after storing its adapter still owes its commit.
         is_new = path.name not in _committed(context)

@@ -1,7 +1,7 @@
 """Retake the pictures of the guides: ``make pictures``, after ``make demo`` has made a report to show.
 
-``python tests/pictures.py team`` takes only those of a team at work, which need no demo; the others are ``report`` and
-``forms``.
+``python tests/pictures.py team`` takes only those of a team at work, which need no demo; the others are ``report``,
+``verdict`` and ``forms``.
 """
 
 import shutil
@@ -20,6 +20,7 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
+from pipeline.ladder.assessment import PAGE, find_assessed
 from pipeline.reporting.write_report import write_report
 
 ROOT = Path(__file__).parent.parent
@@ -68,6 +69,21 @@ def photograph_report(page: Page) -> None:
     page.screenshot(path=IMAGES / "report.png")
 
 
+def photograph_verdict(page: Page) -> None:
+    """The head of the page about the adapter that ``make demo`` left."""
+    folder = find_assessed(Settings().home / "clauses" / "models")
+    if folder is None:
+        raise SystemExit(f"there is no adapter in {Settings().home / 'clauses'}; run make demo first")
+    page.set_viewport_size({"width": 1280, "height": 960})
+    page.goto((folder / PAGE).as_uri())
+    # With all bars, whatever the number of arms.
+    box = page.locator("#arms .chart").last.bounding_box()
+    assert box is not None
+    height = round(box["y"] + box["height"]) + 24
+    page.set_viewport_size({"width": 1280, "height": height})
+    page.screenshot(path=IMAGES / "verdict.png")
+
+
 def photograph_team(page: Page, folder: Path) -> None:
     """What the report says of a team that has worked for a week."""
     folder.mkdir()
@@ -86,6 +102,8 @@ def main(chosen: list[str]) -> None:
         page = browser.new_page(locale="en-US")
         if "report" in chosen:
             photograph_report(page)
+        if "verdict" in chosen:
+            photograph_verdict(page)
         if "team" in chosen:
             photograph_team(page, Path(folder) / "team")
         if "forms" in chosen:
@@ -94,4 +112,4 @@ def main(chosen: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["report", "team", "forms"])
+    main(sys.argv[1:] or ["report", "verdict", "team", "forms"])

@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 from typing import Any
 
 from team_toys import at_work, suggestions, team
+from verdict_toys import with_curves
 
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.kinds.interface import Breakdown
 from pipeline.reporting.report_page import (
     AnswerInConflict,
-    ArmScore,
     Audit,
     Change,
     Conflict,
@@ -25,6 +25,7 @@ from pipeline.reporting.report_page import (
     ReasonCount,
     ReportData,
     ReviewCounts,
+    Rival,
     RouteCount,
     ShownRecord,
     Suspect,
@@ -32,7 +33,7 @@ from pipeline.reporting.report_page import (
     render_report,
 )
 from pipeline.reporting.token_lengths import TokenLengths
-from schemas.arms_section import Family
+from pipeline.reporting.verdict_content import verdict_content
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
 
@@ -95,6 +96,7 @@ def conflict(record: ShownRecord, *answers: str) -> Conflict:
 
 
 def tuning(classes: list[str], *mistakes: Mistake) -> FineTuning:
+    toy = with_curves()
     before, after = Estimate(value=0.012, low=0.004, high=0.036), Estimate(value=0.867, low=0.819, high=0.904)
     return FineTuning(
         run="20260301-0930-tune",
@@ -102,16 +104,11 @@ def tuning(classes: list[str], *mistakes: Mistake) -> FineTuning:
         metric="accuracy",
         version="contract-clauses@1.2.0",
         tuned=after,
-        arms=[
-            ArmScore(title="the model of SmolLM2", family=Family.PROMPT, score=before, questions=241),
-            ArmScore(title="the adapter", family=Family.TUNED, score=after, questions=241, is_chosen=True),
-        ],
-        rival=ArmScore(title="the model of SmolLM2", family=Family.PROMPT, score=before, questions=241),
+        rival=Rival(title="the model of SmolLM2", score=before),
         train_rows=1930,
         test_rows=241,
         seconds=1502.4,
-        heading="Fine-tuning was worth it",
-        reasons=["The adapter beats its base model; pull it with `goldleaf pull contract-clauses@1.2.0 DEST`."],
+        verdict=verdict_content(toy.record, toy.found),
         parts=[PartComparison(name=c, records=20 - i % 7, rival=0.05, tuned=1 - i / 50) for i, c in enumerate(classes)],
         mistakes=list(mistakes),
         loss={step: 3.5 * 0.985**step + 0.1 * (step % 3) for step in range(1, 242)},

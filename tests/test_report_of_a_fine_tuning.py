@@ -104,16 +104,15 @@ def test_labels_are_shown_by_their_recall(tmp_path: Path) -> None:
 
 def test_unreadable_answers_of_every_arm_are_named(tmp_path: Path) -> None:
     shown = tuned_on(tmp_path, ["Sure!"] * 4, ["I was", *[json.dumps(SLIP)] * 3])
-    assert shown.reasons[-2:] == [
-        "4 of 4 answers of the base model, prompted do not have the format of the task.",
-        "1 of 4 answers of the adapter do not have the format of the task.",
-    ]
+    place = shown.verdict.columns.index("wrong format")
+    assert [(arm.name, arm.cells[place]) for arm in shown.verdict.numbers] == [("zero_shot", "4"), ("adapter", "1")]
 
 
 def test_a_question_that_the_rival_was_not_asked_has_no_answer_of_it(tmp_path: Path) -> None:
     shown = tuned_on(tmp_path, ["billing"], ["returns", "returns"], Topic, {"topic": "billing"})
     assert [(one.rival, one.tuned) for one in shown.mistakes] == [("billing", "returns"), ("", "returns")]
-    assert [(arm.title, arm.questions) for arm in shown.arms] == [("the base model, prompted", 1), ("the adapter", 2)]
+    place = shown.verdict.columns.index("questions")
+    assert [arm.cells[place] for arm in shown.verdict.numbers] == ["1", "2"]
     text = section(render_report(empty_report(finetuning=shown)), "finetuning")
     assert text.count("expected billing tuned returns the base model, prompted billing") == 1
     assert text.count("expected billing tuned returns") == 2

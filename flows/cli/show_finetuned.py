@@ -1,5 +1,6 @@
 """Prints what `finetune` found: all arms on the same questions, and the verdict."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -38,6 +39,9 @@ def show_finetuned(result: "Finetuned") -> None:
     for more in found.beside:
         out.print(f"- {more}", markup=False)
     out.print(result.path, markup=False)
+    page = Path(result.path) / "verdict.html"
+    if page.is_file():
+        out.print(f"all of it with plots: {page}", markup=False)
 
 
 def _show_arms(found: "Assessment") -> None:

@@ -4,4 +4,4 @@ In: answers and the gold ones; no model is loaded. Out: scores by label and by f
 and losses with their 95% intervals.
 """
 
-__all__ = ["call_matches", "estimates", "paired", "scores", "text_similarity"]
+__all__ = ["call_matches", "estimates", "paired", "scores", "text_similarity", "value_pairs"]

@@ -25,6 +25,8 @@ from schemas.arms_section import Limits
 
 VERDICT = "verdict.json"
 PREDICTIONS = "predictions.parquet"
+PAGE = "verdict.html"
+"""The same for readers."""
 
 
 class Assessment(BaseModel):

@@ -1,6 +1,6 @@
 """The end of an experiment: the verdict, and the adapter stored with everything that is known of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline.finetuning.exam import Exam
 from pipeline.finetuning.examples import Example, read_examples
 from pipeline.finetuning.train import TrainReport
 from pipeline.ladder.adapter_card import adapter_card
-from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions
+from pipeline.ladder.assessment import PAGE, PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
@@ -27,6 +27,9 @@ from schemas.arms_section import StatedArm
 from schemas.manifest import Manifest
 from schemas.options import Form
 from schemas.task import Task
+
+Page = Callable[[type[Task], FinetuneRecord, Assessment], bytes]
+"""Renders a verdict for readers; the assessment still has its single answers."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ def conclude(
     report: TrainReport,
     exam: Exam,
     extras: Extras,
+    page: Page,
 ) -> Path:
     """Judge what was measured, and store the adapter with it; returns its folder.
 
@@ -58,6 +62,7 @@ def conclude(
         report: of its training.
         exam: how models were asked.
         extras: what is known beside the arms.
+        page: renders the verdict.
     """
     manifest = read_manifest(plan.version)
     ladder = climb.ladder([arm.name for arm in plan.arms], _stated(plan))
@@ -97,6 +102,7 @@ def conclude(
         CARD: adapter_card(climb.task, record, assessment).encode(),
         VERDICT: assessment.as_json(),
         PREDICTIONS: predictions(climb.questions.asked, ladder),
+        PAGE: page(climb.task, record, assessment),
     }
     return save_adapter(trained, plan.models, record, beside)
 

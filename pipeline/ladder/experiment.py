@@ -13,7 +13,7 @@ from pipeline.finetuning.training_rows import check_examples, training_rows
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.climb import Climb
-from pipeline.ladder.conclude import Extras, conclude
+from pipeline.ladder.conclude import Extras, Page, conclude
 from pipeline.ladder.forgetting import Forgetting, general_knowledge
 from pipeline.ladder.kept_answers import UNFINISHED, KeptAnswers
 from pipeline.ladder.language_models import Candidate
@@ -26,13 +26,14 @@ from schemas.arms_section import ArmName
 from schemas.task import Task
 
 
-def finetune_version(plan: Plan, task: type[Task], progress: Progress, *, again: bool = False) -> Path:
+def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Page, *, again: bool = False) -> Path:
     """Train an adapter unless there is one, let all arms answer the test questions, and return the adapter's folder.
 
     Args:
         plan: what to do.
         task: of the dataset.
         progress: shows what is done.
+        page: renders the verdict.
         again: train even if there is an adapter of this training.
 
     Raises:
@@ -78,7 +79,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, *, again:
         seeds=tuple(recipe.seeds(examples, judged)),
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
-    final = conclude(plan, climb, rows, folder, report, exam, extras)
+    final = conclude(plan, climb, rows, folder, report, exam, extras, page)
     kept.clear()
     return final
 

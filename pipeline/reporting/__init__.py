@@ -1,6 +1,6 @@
 """What users read about a dataset: status, report, duplicates, a record's history, SQL, checks before a first run.
 
-In: the committed state. Out: models that the command line shows, and the HTML page.
+In: the committed state. Out: models that the command line shows, and the HTML pages.
 """
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "overview",
     "sql",
     "status",
+    "verdict_page",
     "write_report",
 ]

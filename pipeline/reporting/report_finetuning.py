@@ -10,9 +10,9 @@ from pipeline.finetuning.adapters import read_record
 from pipeline.finetuning.evaluate import Evaluation
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
-from pipeline.ladder.assessment import PREDICTIONS, Assessment, find_assessed, read_assessment
-from pipeline.ladder.results import ArmResult, Ladder
-from pipeline.reporting.report_page import ArmScore, FieldAnswer, FineTuning, Mistake, PartComparison, ShownRecord
+from pipeline.ladder.assessment import PREDICTIONS, find_assessed, read_assessment
+from pipeline.reporting.report_page import FieldAnswer, FineTuning, Mistake, PartComparison, Rival, ShownRecord
+from pipeline.reporting.verdict_content import verdict_content
 from pipeline.text.wording import shown_label
 from schemas.arms_section import ArmName, Family
 from schemas.dataset import public_place
@@ -37,9 +37,8 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Sho
     if folder is None:
         return None
     record, found = read_record(folder), read_assessment(folder)
-    ladder, kind = found.ladder, kind_of(task)
-    tuned = ladder.adapter.evaluation
-    rival = ladder.best([Family.CLASSICAL, Family.PROMPT])
+    kind, tuned = kind_of(task), found.ladder.adapter.evaluation
+    rival = found.ladder.best([Family.CLASSICAL, Family.PROMPT])
     metric = kind.part_metric
     return FineTuning(
         run=record.run,
@@ -47,35 +46,16 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Sho
         base_model=public_place(record.config.base_model),
         metric=tuned.metric_title,
         tuned=tuned.score,
-        arms=[_shown(arm, found) for arm in ladder.arms],
-        rival=None if rival is None else _shown(rival, found),
+        rival=None if rival is None else Rival(title=rival.title, score=rival.score),
         train_rows=record.train.rows,
         test_rows=tuned.questions,
         seconds=record.train.seconds,
-        heading=found.judgement.verdict.heading,
-        reasons=[*found.judgement.reasons, found.judgement.next_step, *_unreadable(ladder)],
+        verdict=verdict_content(record, found),
         part_metric=metric,
         parts=list(_parts(tuned, None if rival is None else rival.evaluation, metric)),
         mistakes=list(_mistakes(folder, task, examples, "" if rival is None else rival.name)),
         loss=dict(enumerate(record.train.losses, 1)),
     )
-
-
-def _shown(arm: ArmResult, found: Assessment) -> ArmScore:
-    return ArmScore(
-        title=arm.title,
-        family=arm.family,
-        score=arm.score,
-        questions=arm.evaluation.questions,
-        is_chosen=arm.name == found.judgement.arm,
-    )
-
-
-def _unreadable(ladder: Ladder) -> Iterator[str]:
-    """Sentences about the answers that count as wrong because of their format."""
-    for arm in ladder.arms:
-        if count := arm.evaluation.unreadable:
-            yield f"{count} of {arm.evaluation.questions} answers of {arm.title} do not have the format of the task."
 
 
 def _parts(tuned: Evaluation, rival: Evaluation | None, metric: PartMetric) -> Iterator[PartComparison]:

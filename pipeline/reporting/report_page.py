@@ -3,37 +3,24 @@
 The caller fills ``ReportData`` from the store; ``render_report`` is pure and only reads its template.
 """
 
-import base64
-import functools
-import hashlib
-from datetime import UTC
 from typing import Annotated
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipeline.evaluation.estimates import Estimate
 from pipeline.evaluation.scores import PartMetric
 from pipeline.kinds.interface import Breakdown
 from pipeline.reporting.annotators import AnnotatorsTable
-from pipeline.reporting.curve_picture import curve_picture
 from pipeline.reporting.error_outlook import ErrorOutlook
-from pipeline.reporting.printable import printable, redacted
+from pipeline.reporting.page_environment import page_environment
 from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.token_lengths import Count, TokenLengths
-from pipeline.text.word_diff import word_diff
-from pipeline.text.wording import sentence, shown_share, shown_similarity
-from schemas.arms_section import Family
+from pipeline.reporting.verdict_content import VerdictContent
 from schemas.dataset import Share
-from schemas.fate import EXPLANATIONS, Fate, ReasonCode, Routed
+from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
 from schemas.run_summary import Proof
 from schemas.similarities import Similarities
-
-TEXT_LIMIT = 2_000
-"""Characters of a text on the page; ``goldleaf explain`` shows it in full."""
-_DIFF_LIMIT = 6_000
-"""Characters of two texts that are compared; their common parts are folded."""
 
 
 class ReportPart(BaseModel):
@@ -250,15 +237,11 @@ class Mistake(ReportPart):
     """The same field by field, if an answer has fields."""
 
 
-class ArmScore(ReportPart):
-    """One way to answer the test questions, and how good it is."""
+class Rival(ReportPart):
+    """The best of what is not tuned."""
 
     title: str
-    family: Family
     score: Estimate
-    questions: Count
-    is_chosen: bool = False
-    """Whether the verdict recommends it."""
 
 
 class FineTuning(ReportPart):
@@ -270,15 +253,14 @@ class FineTuning(ReportPart):
     base_model: str
     metric: str
     tuned: Estimate
-    arms: list[ArmScore]
-    rival: ArmScore | None = None
+    rival: Rival | None = None
     """The best of the other arms: what the adapter has to be compared with."""
     train_rows: Count
     test_rows: Count
     seconds: Annotated[float, Field(ge=0)]
     """Of training."""
-    heading: str
-    reasons: list[str] = []
+    verdict: VerdictContent
+    """Whether it was worth it, with the plots and tables of all arms."""
     part_metric: PartMetric = PartMetric.RECALL
     parts: list[PartComparison] = []
     mistakes: list[Mistake] = []
@@ -370,31 +352,4 @@ class ReportData(ReportPart):
 
 def render_report(data: ReportData) -> str:
     """Render the page: one HTML text that loads nothing, whatever the records' texts contain."""
-    return _environment().get_template("report.html.j2").render(data=data).lstrip()
-
-
-@functools.cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pipeline.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": shown_share, "redacted": redacted, "sha256": _sha256, "sentence": sentence}
-    environment.globals |= {"Fate": Fate, "EXPLANATIONS": EXPLANATIONS, "UTC": UTC}
-    environment.globals |= {
-        "similarity": shown_similarity,
-        "word_diff": word_diff,
-        "curve_picture": curve_picture,
-        "limit": TEXT_LIMIT,
-        "diff_limit": _DIFF_LIMIT,
-    }
-    return environment
-
-
-def _sha256(text: str) -> str:
-    """The hash by which the page's security policy allows its own script."""
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return page_environment().get_template("report.html.j2").render(data=data).lstrip()
