@@ -20,7 +20,7 @@ from pipeline.reporting.curve_picture import curve_picture
 from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.printable import printable, redacted
 from pipeline.reporting.score_of_suggestions import SuggestionScore
-from pipeline.reporting.token_lengths import Count, TokenLengths
+from pipeline.text.token_lengths import Count, TokenLengths
 from pipeline.text.word_diff import word_diff
 from pipeline.text.wording import sentence, shown_share, shown_similarity
 from schemas.dataset import Share
