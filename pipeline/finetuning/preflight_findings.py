@@ -135,6 +135,8 @@ class Judge:
     def _longer(self, rows: Measured) -> str:
         """Which ``max_length`` would keep how many rows, and whether the model can read so much."""
         needed = rows.full_tokens[~rows.having(Problem.UNRENDERED)]
+        if not needed.size:
+            return ""
         at = [int(np.quantile(needed, share, method="inverted_cdf")) for share in (1, 0.99, 0.95)]
         text = f"finetune.max_length {at[0]:,} would keep all rows, {at[1]:,} would keep 99%, {at[2]:,} would keep 95%"
         if self.context is not None and self.context < at[0]:

@@ -1,7 +1,6 @@
 """Whether a chat template shows a conversation whole: what it drops, it drops without a word."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,15 +24,13 @@ def is_shown(text: str, rendered: str) -> bool:
 
 
 def dropped_turns(messages: Sequence[Message], rendered: str) -> Dropped:
-    """What the template left out of a conversation. A text that several turns have must be there as often."""
+    """What the template left out of a conversation."""
     said = [one.content.strip() for one in messages if one.role is not Speaker.SYSTEM and one.content.strip()]
-    contents = (
-        0
-        if _in_order(said, rendered)
-        else sum(_missing(text, times, rendered) for text, times in Counter(said).items())
-    )
     reasons = [one.reasoning_content for one in messages if one.reasoning_content]
-    return Dropped(contents, sum(not is_shown(reason, rendered) for reason in reasons))
+    return Dropped(
+        0 if _in_order(said, rendered) else _missing(said, messages, rendered),
+        sum(not is_shown(reason, rendered) for reason in reasons),
+    )
 
 
 def _in_order(texts: Sequence[str], rendered: str) -> bool:
@@ -46,6 +43,12 @@ def _in_order(texts: Sequence[str], rendered: str) -> bool:
     return True
 
 
-def _missing(text: str, times: int, rendered: str) -> int:
-    there = rendered.count(text)
-    return times - there if there < times and not (times == 1 and is_shown(text, rendered)) else 0
+def _missing(said: Sequence[str], messages: Sequence[Message], rendered: str) -> int:
+    """How many turns are not there: a text must be there as often as all that is shown says it."""
+    shown = [one.content.strip() for one in messages if is_shown(one.content, rendered)]
+    missing = 0
+    for text in said:
+        # As JSON it can only be looked for, not counted.
+        there = rendered.count(text)
+        missing += there < sum(one.count(text) for one in shown) if there else not is_shown(text, rendered)
+    return missing
