@@ -159,4 +159,4 @@ def _show_next(found: "Preflight", command: str, *, is_told: bool) -> None:
         out.print(f"[red]nothing would be trained:[/] {counted(len(found.errors), 'error')}")
         return
     told = f" with `fix: [{', '.join(found.fix)}]` under finetune in dataset.yaml" if is_told else ""
-    out.print(f"[dim]next:[/] {escape(command)}{told}")
+    out.print(f"[dim]next:[/] {escape(command + told)}")
