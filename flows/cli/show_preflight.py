@@ -127,8 +127,8 @@ def _show_histogram(title: str, lengths: "TokenLengths") -> None:
     out.print(f"[dim]{title}[/]")
     for one, shown in zip(bins, ranges, strict=True):
         # What there is shows, however few.
-        bar = "█" * max(round(_WIDTH * one.records / most), 1 if one.records else 0)
-        out.print(f"  {shown:>{wide}}  {one.records:>{digits},}  [blue]{bar}[/]")
+        bar = f"  [blue]{'█' * max(1, round(_WIDTH * one.records / most))}[/]" if one.records else ""
+        out.print(f"  {shown:>{wide}}  {one.records:>{digits},}{bar}")
 
 
 def _show_cost(found: "Preflight") -> None:
@@ -158,5 +158,7 @@ def _show_next(found: "Preflight", command: str, *, is_told: bool) -> None:
     if found.errors:
         out.print(f"[red]nothing would be trained:[/] {counted(len(found.errors), 'error')}")
         return
+    if not found.findings:
+        out.print("[green]✓[/] nothing is wrong with the rows, the template or the end of answers")
     told = f" with `fix: [{', '.join(found.fix)}]` under finetune in dataset.yaml" if is_told else ""
     out.print(f"[dim]next:[/] {escape(command + told)}")
