@@ -102,24 +102,25 @@ class Judge:
         count, of = int(which.sum()), len(rows)
         if not count:
             return None
+        severity = self._severity(problem, count, of)
         what, then = _WORDS[problem]
         names = {
             "limit": f"{self.limit:,}",
             "model": self.model,
             "refusal": rows.refusal,
             "longer": self._longer(rows),
-            "drop": "" if count == of else f", {_DROP}",
-            "dropped": "" if count == of else "leave such rows out with `--fix drop`, ",
         }
+        # What is left out anyway needs nobody's word before it is much.
+        may_drop = severity is Severity.ERROR and count < of and problem in LEFT_OUT | UNSOUND
         return Finding(
             code=problem.name.lower() if problem.name else "",
-            severity=self._severity(problem, count, of),
+            severity=severity,
             split="train",
             rows=count,
             of=of,
             examples=_some(rows, which),
             what=what.format_map(names),
-            next=then.format_map(names),
+            next=then.format_map(names) + (f", {_DROP}" if may_drop else ""),
         )
 
     def _severity(self, problem: Problem, count: int, of: int) -> Severity:
@@ -274,11 +275,11 @@ _WORDS: Mapping[Problem, tuple[str, str]] = {
     ),
     Problem.TEMPLATE_TOKENS: (
         "their texts contain special tokens of {model}, which it would read as the beginning or end of a turn",
-        "take them out of the texts (`screen.template_tokens` finds the common ones){drop}",
+        "take them out of the texts (`screen.template_tokens` finds the common ones)",
     ),
     Problem.END_NOT_TRAINED: (
         "the chat template of {model} writes no end of turn after the answer, so the model would not learn to stop",
-        "set another finetune.base_model, or add the end of turn to its chat_template.jinja{drop}",
+        "set another finetune.base_model, or add the end of turn to its chat_template.jinja",
     ),
     Problem.EOS_MISMATCH: (
         "the answer ends with a token at which {model} does not stop when it generates, so that it would write on",
@@ -287,19 +288,19 @@ _WORDS: Mapping[Problem, tuple[str, str]] = {
     Problem.PROMPT_DIFFERS: (
         "the prompt by which the model is asked is not the text that it is trained after: the chat template of {model} "
         "writes one thing to open an answer, and another around a given one",
-        "set another finetune.base_model, or correct its chat_template.jinja{drop}",
+        "set another finetune.base_model, or correct its chat_template.jinja",
     ),
     Problem.TURNS_DROPPED: (
         "the chat template of {model} leaves out turns of these conversations",
-        "set another finetune.base_model{drop}",
+        "set another finetune.base_model",
     ),
     Problem.BEYOND_VOCABULARY: (
         "they have tokens that {model} has no weights for",
-        "use the tokenizer that belongs to the model{drop}",
+        "use the tokenizer that belongs to the model",
     ),
     Problem.DOUBLE_BOS: (
         "they begin with two begin-of-text tokens",
-        "take one out of the model's chat_template.jinja{drop}",
+        "take one out of the model's chat_template.jinja",
     ),
     Problem.TURNS_CHANGED: (
         "the chat template of {model} shows an earlier turn, or its reasoning, differently once others follow; such a "
