@@ -104,7 +104,9 @@ def test_of_a_chat_what_users_and_tools_say_is_cut_and_never_the_assistant(loade
 def test_fixes_are_applied_to_the_rows_that_they_name(loaded: LoadedModel) -> None:
     rows = [ticket("A lamp", WORDS * 20, name=name) for name in ("drop", "cut", "keep")]
     fixes = Fixes(frozenset({"drop"}), frozenset({"cut"}), INPUTS, 150)
-    cut, kept = fixes.applied(rows, loaded)
+    fixed = fixes.applied(rows, loaded)
+    assert len(fixed) == 2
+    cut, kept = fixed
     assert (cut.id, kept) == ("cut", rows[2])
     assert cut == shortened(rows[1], loaded, 150, INPUTS)
     assert list(Fixes().applied(rows, loaded)) == rows

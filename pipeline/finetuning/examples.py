@@ -43,23 +43,6 @@ def read_examples(version: Path, split: str) -> list[Example]:
         ReleaseError: the folder is not a published version, or its manifest is damaged.
         TrainingError: it has no such split.
     """
-    return [example for batch in example_batches(version, split) for example in batch]
-
-
-def example_batches(version: Path, split: str, rows: int = 512) -> Iterator[list[Example]]:
-    """The same, at most ``rows`` at once: a split need not fit into memory.
-
-    Raises:
-        ReleaseError: the folder is not a published version, or its manifest is damaged.
-        TrainingError: it has no such split.
-    """
-    with pq.ParquetFile(_split_file(version, split)) as file:
-        columns = ["id", "prompt", "completion", "fields", *(["tools"] if "tools" in file.schema_arrow.names else [])]
-        for batch in file.iter_batches(rows, columns=columns):
-            yield [_example(row) for row in batch.to_pylist()]
-
-
-def _split_file(version: Path, split: str) -> Path:
     manifest = read_manifest(version)
     if split not in manifest.splits:
         there = ", ".join(manifest.splits) or "none"
@@ -67,13 +50,27 @@ def _split_file(version: Path, split: str) -> Path:
         rows = sum(file.rows for file in manifest.splits.values())
         why = why_empty(share, rows) if share else "give it a share in split.fractions, and release again"
         raise TrainingError(f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); {why}")
-    return version / manifest.splits[split].file
+    file = version / manifest.splits[split].file
+    columns = ["id", "prompt", "completion", "fields", *(["tools"] if "tools" in pq.read_schema(file).names else [])]
+    return [_example(row) for row in pq.read_table(file, columns=columns).to_pylist()]
 
 
 def _example(row: Mapping[str, Any]) -> Example:
     prompt, completion = (tuple(_message(message) for message in row[part]) for part in ("prompt", "completion"))
     tools = tuple(json.loads(tool) for tool in row.get("tools") or ())
     return Example(row["id"], prompt, completion, row["fields"], tools or None)
+
+
+def example_batches(version: Path, split: str, rows: int = 512) -> Iterator[list[Example]]:
+    """Read a split that is there, at most so many rows at once: it need not fit into memory.
+
+    Raises:
+        ReleaseError: the folder is not a published version, or its manifest is damaged.
+    """
+    with pq.ParquetFile(version / read_manifest(version).splits[split].file) as file:
+        columns = ["id", "prompt", "completion", "fields", *(["tools"] if "tools" in file.schema_arrow.names else [])]
+        for batch in file.iter_batches(rows, columns=columns):
+            yield [_example(row) for row in batch.to_pylist()]
 
 
 def _message(published: Any) -> Message:

@@ -1,8 +1,8 @@
 """What preflight is told to do about rows: leave some out, and shorten the inputs of others."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.errors import Unrendered
 from pipeline.finetuning.base_model import LoadedModel
@@ -16,12 +16,20 @@ _ROUNDS = 20
 """A cut may change the tokens around it, so that another is needed; a row with more inputs than this stays too long."""
 
 
+class Examples(Protocol):
+    """Rows that can be counted, and read as often as wanted."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Example]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Fixes:
     """Which rows of a split are left out, and which are shortened."""
 
     dropped: frozenset[str] = frozenset()
-    """Ids of rows with an error."""
+    """Ids of rows with an error of their own."""
     shortened: frozenset[str] = frozenset()
     """Ids of rows whose inputs are cut."""
     inputs: tuple[str, ...] = ()
@@ -29,17 +37,32 @@ class Fixes:
     limit: int = 0
     """Tokens that a shortened row has at most."""
 
-    def applied(self, examples: Iterable[Example], loaded: LoadedModel) -> Iterator[Example]:
-        """The rows to go on with, in their order.
+    def applied(self, examples: Examples, loaded: LoadedModel) -> "FixedExamples":
+        """The rows to go on with, in their order."""
+        return FixedExamples(examples, self, loaded)
 
-        Raises:
-            Unrendered: the template fails on a row that it rendered before.
-        """
-        for example in examples:
-            if example.id in self.dropped:
+
+@dataclass(frozen=True, slots=True)
+class FixedExamples:
+    """Rows that are fixed whenever they are read.
+
+    Iterating raises Unrendered if the template fails on a row that it rendered before.
+    """
+
+    examples: Examples
+    fixes: Fixes
+    loaded: LoadedModel
+
+    def __len__(self) -> int:
+        return len(self.examples) - len(self.fixes.dropped)
+
+    def __iter__(self) -> Iterator[Example]:
+        fixes = self.fixes
+        for example in self.examples:
+            if example.id in fixes.dropped:
                 continue
-            cut = shortened(example, loaded, self.limit, self.inputs) if example.id in self.shortened else None
-            yield cut or example
+            is_cut = example.id in fixes.shortened
+            yield (shortened(example, self.loaded, fixes.limit, fixes.inputs) or example) if is_cut else example
 
 
 def shortened(example: Example, loaded: LoadedModel, limit: int, inputs: Collection[str]) -> Example | None:
