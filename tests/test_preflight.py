@@ -1,6 +1,8 @@
 """Preflight finds what a training would silently do wrong, and is silent about rows and templates that are right."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from model_families import GEMMA, HERMES_CALLS, LLAMA, PHI, QWEN, SMOLLM, SOUND, Family, model_of
@@ -8,7 +10,7 @@ from model_families import GEMMA, HERMES_CALLS, LLAMA, PHI, QWEN, SMOLLM, SOUND,
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.preflight_findings import Finding, Judge, Severity
-from pipeline.finetuning.preflight_rows import Meter, joined
+from pipeline.finetuning.preflight_rows import Meter, Problem, joined
 from pipeline.finetuning.training_rows import reach
 from schemas.dataset import Finetune, Fix, Turns
 from schemas.message import FunctionCall, Message, Speaker, ToolCall
@@ -217,6 +219,13 @@ def test_a_template_that_leaves_turns_out_is_an_error_and_one_that_changes_them_
     assert findings(plain, model_of(QWEN), only_last) == {}
 
 
+def test_a_template_that_moves_the_system_message_shows_earlier_turns_differently() -> None:
+    turns = [said(Speaker.USER, "Hi"), said(Speaker.ASSISTANT, "Hello."), said(Speaker.USER, "And you?")]
+    chats = [chat(n, said(Speaker.SYSTEM, "Be brief."), *turns, said(Speaker.ASSISTANT, "I am.")) for n in range(120)]
+    # Mistral writes it into the user's last turn.
+    assert set(findings(chats, model_of(SOUND["mistral"]))) == {"turns_changed"}
+
+
 def test_an_answer_that_is_said_twice_must_be_shown_twice() -> None:
     forgets = "{% for m in messages[-2:] %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     turns = [said(Speaker.USER, "Hi"), said(Speaker.ASSISTANT, "Yes.")]
@@ -291,3 +300,12 @@ def test_questions_are_checked_for_what_they_are_asked_with(smollm: LoadedModel)
 def test_a_split_of_which_nothing_can_be_asked_is_an_error() -> None:
     refuses = Family("{{ raise_exception('no') }}")
     assert findings(ROWS, model_of(refuses), split="test")["unrendered"].severity is ERROR
+
+
+# --- in words ---------------------------------------------------------------------------------
+def test_every_finding_is_in_the_guide() -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "ml-engineers.md").read_text(encoding="utf-8")
+    rows = guide.split("| finding | means | severity |")[1].split("\n\n")[0].splitlines()[2:]
+    named = {code for line in rows for code in re.findall(r"`([^`]+)`", line.split("|")[1])}
+    others = {"contradicting", "too_few_rows", "mostly_prompt", "beyond_max_new_tokens", "out_of_memory"}
+    assert named == {str(problem.name).lower() for problem in Problem} | others | {"dropped", "shortened"}

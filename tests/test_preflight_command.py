@@ -91,7 +91,7 @@ def test_the_figures_add_up(shop: Terminal, found: Any) -> None:
     assert sum(lengths.values()) == plan["rows"] == train["kept"]
     assert sum(length * rows for length, rows in lengths.items()) == plan["tokens"] <= plan["padded_tokens"]
     assert plan["steps"] == -(-plan["rows"] // 4)
-    assert found["figures"]["timing"] is None and not found["figures"]["memory"]["measured"]
+    assert found["figures"]["timing"] is None
 
 
 def test_a_row_that_is_too_long_is_shown_wherever_it_is(shop: Terminal, found: Any) -> None:
@@ -168,7 +168,6 @@ def test_what_was_fixed_is_what_is_trained_on(shop: Terminal, version: Path, con
     found = preflight(version, told, base)
     found.require_sound()
     assert found.figures.timing is not None and found.figures.timing.seconds > 0
-    assert found.figures.memory is not None and found.figures.memory.measured
     _, dropped = where(shop, 200)
     split, cut = where(shop, 201)
     for name in ("train", "test"):
@@ -209,3 +208,6 @@ def test_a_model_that_does_not_fit_says_what_to_lower(
     assert (error.code, error.split) == ("out_of_memory", "")
     assert error.next.startswith("lower finetune.batch_size to ")
     assert tight.figures.timing is None
+    monkeypatch.setattr(preflight_estimates, "_free", lambda base: int(fits.needed / 1.2))
+    [warning] = [finding for finding in preflight(version, told, base).warnings if finding.code == "out_of_memory"]
+    assert warning.next.startswith("lower finetune.batch_size to ")

@@ -66,7 +66,7 @@ def test_some_real_steps_are_timed_and_forgotten() -> None:
     done: list[int] = []
     found = timed([example(9)] * 2, [example(90)] * 2, [60, 60, 60, 60, 240], Finetune(epochs=2), TINY, done.append)
     assert sum(done) == found.steps == 2 * preflight_estimates.TIMED_STEPS
-    assert found.usual_step > 0 and found.largest_step > 0 and found.peak_bytes >= 0
+    assert found.usual_step > 0 and found.largest_step > 0
     after = TINY.model.state_dict()
     assert after.keys() == before.keys() and all(bool((after[name] == before[name]).all()) for name in before)
 
@@ -83,11 +83,10 @@ def test_some_real_steps_are_timed_and_forgotten() -> None:
 def test_the_time_of_all_steps_follows_from_two(
     usual: float, largest: float, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = iter([(usual, 10), (largest, 20)])
+    taken = iter([usual, largest])
     monkeypatch.setattr(preflight_estimates, "_seconds", lambda *given: next(taken))
     found = timed([], [], [100, 100, 100, 100, 200], Finetune(epochs=2), TINY, lambda done: None)
     assert found.seconds == pytest.approx(expected)
-    assert found.peak_bytes == 20
 
 
 def test_memory_grows_with_the_batch_and_says_which_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,20 +94,15 @@ def test_memory_grows_with_the_batch_and_says_which_would_fit(monkeypatch: pytes
         monkeypatch.setattr(preflight_estimates, "_free", lambda base: free)
         lengths = np.full(64, 500)
         config = Finetune(batch_size=size)
-        return memory(TINY, planned(lengths, lengths, batches_of(lengths, size, 1), config), config, 10, None)
+        return memory(TINY, planned(lengths, lengths, batches_of(lengths, size, 1), config), config, 10)
 
     small, large = need(4, 10**9), need(16, 10**9)
     assert small.needed < large.needed and small.fits
     tight = need(16, small.needed)
-    assert not tight.fits
+    assert not tight.fits and tight.is_hopeless
+    # An estimate may be wrong by as much.
+    nearly = need(16, int(large.needed / 1.2))
+    assert not nearly.fits and not nearly.is_hopeless
     assert tight.fitting_batch == 4
-    assert need(16, 1000).fitting_batch == 0
+    assert need(16, 1000).fitting_batch == 0 and need(16, 1000).is_hopeless
     assert small.weights == sum(p.numel() * p.element_size() for p in TINY.model.parameters())
-
-
-def test_what_a_batch_took_is_believed_rather_than_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
-    lengths = np.full(8, 500)
-    plan = planned(lengths, lengths, batches_of(lengths, 4, 1), Finetune(batch_size=4))
-    timing = preflight_estimates.Timing(steps=8, usual_step=1, largest_step=1, seconds=9, peak_bytes=12_345_678)
-    found = memory(TINY, plan, Finetune(batch_size=4), 10, timing)
-    assert (found.needed, found.measured) == (12_345_678, True)

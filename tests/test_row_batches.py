@@ -104,3 +104,35 @@ def test_rows_with_tools_are_rendered_with_their_own() -> None:
     for example, found in zip(examples, batch_rows(examples, loaded, Turns.EVERY, 500), strict=True):
         assert isinstance(found, BatchRow)
         assert found.tokens() == as_tokens(example, loaded, Turns.EVERY)
+
+
+def spaced_tokenizer(scheme: str) -> Any:
+    """One that writes blanks as part of words, as SentencePiece does, and maybe one before the text."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE(unk_token="<unk>"))
+    if scheme == "legacy":
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    backend.decoder = decoders.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>", "<s>", "</s>", "[INST]", "[/INST]"])
+    backend.train_from_iterator([INSTRUCTION, "Where is my parcel? Hello there, yes.\n"], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", "never", "legacy"])
+def test_where_tokenizers_put_blanks_before_words_a_batch_has_the_tokens_of_its_rows_too(scheme: str) -> None:
+    tokenizer = spaced_tokenizer(scheme)
+    tokenizer.chat_template = (
+        "<s>{% for m in messages %}{% if m.role == 'system' %}{{ m.content }} </s>{% elif m.role == 'user' %}"
+        "[INST] {{ m.content }} [/INST]{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
+    )
+    loaded = LoadedModel(None, tokenizer, scheme, "r")
+    system = said(Speaker.SYSTEM, INSTRUCTION)
+    asked = [said(Speaker.USER, text) for text in ("Where is it?", " where", "is my parcel", "", "\n yes")]
+    examples = [row(system, one, said(Speaker.ASSISTANT, "Hello there")) for one in asked]
+    for example, found in zip(examples, batch_rows(examples, loaded, Turns.EVERY, 500), strict=True):
+        assert isinstance(found, BatchRow)
+        assert found.tokens() == as_tokens(example, loaded, Turns.EVERY)

@@ -39,7 +39,7 @@ def preflight(
         list[Fix] | None,
         typer.Option(help="What to do about rows instead of stopping, as finetune.fix would; may be given twice."),
     ] = None,
-    timing: Annotated[bool, typer.Option(help="Train for a few steps to measure time and memory.")] = True,
+    timing: Annotated[bool, typer.Option(help="Train for a few steps to measure the time.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Show what a training would learn from a version, and what it would not. Exit code 1 if it would stop.
@@ -141,9 +141,8 @@ def _show_cost(found: "Preflight") -> None:
             f"with most tokens {timing.largest_step:.2g} s ({timing.steps} were tried)"
         )
     if memory:
-        how = "measured" if memory.measured else "estimated"
         out.print(
-            f"memory: {shown_bytes(memory.needed)} beside the model's {shown_bytes(memory.weights)} ({how}), "
+            f"memory: about {shown_bytes(memory.needed)} beside the model's {shown_bytes(memory.weights)}; "
             f"{shown_bytes(memory.free)} are free"
         )
 

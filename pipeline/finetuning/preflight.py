@@ -125,7 +125,7 @@ def preflight(
         config: how would be trained; ``fix`` says what is done about rows with errors.
         base: the base model, loaded; it is as before afterwards.
         show: shows the stages while they run.
-        timing: train for a few steps to measure time and memory, unless an error was found.
+        timing: train for a few steps to measure their time, unless an error was found.
 
     Raises:
         ReleaseError: the folder is not a published version, or its manifest is damaged.
@@ -157,12 +157,9 @@ class _Preflight:
         plan = planned(tokens, trained, batches, self._config)
         fixes = {split: self._fixes(split, measured) for split, measured in rows.items()}
         is_sound = not any(finding.severity is Severity.ERROR for finding in findings)
-        found, need = None, None
-        if batches:
-            need = memory(self._base, plan, self._config, int(trained.max()), None)
-        if timing and is_sound and need and need.fits:
-            found = self._timed(tokens, places, batches, fixes[TRAIN])
-            need = memory(self._base, plan, self._config, int(trained.max()), found)
+        need = memory(self._base, plan, self._config, int(trained.max())) if batches else None
+        may_try = timing and is_sound and need is not None and need.fits
+        found = self._timed(tokens, places, batches, fixes[TRAIN]) if may_try else None
         findings += _of_memory(need, self._config) if need else []
         order = list(Severity)
         return Preflight(
@@ -255,7 +252,7 @@ def _of_memory(need: Memory, config: Finetune) -> Iterator[Finding]:
     )
     yield Finding(
         code="out_of_memory",
-        severity=Severity.ERROR,
+        severity=Severity.ERROR if need.is_hopeless else Severity.WARNING,
         split="",
         rows=0,
         of=0,

@@ -2,10 +2,8 @@
 
 import math
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +19,16 @@ from schemas.dataset import Finetune
 TIMED_STEPS = 4
 """Of each kind of batch; the first of them, which prepares things, does not count."""
 _MEGABATCH = 50
-_POLL_SECONDS = 0.02
 _BYTES_OF_ADAPTER = 16
 """Of each trained parameter: the weight, its gradient and the optimizer's two moments, in 32 bits each."""
-_BYTES_OF_NUMBER = {"bfloat16": 2, "float32": 4}
-_KEPT_OF_LINEAR = 1.6
-"""Numbers that a training step keeps of each token for each input and output of a linear layer: measured, see
-docs/decisions.md."""
-_COPIES_OF_SCORES = 3
-"""Of each scored token's row over the vocabulary in 32 bits: the scores, their softmax and their gradient."""
+_BYTES_OF_SIDE = {"bfloat16": 3.3, "float32": 4.7}
+"""What a step takes for each token and each input and output of the linear layers: measured, see docs/decisions.md."""
+_FIXED_BYTES = 300_000_000
+"""What training takes whatever the rows: its libraries, and room to work in."""
+_BYTES_OF_SCORE = 12
+"""Of each scored position and word of the vocabulary: the score, its softmax and its gradient, in 32 bits each."""
+_MARGIN = 1.5
+"""An estimate that is that much above what is free is believed; memory cannot be known better without taking it."""
 
 _Numbers = npt.NDArray[np.int64]
 
@@ -77,29 +76,31 @@ class Timing(BaseModel):
     """Seconds of a step of the batch with most tokens."""
     seconds: float
     """Estimated for the whole training, without evaluation."""
-    peak_bytes: int
-    """Memory that the steps of the largest batch took beside the loaded model, measured."""
 
 
 class Memory(BaseModel):
-    """Memory that training takes beside the loaded model."""
+    """Memory that training takes beside the loaded model, estimated by the model's layers."""
 
     model_config = ConfigDict(frozen=True)
 
     weights: int
     """Bytes of the loaded model, which are taken already."""
     needed: int
-    """Bytes for adapter, optimizer and the largest batch: measured if some steps were timed, else by the layers."""
+    """Bytes for adapter, optimizer and the largest batch."""
     free: int
     """Bytes that are free where the model is."""
-    measured: bool
     fitting_batch: int
     """The largest batch size that would fit, 0 if none."""
 
     @property
     def fits(self) -> bool:
-        """Whether there is enough."""
+        """Whether there is enough, by the estimate."""
         return self.needed <= self.free
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether there would be too little even if the estimate were too high."""
+        return self.needed > _MARGIN * self.free
 
 
 def batches_of(tokens: _Numbers, size: int, seed: int) -> list[_Numbers]:
@@ -162,8 +163,7 @@ def timed(
     Raises:
         TrainingError: the training fails, as it would later.
     """
-    seconds, _ = _seconds(usual, config, base, on_step)
-    most, peak = _seconds(largest, config, base, on_step)
+    seconds, most = (_seconds(batch, config, base, on_step) for batch in (usual, largest))
     *epoch, few, many = padded
     # A step takes some time whatever its batch, and the rest by its tokens. If other programs were in the way, or the
     # batches are alike, the two cannot be told apart.
@@ -172,13 +172,11 @@ def timed(
         each = (seconds + most) / (few + many)
     fixed = max(0.0, (seconds + most - each * (few + many)) / 2)
     total = (fixed * len(epoch) + each * sum(epoch)) * config.epochs
-    return Timing(steps=2 * TIMED_STEPS, usual_step=seconds, largest_step=most, seconds=total, peak_bytes=peak)
+    return Timing(steps=2 * TIMED_STEPS, usual_step=seconds, largest_step=most, seconds=total)
 
 
-def _seconds(
-    batch: Sequence[Example], config: Finetune, base: LoadedModel, on_step: Callable[[int], None]
-) -> tuple[float, int]:
-    """Seconds of a step on a batch, and the memory that its steps took."""
+def _seconds(batch: Sequence[Example], config: Finetune, base: LoadedModel, on_step: Callable[[int], None]) -> float:
+    """Seconds of a step on a batch."""
     ends: list[float] = []
 
     def ended(report: StepReport) -> None:
@@ -186,13 +184,13 @@ def _seconds(
         on_step(1)
 
     short = config.model_copy(update={"epochs": 1, "max_rows": None, "batch_size": len(batch)})
-    with tempfile.TemporaryDirectory(prefix="goldleaf-preflight-") as folder, _peak(base) as peak:
+    with tempfile.TemporaryDirectory(prefix="goldleaf-preflight-") as folder:
         train([*batch] * TIMED_STEPS, short, Path(folder) / "adapter", ended, base)
-    return float(np.median(np.diff(ends))), peak()
+    return float(np.median(np.diff(ends)))
 
 
 # --- memory -----------------------------------------------------------------------------------
-def memory(base: LoadedModel, plan: Plan, config: Finetune, scored: int, timing: Timing | None) -> Memory:
+def memory(base: LoadedModel, plan: Plan, config: Finetune, scored: int) -> Memory:
     """What training takes beside the loaded model, and what is free.
 
     Args:
@@ -200,33 +198,26 @@ def memory(base: LoadedModel, plan: Plan, config: Finetune, scored: int, timing:
         plan: for its largest batch.
         config: for the rank of the adapter.
         scored: the most positions of a row that are scored against the vocabulary.
-        timing: has the measured need, if some steps were timed.
     """
-    layers = [module for module in base.model.modules() if hasattr(module, "in_features")]
-    head = base.model.get_output_embeddings()
-    inner = [layer for layer in layers if layer is not head]
-    sides = sum(layer.in_features + layer.out_features for layer in inner)
+    model = base.model
+    head, embedded = model.get_output_embeddings(), model.get_input_embeddings().weight
+    layers = [module for module in model.modules() if hasattr(module, "in_features") and module is not head]
+    sides = sum(layer.in_features + layer.out_features for layer in layers)
     adapter = config.rank * sides * _BYTES_OF_ADAPTER
-    number = _BYTES_OF_NUMBER[base.dtype]
-    vocabulary = base.model.get_input_embeddings().weight.shape[0]
-    row = _row_bytes(plan.largest_batch // config.batch_size, scored, sides, number, vocabulary)
-    needed = timing.peak_bytes if timing else adapter + row * config.batch_size
+    token = sides * _BYTES_OF_SIDE[base.dtype]
+    if model.device.type == "cuda":
+        # Only what goes into a block of layers is kept there; one block at a time is computed again.
+        blocks = model.config.num_hidden_layers
+        token = token / blocks + blocks * embedded.shape[1] * embedded.element_size()
+    tokens = plan.largest_batch // config.batch_size
+    row = max(1, int(tokens * token) + scored * int(embedded.shape[0]) * _BYTES_OF_SCORE)
     free = _free(base)
-    # What was measured tells how much a row takes, too.
-    row = max(1, (needed - adapter) // config.batch_size)
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in base.model.parameters())
     return Memory(
-        weights=weights,
-        needed=needed,
+        weights=sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()),
+        needed=_FIXED_BYTES + adapter + row * config.batch_size,
         free=free,
-        measured=timing is not None,
-        fitting_batch=max(0, (free - adapter) // row),
+        fitting_batch=max(0, (free - adapter - _FIXED_BYTES) // row),
     )
-
-
-def _row_bytes(tokens: int, scored: int, sides: int, number: int, vocabulary: int) -> int:
-    """Bytes that a step keeps of one row."""
-    return int(tokens * sides * number * _KEPT_OF_LINEAR + scored * vocabulary * 4 * _COPIES_OF_SCORES)
 
 
 def _free(base: LoadedModel) -> int:
@@ -235,31 +226,3 @@ def _free(base: LoadedModel) -> int:
 
         return int(torch.cuda.mem_get_info(base.model.device)[0])
     return int(psutil.virtual_memory().available)
-
-
-@contextmanager
-def _peak(base: LoadedModel) -> Iterator[Callable[[], int]]:
-    """How many bytes more than at the beginning were taken at most, until it is asked."""
-    if base.model.device.type == "cuda":
-        import torch
-
-        before = torch.cuda.memory_allocated(base.model.device)
-        torch.cuda.reset_peak_memory_stats(base.model.device)
-        yield lambda: int(torch.cuda.max_memory_allocated(base.model.device) - before)
-        return
-    process = psutil.Process()
-    before = most = process.memory_info().rss
-    done = threading.Event()
-
-    def watch() -> None:
-        nonlocal most
-        while not done.wait(_POLL_SECONDS):
-            most = max(most, process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield lambda: max(0, most - before)
-    finally:
-        done.set()
-        watcher.join()
