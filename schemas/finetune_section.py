@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.options import Form, Turns
+from schemas.options import Fix, Form, Turns
 from schemas.share import Count
 
 
@@ -30,6 +30,8 @@ class Finetune(BaseModel):
     alpha: Count = 32
     max_length: Count = 1024
     """Maximum tokens of prompt and answer; longer rows are left out and counted, never truncated."""
+    fix: tuple[Fix, ...] = ()
+    """What preflight does about rows with an error, instead of stopping: leave them out, shorten those too long."""
     form: Form = Form.HELD
     """Whether models are held to the form of the answers. Free, an untuned model mostly fails by its format."""
     max_new_tokens: Count | None = None

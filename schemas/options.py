@@ -82,6 +82,15 @@ class Turns(StrEnum):
     LAST = "last"
 
 
+class Fix(StrEnum):
+    """What to do about rows that preflight finds wrong, instead of stopping."""
+
+    DROP = "drop"
+    """Leave them out, and count them."""
+    SHORTEN = "shorten"
+    """Cut the inputs of those that are too long; never the answer, nor the instruction."""
+
+
 class Asked(StrEnum):
     """About which rows a model is asked for its answer, beside those whose answer an annotator gives blind."""
 

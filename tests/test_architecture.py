@@ -205,6 +205,7 @@ def test_training_libraries_are_imported_in_a_few_modules_and_only_when_they_run
         "pipeline/finetuning/held_to_form.py",
         "pipeline/finetuning/predict.py",
         "pipeline/finetuning/token_tree.py",
+        "pipeline/finetuning/preflight_estimates.py",
     }
     for module in MODULES:
         assert not TRAINING & set(imports_at_import(parsed(module))), module

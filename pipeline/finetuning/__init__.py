@@ -13,6 +13,7 @@ __all__ = [
     "examples",
     "losses",
     "predict",
+    "preflight",
     "row_tokens",
     "train",
     "training_rows",

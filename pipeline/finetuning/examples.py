@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,6 +59,18 @@ def _example(row: Mapping[str, Any]) -> Example:
     prompt, completion = (tuple(_message(message) for message in row[part]) for part in ("prompt", "completion"))
     tools = tuple(json.loads(tool) for tool in row.get("tools") or ())
     return Example(row["id"], prompt, completion, row["fields"], tools or None)
+
+
+def example_batches(version: Path, split: str, rows: int = 512) -> Iterator[list[Example]]:
+    """Read a split that is there, at most so many rows at once: it need not fit into memory.
+
+    Raises:
+        ReleaseError: the folder is not a published version, or its manifest is damaged.
+    """
+    with pq.ParquetFile(version / read_manifest(version).splits[split].file) as file:
+        columns = ["id", "prompt", "completion", "fields", *(["tools"] if "tools" in file.schema_arrow.names else [])]
+        for batch in file.iter_batches(rows, columns=columns):
+            yield [_example(row) for row in batch.to_pylist()]
 
 
 def _message(published: Any) -> Message:
