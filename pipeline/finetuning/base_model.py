@@ -90,9 +90,19 @@ def load_base(name: str, dtype: DType | None = None) -> LoadedModel:
         TrainingError: there is no such model here, it cannot be read, it has no chat template, or a
             Python package is missing.
     """
+    with training_packages(), quiet():
+        return _load_named(name, dtype or fast_dtype())
+
+
+@contextlib.contextmanager
+def training_packages() -> Iterator[None]:
+    """Name a Python package that is missing.
+
+    Raises:
+        TrainingError: there is one.
+    """
     try:
-        with quiet():
-            return _load_named(name, dtype or fast_dtype())
+        yield
     except ImportError as error:
         raise TrainingError(
             f"Fine-tuning needs the Python package '{error.name}'; run `pip install 'goldleaf[train]'`"

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -18,11 +18,12 @@ from pipeline.finetuning.row_tokens import Tokens, as_tokens, calling_turns, mes
 from pipeline.finetuning.training_rows import LeftOut, no_calls_shown, reach
 from pipeline.finetuning.written_turns import readable_turn
 from pipeline.kinds.registry import kind_of
+from pipeline.steps import Advance
 from schemas.dataset import Finetune, Form
 from schemas.task import Task
 from schemas.task_fields import conversation_target
 
-Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+Show = Callable[[str, int | None], AbstractContextManager[Advance]]
 """Shows a stage while it runs: its name and number of units, then how many more are done."""
 
 _MOST = 0.9
@@ -81,7 +82,7 @@ def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetun
     return Questions(asked, steps, golds, {reason: count for reason, count in left_out.items() if count})
 
 
-def longest_answer(examples: Sequence[Example], task: type[Task], base: LoadedModel) -> int:
+def longest_answer(examples: Iterable[Example], task: type[Task], base: LoadedModel) -> int:
     """How many tokens a model may answer with: as many as the gold answers have.
 
     Where texts are not what models are judged by, as most of them have: one long turn among thousands would let an

@@ -8,14 +8,14 @@ from pipeline.finetuning.adapters import FinetuneRecord, Lineage, adapter_key, s
 from pipeline.finetuning.base_model import load_adapter, load_base
 from pipeline.finetuning.evaluate import compare_models, questions, score_of_copying
 from pipeline.finetuning.exam import Exam, Show, askable, longest_answer
-from pipeline.finetuning.examples import read_examples
+from pipeline.finetuning.examples import SplitExamples, has_split, read_examples
 from pipeline.finetuning.train import expected_steps, train
 from pipeline.finetuning.training_rows import check_examples, training_rows
 from pipeline.releases.versions import read_manifest
 from schemas.dataset import Finetune
 from schemas.task import Task
 
-TRAIN, TEST = "train", "test"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,27 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
         TrainingError: the version has no train or test split, or the model or its rows cannot be used.
     """
     config = training.config
-    examples = read_examples(training.version, TRAIN)
+    examples = SplitExamples(training.version, TRAIN)
     check_examples(examples, config)
     rows = questions(task, read_examples(training.version, TEST))
     with show(f"loading {config.base_model}", None):
         base = load_base(config.base_model)
-        learned = training_rows(examples, config, base)
+        learned = training_rows(examples, config, base, training.work)
     asked = askable(rows, task, config, base)
     longest = config.max_new_tokens or longest_answer(examples, task, base)
     exam = Exam(task, config, asked, longest, show)
     untuned = exam.take(base, "asking the untuned model")
     output = training.work / "adapter"
     with show("training", expected_steps(learned, config)) as advance:
-        report = train(learned, config, output, lambda step: advance(1), base)
+        report = train(
+            learned,
+            config,
+            output,
+            lambda step: advance(step.more, str(step)),
+            base,
+            validation=SplitExamples(training.version, VALIDATION) if has_split(training.version, VALIDATION) else None,
+            checkpoints=training.models / ".training" / training.key,
+        )
     tuned = exam.take(load_adapter(output, base), "asking the tuned model")
     record = FinetuneRecord(
         key=training.key,
