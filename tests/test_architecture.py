@@ -197,6 +197,7 @@ def test_training_libraries_are_imported_in_few_modules_and_only_when_they_run()
         "pipeline/finetuning/adapted.py",
         "pipeline/finetuning/batches.py",
         "pipeline/finetuning/lora_config.py",
+        "pipeline/finetuning/merge.py",
         "pipeline/finetuning/train.py",
         "pipeline/finetuning/trainer.py",
         "pipeline/finetuning/training_watch.py",

@@ -4,4 +4,4 @@ In: a published version and the settings of ``finetune:``. Out: a folder with th
 every prediction of the evaluation.
 """
 
-__all__ = ["adapters", "answer_form", "base_model", "experiment", "predict", "written_turns"]
+__all__ = ["adapters", "answer_form", "base_model", "experiment", "merge", "predict", "written_turns"]

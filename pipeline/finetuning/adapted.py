@@ -1,6 +1,7 @@
 """A base model while it has an adapter that is trained; afterwards it is as before."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,10 @@ def save(adapted: Any, best: "dict[str, torch.Tensor]", initial: Path | None, ou
     if best:
         set_peft_model_state_dict(adapted, best)
     conversion = {"path_initial_model_for_weight_conversion": str(initial)} if initial else {}
-    adapted.save_pretrained(output, save_embedding_layers=False, **conversion)
+    with warnings.catch_warnings():
+        # For the conversion, PEFT loads the first weights beside the trained ones, which it warns of elsewhere.
+        warnings.filterwarnings("ignore", message=".* changes the base weights of the model", category=UserWarning)
+        adapted.save_pretrained(output, save_embedding_layers=False, **conversion)
 
 
 def _copied(model: Any) -> "dict[str, torch.Tensor]":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 Row = dict[str, list[int]]
-"""``input_ids`` and ``labels``."""
+"""``input_ids`` and ``labels``; the first token has no label, since nothing predicts it."""
 Collate = Callable[[list[Row]], "dict[str, torch.Tensor]"]
 
 _GROUP, _LEAST_GROUPS = 50, 4
@@ -115,8 +115,7 @@ def packed(padding: int) -> Collate:
             lines.append([*line, *filler])
         return {
             "input_ids": torch.tensor([[one for row in line for one in row["input_ids"]] for line in lines]),
-            # Nothing predicts the first token of a row.
-            "labels": torch.tensor([[one for row in line for one in [IGNORED, *row["labels"][1:]]] for line in lines]),
+            "labels": torch.tensor([[one for row in line for one in row["labels"]] for line in lines]),
             "position_ids": torch.tensor(
                 [[at for row in line for at in range(len(row["input_ids"]))] for line in lines]
             ),

@@ -48,7 +48,7 @@ def finetune_version(training: Training, task: type[Task], show: Show) -> Path:
     check_examples(examples, config)
     rows = questions(task, read_examples(training.version, TEST))
     with show(f"loading {config.base_model}", None):
-        base = load_base(config.base_model)
+        base = load_base(config.base_model, quantize=config.quantize)
         learned = training_rows(examples, config, base, training.work)
     asked = askable(rows, task, config, base)
     longest = config.max_new_tokens or longest_answer(examples, task, base)

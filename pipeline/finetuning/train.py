@@ -117,7 +117,7 @@ def train(
         check_examples(examples, config)
     if isinstance(source, Path) and validation is None and has_split(source, "validation"):
         validation = SplitExamples(source, "validation")
-    loaded = base or load_base(config.base_model)
+    loaded = base or load_base(config.base_model, quantize=config.quantize)
     with quiet(), staged(output.parent) as work:
         found = examples if isinstance(examples, TrainingRows) else training_rows(examples, config, loaded, work)
         if validation is not None and not isinstance(validation, TrainTable):

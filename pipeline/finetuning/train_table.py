@@ -66,6 +66,9 @@ class TableWriter:
     def _write(self) -> None:
         ids = [np.array(row.ids, dtype=np.int32) for row in self._waiting]
         learned = [np.array(row.learned, dtype=np.bool_) for row in self._waiting]
+        for counts in learned:
+            # Nothing predicts the first token.
+            counts[:1] = False
         labels = [np.where(counts, row, np.int32(IGNORED)) for row, counts in zip(ids, learned, strict=True)]
         lengths = [len(row) for row in ids]
         self._stream.write_batch(pa.record_batch([pa.array(ids), pa.array(labels), lengths], schema=_SCHEMA))

@@ -131,7 +131,8 @@ class _Tokenized:
             self.unrendered = self.unrendered or f"row {example.id}: {error}"
             return LeftOut.UNRENDERED
         self._short += 1
-        if tokens.answer_tokens:
+        # Nothing predicts the first token.
+        if any(tokens.learned[1:]):
             return tokens
         if learned_turns(messages_of(example), self._turns):
             self.silent = self.silent or example.id
