@@ -18,6 +18,7 @@ from schemas.options import Format as Format
 from schemas.options import Layout as Layout
 from schemas.options import Mode as Mode
 from schemas.options import OnConflict as OnConflict
+from schemas.options import Quantize as Quantize
 from schemas.options import Runner as Runner
 from schemas.options import Turns as Turns
 from schemas.options import Unreviewed as Unreviewed

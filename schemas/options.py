@@ -75,6 +75,13 @@ class Form(StrEnum):
     FREE = "free"
 
 
+class Quantize(StrEnum):
+    """How many bits the weights of a base model are loaded in."""
+
+    FOUR_BIT = "4bit"
+    """NormalFloat of bitsandbytes, quantized twice, as QLoRA has it."""
+
+
 class Turns(StrEnum):
     """Which turns of the assistant count, in a conversation with several."""
 

@@ -200,7 +200,13 @@ def test_training_libraries_are_imported_in_a_few_modules_and_only_when_they_run
     assert found <= {
         "pipeline/finetuning/answer_search.py",
         "pipeline/finetuning/base_model.py",
+        "pipeline/finetuning/adapted.py",
+        "pipeline/finetuning/batches.py",
+        "pipeline/finetuning/lora_config.py",
+        "pipeline/finetuning/merge.py",
         "pipeline/finetuning/train.py",
+        "pipeline/finetuning/trainer.py",
+        "pipeline/finetuning/training_watch.py",
         "pipeline/finetuning/losses.py",
         "pipeline/finetuning/held_to_form.py",
         "pipeline/finetuning/predict.py",

@@ -12,6 +12,7 @@ __all__ = [
     "exam",
     "examples",
     "losses",
+    "merge",
     "predict",
     "preflight",
     "row_tokens",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.base_model import LoadedModel
-from pipeline.finetuning.examples import Example, example_batches, read_examples
+from pipeline.finetuning.examples import Example, SplitExamples, example_batches
 from pipeline.finetuning.preflight_estimates import (
     TIMED_STEPS,
     Memory,
@@ -146,7 +146,7 @@ class _Preflight:
     def run(self, timing: bool) -> Preflight:
         """Measure all splits, judge them, and plan the training."""
         if not self._rows(TRAIN):
-            check_examples(read_examples(self._version, TRAIN), self._config)
+            check_examples(SplitExamples(self._version, TRAIN), self._config)
         others = [split for split, file in self._manifest.splits.items() if split != TRAIN and file.rows]
         rows = {split: self._measured(split) for split in (TRAIN, *others)}
         findings = self._judge.trained(rows[TRAIN])

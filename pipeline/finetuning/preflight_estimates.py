@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example
-from pipeline.finetuning.train import StepReport, train
+from pipeline.finetuning.train import train
+from pipeline.finetuning.training_watch import StepReport
 from schemas.dataset import Finetune
 
 TIMED_STEPS = 4

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.errors import Unrendered
 from pipeline.finetuning.base_model import LoadedModel
-from pipeline.finetuning.examples import Example
+from pipeline.finetuning.examples import Example, Examples
 from pipeline.finetuning.row_tokens import RenderedRow
 from schemas.message import Message, Speaker
 
@@ -14,14 +14,6 @@ _LEAST = 8
 """Tokens of an input that are kept at least: a row without its input teaches nothing."""
 _ROUNDS = 20
 """A cut may change the tokens around it, so that another is needed; a row with more inputs than this stays too long."""
-
-
-class Examples(Protocol):
-    """Rows that can be counted, and read as often as wanted."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Example]: ...
 
 
 @dataclass(frozen=True, slots=True)
