@@ -83,7 +83,8 @@ def test_what_is_compared_changes_no_decision_of_a_curate_run(tmp_path: Path) ->
         (with_arm("name: big"), f"7: arms.1: {NEITHER}{{'name': 'big'}}"),
         (
             "arms: adapter\n",
-            "5: 'arms' is a list; begin each of its entries with `- `, even a single one; it has the keys arm, examples",
+            "5: 'arms' is a list; begin each of its entries with `- `, even a single one; it has the keys arm, "
+            "examples",
         ),
         (
             with_arm("arm: few_shot, example: 3"),

@@ -70,7 +70,8 @@ def test_what_has_no_price_has_no_cost() -> None:
         ),
         (
             RIGHT.replace("0.36", "cheap"),
-            "prices.yaml:2: machine_hour: Input should be a valid number, unable to parse string as a number, got 'cheap'",
+            "prices.yaml:2: machine_hour: Input should be a valid number, unable to parse string as a number, "
+            "got 'cheap'",
         ),
         (RIGHT.replace("0.36", ".inf"), "prices.yaml:2: machine_hour: Input should be a finite number, got inf"),
         (RIGHT.replace("EUR", "''"), "prices.yaml:1: currency: String should have at least 1 character, got ''"),

@@ -19,8 +19,8 @@ from pipeline.finetuning.examples import Example
 from pipeline.ladder.arm import Advance, Arm
 from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.climb import Climb
-from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.conclude import leaked_questions
+from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.kept_answers import KeptAnswers
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.retrieval import Memory
