@@ -1,6 +1,6 @@
 """Curate: raw rows in, a fate for every record, and the review batch out to annotators."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -268,7 +268,7 @@ def _read(context: Context, engine: Engine, run: Run) -> tuple[Ingested, str]:
         return read, engine.run(read_evaluation_sets, store, dataset)
 
 
-def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Advance:
+def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Callable[[int], None]:
     """Tell the engine as soon as there is more to validate than one worker handles at a time."""
     read = 0
 

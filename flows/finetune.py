@@ -1,5 +1,6 @@
 """Finetune: turn a published version into a LoRA adapter, and judge it beside everything else that could be done."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -15,12 +16,14 @@ from pipeline.ladder.assessment import Assessment, find_assessed, read_assessmen
 from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import finetune_version
 from pipeline.ladder.plan import TRAIN, Plan
-from pipeline.ladder.raw_rows import raw_examples
+from pipeline.ladder.uncurated_rows import raw_examples
 from pipeline.releases.audit_result import audit_result
 from pipeline.releases.versions import find_version, verify
 from pipeline.reporting.verdict_page import verdict_page
 from pipeline.reporting.write_report import write_report
+from pipeline.state.runs import Run
 from schemas.arms_section import EndpointArm, Family
+from schemas.dataset import Finetune
 from schemas.run_summary import FinetuneSummary, Verb
 
 
@@ -82,20 +85,8 @@ def finetune(
         engine.run(verify, folder).require_sound()
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:
-            plan = Plan(
-                version=folder,
-                config=settings,
-                arms=config.arms,
-                limits=config.verdict,
-                run=run.id,
-                goldleaf=run.goldleaf,
-                work=work,
-                models=store.models,
-                access=access,
-                noise=_noise(context),
-                curve=curve,
-                raw=_raw(context) if ablate else None,
-            )
+            plan = _plan(context, folder, settings, access, run, work)
+            plan = replace(plan, curve=curve, raw=_raw(context) if ablate else None)
             found = None if again else find_assessed(store.models, plan.key)
             prepare_training()
             path = found or engine.run(
@@ -112,6 +103,22 @@ def finetune(
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def _plan(context: Context, version: Path, settings: Finetune, access: Access, run: Run, work: Path) -> Plan:
+    """What to train and to compare, without what only somebody who asks for it gets."""
+    return Plan(
+        version=version,
+        config=settings,
+        arms=context.dataset.config.arms,
+        limits=context.dataset.config.verdict,
+        run=run.id,
+        goldleaf=run.goldleaf,
+        work=work,
+        models=context.store.models,
+        access=access,
+        noise=_noise(context),
+    )
 
 
 def _summary(result: Finetuned) -> FinetuneSummary:

@@ -7,8 +7,13 @@ from typing import ParamSpec, Protocol, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-Advance = Callable[[int], None]
-"""Called with how many more units of a step's work are done."""
+
+
+class Advance(Protocol):
+    """Called as a step's work is done."""
+
+    def __call__(self, units: int, note: str = "") -> None:
+        """So many more units are done; the note replaces the last one beside the step's label."""
 
 
 class Progress(Protocol):
@@ -27,7 +32,7 @@ class Silent:
     @contextmanager
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """Show nothing."""
-        yield lambda units: None
+        yield lambda units, note="": None
 
     def say(self, text: str) -> None:
         """Show nothing."""

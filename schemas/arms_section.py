@@ -131,7 +131,7 @@ def read_arm(given: Any) -> Any:
         return given
     if isinstance(given, str):
         given = {"arm": given}
-    kinds = {"endpoint": EndpointArm, "stated": StatedArm, "arm": LocalArm}
+    kinds: dict[str, type[_Section]] = {"endpoint": EndpointArm, "stated": StatedArm, "arm": LocalArm}
     kind = next((kind for key, kind in kinds.items() if isinstance(given, dict) and key in given), None)
     if kind is None:
         raise ValueError(

@@ -12,11 +12,13 @@ from schemas.arms_section import DEFAULT_ARMS, Arm, Limits, check_arms, read_arm
 from schemas.finetune_section import Finetune as Finetune
 from schemas.options import Action as Action
 from schemas.options import Asked as Asked
+from schemas.options import Fix as Fix
 from schemas.options import Form as Form
 from schemas.options import Format as Format
 from schemas.options import Layout as Layout
 from schemas.options import Mode as Mode
 from schemas.options import OnConflict as OnConflict
+from schemas.options import Quantize as Quantize
 from schemas.options import Runner as Runner
 from schemas.options import Turns as Turns
 from schemas.options import Unreviewed as Unreviewed

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from schemas.options import Form, Turns
+from schemas.options import Fix, Form, Quantize, Turns
 from schemas.share import Count
 
 
@@ -25,11 +25,28 @@ class Finetune(BaseModel):
     """Of a chat: learn and evaluate every turn of the assistant, or only the last one."""
     epochs: Annotated[float, Field(gt=0)] = 2
     batch_size: Count = 8
+    accumulate: Count = 1
+    """Batches whose gradients are summed for one step, where a larger batch does not fit into memory."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Of the steps, those in which the learning rate rises from 0."""
+    evaluate: Annotated[int, Field(ge=0)] = 1
+    """How often in an epoch the loss on the validation split is measured; the adapter of the lowest is kept. 0: never,
+    the last one is kept."""
+    patience: Count | None = None
+    """Stop once so many measurements in a row were no better than the best before them; default: after all epochs."""
+    packing: bool = False
+    """Put short rows behind one another instead of padding them, without attending to each other."""
     rank: Count = 16
     alpha: Count = 32
+    lora: dict[str, JsonValue] = {}
+    """Further arguments of PEFT's LoraConfig, as PEFT spells them: ``use_dora``, ``target_modules`` and the like."""
+    quantize: Quantize | None = None
+    """Load the base model in fewer bits (QLoRA), which needs a CUDA GPU."""
     max_length: Count = 1024
     """Maximum tokens of prompt and answer; longer rows are left out and counted, never truncated."""
+    fix: tuple[Fix, ...] = ()
+    """What preflight does about rows with an error, instead of stopping: leave them out, shorten those too long."""
     form: Form = Form.HELD
     """Whether models are held to the form of the answers. Free, an untuned model mostly fails by its format."""
     max_new_tokens: Count | None = None

@@ -75,11 +75,27 @@ class Form(StrEnum):
     FREE = "free"
 
 
+class Quantize(StrEnum):
+    """How many bits the weights of a base model are loaded in."""
+
+    FOUR_BIT = "4bit"
+    """NormalFloat of bitsandbytes, quantized twice, as QLoRA has it."""
+
+
 class Turns(StrEnum):
     """Which turns of the assistant count, in a conversation with several."""
 
     EVERY = "every"
     LAST = "last"
+
+
+class Fix(StrEnum):
+    """What to do about rows that preflight finds wrong, instead of stopping."""
+
+    DROP = "drop"
+    """Leave them out, and count them."""
+    SHORTEN = "shorten"
+    """Cut the inputs of those that are too long; never the answer, nor the instruction."""
 
 
 class Asked(StrEnum):

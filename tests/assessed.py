@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.adapters import CARD, WEIGHTS, FinetuneRecord, Lineage, adapter_key, save_adapter
 from pipeline.finetuning.base_model import BUNDLED
@@ -14,7 +16,7 @@ from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
-from pipeline.ladder.verdict import judge
+from pipeline.ladder.verdict import Judgement, judge
 from schemas.arms_section import ArmName, Family, Limits
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker
@@ -154,9 +156,23 @@ def evidence_of(*arms: ArmResult, **more: Any) -> Evidence:
     return Evidence(ladder_of(*arms), limits, **{"train_rows": 5000, "test_rows": asked, **more})
 
 
+def verdict_on(*arms: ArmResult, **more: Any) -> Judgement:
+    """The verdict on some arms; ``more`` is of the evidence."""
+    return judge(evidence_of(*arms, **more))
+
+
+def spread(name: str, right: float, asked: int = 1000, seed: int = 0, **figures: Any) -> ArmResult:
+    """An arm that is right about a share of the questions, drawn with a seed of its own."""
+    chosen = np.random.default_rng(seed).permutation(asked) < round(right * asked)
+    return answered(name, chosen.tolist(), **figures)
+
+
+LINEAR, ADAPTER = share_right("linear", 800, 1000), share_right("adapter", 900, 1000)
+
+
 def assessed(*arms: ArmResult, **more: Any) -> Assessment:
     """The arms and the verdict on them; ``more`` is of the evidence or of the assessment."""
-    shared = {"train_rows": 5000, "leaked": 0, "noise": None, "forecast": None}
+    shared = {"train_rows": 5000, "leaked": 0, "noise": None}
     of_evidence = {name: more.pop(name, usual) for name, usual in shared.items()}
     evidence = evidence_of(*arms, limits=more.pop("limits", {}), **of_evidence)
     values = {
@@ -175,12 +191,14 @@ def assessed(*arms: ArmResult, **more: Any) -> Assessment:
     return Assessment(**values)
 
 
-def save_assessed(trained: Path, models: Path, record: FinetuneRecord, found: Assessment) -> Path:
+def save_assessed(
+    trained: Path, models: Path, record: FinetuneRecord, found: Assessment, task: type[Task] = Fruit
+) -> Path:
     """Store an adapter with all that a fine-tuning puts beside it."""
     ids = dict.fromkeys(one.id for arm in found.ladder.arms for one in arm.evaluation.outcomes)
     asked = [EvalQuestion(id=name, prompt=(), golds=({},)) for name in ids]
     beside = {
-        CARD: adapter_card(record, found).encode(),
+        CARD: adapter_card(task, record, found).encode(),
         VERDICT: found.as_json(),
         PREDICTIONS: predictions(asked, found.ladder),
     }

@@ -32,8 +32,8 @@ from pipeline.reporting.report_page import (
     ValueCount,
     render_report,
 )
-from pipeline.reporting.token_lengths import TokenLengths
 from pipeline.reporting.verdict_content import verdict_content
+from pipeline.text.token_lengths import TokenLengths
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
 

@@ -29,7 +29,7 @@ class Steps:
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         done: list[int] = []
         try:
-            yield done.append
+            yield lambda units, note="": done.append(units)
         finally:
             self.steps.append(f"{label} {sum(done)} {unit}" if unit else label)
 

@@ -1,6 +1,7 @@
 """Conversations as tokens of a real chat template: what it refuses is left out and counted, all else is learned."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,23 +55,25 @@ def test_a_chat_that_the_assistant_begins_is_learned_from_its_first_turn(loaded:
 
 
 def test_a_row_that_the_template_cannot_render_is_left_out_with_what_it_said(
-    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Templates of other models insist on turns that alternate.
     strict = "{% if messages[0].role == 'assistant' %}{{ raise_exception('roles must alternate') }}{% endif %}"
     monkeypatch.setattr(loaded.tokenizer, "chat_template", strict + loaded.tokenizer.chat_template)
-    found = training_rows([row(HELLO, ASK, ANSWER), row(ASK, ANSWER, name="r2")], Finetune(batch_size=1), loaded)
+    found = training_rows(
+        [row(HELLO, ASK, ANSWER), row(ASK, ANSWER, name="r2")], Finetune(batch_size=1), loaded, tmp_path
+    )
     assert len(found.rows) == 1
     assert found.left_out == {LeftOut.UNRENDERED: 1}
     assert (
         found.unrendered == "row r1: the chat template of smollm2 cannot render a conversation (roles must alternate)"
     )
     with pytest.raises(TrainingError, match=r"No row can be trained on: row r1: .*alternate\); set another"):
-        training_rows([row(HELLO, ASK, ANSWER)], Finetune(batch_size=1), loaded)
+        training_rows([row(HELLO, ASK, ANSWER)], Finetune(batch_size=1), loaded, tmp_path)
 
 
 def test_a_call_that_is_nested_too_deeply_for_the_template_is_no_traceback(
-    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shows = (
         "{% for m in messages %}{{ m.role }}:{{ m.content }}{{ m.tool_calls | tojson if m.tool_calls }}\n{% endfor %}"
@@ -80,19 +83,19 @@ def test_a_call_that_is_nested_too_deeply_for_the_template_is_no_traceback(
     deep = row(ASK, said(Speaker.ASSISTANT, call=arguments), name="deep")
     shallow = row(ASK, said(Speaker.ASSISTANT, call=json.dumps({"a": 1})))
     # It is a text to the template, which an object of so many levels would be too much for.
-    found = training_rows([deep, shallow], Finetune(batch_size=1, max_length=8192), loaded)
+    found = training_rows([deep, shallow], Finetune(batch_size=1, max_length=8192), loaded, tmp_path)
     assert (len(found.rows), found.left_out) == (2, {})
 
 
-def test_a_call_is_not_taken_for_shown_because_its_name_is_in_the_prompt(loaded: LoadedModel) -> None:
+def test_a_call_is_not_taken_for_shown_because_its_name_is_in_the_prompt(loaded: LoadedModel, tmp_path: Path) -> None:
     # SmolLM2's template shows a system prompt of its own, and never a call.
     asked = said(Speaker.USER, "Please search the web.")
-    found = training_rows([row(asked, said(Speaker.ASSISTANT, call="{}")), row(ASK, ANSWER)], ONE, loaded)
+    found = training_rows([row(asked, said(Speaker.ASSISTANT, call="{}")), row(ASK, ANSWER)], ONE, loaded, tmp_path)
     assert (len(found.rows), found.left_out) == (1, {LeftOut.UNSHOWN_CALLS: 1})
 
 
 def test_the_turns_of_a_row_that_is_too_long_are_not_looked_for(
-    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rendered = []
     text = LoadedModel.text
@@ -103,7 +106,7 @@ def test_the_turns_of_a_row_that_is_too_long_are_not_looked_for(
 
     monkeypatch.setattr(LoadedModel, "text", counted)
     long = row(*[ASK, ANSWER] * 250, name="long")
-    found = training_rows([long, row(ASK, ANSWER)], Finetune(batch_size=1, max_length=200), loaded)
+    found = training_rows([long, row(ASK, ANSWER)], Finetune(batch_size=1, max_length=200), loaded, tmp_path)
     assert found.left_out == {LeftOut.TOO_LONG: 1}
     assert len(rendered) == 1 + 2
     # What is read of it for the evaluation has few turns, whatever its length.
@@ -112,10 +115,10 @@ def test_the_turns_of_a_row_that_is_too_long_are_not_looked_for(
     assert len(rendered) < 60
 
 
-def test_the_steps_that_are_expected_are_those_of_the_rows_that_are_left(loaded: LoadedModel) -> None:
+def test_the_steps_that_are_expected_are_those_of_the_rows_that_are_left(loaded: LoadedModel, tmp_path: Path) -> None:
     called = [row(ASK, said(Speaker.ASSISTANT, call="{}"), name=f"c{number}") for number in range(9)]
     plain = [row(ASK, ANSWER, name=f"p{number}") for number in range(10)]
     config = Finetune(batch_size=4, epochs=3)
-    found = training_rows([*called, *plain], config, loaded)
+    found = training_rows([*called, *plain], config, loaded, tmp_path)
     assert found.left_out == {LeftOut.UNSHOWN_CALLS: 9}
     assert expected_steps(found, config) == 3 * 3

@@ -35,6 +35,7 @@ from pipeline.review.form import labeling_config
 from pipeline.review.offered_answers import KEYS
 from pipeline.review.questions import BLIND_WHY, JUDGED_WHY, PARTLY_WHY, question
 from pipeline.review.seat_questions import DIFFERENT, OTHER_ROWS, UNSURE
+from schemas.arms_section import DEFAULT_ARMS, EndpointArm, LocalArm, StatedArm
 from schemas.dataset import Dataset
 from schemas.decision import Decision
 from schemas.fate import EXPLANATIONS, Fate, Reason, ReasonCode, Routed
@@ -271,8 +272,13 @@ def test_every_command_and_option_is_in_the_table_of_commands() -> None:
 
 
 def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every key of a dataset.yaml by its dotted name; ``sources`` is a list of sections."""
+    """Every key of a dataset.yaml by its dotted name; ``sources`` and ``arms`` are lists of sections."""
     for name, info in model.model_fields.items():
+        if name == "arms":
+            yield name, info
+            for kind in (LocalArm, EndpointArm, StatedArm):
+                yield from ((f"arms[].{key}", of_arm) for key, of_arm in kind.model_fields.items())
+            continue
         inner = get_args(info.annotation)[:1] if get_origin(info.annotation) is list else (info.annotation,)
         section = next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
         if section is None:
@@ -288,6 +294,8 @@ def default_of(info: FieldInfo) -> str:
     if info.default is None:
         return "none"
     value = info.default.value if isinstance(info.default, Enum) else info.default
+    if value == DEFAULT_ARMS:
+        value = [arm.name for arm in DEFAULT_ARMS]
     if isinstance(value, str):
         return f"`{value}`" if value else '`""`'
     written = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=200).removesuffix("\n")

@@ -32,7 +32,7 @@ from pipeline.reporting.report_page import (
     ValueCount,
     render_report,
 )
-from pipeline.reporting.token_lengths import TokenLengths
+from pipeline.text.token_lengths import TokenLengths
 from schemas.fate import EXPLANATIONS, ReasonCode, Routed
 from schemas.manifest import Funnel
 

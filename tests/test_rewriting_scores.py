@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.evaluation.scores import PartMetric
 from pipeline.evaluation.text_similarity import chrf, rouge_l
-from pipeline.finetuning.evaluate import EvalQuestion, evaluate, score_of_copying
+from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.kinds.registry import kind_of
 from schemas.field import FreeText, JsonValue
 from schemas.task import Input, Target, Task
@@ -41,9 +41,11 @@ def test_a_value_that_is_made_up_or_left_out_costs() -> None:
 
 
 def test_copying_earns_only_the_similarity_of_the_copy() -> None:
-    copied = score_of_copying(Plain, [asked(plain="the cat", tone="calm")])
+    question = asked(plain="the cat", tone="calm")
+    copied = kind_of(Plain).copied(Plain, question.inputs)
     assert copied is not None
-    assert copied.value == pytest.approx(chrf("The cat", "the cat") / 2)
+    found = evaluate(Plain, [question], [Plain.task_answer({**copied, "tone": "harsh"})])
+    assert found.score.value == pytest.approx(chrf("The cat", "the cat") / 2)
 
 
 def test_texts_are_shown_by_their_chrf_and_other_fields_by_their_f1() -> None:

@@ -106,10 +106,11 @@ class TerminalProgress:
         task = progress.add_task(escape(label), total=total, count="")
         done = 0
 
-        def advance(units: int) -> None:
+        def advance(units: int, note: str = "") -> None:
             nonlocal done
             done += units
-            progress.update(task, advance=units, count=f"{done:,} {unit}".strip())
+            shown = escape(f"{label}: {note}" if note else label)
+            progress.update(task, advance=units, count=f"{done:,} {unit}".strip(), description=shown)
 
         progress.start()
         try:

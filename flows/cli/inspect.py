@@ -177,7 +177,7 @@ def verify(
     from pipeline.releases.lockfile import against_lock
     from pipeline.releases.versions import verify as check_bytes
 
-    result = check_bytes(_version_folder(reference, dataset))
+    result = check_bytes(version_folder(reference, dataset))
     is_sound = not result.problems
     if lock is not None:
         result = against_lock(result, lock)
@@ -193,8 +193,8 @@ def verify(
         raise typer.Exit(1)
 
 
-def _version_folder(reference: str, dataset: Path) -> Path:
-    """The given folder, or that of a reference to a version of a dataset."""
+def version_folder(reference: str, dataset: Path, command: str = "verify") -> Path:
+    """The given folder, or that of a reference to a version of a dataset; an error names the command that asks."""
     from pipeline.releases.versions import find_version
     from pipeline.state.atomic import is_file, is_folder
 
@@ -205,7 +205,7 @@ def _version_folder(reference: str, dataset: Path) -> Path:
     if not (is_file(dataset) or is_folder(dataset)):
         raise ReleaseError(
             f"there is no {dataset} to look up '{reference}' in; pass the path of a dataset.yaml, or a version's "
-            "folder, as in `goldleaf verify path/to/1.0.0`"
+            f"folder, as in `goldleaf {command} path/to/1.0.0`"
         )
     context = load_context(dataset)
     known, (name, at, _) = context.dataset.config.name, reference.partition("@")

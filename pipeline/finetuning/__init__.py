@@ -1,7 +1,7 @@
-"""Turns a published version into a LoRA adapter, evaluated against the untuned model.
+"""Turns a published version into a LoRA adapter, and lets models answer its test questions.
 
-In: a published version and the settings of ``finetune:``. Out: a folder with the adapter, its card, its lineage and
-every prediction of the evaluation.
+In: a published version and the settings of ``finetune:``. Out: a folder with the adapter and its lineage; answers, and
+how good they are.
 """
 
 __all__ = [
@@ -12,7 +12,9 @@ __all__ = [
     "exam",
     "examples",
     "losses",
+    "merge",
     "predict",
+    "preflight",
     "row_tokens",
     "train",
     "training_rows",

@@ -1,8 +1,8 @@
 """Searches the tree of a finite list of answers for the likeliest one, for many prompts at once.
 
-The log-likelihood of a beginning bounds all answers that begin so. The most promising beginnings are read first, and a
-prompt is done as soon as none that is left could lead to a likelier answer than the best one found: that is the
-likeliest of all, not an approximation.
+The log-likelihood of a beginning bounds all answers that begin so. The most promising beginnings are read first, each
+on to a whole answer, and a prompt is done as soon as none that is left could lead to a likelier answer than the best
+one found: that is the likeliest of all, not an approximation.
 """
 
 import heapq
@@ -19,11 +19,13 @@ from schemas.message import Message
 
 OnProgress = Callable[[int, int], None]
 """Called with how many of how many prompts are answered."""
+Search = Callable[[TokenTree, Sequence["Row"]], None]
+"""Reads answers to some prompts, which were read."""
 
 _ROUND = 64
 """Tokens that a forward pass reads in a little more time than a single one: a round is filled up with the next best
 beginnings."""
-_KEPT = 4 * READ_AT_ONCE
+_KEPT = 2 * READ_AT_ONCE
 """Tokens of answers that are kept beside the prompts of a batch; beyond that, they are read again if needed."""
 
 
@@ -34,8 +36,6 @@ class Row:
     number: int
     ids: list[int]
     answers: AnswerTree
-    every: bool
-    """Whether the likelihood of every answer is wanted, not only the highest."""
     bounds: dict[int, float] = field(default_factory=lambda: {0: 0.0})
     """Log-likelihood up to each node that is known."""
     complete: dict[int, float] = field(default_factory=dict)
@@ -44,12 +44,21 @@ class Row:
     """The highest of them."""
     unread: list[tuple[float, int]] = field(default_factory=list)
     """A heap of nodes with children that were not read yet, by negative bound."""
+    begun: list[tuple[float, int]] = field(default_factory=list)
+    """The same of those that go on where the last ones that were read end."""
     places: dict[int, int] = field(default_factory=dict)
     """Of nodes that were read, in the tree of tokens."""
+    spent: int = 0
+    """Tokens of answers that were chosen to be read."""
 
-    def take(self) -> int | None:
-        """The most promising node to read, if one is left that matters."""
-        if self.unread and (self.every or -self.unread[0][0] > self.best):
+    def take(self, most_tokens: float) -> int | None:
+        """The next node to read, if one can lead to a better answer; beyond a limit, only what is begun is ended."""
+        while self.begun:
+            bound, node = self.begun.pop()
+            if -bound > self.best:
+                return node
+            heapq.heappush(self.unread, (bound, node))
+        if self.unread and -self.unread[0][0] > self.best and self.spent < most_tokens:
             return heapq.heappop(self.unread)[1]
         return None
 
@@ -66,10 +75,13 @@ class Row:
                 self.best = max(self.best, bound)
 
     def branch(self, node: int) -> None:
-        """Let the children of a node wait to be read."""
-        for child in self.answers.children[node]:
-            if self.answers.children[child]:
-                heapq.heappush(self.unread, (-self.bounds[child], child))
+        """Let the children of a node wait to be read, the likeliest of them first."""
+        waiting = sorted(
+            (-self.bounds[child], child) for child in self.answers.children[node] if self.answers.children[child]
+        )
+        self.begun += waiting[:1]
+        for one in waiting[1:]:
+            heapq.heappush(self.unread, one)
 
     @property
     def best_answer(self) -> int:
@@ -90,10 +102,9 @@ def answered(
     tools: Sequence[Tools] | None,
     use_adapter: bool,
     on_progress: OnProgress | None,
-    *,
-    every: bool,
+    search: Search,
 ) -> list[Row]:
-    """Search for the likeliest answer to each prompt, or for the likelihood of every one; in the order given.
+    """Read all prompts, and search for their answers; in the order given.
 
     Arguments and errors are those of ``closed_answers.likeliest``.
     """
@@ -106,7 +117,7 @@ def answered(
     tree = AnswerTree(said.paths)
     given = enumerate(zip(prompts, known, strict=True))
     ids = [(number, loaded.token_ids(prompt, one, answer_follows=True)) for number, (prompt, one) in given]
-    rows = [Row(number, said.prompt_tokens(tokens, loaded.name), tree, every) for number, tokens in ids]
+    rows = [Row(number, said.prompt_tokens(tokens, loaded.name), tree) for number, tokens in ids]
     # Neighbours begin alike, so that much of them is read once.
     ordered = sorted(rows, key=lambda row: row.ids)
     done, longest = 0, max(len(row.ids) for row in rows) + max(tree.depth)
@@ -116,7 +127,7 @@ def answered(
         trunk = _read_trunk(read, ordered)
         for batch in _batches(ordered, trunk):
             _read_prompts(read, batch, trunk)
-            _search(read, batch)
+            search(read, batch)
             read.forget(trunk)
             done += len(batch)
             if on_progress is not None:
@@ -164,8 +175,8 @@ def _read_prompts(read: TokenTree, batch: Sequence[Row], trunk: int) -> None:
     for row in batch:
         del line[_shared(row, before) if before else trunk :]
         for token in row.ids[len(line) : -1]:
-            line.append(reading.add(token, line[-1] if line else ROOT))
-        line.append(reading.add(row.ids[-1], line[-1] if line else ROOT, row, 0))
+            line.append(reading.add_token(token, line[-1] if line else ROOT))
+        line.append(reading.add_token(row.ids[-1], line[-1] if line else ROOT, row, 0))
         row.places = {0: line[-1]}
         reading.add_until_branch(row, 0)
         before = row
@@ -173,36 +184,62 @@ def _read_prompts(read: TokenTree, batch: Sequence[Row], trunk: int) -> None:
 
 
 # --- answers ----------------------------------------------------------------------------------
-def _search(read: TokenTree, batch: Sequence[Row]) -> None:
-    """Read answers until all rows are done."""
-    prompts = len(read)
-    while chosen := _chosen(batch):
-        if len(read) > prompts + _KEPT:
-            read.forget(prompts)
-            for row in batch:
-                row.places = {0: row.places[0]}
-        reading = _Reading(read)
-        for row, node in chosen:
-            reading.add_until_branch(row, node)
-        reading.run()
+def best_first(most_tokens: float) -> Search:
+    """Search for the likeliest answer, in as many tokens of each prompt's answers; then take the best one so far."""
+
+    def search(read: TokenTree, batch: Sequence[Row]) -> None:
+        prompts = len(read)
+        while chosen := _chosen(batch, most_tokens):
+            if len(read) > prompts + _KEPT:
+                _forget_answers(read, batch, prompts)
+            reading = _Reading(read)
+            for row, node in chosen:
+                reading.add_until_branch(row, node)
+            reading.run()
+
+    return search
 
 
-def _chosen(batch: Sequence[Row]) -> list[tuple[Row, int]]:
+def _chosen(batch: Sequence[Row], most_tokens: float) -> list[tuple[Row, int]]:
     """The nodes to read next: the best of every row, and the next best ones while they cost little."""
     chosen: list[tuple[Row, int]] = []
     tokens = 0
     for rank in count():
         before = len(chosen)
         for row in batch:
-            if tokens >= (_ROUND if rank and not row.every else READ_AT_ONCE):
+            if tokens >= (_ROUND if rank else READ_AT_ONCE):
                 return chosen
-            node = row.take()
+            node = row.take(most_tokens)
             if node is not None:
+                length = len(row.answers.until_branch(node))
                 chosen.append((row, node))
-                tokens += len(row.answers.until_branch(node))
+                row.spent += length
+                tokens += length
         if len(chosen) == before:
             break
     return chosen
+
+
+def every_answer(read: TokenTree, batch: Sequence[Row]) -> None:
+    """Read all answers."""
+    prompts = len(read)
+    reading = _Reading(read)
+    for row in batch:
+        # Parents come before their children.
+        for node in (node for node in range(1, len(row.answers.token)) if row.answers.children[node]):
+            reading.add(row, node)
+            if len(reading) >= READ_AT_ONCE:
+                reading.run()
+                _forget_answers(read, batch, prompts)
+                reading = _Reading(read)
+    reading.run()
+
+
+def _forget_answers(read: TokenTree, batch: Sequence[Row], prompts: int) -> None:
+    """Keep only the prompts of what was read."""
+    read.forget(prompts)
+    for row in batch:
+        row.places = {0: row.places[0]}
 
 
 class _Reading:
@@ -217,24 +254,33 @@ class _Reading:
         """Which token tells which row what follows which node."""
         self._branching: list[tuple[Row, int]] = []
 
-    def add(self, token: int, parent: int, row: Row | None = None, node: int = 0) -> int:
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def add_token(self, token: int, parent: int, row: Row | None = None, node: int = 0) -> int:
         """Read a token after another; with a row, it is the row's node, and what follows it is asked."""
         self._tokens.append(token)
         self._parents.append(parent)
         self._asked.append(row.answers.next_tokens[node] if row else ())
         if row:
-            self._learning.append((len(self._tokens) - 1, row, node))
-        return self._size + len(self._tokens) - 1
+            self._learning.append((len(self) - 1, row, node))
+        return self._size + len(self) - 1
+
+    def add(self, row: Row, node: int) -> None:
+        """Read a node, and those before it that are not there."""
+        missing = []
+        while node not in row.places:
+            missing.append(node)
+            node = row.answers.parent[node]
+        for one in reversed(missing):
+            before = row.places[row.answers.parent[one]]
+            row.places[one] = self.add_token(row.answers.token[one], before, row, one)
 
     def add_until_branch(self, row: Row, node: int) -> None:
-        """Read a node, those before it that are not there, and those after it up to where answers differ."""
-        chain = row.answers.until_branch(node)
-        while chain[0] not in row.places:
-            chain.insert(0, row.answers.parent[chain[0]])
-        for one in chain:
-            if one not in row.places:
-                row.places[one] = self.add(row.answers.token[one], row.places[row.answers.parent[one]], row, one)
-        self._branching.append((row, chain[-1]))
+        """Read on up to where answers differ."""
+        end = row.answers.until_branch(node)[-1]
+        self.add(row, end)
+        self._branching.append((row, end))
 
     def run(self) -> None:
         """Read them all, and tell the rows."""

@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 from pipeline.errors import TrainingError, Unrendered
 from pipeline.state.atomic import flush
 from pipeline.state.staging import put_in_place, staged
+from schemas.dataset import Quantize
 from schemas.message import Message
 
 BUNDLED = "smollm2-135m-instruct"
@@ -79,20 +80,31 @@ class LoadedModel:
         return ids
 
 
-def load_base(name: str, dtype: DType | None = None) -> LoadedModel:
+def load_base(name: str, dtype: DType | None = None, quantize: Quantize | None = None) -> LoadedModel:
     """Load a base model, onto the GPU if there is one.
 
     Args:
         name: ``smollm2-135m-instruct``, a folder with a saved model, or a Hugging Face id.
-        dtype: of the weights; None takes the faster one here.
+        dtype: of the weights, or of what is computed with fewer bits; None takes the faster one here.
+        quantize: load the weights in fewer bits, for training with QLoRA.
 
     Raises:
-        TrainingError: there is no such model here, it cannot be read, it has no chat template, or a
-            Python package is missing.
+        TrainingError: there is no such model here, it cannot be read, it has no chat template, a Python package is
+            missing, or what quantized weights need is.
+    """
+    with training_packages(), quiet():
+        return _load_named(name, dtype or fast_dtype(), _quantized(quantize) if quantize else {})
+
+
+@contextlib.contextmanager
+def training_packages() -> Iterator[None]:
+    """Name a Python package that is missing.
+
+    Raises:
+        TrainingError: there is one.
     """
     try:
-        with quiet():
-            return _load_named(name, dtype or fast_dtype())
+        yield
     except ImportError as error:
         raise TrainingError(
             f"Fine-tuning needs the Python package '{error.name}'; run `pip install 'goldleaf[train]'`"
@@ -115,13 +127,14 @@ def fast_dtype() -> DType:
     return "bfloat16" if known.get("avx512_bf16") or known.get("bf16") else "float32"
 
 
-def load_adapter(folder: Path, base: LoadedModel | None = None) -> LoadedModel:
+def load_adapter(folder: Path, base: LoadedModel | None = None, dtype: DType | None = None) -> LoadedModel:
     """Put a saved adapter on its base model.
 
     Args:
         folder: the output of ``train``, or a finished adapter.
         base: its base model, if already loaded; it is wrapped in place. Otherwise the base that the
             adapter names is loaded.
+        dtype: that it is then loaded in; None takes the faster one here.
 
     Raises:
         TrainingError: the folder has no adapter, or ``base`` is not the model it was trained on.
@@ -130,7 +143,7 @@ def load_adapter(folder: Path, base: LoadedModel | None = None) -> LoadedModel:
         config = json.loads((folder / ADAPTER_CONFIG).read_text())
     except (OSError, ValueError) as error:
         raise TrainingError(f"{folder} has no adapter: {ADAPTER_CONFIG} cannot be read ({error})") from error
-    base = base or load_base(config["base_model_name_or_path"])
+    base = base or load_base(config["base_model_name_or_path"], dtype)
     trained_on = (config["base_model_name_or_path"], config["revision"])
     if (base.name, base.revision) != trained_on:
         raise TrainingError(
@@ -191,15 +204,53 @@ def quiet() -> Iterator[None]:
 
 
 # --- the three places a base model comes from -------------------------------------------------
-def _load_named(name: str, dtype: DType) -> LoadedModel:
+def _load_named(name: str, dtype: DType, options: dict[str, Any]) -> LoadedModel:
     if name == BUNDLED:
+        if options:
+            raise TrainingError(
+                f"finetune.quantize does not go with {BUNDLED}, which is small; remove it, or set another base_model"
+            )
         return _load_gguf(_bundled_file(), dtype)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _load_folder(folder.resolve(), dtype)
+        return _load_folder(folder.resolve(), dtype, options)
     if name.startswith((".", "~", os.sep)):
         raise TrainingError(f"There is no model folder {name}; fix finetune.base_model")
-    return _load(name, name, None, dtype, {})
+    return _load(name, name, None, dtype, options)
+
+
+def _quantized(quantize: Quantize) -> dict[str, Any]:
+    """The options to load weights in few bits, as QLoRA does: NormalFloat, quantized twice."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise TrainingError(f"finetune.quantize: {quantize} needs a CUDA GPU, and there is none here; remove it")
+    try:
+        importlib.metadata.version("bitsandbytes")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise TrainingError(
+            f"finetune.quantize: {quantize} needs the Python package 'bitsandbytes'; run `pip install bitsandbytes`"
+        ) from error
+    import transformers
+
+    configuration: Any = transformers.BitsAndBytesConfig  # it has no annotations
+    bits = configuration(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": bits, "device_map": {"": torch.cuda.current_device()}}
+
+
+def own_dtype(name: str) -> str:
+    """In which numbers a base model was published, as torch names them."""
+    from transformers import AutoConfig
+
+    if name == BUNDLED:
+        return "bfloat16"
+    found = AutoConfig.from_pretrained(name).dtype
+    return "float32" if found is None else str(found).removeprefix("torch.")
 
 
 def _bundled_file() -> Path:
@@ -267,12 +318,12 @@ def _unpacked(digest: str, dtype: DType) -> Path:
     return Path(constants.HF_ASSETS_CACHE) / "goldleaf" / "base-models" / name
 
 
-def _load_folder(folder: Path, dtype: DType) -> LoadedModel:
+def _load_folder(folder: Path, dtype: DType, options: dict[str, Any]) -> LoadedModel:
     weights = sorted(folder.glob(_WEIGHTS))
     if not weights:
         raise TrainingError(f"{folder} has no model: it contains no {_WEIGHTS}; fix finetune.base_model")
     revision = _sha256([*sorted(folder.glob("*.json")), *weights])
-    return _load(str(folder), str(folder), f"sha256:{revision}", dtype, {})
+    return _load(str(folder), str(folder), f"sha256:{revision}", dtype, options)
 
 
 def _load(source: str, name: str, revision: str | None, dtype: DType, options: dict[str, Any]) -> LoadedModel:
@@ -294,7 +345,8 @@ def _load(source: str, name: str, revision: str | None, dtype: DType, options: d
         tokenizer.pad_token = tokenizer.eos_token
     # PEFT writes this name into the adapter's configuration.
     model.name_or_path = name
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    if "device_map" not in options:
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
     return LoadedModel(model, tokenizer, name, revision or getattr(model.config, "_commit_hash", None) or "unknown")
 
 

@@ -1,12 +1,13 @@
 """Finds which of a finite list of answers a model holds for the likeliest, without letting it write."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.finetuning.answer_search import OnProgress, answered
+from pipeline.finetuning.answer_search import OnProgress, answered, best_first, every_answer
 from pipeline.finetuning.base_model import LoadedModel, Tools
 from schemas.message import Message
 
@@ -20,7 +21,7 @@ class ClosedAnswer:
     """Of all its tokens after the prompt, the end of the turn included, in nats."""
     margin: float
     """By how many nats it is likelier than any other one, at least: others are read no further than needed. Infinite if
-    there is no other."""
+    there is no other; below 0 if the search was ended by ``most_tokens`` and there may be a likelier one."""
 
 
 def likeliest(
@@ -29,6 +30,7 @@ def likeliest(
     answers: Sequence[str],
     *,
     tools: Sequence[Tools] | None = None,
+    most_tokens: int | None = None,
     use_adapter: bool = True,
     on_progress: OnProgress | None = None,
 ) -> list[ClosedAnswer]:
@@ -37,7 +39,8 @@ def likeliest(
     Exact in float32. bfloat16 rounds differently by the number of tokens that are read at once, so that two answers of
     almost the same likelihood may change places.
 
-    Memory beyond the model: keys and values of ``3,072`` tokens and the longest prompt, and the logits of 512.
+    Memory beyond the model, on top of the longest prompt and the longest answer: keys and values of at most 2,560
+    tokens, and logits of 512.
 
     Args:
         loaded: a base model, or one with an adapter.
@@ -45,6 +48,9 @@ def likeliest(
             they share is read once.
         answers: all that may be answered, each once.
         tools: for each prompt, the tools that may be called.
+        most_tokens: end the search for a prompt's answer after so many tokens; the first answer is always read, which
+            is what the model would write if it were held to the answers. Tuned models need no limit; an untuned one
+            that finds all answers unlikely has to read almost all of them for the exact result.
         use_adapter: False uses the base model under the adapter.
         on_progress: called after each batch.
 
@@ -52,7 +58,7 @@ def likeliest(
         TrainingError: there are no answers, two of them are the same to the model, or one is longer than it can read.
         Unrendered: the chat template fails.
     """
-    rows = answered(loaded, prompts, answers, tools, use_adapter, on_progress, every=False)
+    rows = answered(loaded, prompts, answers, tools, use_adapter, on_progress, best_first(most_tokens or math.inf))
     return [ClosedAnswer(answers[row.best_answer], row.best, row.margin) for row in rows]
 
 
@@ -67,8 +73,8 @@ def log_likelihoods(
 ) -> npt.NDArray[np.float64]:
     """The log-likelihood of every answer to every prompt in nats: prompts x answers.
 
-    It takes the arguments of ``likeliest`` and raises its errors; it reads all tokens of all answers for each prompt.
+    Arguments and errors are those of ``likeliest``. All tokens of all answers are read for each prompt.
     """
-    rows = answered(loaded, prompts, answers, tools, use_adapter, on_progress, every=True)
+    rows = answered(loaded, prompts, answers, tools, use_adapter, on_progress, every_answer)
     known = [[row.complete[answer] for answer in range(len(answers))] for row in rows]
     return np.array(known, dtype=np.float64).reshape(len(prompts), len(answers))

@@ -103,8 +103,11 @@ class Comparison(BaseModel):
     def reversed(self) -> "Comparison":
         """The first model compared with the second."""
         change = self.difference
-        turned = change.model_copy(update={"value": -change.value, "low": -change.high, "high": -change.low})
-        return Comparison(difference=turned, better=self.worse, worse=self.better, same=self.same)
+        # Not -x: nothing is not to be shown as "-0.0".
+        turned = {"value": 0 - change.value, "low": 0 - change.high, "high": 0 - change.low}
+        return Comparison(
+            difference=change.model_copy(update=turned), better=self.worse, worse=self.better, same=self.same
+        )
 
     def __str__(self) -> str:
         change = self.difference

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.errors import TrainingError, Unrendered
@@ -101,7 +101,7 @@ def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetun
     return Questions(asked, steps, golds, {reason: count for reason, count in left_out.items() if count})
 
 
-def longest_answer(examples: Sequence[Example], task: type[Task], base: LoadedModel) -> int:
+def longest_answer(examples: Iterable[Example], task: type[Task], base: LoadedModel) -> int:
     """How many tokens a model may answer with: as many as the gold answers have.
 
     Where texts are not what models are judged by, as most of them have: one long turn among thousands would let an

@@ -1,11 +1,12 @@
 """Reads the rows of a published version for training and evaluation, and samples some of them."""
 
+import hashlib
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow.parquet as pq
 
@@ -15,6 +16,9 @@ from pipeline.releases.versions import read_manifest
 from schemas.message import Message
 
 T = TypeVar("T")
+
+_BATCH = 1_000
+"""Rows that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +40,80 @@ class Example:
         return "".join(message.content for message in self.completion)
 
 
+class Examples(Protocol):
+    """Rows that can be counted, and read as often as wanted: a list, or the file of a split."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Example]: ...
+
+
+class SplitExamples:
+    """A split of a published version, in the order of its file, which is read in batches whenever it is iterated."""
+
+    def __init__(self, version: Path, split: str) -> None:
+        """Find the file.
+
+        Raises:
+            ReleaseError: the folder is not a published version, or its manifest is damaged.
+            TrainingError: it has no such split.
+        """
+        manifest = read_manifest(version)
+        if split not in manifest.splits:
+            there = ", ".join(manifest.splits) or "none"
+            share = manifest.config.get("split", {}).get("fractions", {}).get(split, 0)
+            rows = sum(file.rows for file in manifest.splits.values())
+            why = why_empty(share, rows) if share else "give it a share in split.fractions, and release again"
+            raise TrainingError(f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); {why}")
+        self._file = version / manifest.splits[split].file
+        self._rows: int = pq.read_metadata(self._file).num_rows
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __iter__(self) -> Iterator[Example]:
+        with pq.ParquetFile(self._file) as file:
+            there = ["id", "prompt", "completion", "fields"]
+            there += ["tools"] if "tools" in file.schema_arrow.names else []
+            for batch in file.iter_batches(batch_size=_BATCH, columns=there):
+                yield from map(_example, batch.to_pylist())
+
+
+def has_split(version: Path, split: str) -> bool:
+    """Whether a published version has rows of a split.
+
+    Raises:
+        ReleaseError: the folder is not a published version, or its manifest is damaged.
+    """
+    return split in read_manifest(version).splits
+
+
 def read_examples(version: Path, split: str) -> list[Example]:
-    """Read a split of a published version, in the order of its file.
+    """Read a split of a published version at once, in the order of its file.
 
     Raises:
         ReleaseError: the folder is not a published version, or its manifest is damaged.
         TrainingError: it has no such split.
     """
-    manifest = read_manifest(version)
-    if split not in manifest.splits:
-        there = ", ".join(manifest.splits) or "none"
-        share = manifest.config.get("split", {}).get("fractions", {}).get(split, 0)
-        rows = sum(file.rows for file in manifest.splits.values())
-        why = why_empty(share, rows) if share else "give it a share in split.fractions, and release again"
-        raise TrainingError(f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); {why}")
-    file = version / manifest.splits[split].file
-    columns = ["id", "prompt", "completion", "fields", *(["tools"] if "tools" in pq.read_schema(file).names else [])]
-    return [_example(row) for row in pq.read_table(file, columns=columns).to_pylist()]
+    return list(SplitExamples(version, split))
 
 
 def _example(row: Mapping[str, Any]) -> Example:
     prompt, completion = (tuple(_message(message) for message in row[part]) for part in ("prompt", "completion"))
     tools = tuple(json.loads(tool) for tool in row.get("tools") or ())
     return Example(row["id"], prompt, completion, row["fields"], tools or None)
+
+
+def example_batches(version: Path, split: str, rows: int = 512) -> Iterator[list[Example]]:
+    """Read a split that is there, at most so many rows at once: it need not fit into memory.
+
+    Raises:
+        ReleaseError: the folder is not a published version, or its manifest is damaged.
+    """
+    with pq.ParquetFile(version / read_manifest(version).splits[split].file) as file:
+        columns = ["id", "prompt", "completion", "fields", *(["tools"] if "tools" in file.schema_arrow.names else [])]
+        for batch in file.iter_batches(rows, columns=columns):
+            yield [_example(row) for row in batch.to_pylist()]
 
 
 def _message(published: Any) -> Message:
@@ -83,3 +138,12 @@ def draw(items: Sequence[T], count: int | None, seed: int, stratum: Callable[[T]
     ordered = sorted(shuffled, key=stratum)
     picked = [ordered[index * len(ordered) // count] for index in range(count)]
     return chance.sample(picked, count)
+
+
+def drawn_places(examples: Examples, count: int | None, seed: int) -> Collection[int]:
+    """Which of the rows to take: at most ``count`` at random, so that every answer keeps its share."""
+    if count is None or count >= len(examples):
+        return range(len(examples))
+    # Digests, since the answers themselves may be long.
+    answers = [hashlib.sha256(example.answer.encode("utf-8", "surrogatepass")).digest()[:8] for example in examples]
+    return frozenset(draw(range(len(answers)), count, seed, stratum=lambda place: answers[place].hex()))

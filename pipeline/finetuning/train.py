@@ -1,49 +1,40 @@
 """Trains a LoRA adapter on the rows of a published version: supervised, on the answers only.
 
-A row is never truncated: rows that do not fit are left out and counted. torch, peft and trl are imported
-inside the functions (see ``base_model``).
+A row is never truncated: rows that do not fit are left out and counted. The same rows and settings give the same
+adapter, byte for byte, on the same machine, also if the process is killed and started again.
 """
 
+import contextlib
+import json
 import math
 import resource
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
+from pipeline.finetuning.adapted import keep_initial, save, with_new_adapter
 from pipeline.finetuning.base_model import DType, LoadedModel, load_base, quiet
-from pipeline.finetuning.examples import Example, read_examples
-from pipeline.finetuning.row_tokens import Tokens
-from pipeline.finetuning.training_rows import LeftOut, TrainingRows, check_examples, training_rows
+from pipeline.finetuning.checkpoints import Checkpoints
+from pipeline.finetuning.examples import Examples, SplitExamples, has_split
+from pipeline.finetuning.lora_config import changes_base, lora_config
+from pipeline.finetuning.train_table import TrainTable
+from pipeline.finetuning.trainer import make_trainer, run
+from pipeline.finetuning.training_rows import LeftOut, TrainingRows, check_examples, training_rows, validation_rows
+from pipeline.finetuning.training_watch import StepReport, ValidationLoss, Watch, best_of, losses_of, validation_of
+from pipeline.state.staging import staged
+from pipeline.text.wording import counted
 from schemas.dataset import Finetune
+from schemas.identity import stable_hash
 
-if TYPE_CHECKING:
-    import torch
-    from transformers import TrainerCallback
-    from trl.trainer.sft_config import SFTConfig
-    from trl.trainer.sft_trainer import SFTTrainer
-
-_IGNORED = -100  # the label of a token that is excluded from the loss
 _TREND = 0.1
 """The last loss is the mean over this share of the steps."""
-
-
-class StepReport(BaseModel):
-    """What is known after one optimizer step."""
-
-    model_config = ConfigDict(frozen=True)
-
-    step: int
-    """From 1."""
-    steps: int
-    loss: float
-    """Mean negative log-likelihood of the batch's answer tokens, in nats."""
-    seconds: float
-    """Since training began."""
+_CHECKPOINT_SECONDS = 60.0
+"""Between two checkpoints: writing one of the bundled model takes a third of a second."""
 
 
 class TrainReport(BaseModel):
@@ -72,10 +63,17 @@ class TrainReport(BaseModel):
     first_loss: float
     last_loss: float
     """Mean of the last tenth of the steps."""
+    validation: tuple[ValidationLoss, ...] = ()
+    """Every measurement on the validation split."""
+    kept_step: int | None = None
+    """The step whose adapter is kept; it was always the last one at first."""
+    notes: tuple[str, ...] = ()
+    """What else happened, in sentences: where the training went on after a kill, why it stopped."""
     trainable_parameters: int
     parameters: int
     """Of the base model."""
     seconds: float
+    """In all processes, if it was resumed."""
     cpu_seconds: float
     peak_bytes: int
     """Of the process's resident memory."""
@@ -83,220 +81,195 @@ class TrainReport(BaseModel):
 
 # --- training ---------------------------------------------------------------------------------
 def train(
-    source: Path | Sequence[Example] | TrainingRows,
+    source: Path | Examples | TrainingRows,
     config: Finetune,
     output: Path,
     on_step: Callable[[StepReport], None] | None = None,
     base: LoadedModel | None = None,
+    *,
+    validation: Examples | TrainTable | None = None,
+    checkpoints: Path | None = None,
+    checkpoint_seconds: float = _CHECKPOINT_SECONDS,
+    on_note: Callable[[str], None] | None = None,
 ) -> TrainReport:
     """Train an adapter, and write it with its tokenizer to ``output``.
 
     Args:
         source: the folder of a published version, whose ``train`` split is used, or rows, tokenized or not.
         config: base model, rows and hyperparameters.
-        output: an empty or absent folder.
+        output: an empty or absent folder; what is unfinished is next to it.
         on_step: called after every step.
         base: ``config.base_model``, if already loaded; it is restored afterwards.
+        validation: rows to measure the loss on; of a published version by default its ``validation`` split.
+        checkpoints: a folder of this training alone. If a process that trained the same rows with the same settings
+            was killed, training goes on from there; the folder is removed in the end.
+        checkpoint_seconds: between two checkpoints.
+        on_note: called with what else happens, a sentence each.
 
     Raises:
         TrainingError: there is nothing to train on, the batch is larger than the number of rows, the model's template
-            gives an empty answer no tokens to learn, or the loss is not a number.
+            gives an empty answer no tokens to learn, ``config.lora`` cannot be used, the memory does not suffice, or
+            the loss is not a number.
     """
-    given = read_examples(source, "train") if isinstance(source, Path) else source
-    if not isinstance(given, TrainingRows):
-        check_examples(given, config)
-    loaded = base or load_base(config.base_model)
-    began, cpu_began = time.monotonic(), time.process_time()
-    with quiet():
-        found = given if isinstance(given, TrainingRows) else training_rows(given, config, loaded)
-        rows = found.rows
-        losses, trainable, parameters = _fit(loaded, rows, config, output, on_step)
-    tail = losses[-max(1, round(len(losses) * _TREND)) :]
-    return TrainReport(
-        base_model=loaded.name,
-        base_revision=loaded.revision,
-        device=str(loaded.model.device),
-        dtype=loaded.dtype,
-        rows=len(rows),
-        left_out=found.left_out,
-        unrendered=found.unrendered,
-        tokens=sum(map(len, rows)),
-        answer_tokens=sum(row.answer_tokens for row in rows),
-        steps=len(losses),
-        losses=tuple(losses),
-        first_loss=losses[0],
-        last_loss=sum(tail) / len(tail),
-        trainable_parameters=trainable,
-        parameters=parameters,
-        seconds=time.monotonic() - began,
-        cpu_seconds=time.process_time() - cpu_began,
-        peak_bytes=_peak_bytes(),
-    )
+    lora_config(config)  # before a model is loaded for it
+    examples = SplitExamples(source, "train") if isinstance(source, Path) else source
+    if not isinstance(examples, TrainingRows):
+        check_examples(examples, config)
+    if isinstance(source, Path) and validation is None and has_split(source, "validation"):
+        validation = SplitExamples(source, "validation")
+    loaded = base or load_base(config.base_model, quantize=config.quantize)
+    with quiet(), staged(output.parent) as work:
+        found = examples if isinstance(examples, TrainingRows) else training_rows(examples, config, loaded, work)
+        if validation is not None and not isinstance(validation, TrainTable):
+            validation = validation_rows(validation, config, loaded, work)
+        training = _Training(loaded, found, validation, config, _Notes(on_note), work)
+        return training.run(output, on_step, checkpoints, checkpoint_seconds)
 
 
 def expected_steps(found: TrainingRows, config: Finetune) -> int:
-    """How many steps the training will take."""
-    return math.ceil(math.ceil(len(found.rows) / config.batch_size) * config.epochs)
+    """How many steps the training will take, unless it stops early."""
+    batches = math.ceil(len(found.rows) / config.batch_size)
+    return math.ceil(math.ceil(batches / config.accumulate) * config.epochs)
 
 
-def _fit(
-    loaded: LoadedModel,
-    rows: list[Tokens],
-    config: Finetune,
-    output: Path,
-    on_step: Callable[[StepReport], None] | None,
-) -> tuple[list[float], int, int]:
-    """Train, save, and remove the adapter again; returns the losses, and the parameter counts of adapter and base."""
-    losses: list[float] = []
-    trainer = _trainer(loaded, rows, config, output, _recorder(losses, on_step))
-    adapted: Any = trainer.model
-    trainable, total = adapted.get_nb_trainable_parameters()
-    try:
-        trainer.train()
-        adapted.save_pretrained(output, save_embedding_layers=False)
-    finally:
-        adapted.unload()
-    loaded.tokenizer.save_pretrained(output)
-    return losses, trainable, total - trainable
+class _Notes:
+    """Sentences for the user and for the report."""
+
+    def __init__(self, on_note: Callable[[str], None] | None) -> None:
+        self.said: list[str] = []
+        self._on_note = on_note
+
+    def __call__(self, note: str) -> None:
+        self.said.append(note)
+        if self._on_note is not None:
+            self._on_note(note)
 
 
-def _trainer(
-    loaded: LoadedModel, rows: list[Tokens], config: Finetune, output: Path, recorder: "TrainerCallback"
-) -> "SFTTrainer":
-    from datasets import Dataset
-    from peft import LoraConfig
-    from transformers import PrinterCallback
+@dataclass(frozen=True)
+class _Training:
+    """One training, ready to run."""
 
-    lora = LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-        revision=loaded.revision,
-    )
-    table = Dataset.from_list(
-        [
-            {
-                "input_ids": row.ids,
-                "labels": [
-                    token if is_learned else _IGNORED for token, is_learned in zip(row.ids, row.learned, strict=True)
-                ],
-            }
-            for row in rows
-        ]
-    )
-    trainer = _answer_trainer()(
-        model=loaded.model,
-        args=_arguments(config, output, loaded),
-        train_dataset=table,
-        data_collator=_collator(loaded.tokenizer.pad_token_id),
-        processing_class=loaded.tokenizer,
-        peft_config=lora,
-        callbacks=[recorder],
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
+    loaded: LoadedModel
+    found: TrainingRows
+    validation: TrainTable | None
+    config: Finetune
+    say: _Notes
+    work: Path
+
+    def run(
+        self,
+        output: Path,
+        on_step: Callable[[StepReport], None] | None,
+        folder: Path | None,
+        checkpoint_seconds: float,
+    ) -> TrainReport:
+        """Train, save the adapter, and forget the checkpoints."""
+        config = self.config
+        watch = Watch(
+            tokens=self.found.rows.tokens / len(self.found.rows) * config.batch_size * config.accumulate,
+            evaluate=config.evaluate if self.validation else 0,
+            patience=config.patience,
+            checkpoint_seconds=checkpoint_seconds,
+            on_step=on_step,
+        )
+        if config.evaluate and not self.validation:
+            self.say("There are no validation rows to measure the loss on: the last step is kept")
+        checkpoints = Checkpoints(folder, self._identity(), self.say) if folder else None
+        try:
+            report = self._fit(watch, checkpoints, output)
+        except TrainingError:
+            # Other settings are needed: nothing will resume from here.
+            if checkpoints:
+                checkpoints.remove()
+            raise
+        if checkpoints:
+            checkpoints.remove()
+        return report
+
+    def _identity(self) -> str:
+        """Equal identities, equal trainings."""
+        loaded, validation = self.loaded, self.validation
+        config = json.dumps(self.config.model_dump(mode="json"), sort_keys=True)
+        rows = f"{self.found.rows.digest} {validation.digest if validation else ''}"
+        return stable_hash(loaded.name, loaded.revision, loaded.dtype, loaded.model.device.type, config, rows)
+
+    def _fit(self, watch: Watch, checkpoints: Checkpoints | None, output: Path) -> TrainReport:
+        loaded, lora = self.loaded, lora_config(self.config, self.loaded.revision)
+        with memory_explained(self.config), with_new_adapter(loaded, lora, self.config.seed) as adapted:
+            trainable, total = adapted.get_nb_trainable_parameters()
+            initial = keep_initial(adapted, self.work / "initial") if changes_base(lora) else None
+            trainer = make_trainer(loaded, adapted, self.found.rows, self.validation, self.config, watch, self.work)
+            seconds, cpu_seconds = run(trainer, checkpoints, watch)
+            if trainer.is_world_process_zero():
+                save(adapted, watch.best, initial, output)
+                loaded.tokenizer.save_pretrained(output)
+        return self._report(trainer.state, (trainable, total - trainable), seconds, cpu_seconds)
+
+    def _report(self, state: Any, parameters: tuple[int, int], seconds: float, cpu_seconds: float) -> TrainReport:
+        losses, measured = losses_of(state.log_history), validation_of(state.log_history)
+        best = best_of(measured)
+        if state.global_step < state.max_steps:
+            self.say(
+                f"The training stopped after step {state.global_step} of {state.max_steps}: the last "
+                f"{self.config.patience} validation losses were not below that of step {best.step if best else 0}"
+            )
+        tail = losses[-max(1, round(len(losses) * _TREND)) :]
+        loaded, found = self.loaded, self.found
+        return TrainReport(
+            base_model=loaded.name,
+            base_revision=loaded.revision,
+            device=str(loaded.model.device),
+            dtype=loaded.dtype,
+            rows=len(found.rows),
+            left_out=found.left_out,
+            unrendered=found.unrendered,
+            tokens=found.rows.tokens,
+            answer_tokens=found.rows.answer_tokens,
+            steps=len(losses),
+            losses=tuple(losses),
+            first_loss=losses[0],
+            last_loss=sum(tail) / len(tail),
+            validation=tuple(measured),
+            kept_step=best.step if best else len(losses),
+            notes=tuple(self.say.said),
+            trainable_parameters=parameters[0],
+            parameters=parameters[1],
+            seconds=seconds,
+            cpu_seconds=cpu_seconds,
+            peak_bytes=_peak_bytes(),
+        )
 
 
-def _arguments(config: Finetune, output: Path, loaded: LoadedModel) -> "SFTConfig":
-    from trl.trainer.sft_config import SFTConfig
+@contextlib.contextmanager
+def memory_explained(config: Finetune) -> Iterator[None]:
+    """Say which setting to lower if the memory does not suffice.
 
-    on_gpu = loaded.model.device.type == "cuda"
-    return SFTConfig(
-        output_dir=str(output),
-        num_train_epochs=config.epochs,
-        per_device_train_batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="cosine",
-        max_length=None,  # rows that are too long were left out; none may be truncated
-        train_sampling_strategy="group_by_length",
-        seed=config.seed,
-        bf16=loaded.dtype == "bfloat16",
-        gradient_checkpointing=on_gpu,  # it saves memory at a third more compute; a CPU has memory enough
-        use_cpu=not on_gpu,
-        dataloader_pin_memory=on_gpu,
-        logging_steps=1,
-        logging_nan_inf_filter=False,  # it would hide a loss that is not a number
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
-
-
-def _answer_trainer() -> type["SFTTrainer"]:
-    """An SFTTrainer that computes the same loss from fewer positions.
-
-    On a CPU, TRL scores every position against the whole vocabulary and then masks the prompts: 8.9
-    CPU seconds for a step of 8 rows of up to 112 tokens, where this takes 6.1. Rows are padded on the
-    left, so the answers are at the end of all rows, and only the positions from the first of them on are scored.
+    Raises:
+        TrainingError: it does not.
     """
     import torch
-    from trl.trainer.sft_trainer import SFTTrainer
 
-    class AnswerTrainer(SFTTrainer):
-        def compute_loss(
-            self,
-            model: torch.nn.Module,
-            inputs: dict[str, torch.Tensor],
-            return_outputs: bool = False,
-            num_items_in_batch: torch.Tensor | int | None = None,
-        ) -> torch.Tensor:
-            labels = inputs.pop("labels")
-            # The first that any row learns: in a chat with several turns, others lie between the learned ones.
-            width, first = labels.shape[1], max(1, int((labels != _IGNORED).int().argmax(dim=1).min()))
-            longest = width - first
-            # Each position predicts the next token.
-            positions = torch.arange(width - longest - 1, width - 1, device=labels.device)
-            logits = model(**inputs, logits_to_keep=positions, use_cache=False).logits.float()
-            answers = labels[:, -longest:]
-            total = torch.nn.functional.cross_entropy(
-                logits.flatten(0, 1), answers.flatten(), ignore_index=_IGNORED, reduction="sum"
-            )
-            return total / (num_items_in_batch or int((answers != _IGNORED).sum()))
-
-    return AnswerTrainer
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # A CPU's allocator raises a plain RuntimeError.
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise TrainingError(f"The memory does not suffice for {_size(config)}; {_smaller(config)}") from error
 
 
-def _collator(padding: int) -> Callable[[list[dict[str, list[int]]]], dict[str, "torch.Tensor"]]:
-    """Make a batch of left-padded rows."""
-    import torch
-
-    def collate(rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-        width = max(len(row["input_ids"]) for row in rows)
-
-        def padded(values: list[int], fill: int) -> list[int]:
-            return [fill] * (width - len(values)) + values
-
-        mask = torch.tensor([padded([1] * len(row["input_ids"]), 0) for row in rows])
-        return {
-            "input_ids": torch.tensor([padded(row["input_ids"], padding) for row in rows]),
-            "labels": torch.tensor([padded(row["labels"], _IGNORED) for row in rows]),
-            "attention_mask": mask,
-            "position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0),
-        }
-
-    return collate
+def _size(config: Finetune) -> str:
+    return f"batches of {counted(config.batch_size, 'row')} of up to {config.max_length} tokens"
 
 
-def _recorder(losses: list[float], on_step: Callable[[StepReport], None] | None) -> "TrainerCallback":
-    """A callback that records every step's loss, calls ``on_step``, and stops a run that has diverged."""
-    from transformers import TrainerCallback
-
-    began = time.monotonic()
-
-    class Recorder(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if logs is None or "loss" not in logs:
-                return
-            loss = float(logs["loss"])
-            if not math.isfinite(loss):
-                raise TrainingError(f"The loss is {loss} at step {state.global_step}; lower finetune.learning_rate")
-            losses.append(loss)
-            if on_step is not None:
-                seconds = time.monotonic() - began
-                on_step(StepReport(step=state.global_step, steps=state.max_steps, loss=loss, seconds=seconds))
-
-    return Recorder()
+def _smaller(config: Finetune) -> str:
+    if config.batch_size > 1:
+        half = config.batch_size // 2
+        return (
+            f"lower finetune.batch_size to {half} (with finetune.accumulate: {config.accumulate * 2} the steps stay "
+            f"the same), then finetune.max_length to {max(1, config.max_length // 2)}"
+        )
+    return f"lower finetune.max_length to {max(1, config.max_length // 2)}, or choose a smaller finetune.base_model"
 
 
 def _peak_bytes() -> int:

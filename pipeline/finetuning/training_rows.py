@@ -1,16 +1,18 @@
 """Draws and tokenizes the rows to train on, and leaves out those that do not fit, each for a reason."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from pipeline.errors import TrainingError, Unrendered
 from pipeline.finetuning.base_model import LoadedModel
-from pipeline.finetuning.examples import Example, draw
+from pipeline.finetuning.examples import Example, Examples, drawn_places
 from pipeline.finetuning.row_tokens import RenderedRow, Tokens, learned_turns, messages_of, shows_calls
+from pipeline.finetuning.train_table import TrainTable, table_writer
 from pipeline.text.wording import counted
-from schemas.dataset import Finetune, Turns
+from schemas.dataset import Finetune
 
 
 class LeftOut(StrEnum):
@@ -23,13 +25,13 @@ class LeftOut(StrEnum):
     NOTHING_TO_LEARN = "without a turn to learn: all have the weight 0"
 
 
-def check_examples(examples: Sequence[Example], config: Finetune) -> None:
+def check_examples(examples: Examples, config: Finetune) -> None:
     """Check what would stop the training before a model is loaded for it.
 
     Raises:
         TrainingError: there is nothing to train on, or the batch is larger than the number of rows.
     """
-    if not examples:
+    if not len(examples):
         raise TrainingError("There are no rows to train on: the train split is empty; accept more records and release")
     _check_batch(config, min(len(examples), config.max_rows or len(examples)))
 
@@ -46,36 +48,40 @@ def _check_batch(config: Finetune, rows: int) -> None:
 class TrainingRows:
     """What is trained on, and what is not."""
 
-    rows: list[Tokens]
+    rows: TrainTable
     left_out: dict[LeftOut, int]
     """How many rows were not taken, by reason."""
     unrendered: str = ""
     """What the template said of the first row that it cannot render."""
 
 
-def training_rows(examples: Sequence[Example], config: Finetune, loaded: LoadedModel) -> TrainingRows:
-    """Sample the rows, tokenize them, and leave out those that do not fit, each for a reason.
+def training_rows(examples: Examples, config: Finetune, loaded: LoadedModel, folder: Path) -> TrainingRows:
+    """Sample the rows, tokenize them into a file of ``folder``, and leave out those that do not fit, each for a reason.
 
     Raises:
         TrainingError: too few rows are left, or the model's template gives an empty answer no tokens to learn.
     """
-    drawn = draw(examples, config.max_rows, config.seed, stratum=lambda example: example.answer)
+    drawn = drawn_places(examples, config.max_rows, config.seed)
     found = _Tokenized(config, loaded)
-    for example in drawn:
-        found.add(example)
+    rows = found.write(examples, drawn, folder / "train.arrow")
     found.check_left(len(drawn))
-    rows = [row for row, _ in found.short if row.answer_tokens]
-    if silent := [one for row, one in found.short if not row.answer_tokens and _counts(one, config.turns)]:
+    if found.silent:
         raise TrainingError(
             f"The chat template of {loaded.name} does not end answers, so an empty one such as that of row "
-            f"{silent[0].id} has nothing to learn; use another base model, or override the task's task_answer to write "
+            f"{found.silent} has nothing to learn; use another base model, or override the task's task_answer to write "
             "something"
         )
     _check_batch(config, len(rows))
     left_out = found.left_out
     left_out[LeftOut.NOT_DRAWN] = len(examples) - len(drawn)
-    left_out[LeftOut.NOTHING_TO_LEARN] = len(found.short) - len(rows)
     return TrainingRows(rows, {reason: left_out[reason] for reason in LeftOut if left_out[reason]}, found.unrendered)
+
+
+def validation_rows(examples: Examples, config: Finetune, loaded: LoadedModel, folder: Path) -> TrainTable | None:
+    """Tokenize the rows that the loss is watched on, at most ``eval_rows``; None if none of them can be read."""
+    drawn = drawn_places(examples, config.eval_rows, config.seed)
+    rows = _Tokenized(config, loaded).write(examples, drawn, folder / "validation.arrow")
+    return rows if len(rows) else None
 
 
 def reach(config: Finetune, loaded: LoadedModel) -> int:
@@ -83,47 +89,59 @@ def reach(config: Finetune, loaded: LoadedModel) -> int:
     return min(config.max_length, getattr(loaded.model.config, "max_position_embeddings", config.max_length))
 
 
-def _counts(example: Example, turns: Turns) -> bool:
-    return bool(learned_turns(messages_of(example), turns))
-
-
 class _Tokenized:
-    """The rows that the template shows whole and the model can read, and how many there are of the others."""
+    """Takes the rows that the template shows whole and the model can read, and counts the others."""
 
     def __init__(self, config: Finetune, loaded: LoadedModel) -> None:
         self._turns, self._loaded, self._limit = config.turns, loaded, reach(config, loaded)
-        self.short: list[tuple[Tokens, Example]] = []
         self.left_out = Counter[LeftOut]()
         self.unrendered = ""
         """What the template said of the first row that it refuses."""
+        self.silent = ""
+        """The first row whose turns count, but have no token to learn."""
+        self._short = 0
+        """Rows that fit, whether there is something to learn or not."""
         self._shortest: int | None = None
         """Tokens, of the rows that are too long."""
 
-    def add(self, example: Example) -> None:
-        """Take a row, or count why it is left out."""
-        try:
-            reason = self._take(example)
-        except Unrendered as error:
-            reason = LeftOut.UNRENDERED
-            self.unrendered = self.unrendered or f"row {example.id}: {error}"
-        if reason:
-            self.left_out[reason] += 1
+    def write(self, examples: Examples, drawn: Collection[int], path: Path) -> TrainTable:
+        """Write the rows that are drawn and fit to a file, in their order, and count why the others are left out."""
+        with table_writer(path) as writer:
+            for place, example in enumerate(examples):
+                if place not in drawn:
+                    continue
+                taken = self._tokens(example)
+                if isinstance(taken, Tokens):
+                    writer.add(taken)
+                else:
+                    self.left_out[taken] += 1
+            return writer.finish()
 
-    def _take(self, example: Example) -> LeftOut | None:
-        if not shows_calls(example, self._loaded):
-            return LeftOut.UNSHOWN_CALLS
-        row = RenderedRow(example, self._loaded)
-        # Before its turns are looked for, which takes a rendering for each.
-        if len(row) > self._limit:
-            self._shortest = min(len(row), self._shortest or len(row))
-            return LeftOut.TOO_LONG
-        self.short.append((row.tokens(self._turns), example))
-        return None
+    def _tokens(self, example: Example) -> Tokens | LeftOut:
+        try:
+            if not shows_calls(example, self._loaded):
+                return LeftOut.UNSHOWN_CALLS
+            row = RenderedRow(example, self._loaded)
+            # Before its turns are looked for, which takes a rendering for each.
+            if len(row) > self._limit:
+                self._shortest = min(len(row), self._shortest or len(row))
+                return LeftOut.TOO_LONG
+            tokens = row.tokens(self._turns)
+        except Unrendered as error:
+            self.unrendered = self.unrendered or f"row {example.id}: {error}"
+            return LeftOut.UNRENDERED
+        self._short += 1
+        # Nothing predicts the first token.
+        if any(tokens.learned[1:]):
+            return tokens
+        if learned_turns(messages_of(example), self._turns):
+            self.silent = self.silent or example.id
+        return LeftOut.NOTHING_TO_LEARN
 
     def check_left(self, drawn: int) -> None:
         """Refuse to train on nothing, and say why nothing is left."""
         too_long = self.left_out[LeftOut.TOO_LONG]
-        if self.short:
+        if self._short:
             return
         if too_long:
             raise TrainingError(

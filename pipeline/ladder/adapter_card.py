@@ -1,5 +1,6 @@
 """The card of an adapter: where it comes from, how good it is beside everything else, and how to use it."""
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -96,13 +97,20 @@ def _training(record: FinetuneRecord) -> dict[str, str]:
     config, train = record.config, record.train
     left_out = ", ".join(f"{count} {reason}" for reason, count in train.left_out.items())
     left_out += f" ({train.unrendered})" if train.unrendered else ""
-    return {
+    batch = f"{config.batch_size}" + (f" x {config.accumulate}" if config.accumulate > 1 else "")
+    lora = ", ".join(f"{name}: {json.dumps(value)}" for name, value in config.lora.items())
+    measured = ", ".join(f"{one.loss:.3f} at {one.step}" for one in train.validation)
+    found = {
         "rows": f"{train.rows:,}" + (f" (left out: {left_out})" if left_out else ""),
-        "epochs, batch, steps": f"{config.epochs:g}, {config.batch_size}, {train.steps}",
-        "rank, alpha": f"{config.rank}, {config.alpha} (all linear layers)",
-        "learning rate": f"{config.learning_rate:g}, cosine",
+        "epochs, batch, steps": f"{config.epochs:g}, {batch}, {train.steps}",
+        "rank, alpha": f"{config.rank}, {config.alpha}",
+        "LoRA": lora or "on all linear layers",
+        "learning rate": f"{config.learning_rate:g}, cosine" + (f", warmup {config.warmup:g}" if config.warmup else ""),
         "seed": str(config.seed),
         "loss on the answers": f"{train.first_loss:.3f} -> {train.last_loss:.3f}",
+        "validation loss at steps": measured and f"{measured}; kept: {train.kept_step or train.steps}",
         "trainable parameters": f"{train.trainable_parameters:,} beside {train.parameters:,}",
         "time": f"{train.seconds:.0f} s on {train.device}, in {train.dtype}",
+        "notes": " ".join(train.notes),
     }
+    return {name: value for name, value in found.items() if value}

@@ -12,7 +12,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
 from pipeline.ladder.linear_fields import FieldModel, HeldOut, fit_field, is_closed
 from pipeline.ladder.retrieval import Memory
-from pipeline.releases.published_rows import published_targets
+from pipeline.releases.published_rows import published_inputs, published_targets
 from schemas.arms_section import ArmName, Family
 from schemas.field import JsonValue
 from schemas.task import Task
@@ -36,6 +36,8 @@ class Majority(Arm):
         """Count the values of each field, or see that the inputs can be copied."""
         if conversation_target(self._task):
             raise CannotAnswer("no two conversations are continued alike")
+        if kind_of(self._task).copied(self._task, published_inputs(self._task, self._rows[0].fields)) is not None:
+            self.title = "the input, copied unchanged"
         golds = [published_targets(self._task, row.fields) for row in self._rows]
         for field in self._task.task_targets():
             counts = Counter(json.dumps(gold[field.name], sort_keys=True) for gold in golds)
@@ -48,8 +50,10 @@ class Majority(Arm):
         kind, task = kind_of(self._task), self._task
         texts = []
         for question in questions.asked:
-            copied = kind.copied(task, question.inputs)
-            texts.append(task.task_answer(self._usual if copied is None else dict(copied)))
+            copied = kind.copied(task, question.inputs) or {}
+            # What a copy leaves open is as usual.
+            targets = {**self._usual, **{name: text for name, text in copied.items() if text is not None}}
+            texts.append(task.task_answer(targets))
             advance(1)
         return Answers(texts)
 

@@ -24,6 +24,7 @@ from pipeline.releases.published_rows import published_inputs
 from pipeline.releases.versions import read_manifest
 from pipeline.text.normalize import inputs_key
 from schemas.arms_section import StatedArm
+from schemas.manifest import Manifest
 from schemas.options import Form
 from schemas.task import Task
 
@@ -64,10 +65,7 @@ def conclude(
         page: renders the verdict.
     """
     manifest = read_manifest(plan.version)
-    stated = [
-        Stated(name=arm.name, score=arm.stated, source=arm.source) for arm in plan.arms if isinstance(arm, StatedArm)
-    ]
-    ladder = climb.ladder([arm.name for arm in plan.arms], stated)
+    ladder = climb.ladder([arm.name for arm in plan.arms], _stated(plan))
     leaked = leaked_questions(climb.task, rows, read_examples(plan.version, TRAIN))
     evidence = Evidence(
         ladder=ladder,
@@ -79,17 +77,7 @@ def conclude(
         forecast=forecast_of(extras.curves),
         seeds=extras.seeds,
     )
-    record = FinetuneRecord(
-        key=plan.training_key,
-        run=plan.run,
-        created_at=datetime.now(UTC),
-        goldleaf=plan.goldleaf,
-        lineage=Lineage.of(manifest),
-        config=plan.config,
-        train=report,
-        max_new_tokens=exam.longest,
-        held_to_form=plan.config.form is Form.HELD and exam.grammar is not None,
-    )
+    record = _record(plan, manifest, report, exam)
     assessment = Assessment(
         key=plan.key,
         run=plan.run,
@@ -117,6 +105,25 @@ def conclude(
         PAGE: page(climb.task, record, assessment),
     }
     return save_adapter(trained, plan.models, record, beside)
+
+
+def _stated(plan: Plan) -> list[Stated]:
+    arms = (arm for arm in plan.arms if isinstance(arm, StatedArm))
+    return [Stated(name=arm.name, score=arm.stated, source=arm.source) for arm in arms]
+
+
+def _record(plan: Plan, manifest: Manifest, report: TrainReport, exam: Exam) -> FinetuneRecord:
+    return FinetuneRecord(
+        key=plan.training_key,
+        run=plan.run,
+        created_at=datetime.now(UTC),
+        goldleaf=plan.goldleaf,
+        lineage=Lineage.of(manifest),
+        config=plan.config,
+        train=report,
+        max_new_tokens=exam.longest,
+        held_to_form=plan.config.form is Form.HELD and exam.grammar is not None,
+    )
 
 
 def leaked_questions(task: type[Task], asked: Sequence[EvalQuestion], rows: Sequence[Example]) -> int:

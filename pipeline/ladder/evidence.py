@@ -1,5 +1,6 @@
 """What a verdict rests on: the arms' scores, the rows, the label noise, and what more rows would bring."""
 
+import math
 from dataclasses import dataclass
 
 from pipeline.evaluation.estimates import Estimate, Unit
@@ -63,10 +64,8 @@ class Evidence:
 
     def gain(self, before: ArmResult, after: ArmResult) -> Estimate:
         """By how much the second arm is better, on the questions that both answered; negative if it is worse."""
-        change = self.ladder.pair(before.name, after.name).comparison.difference
-        if change.unit is Unit.SHARE:
-            return change
-        return change.model_copy(update={"value": -change.value, "low": -change.high, "high": -change.low})
+        compared = self.ladder.pair(before.name, after.name).comparison
+        return (compared if self.unit is Unit.SHARE else compared.reversed()).difference
 
     def is_better(self, after: ArmResult, before: ArmResult) -> bool:
         """Whether an arm is better than another for sure, and by enough to matter."""
@@ -80,3 +79,19 @@ class Evidence:
         """Whether the dearer arm is for sure not better by as much as matters, or cannot be seen to be."""
         gain = self.gain(cheap, dear)
         return (gain.is_bounded and gain.high < self.margin) or (gain.value <= 0 and self.is_at_ceiling(cheap))
+
+    def questions_needed(self, gain: Estimate, asked: int) -> int | None:
+        """With how many questions an interval around the same gain would decide; None if there is no interval.
+
+        Args:
+            gain: of an arm that is neither better nor not better for sure.
+            asked: the questions that it was measured on.
+        """
+        if not gain.is_bounded:
+            return None
+        # To be better, it has to lie above nothing; for the cheaper arm to be enough, below what matters.
+        if gain.value >= self.margin:
+            reach, room = gain.value - gain.low, gain.value
+        else:
+            reach, room = gain.high - gain.value, self.margin - gain.value
+        return max(asked + 1, math.ceil(asked * (reach / room) ** 2))

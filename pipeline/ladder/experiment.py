@@ -1,15 +1,16 @@
 """Fine-tunes on a published version, compares the adapter with all other arms, and judges whether it was worth it."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.finetuning.adapters import find_adapter, read_record
-from pipeline.finetuning.base_model import LoadedModel, adapted, load_base
+from pipeline.finetuning.adapters import find_adapter
+from pipeline.finetuning.base_model import adapted, load_base
 from pipeline.finetuning.evaluate import questions
 from pipeline.finetuning.exam import Exam, askable, longest_answer
-from pipeline.finetuning.examples import Example, read_examples
-from pipeline.finetuning.train import TrainReport, expected_steps, train
-from pipeline.finetuning.training_rows import check_examples, training_rows
+from pipeline.finetuning.examples import SplitExamples
+from pipeline.finetuning.preflight import Preflight, preflight
+from pipeline.finetuning.training_rows import check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.climb import Climb
@@ -21,6 +22,7 @@ from pipeline.ladder.learning_curve import curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.results import ArmResult
 from pipeline.ladder.retrained import Recipe
+from pipeline.ladder.trained_once import trained_once
 from pipeline.steps import Progress
 from schemas.arms_section import ArmName
 from schemas.task import Task
@@ -28,6 +30,8 @@ from schemas.task import Task
 
 def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Page, *, again: bool = False) -> Path:
     """Train an adapter unless there is one, let all arms answer the test questions, and return the adapter's folder.
+
+    What a killed run has done is not done again.
 
     Args:
         plan: what to do.
@@ -40,28 +44,31 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         TrainingError: the version has no train or test split, or the model or its rows cannot be used.
     """
     config = plan.config
-    examples = read_examples(plan.version, TRAIN)
-    check_examples(examples, config)
-    rows = questions(task, read_examples(plan.version, TEST))
+    check_examples(SplitExamples(plan.version, TRAIN), config)
     with progress.step(f"loading {config.base_model}"):
-        base = load_base(config.base_model)
+        base = load_base(config.base_model, quantize=config.quantize)
+    found = None if again else find_adapter(plan.models, plan.training_key)
+    checked = preflight(plan.version, config, base, progress.step, timing=found is None)
+    checked.require_sound()
+    for line in _before_anything(checked):
+        progress.say(line)
+    examples = list(checked.fixes[TRAIN].applied(SplitExamples(plan.version, TRAIN), base))
+    rows = questions(task, checked.fixes[TEST].applied(SplitExamples(plan.version, TEST), base))
     asked = askable(rows, task, config, base)
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
-    kept = KeptAnswers(plan.models / UNFINISHED / plan.key)
-    if again:
-        kept.clear()
+    unfinished = plan.models / UNFINISHED
+    kept = KeptAnswers(unfinished / plan.key)
     climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept)
-    found = None if again else find_adapter(plan.models, plan.training_key)
     builder = ArmBuilder(plan, task, examples, base, exam)
     for section in plan.arms:
         if (arm := builder.untrained(section)) is not None:
             climb.take(arm)
     before = general_knowledge(base, "what the base model knows beside the task", progress.step)
-    if (said := _before_training(climb.done, kind_of(task).metric)) and found is None:
+    if found is None and (said := _before_training(climb.done, kind_of(task).metric)):
         progress.say(said)
-    recipe = Recipe(config, base, exam, asked.some(slice(config.slow_rows)), plan.work, progress)
+    recipe = Recipe(plan, base, exam, asked.some(slice(config.slow_rows)), kept, progress)
     fewer = recipe.curve(examples) if plan.curve else []
-    folder, report = _trained(plan, found, examples, base, progress)
+    folder, report = trained_once(plan, found, examples, base, progress)
     with adapted(folder, base) as model:
         tuned = Candidate(model, exam, config)
         for section in plan.arms:
@@ -80,8 +87,14 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
     final = conclude(plan, climb, rows, folder, report, exam, extras, page)
-    kept.clear()
+    for key in (plan.key, plan.training_key):
+        shutil.rmtree(unfinished / key, ignore_errors=True)
     return final
+
+
+def _before_anything(checked: Preflight) -> list[str]:
+    """What preflight warns of."""
+    return [f"preflight: {finding} ({finding.next})" for finding in checked.warnings]
 
 
 def _before_training(done: Sequence[ArmResult], metric: str) -> str:
@@ -91,15 +104,3 @@ def _before_training(done: Sequence[ArmResult], metric: str) -> str:
         return ""
     best = max(judged, key=lambda arm: arm.score.unit.gain(arm.score.value))
     return f"without training: {best.title} scores {best.score}; the adapter has to be better than that"
-
-
-def _trained(
-    plan: Plan, found: Path | None, examples: list[Example], base: LoadedModel, progress: Progress
-) -> tuple[Path, TrainReport]:
-    """The adapter's folder and what its training did; a known adapter is not trained again."""
-    if found is not None:
-        return found, read_record(found).train
-    config, output = plan.config, plan.work / "adapter"
-    learned = training_rows(examples, config, base)
-    with progress.step("training", expected_steps(learned, config)) as advance:
-        return output, train(learned, config, output, lambda step: advance(1), base)

@@ -1,5 +1,7 @@
 """The linear model as a few lines that anybody can run: what to use where it is enough."""
 
+from importlib.resources import files
+
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.linear_fields import is_closed
 from schemas.arms_section import ArmName
@@ -7,31 +9,7 @@ from schemas.field import TargetField
 from schemas.task import Role, Task
 from schemas.task_fields import turn_fields
 
-_SECTION = """\
-## The linear model
-
-In the folder of the published version; `C` is the one that did best on the validation rows.
-
-```python
-from datasets import load_dataset
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import make_pipeline, make_union
-from sklearn.svm import LinearSVC
-
-
-def text(fields):
-    return "\\n".join(str(fields[name] or "") for name in {inputs})
-
-
-rows = load_dataset(".")
-words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
-model = make_pipeline(make_union(words, pieces), LinearSVC(C={strength:g}, random_state=0))
-model.fit([text(row) for row in rows["train"]["fields"]], [row["{field}"] for row in rows["train"]["fields"]])
-print(model.score([text(row) for row in rows["test"]["fields"]], [row["{field}"] for row in rows["test"]["fields"]]))
-```
-
-"""
+_SECTION = files("pipeline.ladder").joinpath("linear_recipe.md").read_text(encoding="utf-8")
 
 
 def linear_recipe(task: type[Task], assessment: Assessment) -> str:

@@ -134,7 +134,7 @@ def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:
 
 
 def _apart(first: Evaluation, second: Evaluation) -> Comparison:
-    """Two arms that no question was asked of both: their scores differ, and nothing says by how much of it by chance."""
+    """Two arms that no question was asked of both: nothing says how much of the difference is chance."""
     change = second.score.value - first.score.value
     difference = Estimate(value=change, low=-math.inf, high=math.inf, unit=first.score.unit)
     return Comparison(difference=difference, better=0, worse=0, same=0)

@@ -1,21 +1,24 @@
 """Trains the same recipe on other rows: on fewer for a learning curve, on the raw ones to see what curation did."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.base_model import LoadedModel, adapted
 from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
-from pipeline.finetuning.exam import Exam, Questions
-from pipeline.finetuning.examples import Example, draw
-from pipeline.finetuning.train import expected_steps, train
-from pipeline.finetuning.training_rows import training_rows
+from pipeline.finetuning.exam import Answers, Exam, Questions
+from pipeline.finetuning.examples import Example, Examples, draw
+from pipeline.ladder.kept_answers import KeptAnswers, Times
 from pipeline.ladder.learning_curve import SHARES
+from pipeline.ladder.plan import Plan
+from pipeline.ladder.trained_once import train_on
 from pipeline.steps import Progress
 from schemas.dataset import Finetune
+
+_ROWS = "training rows"
 
 
 class Ablation(BaseModel):
@@ -61,31 +64,45 @@ def seeds_in_words(scores: Sequence[SeedScore]) -> str:
 class Recipe:
     """How an adapter is trained and judged, whatever the rows."""
 
-    config: Finetune
+    plan: Plan
     base: LoadedModel
     exam: Exam
     questions: Questions
-    work: Path
-    """A folder for adapters that are not kept."""
+    kept: KeptAnswers
+    """What killed runs have left."""
     progress: Progress
 
-    def trained_on(self, rows: Sequence[Example], label: str, seed: int | None = None) -> tuple[int, Evaluation]:
+    @property
+    def config(self) -> Finetune:
+        """Of the training."""
+        return self.plan.config
+
+    def trained_on(self, rows: Examples, label: str, seed: int | None = None) -> tuple[int, Evaluation]:
         """Train on some rows and judge the adapter; returns how many rows were trained on, and how good it is.
 
         Raises:
             TrainingError: there are too few rows.
         """
+        name = label.replace(" ", "-").replace("%", "")
+        known = self.kept.get(name, self.questions)
+        answers = known[1] if known else self._answers(rows, name, label, seed)
+        return round(answers.settings[_ROWS]), answers.scored(self.exam.task, self.questions)
+
+    def _answers(self, rows: Examples, name: str, label: str, seed: int | None) -> Answers:
         config = self.config if seed is None else self.config.model_copy(update={"seed": seed})
-        learned = training_rows(rows, config, self.base)
-        output = self.work / f"{label.replace(' ', '-')}-{len(rows)}"
-        with self.progress.step(f"training on {label}", expected_steps(learned, config)) as advance:
-            report = train(learned, config, output, lambda step: advance(1), self.base)
+        output = self.plan.work / name
+        key = f"{self.plan.training_key}-{name}"
+        report = train_on(self.plan, config, rows, output, self.base, self.progress, key, f"training on {label}")
         with (
-            self.progress.step(f"asking it ({label})", self.questions.work) as advance,
             adapted(output, self.base) as model,
+            self.progress.step(f"asking it ({label})", self.questions.work) as done,
         ):
-            answers = self.exam.take(model, self.questions, advance, config.form)
-        return report.rows, answers.scored(self.exam.task, self.questions)
+            began = time.perf_counter()
+            answers = self.exam.take(model, self.questions, done, config.form)
+        answers = replace(answers, settings={_ROWS: report.rows})
+        times = Times(learning=report.seconds, answering=time.perf_counter() - began, alone=None)
+        self.kept.keep(name, label, self.questions, answers, times)
+        return answers
 
     def curve(self, rows: Sequence[Example]) -> list[tuple[int, Evaluation]]:
         """The scores after a tenth, a quarter and half of the rows; each sample holds the smaller ones."""

@@ -4,16 +4,15 @@ The rules are in the order in which an experienced engineer would ask: can this 
 labels right; which of the cheaper ways is enough; and only then, whether the adapter is better by as much as matters.
 """
 
-import math
 from collections.abc import Callable
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.reasons import at_ceiling, circumstances, how_they_compare, how_to_use, what_would_decide
 from pipeline.ladder.results import ArmResult
-from pipeline.text.wording import counted
+from pipeline.text.wording import counted, sentence
 from schemas.arms_section import ArmName, Family
 
 _FEWEST_QUESTIONS = 30
@@ -26,12 +25,8 @@ _SURE = 0.01
 """The p-value below which an arm is said to know more than nothing."""
 _NOISY = 0.05
 """Wrong labels from here on are what to work on first, if they are also half of what the best arm gets wrong."""
-_THOUSANDS = 1000
-"""Training rows from which on fine-tuning usually pays."""
 _CHEAPER = 5
 """So many times cheaper is an arm chosen though it is no better."""
-_TOO_MANY = 50
-"""So many times as many test questions nobody labels."""
 
 
 class Verdict(StrEnum):
@@ -152,16 +147,30 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
         return None
     if any(_is_above(evidence, usual, arm) for arm in others):
         return None
-    best = max(taught, key=lambda arm: arm.score.value)
+    best = max(taught, key=lambda arm: arm.score.unit.gain(arm.score.value))
+    if any(part.chrf is not None for part in usual.evaluation.parts):
+        return _no_better_than_copying(evidence, usual, best)
     return Judgement(
         verdict=Verdict.FIX_LABELS,
         rule="nothing_learned",
         reasons=(
-            f"No arm is measurably better than always giving the most frequent answer ({usual.score}): the best that "
+            f"No arm is measurably better than always giving {usual.title} ({usual.score}): the best that "
             f"learned from {counted(evidence.train_rows, 'row')}, {best.title}, scores {best.score}. Either the labels "
             "do not follow from the inputs, or they are mostly wrong.",
         ),
         next_step="Let annotators label 100 rows, and see whether they agree with the labels and with each other.",
+    )
+
+
+def _no_better_than_copying(evidence: Evidence, copied: ArmResult, best: ArmResult) -> Judgement:
+    return Judgement(
+        verdict=Verdict.MORE_DATA,
+        rule="no_better_than_copying",
+        reasons=(
+            f"No arm is measurably better than {copied.title} ({copied.score}): the best that learned from "
+            f"{counted(evidence.train_rows, 'row')}, {best.title}, scores {best.score}.",
+        ),
+        next_step="Collect more rows whose answers differ from their inputs, and release again.",
     )
 
 
@@ -190,6 +199,20 @@ def _noisy(evidence: Evidence) -> Judgement | None:
 
 
 # --- which arm is enough? ---------------------------------------------------------------------
+def _alone(evidence: Evidence) -> Judgement | None:
+    if any(arm.family is not Family.TUNED for arm in evidence.ladder.comparable):
+        return None
+    skipped = "".join(f" {sentence(one.title)} did not answer: {one.why}." for one in evidence.ladder.skipped)
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="nothing_to_compare_with",
+        reasons=(
+            f"The adapter scores {evidence.ladder.adapter.score}, and there is no arm to compare it with.{skipped}",
+        ),
+        next_step="List `linear` and `few_shot` under arms, and run `goldleaf finetune`: the adapter is kept.",
+    )
+
+
 def _compared(evidence: Evidence) -> Judgement:
     """Go from the cheapest family to the dearest, and keep what is enough."""
     ladder = evidence.ladder
@@ -202,12 +225,17 @@ def _compared(evidence: Evidence) -> Judgement:
         return _nothing_allowed(notes)
     chosen, unclear = best[0], None
     for dearer in best[1:]:
-        reached = evidence.may_reach_target(dearer) and not evidence.may_reach_target(chosen)
-        if reached or evidence.is_better(dearer, chosen) or _is_much_cheaper(dearer, chosen, evidence):
-            notes.insert(0, _said(evidence, chosen, dearer))
-            chosen, unclear = dearer, None
+        if _is_preferred(dearer, chosen, evidence):
+            notes.insert(0, how_they_compare(evidence, chosen, dearer))
+            if unclear is None or _is_preferred(dearer, unclear, evidence):
+                chosen, unclear = dearer, None
+            elif evidence.is_enough(unclear, dearer):
+                notes.insert(0, how_they_compare(evidence, dearer, unclear))
+                chosen, unclear = unclear, None
+            else:
+                chosen, unclear = unclear, dearer
         elif evidence.is_enough(chosen, dearer):
-            notes.insert(0, _said(evidence, dearer, chosen))
+            notes.insert(0, how_they_compare(evidence, dearer, chosen))
         elif unclear is None:
             unclear = dearer
     if unclear is not None:
@@ -220,15 +248,22 @@ def _forbidden(arm: ArmResult, evidence: Evidence, notes: list[str]) -> bool:
     limits = evidence.limits
     if limits.max_cost is not None and arm.cost is not None and arm.cost > limits.max_cost:
         notes.append(
-            f"{_capital(arm.title)} costs {arm.cost:.3g} per 1,000 calls, above the {limits.max_cost:g} allowed."
+            f"{sentence(arm.title)} costs {arm.cost:.3g} per 1,000 calls, above the {limits.max_cost:g} allowed."
         )
         return True
     if limits.max_seconds is not None and arm.latency is not None and arm.latency > limits.max_seconds:
         notes.append(
-            f"{_capital(arm.title)} takes {arm.latency:.2g} s a call, above the {limits.max_seconds:g} allowed."
+            f"{sentence(arm.title)} takes {arm.latency:.2g} s a call, above the {limits.max_seconds:g} allowed."
         )
         return True
     return False
+
+
+def _is_preferred(dearer: ArmResult, other: ArmResult, evidence: Evidence) -> bool:
+    """Whether an arm of a dearer family is worth it."""
+    if evidence.may_reach_target(dearer) and not evidence.may_reach_target(other):
+        return True
+    return evidence.is_better(dearer, other) or _is_much_cheaper(dearer, other, evidence)
 
 
 def _is_much_cheaper(one: ArmResult, other: ArmResult, evidence: Evidence) -> bool:
@@ -239,36 +274,13 @@ def _is_much_cheaper(one: ArmResult, other: ArmResult, evidence: Evidence) -> bo
     return _CHEAPER * one.cost <= other.cost and loss.is_bounded and loss.high < evidence.margin
 
 
-def _said(evidence: Evidence, before: ArmResult, after: ArmResult) -> str:
-    """How two arms compare, the preferred one last."""
-    gain = evidence.gain(before, after)
-    pair = evidence.ladder.pair(before.name, after.name)
-    low, high = (evidence.unit.shown_change(bound, "+") for bound in (gain.low, gain.high))
-    interval = f"95% interval {low} to {high}" if gain.is_bounded else "too few questions for an interval"
-    text = (
-        f"{_capital(after.title)} scores {after.score}, {before.title} {before.score}: a difference of "
-        f"{evidence.unit.shown_change(gain.value, '+')} {evidence.unit.of_changes} on "
-        f"{counted(pair.questions, 'question')} ({interval}; McNemar p {_p(pair.p_value)})."
-    )
-    if before.cost is not None and after.cost:
-        text += f" 1,000 calls cost {after.cost:.3g} instead of {before.cost:.3g}."
-    return text
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
     forecast = evidence.forecast
     adapter = evidence.ladder.adapter
     if evidence.is_at_ceiling(arm):
-        notes.append(_ceiling(evidence, arm))
-    if forecast is not None and arm.name != adapter.name and not evidence.is_at_ceiling(arm):
+        notes.append(at_ceiling(evidence, arm))
+    is_open = arm.name != adapter.name and not _forbidden(adapter, evidence, [])
+    if forecast is not None and is_open and not evidence.is_at_ceiling(arm):
         ahead = evidence.unit.gain(forecast.score.value - arm.score.value)
         sure = evidence.unit.gain(
             (forecast.score.low if evidence.unit.gain(1) > 0 else forecast.score.high) - arm.score.value
@@ -295,45 +307,19 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
         )
     match arm.family:
         case Family.CLASSICAL:
-            verdict, step = Verdict.CLASSICAL, _how_to_use(arm)
+            verdict, step = Verdict.CLASSICAL, how_to_use(arm)
         case Family.PROMPT:
             verdict, step = Verdict.PROMPT, "Keep the prompt and the retrieved examples; train nothing."
         case Family.TUNED:
             verdict, step = Verdict.TUNE, "Serve the adapter; its card shows how."
-            notes += _circumstances(evidence)
+            notes += circumstances(evidence)
     return Judgement(verdict=verdict, arm=arm.name, rule="compared", reasons=tuple(notes), next_step=step)
-
-
-def _how_to_use(arm: ArmResult) -> str:
-    if arm.name == ArmName.LINEAR.value:
-        return "Use it: the adapter's card shows how to fit it in a few lines."
-    return f"Use {arm.title}; it needs no model."
-
-
-def _circumstances(evidence: Evidence) -> list[str]:
-    """What usually makes fine-tuning pay, and is not so here."""
-    if evidence.train_rows >= _THOUSANDS:
-        return []
-    return [
-        f"It has learned from {counted(evidence.train_rows, 'row')}; fine-tuning usually pays from thousands on, so "
-        "`goldleaf finetune --curve --seeds 3` is worth its time."
-    ]
-
-
-def _ceiling(evidence: Evidence, arm: ArmResult) -> str:
-    if evidence.ceiling is None:
-        near = evidence.points(evidence.margin)
-        return f"{_capital(arm.title)} is within {near} of a perfect score: there is nothing left to gain."
-    return (
-        f"{_capital(arm.title)} has reached what can be seen on this test split: {evidence.noise} of its answers are "
-        f"wrong, so that no model can be seen above {evidence.ceiling:.1%}."
-    )
 
 
 def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[str]) -> Judgement:
     gain = evidence.gain(cheap, dear)
     pair = evidence.ladder.pair(cheap.name, dear.name)
-    notes.insert(0, _said(evidence, cheap, dear))
+    notes.insert(0, how_they_compare(evidence, cheap, dear))
     return Judgement(
         verdict=Verdict.UNDECIDED,
         rule="too_close",
@@ -342,38 +328,8 @@ def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[
             "cannot be told on these test questions.",
             *notes,
         ),
-        next_step=_what_would_decide(evidence, gain, pair.questions),
+        next_step=what_would_decide(evidence, gain, pair.questions),
     )
-
-
-def _what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
-    """The test questions that would decide if the gain stays what it is, and how to get them."""
-    needed = _questions_needed(evidence, gain, asked)
-    if asked < evidence.test_rows:
-        most = min(needed or evidence.test_rows, evidence.test_rows)
-        return f"`goldleaf finetune --slow-rows {most}` asks all arms about {most:,} questions instead of {asked:,}."
-    if needed is not None and needed > _TOO_MANY * asked:
-        return (
-            f"About {needed:,} test questions would decide, instead of {asked:,}: the gain is about as large as the one "
-            "that matters. Take the cheaper arm, or say in verdict.margin which gain is worth the dearer one."
-        )
-    amount = "More" if needed is None else f"About {needed:,}"
-    return (
-        f"{amount} test questions would decide, instead of {asked:,}: label more rows, give the test split a "
-        "larger share in split.fractions, and run `goldleaf release` and `goldleaf finetune`."
-    )
-
-
-def _questions_needed(evidence: Evidence, gain: Estimate, asked: int) -> int | None:
-    """With how many an interval around the same gain ends where it must; None if there is no interval."""
-    if not gain.is_bounded:
-        return None
-    # To be better, above nothing; to be enough without it, below what matters.
-    if gain.value >= evidence.margin:
-        reach, room = gain.value - gain.low, gain.value
-    else:
-        reach, room = gain.high - gain.value, evidence.margin - gain.value
-    return max(asked + 1, math.ceil(asked * (reach / room) ** 2))
 
 
 def _nothing_allowed(notes: list[str]) -> Judgement:
@@ -385,4 +341,4 @@ def _nothing_allowed(notes: list[str]) -> Judgement:
     )
 
 
-_RULES: tuple[_Rule, ...] = (_too_few_rows, _too_few_questions, _leaked, _nothing_learned, _noisy)
+_RULES: tuple[_Rule, ...] = (_too_few_rows, _too_few_questions, _leaked, _alone, _nothing_learned, _noisy)

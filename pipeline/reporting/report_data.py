@@ -40,7 +40,6 @@ from pipeline.reporting.report_suspects import suspects
 from pipeline.reporting.report_values import broken_down
 from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.status import Status
-from pipeline.reporting.token_lengths import TokenLengths
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import named_records
@@ -48,6 +47,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.text.meaning_guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
 from pipeline.text.screening import target_texts
+from pipeline.text.token_lengths import TokenLengths
 from pipeline.text.wording import questions_wait
 from schemas.annotation import Verdict
 from schemas.conversation import named_turn

@@ -14,8 +14,8 @@ from pipeline.reporting.annotators import AnnotatorsTable
 from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.page_environment import page_environment
 from pipeline.reporting.score_of_suggestions import SuggestionScore
-from pipeline.reporting.token_lengths import Count, TokenLengths
 from pipeline.reporting.verdict_content import VerdictContent
+from pipeline.text.token_lengths import Count, TokenLengths
 from schemas.dataset import Share
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel

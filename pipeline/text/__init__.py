@@ -11,6 +11,7 @@ __all__ = [
     "meaning_guards",
     "normalize",
     "screening",
+    "token_lengths",
     "tokens",
     "uint64_ops",
     "word_diff",

@@ -1,4 +1,4 @@
-"""How long records are, as the report shows it: percentiles and a histogram."""
+"""How long rows are in tokens: percentiles and a histogram."""
 
 import itertools
 from collections import Counter
@@ -46,10 +46,14 @@ class TokenLengths(BaseModel):
 
     @property
     def bins(self) -> list[Bin]:
-        """About ``BINS`` bins of a round width; anything longer than 99% of the records shares the last."""
+        """The histogram of the report."""
+        return self.binned(BINS)
+
+    def binned(self, about: int) -> list[Bin]:
+        """About so many bins of a round width; anything longer than 99% of the records shares the last."""
         lowest, usual, highest = min(self.records_by_length), self.at(0.99), max(self.records_by_length)
         widths = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
-        width = next(width for width in widths if width * BINS > usual - lowest)
+        width = next(width for width in widths if width * about > usual - lowest)
         start = lowest // width * width
         last = (usual - start) // width + 1
         counts: Counter[int] = Counter()

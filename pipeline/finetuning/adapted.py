@@ -1,0 +1,82 @@
+"""A base model while it has an adapter that is trained; afterwards it is as before."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import TrainingError
+from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.lora_config import changes_base
+
+if TYPE_CHECKING:
+    import torch
+    from peft import LoraConfig
+
+
+@contextlib.contextmanager
+def with_new_adapter(loaded: LoadedModel, lora: "LoraConfig", seed: int) -> Iterator[Any]:
+    """A PEFT model around the base, with an adapter whose first weights the seed decides.
+
+    Raises:
+        TrainingError: the model has no such layers.
+    """
+    from peft import get_peft_model
+    from transformers import set_seed
+
+    # Such an adapter takes its first weights out of the base model's.
+    weights = _copied(loaded.model) if changes_base(lora) else {}
+    forward = loaded.model.__dict__.get("forward")
+    set_seed(seed)
+    try:
+        adapted = get_peft_model(loaded.model, lora)
+    except ValueError as error:
+        raise TrainingError(
+            f"The adapter does not fit {loaded.name} ({' '.join(str(error).split())[:300]}); correct finetune.lora"
+        ) from error
+    try:
+        yield adapted
+    finally:
+        adapted.unload()
+        # TRL puts a function of its own in its place.
+        loaded.model.__dict__.pop("forward", None)
+        if forward is not None:
+            loaded.model.forward = forward
+        if weights:
+            loaded.model.load_state_dict(weights)
+
+
+def keep_initial(adapted: Any, folder: Path) -> Path:
+    """Save an adapter before it is trained, so that ``save`` can subtract it."""
+    config = adapted.peft_config["default"]
+    initial = config.init_lora_weights
+    # As PEFT's documentation has it: loaded again, it must not be taken out of the base once more.
+    config.init_lora_weights = True
+    adapted.save_pretrained(folder, save_embedding_layers=False)
+    config.init_lora_weights = initial
+    return folder
+
+
+def save(adapted: Any, best: "dict[str, torch.Tensor]", initial: Path | None, output: Path) -> None:
+    """Write the trained adapter, for the base model as it was before.
+
+    Args:
+        adapted: the model as it is after training.
+        best: the weights to take instead of the last ones; empty takes these.
+        initial: of an adapter that changed the base model, what ``keep_initial`` saved.
+        output: the folder.
+    """
+    from peft import set_peft_model_state_dict
+
+    if best:
+        set_peft_model_state_dict(adapted, best)
+    conversion = {"path_initial_model_for_weight_conversion": str(initial)} if initial else {}
+    with warnings.catch_warnings():
+        # For the conversion, PEFT loads the first weights beside the trained ones, which it warns of elsewhere.
+        warnings.filterwarnings("ignore", message=".* changes the base weights of the model", category=UserWarning)
+        adapted.save_pretrained(output, save_embedding_layers=False, **conversion)
+
+
+def _copied(model: Any) -> "dict[str, torch.Tensor]":
+    return {name: weight.clone() for name, weight in model.state_dict().items()}

@@ -1,0 +1,118 @@
+"""The adapter's configuration: PEFT's own, with the keys that a dataset.yaml gives under ``finetune.lora``."""
+
+import dataclasses
+import difflib
+import re
+import typing
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.errors import TrainingError
+from pipeline.finetuning.base_model import quiet, training_packages
+from schemas.dataset import Finetune
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+
+_OURS = {
+    "r": "finetune.rank",
+    "lora_alpha": "finetune.alpha",
+    "revision": "finetune.base_model",
+    "base_model_name_or_path": "finetune.base_model",
+}
+"""Arguments that a key of their own sets."""
+_FIXED = {"task_type", "peft_type", "auto_mapping", "peft_version", "inference_mode"}
+"""Arguments that follow from what is trained."""
+_ELSEWHERE = {
+    "loftq_config", "eva_config", "corda_config", "lora_ga_config", "velora_config", "monteclora_config",
+    "megatron_config", "megatron_core", "runtime_config", "use_bdlora", "arrow_config", "kasa_config",
+    "alora_invocation_tokens",
+}  # fmt: skip
+"""Arguments whose values are objects of PEFT, or that change what an adapter is served with."""
+_INITIAL = re.compile(r"gaussian|orthogonal|olora|pissa|pissa_niter_[1-9]\d*")
+_CHANGES_BASE = re.compile(r"olora|pissa.*")
+
+
+def lora_config(config: Finetune, revision: str = "") -> "LoraConfig":
+    """The configuration of the adapter that is to be trained; no model is needed.
+
+    Args:
+        config: the section ``finetune``.
+        revision: of the base model.
+
+    Raises:
+        TrainingError: PEFT has no such argument, or takes no such value.
+    """
+    with training_packages():
+        from peft import LoraConfig
+
+    fields = {field.name for field in dataclasses.fields(LoraConfig)}
+    for name in config.lora:
+        _check_name(name, fields)
+    hints = typing.get_type_hints(LoraConfig)
+    given = {name: _checked(name, value, hints[name]) for name, value in config.lora.items()}
+    _check_initial(given)
+    try:
+        with quiet():
+            return LoraConfig(
+                **{"target_modules": "all-linear", **given},
+                r=config.rank,
+                lora_alpha=config.alpha,
+                task_type="CAUSAL_LM",
+                revision=revision,
+            )
+    except (ValueError, TypeError) as error:
+        raise TrainingError(f"finetune.lora is refused by PEFT ({_line(error)}); correct it") from error
+
+
+def changes_base(lora: "LoraConfig") -> bool:
+    """Whether the adapter's first weights are taken out of the base model's (PiSSA, OLoRA)."""
+    return bool(_CHANGES_BASE.fullmatch(str(lora.init_lora_weights)))
+
+
+def _check_name(name: str, known: set[str]) -> None:
+    if name in _OURS:
+        raise TrainingError(f"finetune.lora sets {name}, which {_OURS[name]} sets; remove it, and set that")
+    if name in _FIXED:
+        raise TrainingError(f"finetune.lora sets {name}, which follows from what is trained; remove it")
+    free = sorted(known - _OURS.keys() - _FIXED - _ELSEWHERE)
+    if name in free:
+        return
+    near = difflib.get_close_matches(name, free, n=3)
+    instead = f"did you mean {' or '.join(near)}?" if near else f"PEFT's LoraConfig has {', '.join(free)}"
+    known_there = name in known
+    what = "which Goldleaf does not pass on" if known_there else "which PEFT's LoraConfig does not have"
+    raise TrainingError(f"finetune.lora sets {name}, {what}; {'remove it' if known_there else instead}")
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    if name == "init_lora_weights":
+        if isinstance(value, bool) or (isinstance(value, str) and _INITIAL.fullmatch(value)):
+            return value
+        raise TrainingError(
+            f"finetune.lora.init_lora_weights is {value!r}; use true, false, gaussian, orthogonal, olora, pissa or "
+            "pissa_niter_16: others need data or further objects"
+        )
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        wanted = str(hint).replace("typing.", "")
+        raise TrainingError(f"finetune.lora.{name} is {value!r}, but PEFT takes {wanted}; correct it") from error
+
+
+def _check_initial(given: dict[str, Any]) -> None:
+    """Refuse what cannot be saved as an adapter of the original base model."""
+    initial = str(given.get("init_lora_weights", True))
+    if not _CHANGES_BASE.fullmatch(initial):
+        return
+    for name in ("use_dora", "rank_pattern", "alpha_pattern", "lora_bias", "modules_to_save", "layer_replication"):
+        if given.get(name):
+            raise TrainingError(
+                f"finetune.lora sets init_lora_weights: {initial} and {name}: such an adapter cannot be converted to "
+                "one of the original base model; remove either"
+            )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

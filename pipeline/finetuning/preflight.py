@@ -1,0 +1,267 @@
+"""Looks at everything that a training would read, before its first step: what it would learn, and what it would not.
+
+The rows go through the model's real chat template and tokenizer, in batches. Errors stop a training, warnings show.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import TrainingError
+from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.examples import Example, SplitExamples, example_batches
+from pipeline.finetuning.preflight_estimates import (
+    TIMED_STEPS,
+    Memory,
+    Plan,
+    Timing,
+    batches_of,
+    memory,
+    planned,
+    timed,
+    typical_batches,
+)
+from pipeline.finetuning.preflight_findings import Finding, Judge, Severity
+from pipeline.finetuning.preflight_rows import UNSOUND, Measured, Meter, joined
+from pipeline.finetuning.row_fixes import Fixes
+from pipeline.finetuning.training_rows import check_examples, reach
+from pipeline.releases.versions import read_manifest
+from pipeline.steps import Silent
+from pipeline.text.token_lengths import TokenLengths
+from pipeline.text.wording import counted
+from schemas.dataset import Finetune, Fix
+from schemas.manifest import Manifest
+
+TRAIN = "train"
+Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""Shows a stage while it runs: its name and number of units, then how many more are done."""
+
+_Numbers = npt.NDArray[np.int64]
+
+
+class SplitFigures(BaseModel):
+    """The rows of a split in numbers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    kept: int
+    """Rows that are trained on, before any are drawn; of other splits, rows that can be asked."""
+    tokens: TokenLengths | None
+    """Of the kept rows, prompt and answer."""
+    trained: TokenLengths | None
+    """Of them, the tokens that the loss is computed on."""
+
+
+class Figures(BaseModel):
+    """A training in numbers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    limit: int
+    """Tokens that are read of a row: ``max_length``, or what the model can read."""
+    splits: dict[str, SplitFigures]
+    plan: Plan
+    timing: Timing | None
+    """None if no steps were timed."""
+    memory: Memory | None
+    """None if there is nothing to train on."""
+
+
+class Preflight(BaseModel):
+    """What was found before a training."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    """``name@version``."""
+    base_model: str
+    fix: tuple[Fix, ...]
+    findings: tuple[Finding, ...]
+    figures: Figures
+    fixes: Mapping[str, Fixes] = Field(exclude=True)
+    """By split, what is done about which rows."""
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What stops the training."""
+        return self._of(Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What is to be looked at."""
+        return self._of(Severity.WARNING)
+
+    def _of(self, severity: Severity) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity is severity)
+
+    def require_sound(self) -> None:
+        """Raise ``TrainingError`` with every error, if there is one."""
+        if not self.errors:
+            return
+        said = "; ".join(f"{finding} ({finding.next})" for finding in self.errors)
+        raise TrainingError(
+            f"Nothing was trained: preflight found {counted(len(self.errors), 'error')} in {self.version} for "
+            f"{self.base_model}: {said}"
+        )
+
+
+def preflight(
+    version: Path,
+    config: Finetune,
+    base: LoadedModel,
+    show: Show | None = None,
+    *,
+    timing: bool = True,
+) -> Preflight:
+    """Check the rows of a version against a model, and estimate what training on them takes.
+
+    Args:
+        version: folder of a published version.
+        config: how would be trained; ``fix`` says what is done about rows with errors.
+        base: the base model, loaded; it is as before afterwards.
+        show: shows the stages while they run.
+        timing: train for a few steps to measure their time, unless an error was found.
+
+    Raises:
+        ReleaseError: the folder is not a published version, or its manifest is damaged.
+        TrainingError: it has no train split, or a timed step fails.
+    """
+    return _Preflight(version, config, base, show or Silent().step).run(timing)
+
+
+class _Preflight:
+    def __init__(self, version: Path, config: Finetune, base: LoadedModel, show: Show) -> None:
+        self._version, self._config, self._base, self._show = version, config, base, show
+        self._manifest: Manifest = read_manifest(version)
+        self._limit = reach(config, base)
+        context = getattr(base.model.config, "max_position_embeddings", None)
+        self._judge = Judge(base.name, config, self._limit, context)
+        self._inputs = tuple(self._manifest.input_fields) if Fix.SHORTEN in config.fix else None
+
+    def run(self, timing: bool) -> Preflight:
+        """Measure all splits, judge them, and plan the training."""
+        if not self._rows(TRAIN):
+            check_examples(SplitExamples(self._version, TRAIN), self._config)
+        others = [split for split, file in self._manifest.splits.items() if split != TRAIN and file.rows]
+        rows = {split: self._measured(split) for split in (TRAIN, *others)}
+        findings = self._judge.trained(rows[TRAIN])
+        findings += [finding for split in others for finding in self._judge.asked(rows[split], split)]
+        places = self._drawn(np.flatnonzero(self._judge.kept(rows[TRAIN])))
+        tokens, trained = rows[TRAIN].tokens[places], rows[TRAIN].trained[places]
+        batches = batches_of(tokens, self._config.batch_size, self._config.seed)
+        plan = planned(tokens, trained, batches, self._config)
+        fixes = {split: self._fixes(split, measured) for split, measured in rows.items()}
+        is_sound = not any(finding.severity is Severity.ERROR for finding in findings)
+        need = memory(self._base, plan, self._config, int(trained.max())) if batches else None
+        may_try = timing and is_sound and need is not None and need.fits
+        found = self._timed(tokens, places, batches, fixes[TRAIN]) if may_try else None
+        findings += _of_memory(need, self._config) if need else []
+        order = list(Severity)
+        return Preflight(
+            version=f"{self._manifest.name}@{self._manifest.version}",
+            base_model=self._base.name,
+            fix=self._config.fix,
+            findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))),
+            figures=Figures(
+                limit=self._limit,
+                splits={split: self._figures(split, measured) for split, measured in rows.items()},
+                plan=plan,
+                timing=found,
+                memory=need,
+            ),
+            fixes=fixes,
+        )
+
+    def _measured(self, split: str) -> Measured:
+        """All rows of a split."""
+        meter = Meter(self._base, self._config.turns, self._limit, self._inputs)
+        parts = []
+        with self._show(f"checking {split}", self._rows(split)) as advance:
+            for examples in example_batches(self._version, split):
+                parts.append(meter.measure(examples))
+                advance(len(examples))
+        return joined(parts)
+
+    def _rows(self, split: str) -> int | None:
+        file = self._manifest.splits.get(split)
+        return file.rows if file else None
+
+    def _drawn(self, kept: _Numbers) -> _Numbers:
+        """As many of the kept rows as are trained on."""
+        most = self._config.max_rows
+        if most is None or most >= len(kept):
+            return kept
+        return np.sort(np.random.default_rng(self._config.seed).choice(kept, most, replace=False))
+
+    def _fixes(self, split: str, rows: Measured) -> Fixes:
+        dropped = ~self._judge.kept(rows) & rows.having(UNSOUND) if split == TRAIN else rows.shortened & False
+        cut = rows.shortened & ~dropped
+        return Fixes(
+            dropped=frozenset(rows.ids[place] for place in np.flatnonzero(dropped)),
+            shortened=frozenset(rows.ids[place] for place in np.flatnonzero(cut)),
+            inputs=self._inputs or (),
+            limit=self._limit,
+        )
+
+    def _figures(self, split: str, rows: Measured) -> SplitFigures:
+        kept = self._judge.kept(rows)
+        count = int(kept.sum())
+        return SplitFigures(
+            rows=len(rows),
+            kept=count,
+            tokens=_lengths(rows.tokens[kept], self._base.name) if count else None,
+            trained=_lengths(rows.trained[kept], self._base.name) if count else None,
+        )
+
+    def _timed(self, tokens: _Numbers, places: _Numbers, batches: Sequence[_Numbers], fixes: Fixes) -> Timing:
+        """Some real steps on a usual batch and on the largest."""
+        pair = typical_batches(tokens, batches)
+        wanted = [places[batch] for batch in pair]
+        found = self._examples(np.concatenate(wanted), fixes)
+        usual, largest = ([found[int(place)] for place in batch] for batch in wanted)
+        padded = [int(tokens[batch].max()) * len(batch) for batch in (*batches, *pair)]
+        with self._show("timing some steps", 2 * TIMED_STEPS) as advance:
+            return timed(usual, largest, padded, self._config, self._base, advance)
+
+    def _examples(self, places: _Numbers, fixes: Fixes) -> dict[int, Example]:
+        """Some rows of the train split, by their places, as they are trained on."""
+        wanted, found, first = set(places.tolist()), dict[int, Example](), 0
+        for examples in example_batches(self._version, TRAIN):
+            here = [place for place in range(first, first + len(examples)) if place in wanted]
+            found |= zip(here, fixes.applied([examples[place - first] for place in here], self._base), strict=True)
+            first += len(examples)
+        return found
+
+
+def _lengths(tokens: _Numbers, model: str) -> TokenLengths:
+    lengths, rows = np.unique(tokens, return_counts=True)
+    return TokenLengths(encoding=model, records_by_length=dict(zip(lengths.tolist(), rows.tolist(), strict=True)))
+
+
+def _of_memory(need: Memory, config: Finetune) -> Iterator[Finding]:
+    """Whether the largest batch fits into memory."""
+    if need.fits:
+        return
+    lower = (
+        f"lower finetune.batch_size to {need.fitting_batch:,}" if need.fitting_batch else "lower finetune.max_length"
+    )
+    yield Finding(
+        code="out_of_memory",
+        severity=Severity.ERROR if need.is_hopeless else Severity.WARNING,
+        split="",
+        rows=0,
+        of=0,
+        what=f"a step of {config.batch_size:,} rows takes about {shown_bytes(need.needed)} of memory beside the model, "
+        f"but only {shown_bytes(need.free)} are free",
+        next=f"{lower}, or choose a smaller finetune.base_model",
+    )
+
+
+def shown_bytes(count: int) -> str:
+    """A number of bytes for readers."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

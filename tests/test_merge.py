@@ -1,0 +1,78 @@
+"""A merged model computes what base and adapter do, and needs neither PEFT nor Goldleaf."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from small_models import questions_and_answers, save_small_model
+from support import row, write_dataset
+from terminal import Terminal
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from pipeline.errors import TrainingError
+from pipeline.finetuning.base_model import load_adapter, load_base
+from pipeline.finetuning.merge import merge_adapter
+from pipeline.finetuning.train import train
+from schemas.dataset import Finetune
+
+IDS = torch.arange(100, 130)[None]
+
+
+def trained(folder: Path, dtype: torch.dtype, **lora: object) -> Path:
+    """An adapter on a base model that is stored in these numbers."""
+    save_small_model(folder / "model", dtype=dtype)
+    base = load_base(str(folder / "model"), "float32")
+    config = Finetune(epochs=1, batch_size=4, learning_rate=1e-2, max_length=128, evaluate=0, lora=lora)
+    train(questions_and_answers(12), config, folder / "adapter", base=base)
+    return folder / "adapter"
+
+
+def logits(folder: Path) -> torch.Tensor:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.inference_mode():
+        found: torch.Tensor = model(input_ids=IDS).logits
+    return found
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name", "close"), [(torch.float32, "float32", 1e-5), (torch.bfloat16, "bfloat16", 0.05)]
+)
+@pytest.mark.parametrize("dora", [False, True])
+def test_a_merged_model_computes_what_the_adapter_does(
+    dtype: torch.dtype, name: str, close: float, dora: bool, tmp_path: Path
+) -> None:
+    adapter = trained(tmp_path, dtype, use_dora=dora)
+    loaded = load_adapter(adapter, dtype="float32")
+    with torch.inference_mode():
+        expected, untuned = loaded.model(input_ids=IDS).logits, logits(tmp_path / "model")
+    merged = merge_adapter(adapter, tmp_path / "merged")
+    assert (merged.path, merged.dtype) == (str(tmp_path / "merged"), name)
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "merged").dtype == dtype
+    found = logits(tmp_path / "merged")
+    assert torch.allclose(found, expected, atol=close)
+    assert (found - expected).abs().mean() < (untuned - expected).abs().mean() / 4
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
+    assert tokenizer.chat_template == loaded.tokenizer.chat_template
+    assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json"} <= {
+        path.name for path in (tmp_path / "merged").iterdir()
+    }
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_nothing_is_overwritten_and_a_folder_without_an_adapter_is_named(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(TrainingError, match=r"there exists already and is not overwritten; name another folder"):
+        merge_adapter(tmp_path, tmp_path / "there")
+    with pytest.raises(TrainingError, match=r"has no adapter: adapter_config\.json cannot be read"):
+        merge_adapter(tmp_path, tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_the_command_merges_an_adapter_by_its_folder_and_says_which_a_dataset_has(tmp_path: Path) -> None:
+    adapter = trained(tmp_path, torch.float32)
+    terminal = Terminal(tmp_path)
+    said = terminal.json("merge", adapter, tmp_path / "merged")
+    assert said == {"path": str(tmp_path / "merged"), "base_model": str(tmp_path / "model"), "dtype": "float32"}
+    write_dataset(tmp_path, [row(1, "a lamp", "billing")])
+    failed = terminal.error("merge", "latest", tmp_path / "new")
+    assert failed == "'questions' has no adapter 'latest': it has none; run `goldleaf finetune` first"

@@ -1,0 +1,113 @@
+"""The loss on the validation split is that of its answers; it decides which adapter is kept, and when training ends."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from small_models import questions_and_answers, save_small_model
+
+from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base
+from pipeline.finetuning.losses import answer_losses
+from pipeline.finetuning.row_tokens import as_tokens
+from pipeline.finetuning.train import train
+from pipeline.finetuning.training_watch import StepReport, ValidationLoss, Watch, best_of
+from schemas.dataset import Finetune, Turns
+
+ROWS = questions_and_answers(24)
+VALIDATION = questions_and_answers(40)[24:33]
+CONFIG = Finetune(epochs=3, batch_size=4, learning_rate=1e-2, max_length=128, evaluate=2)
+# It learns so fast that it soon becomes worse.
+ASTRAY = CONFIG.model_copy(update={"learning_rate": 3.0, "patience": 2})
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    folder = tmp_path_factory.mktemp("small")
+    save_small_model(folder)
+    return load_base(str(folder), "float32")
+
+
+def measured(base: LoadedModel, adapter: Path) -> float:
+    """The loss of a saved adapter on the validation rows, token by token."""
+    loaded = load_adapter(adapter, base)
+    losses = answer_losses(loaded, [as_tokens(row, base, Turns.EVERY) for row in VALIDATION])
+    loaded.model.unload()
+    return sum(one.earned for one in losses) / sum(one.possible for one in losses)
+
+
+def test_the_loss_is_measured_at_equal_distances_and_the_best_adapter_is_kept(
+    small: LoadedModel, tmp_path: Path
+) -> None:
+    steps: list[StepReport] = []
+    report = train(ROWS, CONFIG, tmp_path / "adapter", steps.append, small, validation=VALIDATION)
+    assert [one.step for one in report.validation] == [3, 6, 9, 12, 15, 18]
+    best = best_of(report.validation)
+    assert best is not None and report.kept_step == best.step
+    assert measured(small, tmp_path / "adapter") == pytest.approx(best.loss, rel=1e-4)
+    assert [step.validation_loss for step in steps[:5]] == [None, None, None, *[report.validation[0].loss] * 2]
+    assert f"(validation {report.validation[0].loss:.3f})" in str(steps[4])
+
+
+def test_training_ends_once_nothing_is_better_for_a_while(small: LoadedModel, tmp_path: Path) -> None:
+    report = train(ROWS, ASTRAY, tmp_path / "adapter", base=small, validation=VALIDATION)
+    losses = [one.loss for one in report.validation]
+    best = losses.index(min(losses))
+    assert len(losses) == best + 3 < 6
+    assert report.steps == report.validation[-1].step < 18
+    assert report.kept_step == report.validation[best].step
+    assert report.notes == (
+        f"The training stopped after step {report.steps} of 18: the last 2 validation losses were not below that of "
+        f"step {report.kept_step}",
+    )
+    assert measured(small, tmp_path / "adapter") == pytest.approx(losses[best], rel=1e-4)
+
+
+def test_resumed_training_keeps_the_best_adapter_from_before_the_kill(small: LoadedModel, tmp_path: Path) -> None:
+    whole = train(ROWS, ASTRAY, tmp_path / "whole", base=small, validation=VALIDATION)
+
+    def stop(step: StepReport) -> None:
+        if step.step == whole.steps:
+            raise KeyboardInterrupt
+
+    kept = tmp_path / "checkpoints"
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            ROWS, ASTRAY, tmp_path / "again", stop, small, validation=VALIDATION, checkpoints=kept, checkpoint_seconds=0
+        )
+    again = train(ROWS, ASTRAY, tmp_path / "again", base=small, validation=VALIDATION, checkpoints=kept)
+    assert again.notes[0] == f"The training goes on after step {whole.steps - 1}"
+    assert (again.validation, again.losses, again.kept_step) == (whole.validation, whole.losses, whole.kept_step)
+    one, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("whole", "again"))
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_without_validation_rows_all_epochs_are_trained_and_that_is_said(small: LoadedModel, tmp_path: Path) -> None:
+    notes: list[str] = []
+    report = train(ROWS, CONFIG.model_copy(update={"patience": 1}), tmp_path / "a", base=small, on_note=notes.append)
+    assert report.steps == report.kept_step == 18
+    assert report.validation == ()
+    assert notes == list(report.notes)
+    assert notes == ["There are no validation rows to measure the loss on: the last step is kept"]
+    silent = train(ROWS, CONFIG.model_copy(update={"evaluate": 0}), tmp_path / "b", base=small, validation=VALIDATION)
+    assert (silent.validation, silent.notes) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "in_epoch", "due"),
+    [
+        (1, 4, [4, 8, 10]),
+        (2, 4, [2, 4, 6, 8, 10]),
+        (4, 6, [2, 3, 5, 6, 8, 9, 10]),
+        (9, 2, list(range(1, 11))),
+        (0, 4, []),
+    ],
+)
+def test_measurements_are_spread_over_an_epoch(evaluate: int, in_epoch: int, due: list[int]) -> None:
+    watch = Watch(1, evaluate, None, 60, None)
+    assert [step for step in range(1, 11) if watch.is_evaluation_due(step, 10, in_epoch)] == due
+
+
+def test_of_equal_losses_the_first_is_the_best() -> None:
+    losses = [ValidationLoss(step=step, loss=loss) for step, loss in ((1, 2.0), (2, 1.0), (3, 1.0))]
+    assert best_of(losses) == losses[1]
+    assert best_of([]) is None

@@ -1,0 +1,190 @@
+"""The verdict keeps to what a call may cost and take, to targets and ceilings, and stands whatever is missing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from assessed import ADAPTER, LINEAR, answered, evidence_of, lost, share_right, spread, verdict_on
+
+from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.ladder.learning_curve import CurvePoint
+from pipeline.ladder.results import ArmResult
+from pipeline.ladder.verdict import Judgement, Verdict, judge
+
+
+def parts(found: Judgement) -> str:
+    return " ".join(found.reasons)
+
+
+# --- costs and limits -----------------------------------------------------------------------------
+def test_an_adapter_that_is_much_cheaper_than_the_prompt_is_chosen_though_it_is_no_better() -> None:
+    def on(cost: float, right: int = 900) -> Judgement:
+        prompt = share_right("frontier", 900, 1000, cost=10.0)
+        return verdict_on(prompt, share_right("adapter", right, 1000, cost=cost))
+
+    found = on(2.0)
+    assert (found.verdict, found.arm) == (Verdict.TUNE, "adapter")
+    assert "1,000 calls cost 2 instead of 10." in found.reasons[0]
+    assert on(2.1).verdict is Verdict.PROMPT
+    assert on(2.0, right=850).verdict is Verdict.PROMPT, "it is worse by as much as matters"
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"max_cost": 5, "prices": "prices.yaml"}, "Frontier costs 10 per 1,000 calls, above the 5 allowed."),
+        ({"max_seconds": 1}, "Frontier takes 2.5 s a call, above the 1 allowed."),
+    ],
+    ids=["too dear", "too slow"],
+)
+def test_an_arm_beyond_the_limits_is_not_chosen_however_good(limits: dict[str, Any], said: str) -> None:
+    arms = [share_right("frontier", 990, 1000, cost=10.0, latency=2.5), share_right("adapter", 700, 1000, cost=1.0)]
+    assert verdict_on(*arms).verdict is Verdict.PROMPT
+    found = verdict_on(*arms, limits=limits)
+    assert (found.verdict, found.arm) == (Verdict.TUNE, "adapter")
+    assert said in found.reasons
+
+
+def test_an_arm_whose_cost_or_time_nobody_measured_is_not_forbidden() -> None:
+    limits = {"max_cost": 0.001, "max_seconds": 0.001, "prices": "prices.yaml"}
+    assert verdict_on(LINEAR, ADAPTER, limits=limits).verdict is Verdict.TUNE
+
+
+def test_if_all_arms_are_beyond_the_limits_the_limits_are_to_be_raised() -> None:
+    arms = [share_right("linear", 800, 1000, latency=3.0), share_right("adapter", 900, 1000, latency=4.0)]
+    found = verdict_on(*arms, limits={"max_seconds": 2})
+    assert (found.verdict, found.rule) == (Verdict.UNDECIDED, "nothing_allowed")
+    assert "verdict.max_seconds" in found.next_step and "takes 4 s a call" in parts(found)
+
+
+# --- ceilings, targets, and what more rows would bring --------------------------------------------
+def test_an_arm_at_the_ceiling_of_the_audit_is_enough() -> None:
+    noise = Estimate(value=0.04, low=0.02, high=0.07)
+    arms = [spread("linear", 0.95, 100), spread("adapter", 0.94, 100, seed=1)]
+    assert verdict_on(*arms).rule == "too_close"
+    # Of 5 in 100 wrong answers 4 are errors of the test rows: look at those first, were they more.
+    found = verdict_on(*arms, noise=noise)
+    assert (found.verdict, found.arm) == (Verdict.CLASSICAL, "linear")
+    assert "no model can be seen above 96.0%" in found.reasons[-1]
+    assert (
+        "within 2.0 points of a perfect score"
+        in verdict_on(*(share_right(n, 99, 100) for n in ("linear", "adapter"))).reasons[-1]
+    )
+
+
+def test_a_target_that_nothing_reaches_needs_more_rows() -> None:
+    found = verdict_on(LINEAR, ADAPTER, limits={"target": 0.95})
+    assert (found.verdict, found.rule, found.arm) == (Verdict.MORE_DATA, "target_missed", "")
+    assert found.reasons[0] == (
+        "Nothing reaches 95.0%, the score that is needed: the adapter scores 90.0% (88.0% to 91.7%)."
+    )
+    assert "finetune.base_model" in found.next_step
+    assert verdict_on(LINEAR, ADAPTER, limits={"target": 0.91}).verdict is Verdict.TUNE, "it may be that good"
+
+
+def test_the_arm_that_reaches_the_target_is_chosen_though_it_is_hardly_better() -> None:
+    arms = (share_right("linear", 2700, 3000), share_right("adapter", 2738, 3000))
+    assert verdict_on(*arms).verdict is Verdict.CLASSICAL
+    found = verdict_on(*arms, limits={"target": 0.915})
+    assert (found.verdict, found.arm) == (Verdict.TUNE, "adapter")
+
+
+def forecast(value: float, low: float) -> CurvePoint:
+    return CurvePoint(rows=10_000, score=Estimate(value=value, low=low, high=min(1.0, 2 * value - low)))
+
+
+def test_an_adapter_that_would_be_better_with_more_rows_gets_them_first() -> None:
+    arms = (share_right("linear", 900, 1000), share_right("adapter", 850, 1000))
+    found = verdict_on(*arms, forecast=forecast(0.94, 0.91))
+    assert (found.verdict, found.rule, found.arm) == (Verdict.MORE_DATA, "curve_rises", "")
+    assert found.reasons[0].startswith("With 10,000 training rows the adapter is expected at 94.0% (91.0% to 97.0%)")
+    assert "with 5,000 it is not" in found.reasons[0]
+    for unsure in (forecast(0.94, 0.89), forecast(0.91, 0.905)):
+        assert verdict_on(*arms, forecast=unsure).verdict is Verdict.CLASSICAL
+
+
+@pytest.mark.parametrize(
+    ("linear", "adapter", "limits", "verdict"),
+    [
+        (0.80, 0.90, {}, Verdict.TUNE),
+        (0.99, 0.90, {}, Verdict.CLASSICAL),
+        (0.90, 0.85, {"max_seconds": 1}, Verdict.CLASSICAL),
+    ],
+    ids=["it is better already", "there is nothing to gain", "it would be too slow"],
+)
+def test_a_rising_curve_is_no_reason_where_it_changes_nothing(
+    linear: float, adapter: float, limits: dict[str, Any], verdict: Verdict
+) -> None:
+    arms = (
+        share_right("linear", round(1000 * linear), 1000),
+        share_right("adapter", round(1000 * adapter), 1000, latency=3.0),
+    )
+    assert verdict_on(*arms, forecast=forecast(0.96, 0.95), limits=limits).verdict is verdict
+
+
+# --- losses ---------------------------------------------------------------------------------------
+def losing(name: str, each: float, rows: int = 60) -> ArmResult:
+    """A chat's rows, each with a loss near this per token."""
+    chance = np.random.default_rng(len(name))
+    return lost(name, [(float(each * tokens + chance.normal()), float(tokens)) for tokens in range(20, 20 + rows)])
+
+
+def test_of_losses_the_lower_one_is_better() -> None:
+    base, adapter = losing("zero_shot", 3.0), losing("adapter", 2.0)
+    found = verdict_on(base, adapter)
+    assert (found.verdict, found.arm) == (Verdict.TUNE, "adapter")
+    assert f"{adapter.score}, the base model, prompted {base.score}: a difference of +1.0" in found.reasons[0]
+    assert Unit.NATS.of_changes in found.reasons[0]
+    assert verdict_on(losing("zero_shot", 2.0), losing("adapter", 3.0)).verdict is Verdict.PROMPT
+
+
+def test_a_target_of_losses_is_reached_from_above() -> None:
+    arms = (losing("zero_shot", 3.0), losing("adapter", 2.0))
+    assert verdict_on(*arms, limits={"target": 2.5}).verdict is Verdict.TUNE
+    low = arms[1].score.low
+    assert verdict_on(*arms, limits={"target": low + 0.001}).verdict is Verdict.TUNE, "it may be that good"
+    missed = verdict_on(*arms, limits={"target": low - 0.001})
+    assert (missed.rule, missed.verdict) == ("target_missed", Verdict.MORE_DATA)
+
+
+def test_losses_have_no_ceiling_and_no_wrong_labels() -> None:
+    arms = (losing("zero_shot", 3.0), losing("adapter", 2.0))
+    assert verdict_on(*arms, noise=Estimate(value=0.5, low=0.4, high=0.6)).verdict is Verdict.TUNE
+
+
+def test_an_arm_that_is_judged_by_another_metric_is_not_compared() -> None:
+    texts = spread("frontier", 0.99, 60)
+    found = verdict_on(texts, losing("zero_shot", 3.0), losing("adapter", 2.0))
+    assert found.verdict is Verdict.TUNE and "frontier" not in parts(found)
+
+
+# --- what must not stop a verdict ------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "arms",
+    [
+        lambda: [answered("linear", [True] * 40, first=100), answered("adapter", [True] * 40)],
+        lambda: [lost("zero_shot", [(10.0, 5.0)] * 40), lost("adapter", [(5.0, 5.0)] * 40)],
+        lambda: [answered("linear", [False] * 40, first=38), answered("adapter", [True] * 40)],
+    ],
+    ids=["no shared questions", "losses that are all alike", "two shared questions"],
+)
+def test_arms_without_an_interval_are_undecided_and_more_questions_are_wanted(
+    arms: Callable[[], list[ArmResult]],
+) -> None:
+    evidence = evidence_of(*arms())
+    found = judge(evidence)
+    if evidence.is_at_ceiling(arms()[0]):
+        assert (found.verdict, found.rule) == (Verdict.CLASSICAL, "compared")
+        return
+    assert (found.verdict, found.rule) == (Verdict.UNDECIDED, "too_close")
+    assert "too few questions for an interval" in found.reasons[1]
+    wanted = (
+        "More test questions would decide, instead of ",
+        "`goldleaf finetune --slow-rows 40` asks all arms about 40",
+    )
+    assert found.next_step.startswith(wanted)
+
+
+def test_every_verdict_has_a_heading_of_its_own() -> None:
+    assert len({verdict.heading for verdict in Verdict}) == len(Verdict) == 6
