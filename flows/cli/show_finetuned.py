@@ -40,7 +40,7 @@ def show_finetuned(result: "Finetuned") -> None:
         out.print(f"- {more}", markup=False)
     page = Path(result.path) / "verdict.html"
     if page.is_file():
-        out.print(f"as a page, with plots: {page}", markup=False)
+        out.print(f"with plots: {page}", markup=False)
     out.print(result.path, markup=False)
 
 
