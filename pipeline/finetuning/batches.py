@@ -96,6 +96,71 @@ def padded(padding: int) -> Collate:
     return collate
 
 
+def shared(padding: int) -> Collate:
+    """Read once what all rows of a batch begin with, such as the instruction, and every row's rest behind it.
+
+    A rest attends to the beginning and to itself, so that the loss and its gradient are those of padded rows, but for
+    the order in which numbers are added. A step of 8 rows of 145 tokens, 76 of them the same, reads 628 tokens instead
+    of 1,160. Where rows share little, they are padded.
+
+    Returns ``input_ids``, ``labels`` and ``position_ids`` of the shape (lines, longest line), and as ``attention_mask``
+    which position sees which, (lines, 1, longest line, longest line).
+    """
+    plain = padded(padding)
+
+    def collate(rows: list[Row]) -> "dict[str, torch.Tensor]":
+        common = _common(rows)
+        if common < _LEAST_SHARED or len(rows) == 1:
+            return plain(rows)
+        rests = [{name: values[common:] for name, values in row.items()} for row in rows]
+        longest = max(len(row["input_ids"]) for row in rests)
+        lines = _lines(rests, max(longest, _LINE - common))
+        return _as_one(rows[0]["input_ids"][:common], lines, padding)
+
+    return collate
+
+
+_LEAST_SHARED = 16
+"""Tokens that rows begin with alike, from which on they are read once."""
+_LINE = 1024
+"""Tokens of a line, unless a row is longer: the time for attention grows with its square."""
+
+
+def _common(rows: list[Row]) -> int:
+    """How many tokens all rows begin with alike, at least one token before the first that any of them learns.
+
+    That one predicts the first that is learned, which may differ from row to row.
+    """
+    learned = min(next((at for at, label in enumerate(row["labels"]) if label != IGNORED), 0) for row in rows)
+    # What the least and the greatest begin with alike, all do.
+    least, greatest = min(row["input_ids"] for row in rows), max(row["input_ids"] for row in rows)
+    alike = next((at for at, (one, other) in enumerate(zip(least, greatest, strict=False)) if one != other), len(least))
+    return max(0, min(alike, learned - 1))
+
+
+def _as_one(beginning: list[int], lines: list[list[Row]], padding: int) -> "dict[str, torch.Tensor]":
+    """Lines that begin alike, each followed by rests that do not see one another."""
+    import torch
+
+    start = len(beginning)
+    width = start + max(sum(len(row["input_ids"]) for row in line) for line in lines)
+    shape = (len(lines), width)
+    ids, labels = torch.full(shape, padding), torch.full(shape, IGNORED)
+    positions, parts = torch.zeros(shape, dtype=torch.long), torch.full(shape, -1)
+    ids[:, :start], positions[:, :start], parts[:, :start] = torch.tensor(beginning), torch.arange(start), 0
+    for number, line in enumerate(lines):
+        at = start
+        for part, row in enumerate(line, 1):
+            end = at + len(row["input_ids"])
+            ids[number, at:end], labels[number, at:end] = torch.tensor(row["input_ids"]), torch.tensor(row["labels"])
+            positions[number, at:end] = torch.arange(start, start + end - at)
+            parts[number, at:end] = part
+            at = end
+    seen = (parts[:, None, :] == parts[:, :, None]) | (parts[:, None, :] == 0)
+    mask = seen & torch.ones(width, width, dtype=torch.bool).tril()
+    return {"input_ids": ids, "labels": labels, "position_ids": positions, "attention_mask": mask[:, None]}
+
+
 def packed(padding: int) -> Collate:
     """Put short rows behind one another, into lines as long as the longest row.
 

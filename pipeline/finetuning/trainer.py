@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.finetuning.base_model import LoadedModel
-from pipeline.finetuning.batches import Row, RowOrder, packed, padded
+from pipeline.finetuning.batches import Row, RowOrder, packed, shared
 from pipeline.finetuning.checkpoints import Checkpoints
 from pipeline.finetuning.train_table import IGNORED, TrainTable
 from pipeline.finetuning.training_watch import Watch, watching
@@ -50,7 +50,7 @@ def make_trainer(
         args=arguments,
         train_dataset=table,
         eval_dataset=validation.dataset() if validation else None,
-        data_collator=(packed if config.packing else padded)(loaded.tokenizer.pad_token_id),
+        data_collator=(packed if config.packing else shared)(loaded.tokenizer.pad_token_id),
         processing_class=loaded.tokenizer,
         callbacks=[watching(watch, order)],
     )
