@@ -111,6 +111,14 @@ def test_the_terminal_says_whether_it_was_worth_it(bench: Bench) -> None:
     assert said.splitlines()[-1] == bench.first.path
 
 
+def test_the_verdict_is_a_page_beside_the_adapter(bench: Bench) -> None:
+    page = Path(bench.first.path) / "verdict.html"
+    html = page.read_text(encoding="utf-8")
+    judged = bench.first.assessment.judgement
+    assert judged.verdict.heading in html and bench.first.assessment.digest in html
+    assert html.count('<section id="') == 7 and "<script" not in html
+
+
 def test_a_run_that_was_killed_before_its_commit_is_made_up_for(bench: Bench) -> None:
     runs = bench.context.store.root / "tables" / "runs"
     log = sorted((runs / "_delta_log").glob("*.json"))[-1]

@@ -38,14 +38,19 @@ ROWS = [row(number) for number in range(120)]
 
 
 def findings(
-    examples: list[Example], loaded: LoadedModel, config: Finetune = CONFIG, split: str = "train"
+    examples: list[Example],
+    loaded: LoadedModel,
+    config: Finetune = CONFIG,
+    split: str = "train",
+    *,
+    any_of: bool = False,
 ) -> dict[str, Finding]:
     """By code; the rows are measured in several batches."""
     limit = reach(config, loaded)
     inputs = ("question",) if Fix.SHORTEN in config.fix else None
     meter = Meter(loaded, config.turns, limit, inputs)
     rows = joined([meter.measure(examples[start : start + 50]) for start in range(0, len(examples), 50)])
-    judge = Judge(loaded.name, config, limit, loaded.model.config.max_position_embeddings)
+    judge = Judge(loaded.name, config, limit, loaded.model.config.max_position_embeddings, any_of)
     found = judge.trained(rows) if split == "train" else judge.asked(rows, split)
     return {finding.code: finding for finding in found}
 
@@ -265,7 +270,9 @@ def test_a_token_that_reaches_over_the_border_is_a_warning() -> None:
 def test_the_same_prompt_with_another_answer_is_a_warning(smollm: LoadedModel) -> None:
     found = findings([*ROWS, replace(row(3, answer="billing"), id="other"), row(4)], smollm)
     assert found["contradicting"].examples == ("r3", "other")
-    assert set(found) == {"contradicting"}
+    assert set(found) == {"contradicting"} and found["contradicting"].severity is WARNING
+    more = [*ROWS, replace(row(3, answer="billing"), id="other")]
+    assert findings(more, smollm, any_of=True)["contradicting"].severity is NOTE
 
 
 def test_fewer_rows_than_a_batch_stop_and_few_rows_show(smollm: LoadedModel) -> None:

@@ -198,6 +198,7 @@ def test_a_model_that_does_not_fit_says_what_to_lower(
 ) -> None:
     from pipeline.finetuning import preflight_estimates
 
+    monkeypatch.setattr(preflight_estimates, "_FIXED_BYTES", 0)
     base = load_base(config.base_model)
     told = config.model_copy(update={"fix": (Fix.DROP,)})
     fits = preflight(version, told, base, timing=False).figures.memory

@@ -38,10 +38,10 @@ def show_finetuned(result: "Finetuned") -> None:
         out.print(f"- {reason}", markup=False)
     for more in found.beside:
         out.print(f"- {more}", markup=False)
-    out.print(result.path, markup=False)
     page = Path(result.path) / "verdict.html"
     if page.is_file():
-        out.print(f"all of it with plots: {page}", markup=False)
+        out.print(f"with plots: {page}", markup=False)
+    out.print(result.path, markup=False)
 
 
 def _show_arms(found: "Assessment") -> None:

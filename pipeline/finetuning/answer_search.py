@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TypeVar
 
 from pipeline.finetuning.answer_tokens import AnswerTree, answer_tokens_after, shared_tokens
 from pipeline.finetuning.base_model import LoadedModel, Tools, quiet
@@ -17,6 +18,7 @@ from pipeline.finetuning.predict import adapter_used
 from pipeline.finetuning.token_tree import READ_AT_ONCE, ROOT, Floats, TokenTree, token_tree
 from schemas.message import Message
 
+T = TypeVar("T")
 OnProgress = Callable[[int, int], None]
 """Called with how many of how many prompts are answered."""
 Search = Callable[[TokenTree, Sequence["Row"]], None]
@@ -31,9 +33,8 @@ _KEPT = 2 * READ_AT_ONCE
 
 @dataclass
 class Row:
-    """A prompt, and what is known of its answers."""
+    """A prompt's tokens, and what is known of its answers."""
 
-    number: int
     ids: list[int]
     answers: AnswerTree
     bounds: dict[int, float] = field(default_factory=lambda: {0: 0.0})
@@ -83,16 +84,11 @@ class Row:
         for one in waiting[1:]:
             heapq.heappush(self.unread, one)
 
-    @property
-    def best_answer(self) -> int:
-        """The number of the likeliest answer."""
-        return max(self.complete, key=self.complete.__getitem__)
-
-    @property
-    def margin(self) -> float:
-        """By how many nats it is likelier than any other one, at least."""
-        others = [value for answer, value in self.complete.items() if answer != self.best_answer]
-        return self.best - max([*others, *(-bound for bound, _ in self.unread[:1])], default=-math.inf)
+    def ranked(self) -> tuple[int, float]:
+        """The number of the likeliest answer, and by how many nats it is likelier than any other one, at least."""
+        best = max(self.complete, key=self.complete.__getitem__)
+        others = [value for answer, value in self.complete.items() if answer != best]
+        return best, self.best - max([*others, *(-bound for bound, _ in self.unread[:1])], default=-math.inf)
 
 
 def answered(
@@ -103,8 +99,9 @@ def answered(
     use_adapter: bool,
     on_progress: OnProgress | None,
     search: Search,
-) -> list[Row]:
-    """Read all prompts, and search for their answers; in the order given.
+    result: Callable[[Row], T],
+) -> list[T]:
+    """Read all prompts, search for their answers, and keep a result of each; in the order given.
 
     Arguments and errors are those of ``closed_answers.likeliest``.
     """
@@ -115,56 +112,53 @@ def answered(
     known = list(tools or [None] * len(prompts))
     said = answer_tokens_after(loaded, prompts[0], known[0], answers)
     tree = AnswerTree(said.paths)
-    given = enumerate(zip(prompts, known, strict=True))
-    ids = [(number, loaded.token_ids(prompt, one, answer_follows=True)) for number, (prompt, one) in given]
-    rows = [Row(number, said.prompt_tokens(tokens, loaded.name), tree) for number, tokens in ids]
+    texts = [
+        said.prompt_tokens(loaded.token_ids(prompt, one, answer_follows=True), loaded.name)
+        for prompt, one in zip(prompts, known, strict=True)
+    ]
     # Neighbours begin alike, so that much of them is read once.
-    ordered = sorted(rows, key=lambda row: row.ids)
-    done, longest = 0, max(len(row.ids) for row in rows) + max(tree.depth)
+    ordered = sorted(range(len(texts)), key=texts.__getitem__)
+    found: dict[int, T] = {}
     loaded.model.eval()
     with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter):
-        read = token_tree(loaded, longest)
-        trunk = _read_trunk(read, ordered)
-        for batch in _batches(ordered, trunk):
+        read = token_tree(loaded, max(map(len, texts)) + max(tree.depth))
+        trunk = _shared(texts[ordered[0]], texts[ordered[-1]])
+        read.read(texts[ordered[0]][:trunk], range(ROOT, trunk - 1), [()] * trunk)
+        for numbers in _batches(ordered, texts, trunk, len(tree.until_branch(0)) - 1):
+            batch = [Row(texts[number], tree) for number in numbers]
             _read_prompts(read, batch, trunk)
             search(read, batch)
             read.forget(trunk)
-            done += len(batch)
+            found |= {number: result(row) for number, row in zip(numbers, batch, strict=True)}
             if on_progress is not None:
-                on_progress(done, len(rows))
-    return rows
+                on_progress(len(found), len(texts))
+    return [found[number] for number in range(len(texts))]
 
 
 # --- prompts ----------------------------------------------------------------------------------
-def _read_trunk(read: TokenTree, ordered: Sequence[Row]) -> int:
-    """Read what all prompts begin with, but no prompt's last token; returns how many tokens that are."""
-    trunk = _shared(ordered[0], ordered[-1])
-    read.read(ordered[0].ids[:trunk], range(ROOT, trunk - 1), [()] * trunk)
-    return trunk
-
-
-def _shared(row: Row, before: Row) -> int:
+def _shared(ids: Sequence[int], before: Sequence[int]) -> int:
     """How many tokens a prompt begins with like another, its own last one excepted."""
-    return min(shared_tokens(row.ids, before.ids), len(row.ids) - 1)
+    return min(shared_tokens(ids, before), len(ids) - 1)
 
 
-def _batches(ordered: Sequence[Row], trunk: int) -> Iterator[list[Row]]:
-    """Prompts that are read in one forward pass, beyond the trunk; a longer one by itself."""
-    batch: list[Row] = []
+def _batches(
+    ordered: Sequence[int], texts: Sequence[Sequence[int]], trunk: int, unavoidable: int
+) -> Iterator[list[int]]:
+    """The numbers of prompts that are read in one forward pass beyond the trunk; a longer one is read by itself.
+
+    All answers begin with the unavoidable tokens, which are read at once.
+    """
+    batch: list[int] = []
     tokens = 0
-    for row in ordered:
-        new = len(row.ids) - (_shared(row, batch[-1]) if batch else trunk) + _unavoidable(row)
+    for number in ordered:
+        length = len(texts[number]) + unavoidable
+        new = length - (_shared(texts[number], texts[batch[-1]]) if batch else trunk)
         if batch and tokens + new > READ_AT_ONCE:
             yield batch
-            batch, tokens, new = [], 0, len(row.ids) - trunk + _unavoidable(row)
-        batch.append(row)
+            batch, tokens, new = [], 0, length - trunk
+        batch.append(number)
         tokens += new
     yield batch
-
-
-def _unavoidable(row: Row) -> int:
-    """Tokens that all answers begin with."""
-    return len(row.answers.until_branch(0)) - 1
 
 
 def _read_prompts(read: TokenTree, batch: Sequence[Row], trunk: int) -> None:
@@ -173,7 +167,7 @@ def _read_prompts(read: TokenTree, batch: Sequence[Row], trunk: int) -> None:
     # Of the row before, the place of each token.
     line, before = list(range(trunk)), None
     for row in batch:
-        del line[_shared(row, before) if before else trunk :]
+        del line[_shared(row.ids, before.ids) if before else trunk :]
         for token in row.ids[len(line) : -1]:
             line.append(reading.add_token(token, line[-1] if line else ROOT))
         line.append(reading.add_token(row.ids[-1], line[-1] if line else ROOT, row, 0))

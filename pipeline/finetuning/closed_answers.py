@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.finetuning.answer_search import OnProgress, answered, best_first, every_answer
+from pipeline.finetuning.answer_search import OnProgress, Row, answered, best_first, every_answer
 from pipeline.finetuning.base_model import LoadedModel, Tools
 from schemas.message import Message
 
@@ -37,10 +37,11 @@ def likeliest(
     """Find the likeliest answer to each prompt, in the order of the prompts.
 
     Exact in float32. bfloat16 rounds differently by the number of tokens that are read at once, so that two answers of
-    almost the same likelihood may change places.
+    almost the same likelihood may change places: of 100 rows of banking77 and an untuned model, log-likelihoods of
+    about -30 differed by up to 0.5 nats from those of ``log_likelihoods``, and no answer did.
 
-    Memory beyond the model, on top of the longest prompt and the longest answer: keys and values of at most 2,560
-    tokens, and logits of 512.
+    Memory beyond the model, on top of the longest prompt and the longest answer: keys and values of about
+    2,560 tokens, and logits of 512.
 
     Args:
         loaded: a base model, or one with an adapter.
@@ -58,8 +59,13 @@ def likeliest(
         TrainingError: there are no answers, two of them are the same to the model, or one is longer than it can read.
         Unrendered: the chat template fails.
     """
-    rows = answered(loaded, prompts, answers, tools, use_adapter, on_progress, best_first(most_tokens or math.inf))
-    return [ClosedAnswer(answers[row.best_answer], row.best, row.margin) for row in rows]
+
+    def result(row: Row) -> ClosedAnswer:
+        best, margin = row.ranked()
+        return ClosedAnswer(answers[best], row.best, margin)
+
+    search = best_first(math.inf if most_tokens is None else most_tokens)
+    return answered(loaded, prompts, answers, tools, use_adapter, on_progress, search, result)
 
 
 def log_likelihoods(
@@ -75,6 +81,9 @@ def log_likelihoods(
 
     Arguments and errors are those of ``likeliest``. All tokens of all answers are read for each prompt.
     """
-    rows = answered(loaded, prompts, answers, tools, use_adapter, on_progress, every_answer)
-    known = [[row.complete[answer] for answer in range(len(answers))] for row in rows]
+
+    def result(row: Row) -> npt.NDArray[np.float64]:
+        return np.array([row.complete[answer] for answer in range(len(answers))])
+
+    known = answered(loaded, prompts, answers, tools, use_adapter, on_progress, every_answer, result)
     return np.array(known, dtype=np.float64).reshape(len(prompts), len(answers))

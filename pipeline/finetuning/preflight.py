@@ -33,7 +33,7 @@ from pipeline.releases.versions import read_manifest
 from pipeline.steps import Silent
 from pipeline.text.token_lengths import TokenLengths
 from pipeline.text.wording import counted
-from schemas.dataset import Finetune, Fix
+from schemas.dataset import Finetune, Fix, OnConflict
 from schemas.manifest import Manifest
 
 TRAIN = "train"
@@ -140,7 +140,8 @@ class _Preflight:
         self._manifest: Manifest = read_manifest(version)
         self._limit = reach(config, base)
         context = getattr(base.model.config, "max_position_embeddings", None)
-        self._judge = Judge(base.name, config, self._limit, context)
+        any_of = self._manifest.config.get("on_conflict") == OnConflict.ANY_OF
+        self._judge = Judge(base.name, config, self._limit, context, any_of)
         self._inputs = tuple(self._manifest.input_fields) if Fix.SHORTEN in config.fix else None
 
     def run(self, timing: bool) -> Preflight:

@@ -67,6 +67,8 @@ class Judge:
     """Tokens that are read of a row."""
     context: int | None
     """Tokens that the model can read at all, if it says so."""
+    any_of: bool = False
+    """Whether any of several answers to the same prompt is right."""
 
     def trained(self, rows: Measured) -> list[Finding]:
         """What is found of the rows to train on."""
@@ -194,9 +196,10 @@ class Judge:
         which = keeps & np.isin(rows.prompts, prompts[answers > 1])
         if not (count := int(which.sum())):
             return None
+        severity = Severity.NOTE if self.any_of else Severity.WARNING
         what = "the same prompt has other answers, too, so that no model can learn all of them"
-        then = "right only where any of the answers is (`on_conflict: any_of`); else decide which one it is"
-        return self._note("contradicting", Severity.WARNING, "train", count, len(rows), what, then, _some(rows, which))
+        then = "nothing, if any of them is right" if self.any_of else "decide which one is right, and release again"
+        return self._note("contradicting", severity, "train", count, len(rows), what, then, _some(rows, which))
 
     def _of_question(self, problem: Problem, rows: Measured, split: str) -> Finding | None:
         which = rows.having(problem)

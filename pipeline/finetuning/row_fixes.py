@@ -116,7 +116,6 @@ def _ends(text: str, loaded: LoadedModel) -> list[int]:
 
 def _with(prompt: tuple[Message, ...], place: int, text: str, kept: str) -> tuple[Message, ...]:
     """The prompt with a text cut in one turn; a field's text stands at the end of what names it."""
-    before, found, after = prompt[place].content.rpartition(text)
-    content = before + kept + after if found else prompt[place].content
-    changed = prompt[place].model_copy(update={"content": content})
+    before, _, after = prompt[place].content.rpartition(text)
+    changed = prompt[place].model_copy(update={"content": before + kept + after})
     return (*prompt[:place], changed, *prompt[place + 1 :])

@@ -57,10 +57,6 @@ class Marks:
         """Whether a text has a mark that the chat template writes too, such as ``<think>``."""
         return self._reads(self._markup, text)
 
-    def words(self, numbers: Iterable[int]) -> str:
-        """Tokens as their texts."""
-        return ", ".join(self.tokenizer.convert_ids_to_tokens(sorted(numbers)))
-
     def _reads(self, pattern: re.Pattern[str] | None, text: str) -> bool:
         return pattern is not None and pattern.search(text) is not None
 

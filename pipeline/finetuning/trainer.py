@@ -63,6 +63,8 @@ def run(trainer: Any, checkpoints: Checkpoints | None, watch: Watch) -> tuple[fl
 
     Returns the seconds, and those of the processor, that all processes took together.
     """
+    if checkpoints:
+        checkpoints.writes = trainer.is_world_process_zero()
     found = checkpoints.newest() if checkpoints else None
     if checkpoints and found:
         checkpoints.say(f"The training goes on after step {found.step}")
@@ -74,7 +76,7 @@ def run(trainer: Any, checkpoints: Checkpoints | None, watch: Watch) -> tuple[fl
         return time.monotonic() - began[0], time.process_time() - began[1]
 
     def write_checkpoint() -> None:
-        if checkpoints and trainer.is_world_process_zero():
+        if checkpoints and checkpoints.writes:
             checkpoints.write(trainer.state.global_step, *spent(), lambda folder: _fill(trainer, watch, folder))
 
     trainer.write_checkpoint = write_checkpoint
@@ -109,6 +111,7 @@ def _arguments(config: Finetune, work: Path, loaded: LoadedModel) -> "SFTConfig"
         bf16=loaded.dtype == "bfloat16",
         gradient_checkpointing=on_gpu,  # it saves memory at a third more compute; a CPU has memory enough
         use_cpu=not on_gpu,
+        ddp_find_unused_parameters=False,  # of several processes; every weight of an adapter is used in every step
         dataloader_pin_memory=on_gpu,
         logging_steps=1,
         logging_nan_inf_filter=False,  # it would hide a loss that is not a number
