@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.finetuning.adapters import find_adapter
-from pipeline.finetuning.base_model import adapted, load_base
+from pipeline.finetuning.base_model import LoadedModel, adapted, load_base
 from pipeline.finetuning.evaluate import questions
 from pipeline.finetuning.exam import Exam, askable, longest_answer
 from pipeline.finetuning.examples import SplitExamples
