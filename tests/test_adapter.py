@@ -280,12 +280,12 @@ def test_the_report_says_whether_it_was_worth_it_and_why(tmp_path: Path, trained
     save_assessed(trained, tmp_path / "models", a_record(), found)
     shown = latest_finetuning(tmp_path / "models", Fruit, {})
     assert shown is not None
-    assert shown.heading == "Fine-tuning was worth it"
-    assert shown.reasons == [*found.judgement.reasons, found.judgement.next_step]
-    assert [(arm.title, arm.is_chosen) for arm in shown.arms] == [
-        ("the most frequent answer", False),
-        ("a linear model on TF-IDF", False),
-        ("the adapter", True),
+    assert shown.verdict.found.judgement == found.judgement
+    assert (found.judgement.verdict.heading, shown.verdict.use) == ("Fine-tuning was worth it", "the adapter")
+    assert [arm.title for arm in shown.verdict.found.ladder.arms] == [
+        "the most frequent answer",
+        "a linear model on TF-IDF",
+        "the adapter",
     ]
     assert shown.rival is not None and shown.rival.title == "a linear model on TF-IDF"
     assert (shown.train_rows, shown.test_rows, shown.metric) == (40, 100, "accuracy")
@@ -295,8 +295,8 @@ def test_the_report_says_how_many_answers_of_an_arm_are_in_the_wrong_format(tmp_
     save_assessed(trained, tmp_path / "models", a_record(), an_assessment())
     shown = latest_finetuning(tmp_path / "models", Fruit, {})
     assert shown is not None
-    [said] = [reason for reason in shown.reasons if "format" in reason]
-    assert said == "1 of 2 answers of the base model, prompted do not have the format of the task."
+    column = shown.verdict.columns.index("wrong format")
+    assert [(row.name, row.cells[column]) for row in shown.verdict.numbers] == [("zero_shot", "1"), ("adapter", "0")]
 
 
 def test_the_report_shows_the_newest_adapter_and_only_what_it_got_wrong(tmp_path: Path, trained: Path) -> None:

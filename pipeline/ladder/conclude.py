@@ -17,7 +17,7 @@ from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.learning_curve import Curve, forecast_of
 from pipeline.ladder.plan import TRAIN, Plan
-from pipeline.ladder.results import Stated
+from pipeline.ladder.results import Ladder, Stated
 from pipeline.ladder.retrained import Ablation, SeedScore
 from pipeline.ladder.verdict import judge
 from pipeline.releases.published_rows import published_inputs
@@ -67,16 +67,8 @@ def conclude(
     manifest = read_manifest(plan.version)
     ladder = climb.ladder([arm.name for arm in plan.arms], _stated(plan))
     leaked = leaked_questions(climb.task, rows, read_examples(plan.version, TRAIN))
-    evidence = Evidence(
-        ladder=ladder,
-        limits=plan.limits,
-        train_rows=report.rows,
-        test_rows=len(rows),
-        leaked=leaked,
-        noise=plan.noise,
-        forecast=forecast_of(extras.curves),
-        seeds=extras.seeds,
-    )
+    known = {"train_rows": report.rows, "test_rows": len(rows), "leaked": leaked}
+    evidence = _evidence(plan, ladder, extras, **known)
     record = _record(plan, manifest, report, exam)
     assessment = Assessment(
         key=plan.key,
@@ -88,10 +80,8 @@ def conclude(
         ladder=ladder,
         limits=plan.limits,
         currency=climb.prices.currency if any(arm.cost is not None for arm in ladder.arms) else "",
-        train_rows=report.rows,
-        test_rows=len(rows),
+        **known,
         test_left_out=climb.questions.left_out,
-        leaked=leaked,
         noise=plan.noise,
         forgetting=extras.forgetting,
         curves=extras.curves,
@@ -105,6 +95,11 @@ def conclude(
         PAGE: page(climb.task, record, assessment),
     }
     return save_adapter(trained, plan.models, record, beside)
+
+
+def _evidence(plan: Plan, ladder: Ladder, extras: Extras, **known: int) -> Evidence:
+    forecast = forecast_of(extras.curves)
+    return Evidence(ladder, plan.limits, noise=plan.noise, forecast=forecast, seeds=extras.seeds, **known)
 
 
 def _stated(plan: Plan) -> list[Stated]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.finetuning.adapters import find_adapter
-from pipeline.finetuning.base_model import adapted, load_base
+from pipeline.finetuning.base_model import LoadedModel, adapted, load_base
 from pipeline.finetuning.evaluate import questions
 from pipeline.finetuning.exam import Exam, askable, longest_answer
 from pipeline.finetuning.examples import SplitExamples
@@ -48,10 +48,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
     found = None if again else find_adapter(plan.models, plan.training_key)
-    checked = preflight(plan.version, config, base, progress.step, timing=found is None)
-    checked.require_sound()
-    for line in _before_anything(checked):
-        progress.say(line)
+    checked = _checked(plan, base, progress, timing=found is None)
     examples = list(checked.fixes[TRAIN].applied(SplitExamples(plan.version, TRAIN), base))
     rows = questions(task, checked.fixes[TEST].applied(SplitExamples(plan.version, TEST), base))
     asked = askable(rows, task, config, base)
@@ -92,9 +89,13 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     return final
 
 
-def _before_anything(checked: Preflight) -> list[str]:
-    """What preflight warns of."""
-    return [f"preflight: {finding} ({finding.next})" for finding in checked.warnings]
+def _checked(plan: Plan, base: LoadedModel, progress: Progress, *, timing: bool) -> Preflight:
+    """What preflight finds: errors stop, and warnings are said."""
+    checked = preflight(plan.version, plan.config, base, progress.step, timing=timing)
+    checked.require_sound()
+    for finding in checked.warnings:
+        progress.say(f"preflight: {finding} ({finding.next})")
+    return checked
 
 
 def _before_training(done: Sequence[ArmResult], metric: str) -> str:
