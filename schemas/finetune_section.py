@@ -1,8 +1,8 @@
 """The section `finetune` of a dataset.yaml: how the adapter is trained and evaluated."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from schemas.options import Form, Quantize, Turns
 from schemas.share import Count
@@ -50,3 +50,9 @@ class Finetune(BaseModel):
     tenth."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
     """Training also seeds numpy, which accepts no larger one."""
+
+    @model_validator(mode="after")
+    def _something_is_measured(self) -> Self:
+        if self.patience and not self.evaluate:
+            raise ValueError("patience waits for measurements, of which evaluate: 0 takes none; remove either")
+        return self
