@@ -1,8 +1,8 @@
 """The section `finetune` of a dataset.yaml: how the adapter is trained and evaluated."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from schemas.options import Fix, Form, Quantize, Turns
 from schemas.share import Count
@@ -57,3 +57,9 @@ class Finetune(BaseModel):
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
     """Train with so many seeds in all, from ``seed`` on, to see how far the score depends on chance; the adapter of the
     first one is kept."""
+
+    @model_validator(mode="after")
+    def _something_is_measured(self) -> Self:
+        if self.patience and not self.evaluate:
+            raise ValueError("patience waits for measurements, of which evaluate: 0 takes none; remove either")
+        return self

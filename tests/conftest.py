@@ -30,7 +30,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The longest files, from the longest on, so that none of them is left for one process while the other has ended.
 LONG = (
-    *("storms", "lives", "training", "changed_rows", "finetune", "damaged_tables", "kill", "seats", "repairing_rows"),
+    *(
+        "storms",
+        "lives",
+        "training",
+        "resumed_training",
+        "changed_rows",
+        "finetune",
+        "damaged_tables",
+        "kill",
+        "seats",
+        "repairing_rows",
+    ),
     *("full_disks", "annotating_in_a_browser", "team_in_a_browser", "proofs_that_stand", "index", "answer_form"),
 )
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from small_models import questions_and_answers, save_small_model
 
@@ -105,6 +106,11 @@ def test_without_validation_rows_all_epochs_are_trained_and_that_is_said(small: 
 def test_measurements_are_spread_over_an_epoch(evaluate: int, in_epoch: int, due: list[int]) -> None:
     watch = Watch(1, evaluate, None, 60, None)
     assert [step for step in range(1, 11) if watch.is_evaluation_due(step, 10, in_epoch)] == due
+
+
+def test_patience_without_measurements_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"patience waits for measurements, of which evaluate: 0 takes none"):
+        Finetune(patience=2, evaluate=0)
 
 
 def test_of_equal_losses_the_first_is_the_best() -> None:

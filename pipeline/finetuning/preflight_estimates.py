@@ -123,7 +123,7 @@ def planned(tokens: _Numbers, trained: _Numbers, batches: Sequence[_Numbers], co
     return Plan(
         rows=len(tokens),
         epochs=config.epochs,
-        steps=math.ceil(len(batches) * config.epochs),
+        steps=math.ceil(math.ceil(len(batches) / config.accumulate) * config.epochs),
         tokens=int(tokens.sum()),
         padded_tokens=sum(padded),
         trained_tokens=int(trained.sum()),
@@ -184,7 +184,8 @@ def _seconds(batch: Sequence[Example], config: Finetune, base: LoadedModel, on_s
         ends.append(time.monotonic())
         on_step(1)
 
-    short = config.model_copy(update={"epochs": 1, "max_rows": None, "batch_size": len(batch)})
+    steps = {"epochs": 1, "max_rows": None, "batch_size": len(batch), "accumulate": 1, "evaluate": 0}
+    short = config.model_copy(update=steps)
     with tempfile.TemporaryDirectory(prefix="goldleaf-preflight-") as folder:
         train([*batch] * TIMED_STEPS, short, Path(folder) / "adapter", ended, base)
     return float(np.median(np.diff(ends)))

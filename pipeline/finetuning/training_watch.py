@@ -96,11 +96,14 @@ class Watch:
     _began: float = 0
     _saved: float = 0
     """When the last checkpoint was written."""
+    _validation: float | None = None
+    """The last validation loss."""
 
-    def begin(self, step: int) -> None:
-        """Training begins after a step."""
+    def begin(self, step: int, measured: Sequence[ValidationLoss]) -> None:
+        """Training begins after a step, until which this was measured."""
         self._began = self._saved = time.monotonic()
         self._first = step
+        self._validation = measured[-1].loss if measured else None
 
     def is_evaluation_due(self, step: int, steps: int, steps_in_epoch: int) -> bool:
         """Whether the loss is measured after a step: at equal distances, and in the end."""
@@ -132,7 +135,6 @@ class Watch:
         if self.on_step is None or not state.is_world_process_zero:
             return
         seconds, done = time.monotonic() - self._began, state.global_step - self._first
-        measured = validation_of(state.log_history)
         self.on_step(
             StepReport(
                 step=state.global_step,
@@ -142,15 +144,18 @@ class Watch:
                 seconds=seconds,
                 tokens_per_second=self.tokens * done / seconds,
                 seconds_left=(state.max_steps - state.global_step) * seconds / done,
-                validation_loss=measured[-1].loss if measured else None,
+                validation_loss=self._validation,
             )
         )
         self._reported = state.global_step
 
-    def keep(self, adapted: Any) -> None:
-        """Keep the weights that an adapter has now as the best."""
+    def evaluated(self, measured: Sequence[ValidationLoss], adapted: Any) -> None:
+        """Note the last measurement, and keep the adapter's weights if it is the best."""
         from peft import get_peft_model_state_dict
 
+        self._validation = measured[-1].loss
+        if best_of(measured) != measured[-1]:
+            return
         weights = get_peft_model_state_dict(adapted, save_embedding_layers=False)
         self.best = {name: weight.detach().cpu().clone().contiguous() for name, weight in weights.items()}
 
@@ -174,7 +179,7 @@ def watching(watch: Watch, order: RowOrder) -> "TrainerCallback":
 
     class Watching(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            watch.begin(state.global_step)
+            watch.begin(state.global_step, validation_of(state.log_history))
 
         def on_epoch_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **_: Any) -> None:
             self.in_epoch = math.ceil(len(train_dataloader) / args.gradient_accumulation_steps)
@@ -191,8 +196,7 @@ def watching(watch: Watch, order: RowOrder) -> "TrainerCallback":
 
         def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
             measured = validation_of(state.log_history)
-            if best_of(measured) == measured[-1]:
-                watch.keep(model)
+            watch.evaluated(measured, model)
             if watch.is_over(measured):
                 control.should_training_stop = True
                 # Resumed from here, another step would be taken before the end.
