@@ -16,7 +16,7 @@ from pipeline.finetuning.examples import Example, draw
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import answer_tokens, predict
 from pipeline.finetuning.row_tokens import Tokens, as_tokens, calling_turns, messages_of, shows_calls, written_turn
-from pipeline.finetuning.training_rows import LeftOut, no_calls_shown, reach
+from pipeline.finetuning.training_rows import LeftOut, context, no_calls_shown, reach
 from pipeline.finetuning.written_turns import readable_turn
 from pipeline.kinds.registry import kind_of
 from schemas.dataset import Finetune, Form
@@ -57,7 +57,7 @@ class Questions:
     ) -> "Questions":
         """The same with other prompts."""
         asked = [change(question) for question in self.asked]
-        golds = [as_tokens(one.examples[0], base, config.turns, reach(config, base)) for one in asked if self.golds]
+        golds = [as_tokens(one.examples[0], base, config.turns, context(base)) for one in asked if self.golds]
         return Questions(asked, [change(step) for step in self.steps], golds, self.left_out)
 
 
@@ -192,7 +192,12 @@ class Exam:
         return list(dict.fromkeys(self.task.task_answer({field.name: value}) for value in values))
 
     def take(
-        self, model: LoadedModel, questions: Questions, advance: Callable[[int], None], form: Form = Form.HELD
+        self,
+        model: LoadedModel,
+        questions: Questions,
+        advance: Callable[[int], None],
+        form: Form = Form.HELD,
+        most_tokens: int | None = None,
     ) -> Answers:
         """Let a model answer questions.
 
@@ -201,9 +206,11 @@ class Exam:
             questions: what it is asked.
             advance: called with how many more of ``questions.work`` are done.
             form: whether it is held to the form of the answers.
+            most_tokens: of a list of answers, how many tokens are read for a question; None finds the likeliest for
+                sure. A model that finds all of them unlikely takes long over that.
         """
         every = [*questions.asked, *questions.steps]
-        written = self._written(model, every, advance, form)
+        written = self._written(model, every, advance, form, most_tokens)
         texts = written[: len(questions.asked)]
         losses = answer_losses(model, questions.golds, advance) if questions.golds else None
         prompts = (model.token_ids(one.prompt, one.examples[0].tools, answer_follows=True) for one in questions.asked)
@@ -216,7 +223,12 @@ class Exam:
         )
 
     def _written(
-        self, model: LoadedModel, asked: Sequence[EvalQuestion], advance: Callable[[int], None], form: Form
+        self,
+        model: LoadedModel,
+        asked: Sequence[EvalQuestion],
+        advance: Callable[[int], None],
+        form: Form,
+        most_tokens: int | None,
     ) -> list[str]:
         prompts = [question.prompt for question in asked]
         tools = [question.examples[0].tools for question in asked]
@@ -230,7 +242,9 @@ class Exam:
 
         if form is Form.HELD and self.choices is not None:
             # The likeliest as a whole: a model that writes token by token may begin like none of the likely ones.
-            found = likeliest(model, prompts, self.choices, tools=tools, on_progress=progressed)
+            found = likeliest(
+                model, prompts, self.choices, tools=tools, most_tokens=most_tokens, on_progress=progressed
+            )
             return [one.answer for one in found]
         answers = predict(
             model,

@@ -25,6 +25,10 @@ class LeftOut(StrEnum):
     NOTHING_TO_LEARN = "without a turn to learn: all have the weight 0"
 
 
+_LONGEST = 4096
+"""Tokens of a prompt with examples: attention takes time with their square."""
+
+
 def check_examples(examples: Examples, config: Finetune) -> None:
     """Check what would stop the training before a model is loaded for it.
 
@@ -82,6 +86,12 @@ def validation_rows(examples: Examples, config: Finetune, loaded: LoadedModel, f
     drawn = drawn_places(examples, config.eval_rows, config.seed)
     rows = _Tokenized(config, loaded).write(examples, drawn, folder / "validation.arrow")
     return rows if len(rows) else None
+
+
+def context(loaded: LoadedModel) -> int:
+    """How many tokens the model can read, as far as that is sensible in an evaluation."""
+    known: int = getattr(loaded.model.config, "max_position_embeddings", _LONGEST)
+    return min(known, _LONGEST)
 
 
 def reach(config: Finetune, loaded: LoadedModel) -> int:

@@ -7,13 +7,17 @@ from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.exam import Answers, Exam, Questions
 from pipeline.finetuning.examples import Example
-from pipeline.finetuning.training_rows import reach
+from pipeline.finetuning.training_rows import context
 from pipeline.ladder.arm import Advance, Arm
 from pipeline.ladder.retrieval import Memory
 from schemas.arms_section import ArmName, Family
 from schemas.dataset import Finetune
 from schemas.message import Message
 from schemas.options import Form
+
+_MOST_TOKENS = 64
+"""Of a list of labels, read for each question: on clauses with 14 labels and questions with 77 no answer got better by
+reading on (docs/decisions.md)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class ZeroShot(Arm):
 
     def answer(self, questions: Questions, advance: Advance) -> Answers:
         """Ask it."""
-        return self._candidate.exam.take(self._candidate.model, questions, advance, self._candidate.config.form)
+        one = self._candidate
+        return one.exam.take(one.model, questions, advance, one.config.form, _MOST_TOKENS)
 
 
 class FewShot(Arm):
@@ -60,12 +65,12 @@ class FewShot(Arm):
         shown = questions.reworded(
             lambda question: self._with_examples(question, found[id(question)]), one.model, one.config
         )
-        return one.exam.take(one.model, shown, advance, one.config.form)
+        return one.exam.take(one.model, shown, advance, one.config.form, _MOST_TOKENS)
 
     def _with_examples(self, question: EvalQuestion, places: Sequence[int]) -> EvalQuestion:
         """The question after as many examples as fit, the most similar one last."""
         rows, model = [self._memory.rows[place] for place in places], self._candidate.model
-        room = reach(self._candidate.config, model) - self._candidate.exam.longest
+        room = context(model) - self._candidate.exam.longest
         tools = question.examples[0].tools
         while True:
             prompt = with_examples(question.prompt, rows)
