@@ -38,6 +38,7 @@ from pipeline.reporting.report_page import (
 from pipeline.reporting.report_state import State
 from pipeline.reporting.report_suspects import suspects
 from pipeline.reporting.report_values import broken_down
+from pipeline.reporting.rounds import rounds_of
 from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.status import Status
 from pipeline.review.consensus import Said, deciding, said_about
@@ -124,6 +125,7 @@ def gather_report(
         team=shown_team(team, of_version=of_version),
         **_expected(standing),
         finetuning=_finetuning(state, models) if models else None,
+        rounds=list(rounds_of(snapshot)),
         suspects=list(suspects(state, accepted)),
         below_floor=sum(map(is_below_floor, accepted)),
     )

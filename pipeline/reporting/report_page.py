@@ -268,6 +268,27 @@ class FineTuning(ReportPart):
     """Training loss by step."""
 
 
+class Round(ReportPart):
+    """One fine-tuning, as it was when it was done."""
+
+    started_at: AwareDatetime
+    version: str
+    train_rows: int
+    tuned: Estimate
+    rival: float | None
+    """The score of the best arm that needed no training."""
+    rival_title: str
+    heading: str
+    """The verdict."""
+    noise: float | None
+    """The share of wrong answers, as audited at the time."""
+
+    @property
+    def noise_shown(self) -> str:
+        """The share in text; empty if nobody had looked."""
+        return "" if self.noise is None else f"{self.noise:.1%}"
+
+
 class Suspect(ReportPart):
     """An accepted record whose answer is in doubt."""
 
@@ -330,6 +351,8 @@ class ReportData(ReportPart):
     suggestions: SuggestionScore | None = None
     """How good a model's suggestions are; None if none was ever asked."""
     finetuning: FineTuning | None = None
+    rounds: list[Round] = []
+    """All fine-tunings that were judged, the oldest first."""
     suspects: list[Suspect] = []
     below_floor: Count = 0
     """Accepted records with something against their label that is less likely than ``review.floor``."""

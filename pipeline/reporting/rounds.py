@@ -3,34 +3,11 @@
 import math
 from collections.abc import Iterator
 
-from pydantic import AwareDatetime
-
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.ladder.verdict import Verdict
-from pipeline.reporting.report_page import ReportPart
+from pipeline.reporting.report_page import Round
 from pipeline.state.snapshot import Snapshot
 from schemas.run_summary import FinetuneSummary
-
-
-class Round(ReportPart):
-    """One fine-tuning, as it was when it was done."""
-
-    started_at: AwareDatetime
-    version: str
-    train_rows: int
-    tuned: Estimate
-    rival: float | None
-    """The score of the best arm that needed no training."""
-    rival_title: str
-    heading: str
-    """The verdict."""
-    noise: float | None
-    """The share of wrong answers, as audited at the time."""
-
-    @property
-    def noise_shown(self) -> str:
-        """The share in text; empty if nobody had looked."""
-        return "" if self.noise is None else f"{self.noise:.1%}"
 
 
 def rounds_of(snapshot: Snapshot) -> Iterator[Round]:

@@ -1,0 +1,56 @@
+"""The report shows the rounds of fine-tuning below one another, once there are two."""
+
+from pathlib import Path
+
+from report_toys import empty_report, full_report, section
+
+from pipeline.reporting.report_page import render_report
+from pipeline.reporting.rounds import rounds_of
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
+from schemas.run_summary import FinetuneSummary, Verb
+
+
+def tuned_twice(folder: Path) -> Snapshot:
+    """A store with a fine-tuning of an older Goldleaf, one without an audit and a chat's, in nats."""
+    store = Store(folder, "toy")
+    summaries = [
+        FinetuneSummary(version="0.9.0", path="models/old", tuned=0.5),
+        FinetuneSummary(
+            version="1.0.0",
+            path="models/a",
+            tuned=0.71,
+            verdict="more_data_first",
+            train_rows=400,
+            low=0.66,
+            high=0.76,
+            rival=0.7,
+            rival_title="a linear model on TF-IDF",
+        ),
+        FinetuneSummary(
+            version="1.1.0", path="models/b", tuned=0.9, verdict="tune", train_rows=4_000, unit="nats", noise=0.013
+        ),
+    ]
+    for summary in summaries:
+        store.commit(store.new_run(Verb.FINETUNE, "c", "0"), inputs={}, funnel=None, summary=summary)
+    return store.snapshot().at_last_commit()
+
+
+def test_rounds_are_what_committed_runs_left_the_oldest_first(tmp_path: Path) -> None:
+    first, second = rounds_of(tuned_twice(tmp_path))
+    assert (first.version, first.train_rows, str(first.tuned)) == ("1.0.0", 400, "71.0% (66.0% to 76.0%)")
+    assert (first.rival, first.rival_title, first.heading) == (0.7, "a linear model on TF-IDF", "More data first")
+    assert (str(second.tuned), second.rival) == ("0.900 (too few rows for an interval)", None)
+    assert (first.noise_shown, second.noise_shown) == ("", "1.3%")
+    assert first.started_at < second.started_at
+
+
+def test_the_report_shows_them_once_there_are_two(tmp_path: Path) -> None:
+    rounds = list(rounds_of(tuned_twice(tmp_path)))
+    tuning = full_report().finetuning
+    alone = section(render_report(empty_report(finetuning=tuning, rounds=rounds[:1])), "finetuning")
+    both = section(render_report(empty_report(finetuning=tuning, rounds=rounds)), "finetuning")
+    assert "Round by round" not in alone
+    after = both.partition("Round by round")[2]
+    assert "1.0.0" in after and "71.0% 66.0% to 76.0% 70.0% a linear model on TF-IDF More data first" in after
+    assert "1.3% Fine-tuning was worth it" in after
