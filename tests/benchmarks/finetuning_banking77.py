@@ -30,7 +30,8 @@ _TARGET = 0.9
 _HELP = """\
 The prompt is one sentence and the question; the 77 intents are not listed in it.
   right        of all test questions, with the 95% interval; the answers are held to the intents
-  train s      wall clock and CPU seconds of the training
+  wall s       of the training, and the CPU seconds that it took
+  CPU s
 The settings are those of `finetune` in a dataset.yaml; what is not given here is its default.
 """
 
@@ -42,7 +43,7 @@ def _task(labels: Sequence[str]) -> type[Task]:
         """Name the intent of this message to a bank."""
 
         text: Input[str]
-        intent: Target[kinds]  # type: ignore[valid-type]
+        intent: Target[kinds]
 
         @classmethod
         def task_answer_form(cls) -> str:
