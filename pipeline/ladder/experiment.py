@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pipeline.finetuning.adapters import find_adapter
 from pipeline.finetuning.base_model import LoadedModel, adapted, load_base
-from pipeline.finetuning.evaluate import questions
+from pipeline.finetuning.evaluate import Evaluation, questions
 from pipeline.finetuning.exam import Exam, askable, longest_answer
-from pipeline.finetuning.examples import SplitExamples
+from pipeline.finetuning.examples import Example, SplitExamples
 from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.training_rows import check_examples
 from pipeline.kinds.registry import kind_of
@@ -72,21 +72,40 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
             if (arm := builder.tuned(section, tuned)) is not None:
                 climb.take(arm)
         after = general_knowledge(model, "what the adapter still knows", progress.step)
-    judged = climb.done_by(ArmName.ADAPTER.value)
-    curves = [*builder.linear_curve(recipe.questions)]
-    if fewer:
-        whole = judged.of({one.id for one in recipe.questions.asked})
-        curves.append(curve_of(ArmName.ADAPTER.value, "the adapter", [*fewer, (report.rows, whole)]))
-    extras = Extras(
-        forgetting=Forgetting(before=before, after=after),
-        curves=tuple(curves),
-        seeds=tuple(recipe.seeds(examples, judged)),
-        ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
+    extras = _extras(
+        plan, climb, builder, recipe, examples, (report.rows, fewer), Forgetting(before=before, after=after)
     )
     final = conclude(plan, climb, rows, folder, report, exam, extras, page)
     for key in (plan.key, plan.training_key):
         shutil.rmtree(unfinished / key, ignore_errors=True)
     return final
+
+
+def _extras(
+    plan: Plan,
+    climb: Climb,
+    builder: ArmBuilder,
+    recipe: Recipe,
+    examples: list[Example],
+    learned: tuple[int, list[tuple[int, Evaluation]]],
+    forgetting: Forgetting,
+) -> Extras:
+    """What is known beside the arms: curves, seeds and what the raw rows would have given.
+
+    ``learned`` is how many rows the adapter learned, and its scores after fewer.
+    """
+    rows, fewer = learned
+    judged = climb.done_by(ArmName.ADAPTER.value)
+    curves = [*builder.linear_curve(recipe.questions)]
+    if fewer:
+        whole = judged.of({one.id for one in recipe.questions.asked})
+        curves.append(curve_of(ArmName.ADAPTER.value, "the adapter", [*fewer, (rows, whole)]))
+    return Extras(
+        forgetting=forgetting,
+        curves=tuple(curves),
+        seeds=tuple(recipe.seeds(examples, judged)),
+        ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
+    )
 
 
 def _checked(plan: Plan, base: LoadedModel, progress: Progress, *, timing: bool) -> Preflight:

@@ -32,6 +32,7 @@ from pipeline.reporting.report_page import (
     ReasonCount,
     ReportData,
     ReviewCounts,
+    Round,
     RouteCount,
     ShownRecord,
 )
@@ -124,8 +125,7 @@ def gather_report(
         review=_review(state, standing),
         team=shown_team(team, of_version=of_version),
         **_expected(standing),
-        finetuning=_finetuning(state, models) if models else None,
-        rounds=list(rounds_of(snapshot)),
+        **_tuned(state, snapshot, models),
         suspects=list(suspects(state, accepted)),
         below_floor=sum(map(is_below_floor, accepted)),
     )
@@ -143,6 +143,17 @@ def _expected(standing: Status | None) -> _Expected:
     if standing is None:
         return {}
     return {"outlook": standing.outlook, "proof": standing.proof, "suggestions": standing.suggestions}
+
+
+class _Tuned(TypedDict):
+    """What is known of adapters."""
+
+    finetuning: FineTuning | None
+    rounds: list[Round]
+
+
+def _tuned(state: State, snapshot: Snapshot, models: Path | None) -> _Tuned:
+    return {"finetuning": _finetuning(state, models) if models else None, "rounds": list(rounds_of(snapshot))}
 
 
 def _finetuning(state: State, models: Path) -> FineTuning | None:
