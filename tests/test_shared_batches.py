@@ -202,9 +202,7 @@ def test_chats_of_which_several_turns_are_learned_are_alike_too(template: str) -
 
 
 def as_row(loaded: LoadedModel, turns: Sequence[str]) -> Row:
-    system = Message(
-        role=Speaker.SYSTEM, content="You help people who have lost a parcel. " * 3
-    )
+    system = Message(role=Speaker.SYSTEM, content="You help people who have lost a parcel. " * 3)
     said = [Message(role=(Speaker.USER, Speaker.ASSISTANT)[at % 2], content=text) for at, text in enumerate(turns)]
     tokens = as_tokens(Example("r1", (system, *said[:-1]), (said[-1],), {}), loaded, Turns.EVERY)
     labels = [one if learned else IGNORED for one, learned in zip(tokens.ids, tokens.learned, strict=True)]
