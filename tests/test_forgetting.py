@@ -24,8 +24,8 @@ def test_no_text_and_no_question_is_there_twice() -> None:
     assert len({tuple(text.split()[:4]) for text in TEXTS}) == len(TEXTS), "no two texts begin alike"
 
 
-def test_every_text_is_long_enough_to_be_judged_and_trimmed() -> None:
-    assert all(10 <= len(text.split()) <= 60 and text == text.strip() for text in TEXTS)
+def test_every_text_is_a_few_sentences_or_lines_long() -> None:
+    assert all(10 <= len(text.split()) <= 60 for text in TEXTS)
 
 
 @pytest.mark.parametrize("one", QUESTIONS, ids=lambda one: str(one.question))
