@@ -42,6 +42,9 @@ LAYERS: dict[str, Any] = {**SIZE, "intermediate_size": 16, "num_hidden_layers": 
 HEADS: dict[str, Any] = {**LAYERS, "num_key_value_heads": 1, "head_dim": 8}
 MODELS = {
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**LAYERS)),
+    "attention that adds the mask": lambda: LlamaForCausalLM._from_config(
+        LlamaConfig(**LAYERS), attn_implementation="eager"
+    ),
     "qwen": lambda: Qwen3ForCausalLM(Qwen3Config(**HEADS)),
     "learned positions": lambda: GPT2LMHeadModel(GPT2Config(**SIZE, n_embd=16, n_layer=2, n_head=2)),
     "a window longer than all texts": lambda: MistralForCausalLM(MistralConfig(**HEADS, sliding_window=4096)),
@@ -49,7 +52,12 @@ MODELS = {
     "a window in every other layer": lambda: Gemma2ForCausalLM(Gemma2Config(**HEADS, sliding_window=6)),
     "distances instead of positions": lambda: BloomForCausalLM(BloomConfig(**SIZE, n_layer=2, n_head=2)),
 }
-READ_PLAINLY = {"a window of a few tokens", "a window in every other layer", "distances instead of positions"}
+READ_PLAINLY = {
+    "attention that adds the mask",
+    "a window of a few tokens",
+    "a window in every other layer",
+    "distances instead of positions",
+}
 TURNED = {
     **TEMPLATES,
     "a space before the answer": (

@@ -4,13 +4,13 @@ All texts stand in one sequence, and each token sees its own ancestors only (an 
 the position that it has in its own text. So nothing is padded, and every token that is read counts.
 """
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.finetuning.attention_masks import follows_masks, parameters
 from pipeline.finetuning.base_model import LoadedModel
 
 Floats = npt.NDArray[np.float32]
@@ -20,8 +20,6 @@ ROOT = -1
 READ_AT_ONCE = 512
 """Tokens of one forward pass. A CPU reads fewer of them no faster, token by token, and more of them slower: the mask
 covers all pairs of tokens, related or not (256: 552 tokens a second of one core, 512: 530, 1,024: 418, 2,048: 281)."""
-
-_FULL = "full_attention"
 
 
 class TokenTree(Protocol):
@@ -48,7 +46,7 @@ class TokenTree(Protocol):
 
 def token_tree(loaded: LoadedModel, longest: int) -> TokenTree:
     """An empty tree for texts of at most so many tokens, of the fastest kind that the model can read."""
-    return _CachedTree(loaded) if _reads_trees(loaded, longest) else _PlainTree(loaded)
+    return _CachedTree(loaded) if follows_masks(loaded.model, longest) else _PlainTree(loaded)
 
 
 class _CachedTree:
@@ -60,7 +58,7 @@ class _CachedTree:
         self._model = loaded.model
         # Without the model's configuration all layers keep all tokens, those with a sliding window, too.
         self._cache = DynamicCache()
-        self._cache_name = "cache" if "cache" in _parameters(loaded.model) else "past_key_values"
+        self._cache_name = "cache" if "cache" in parameters(loaded.model) else "past_key_values"
         self._lines: list[tuple[tuple[int, int], ...]] = []
         """For each token, what it sees, itself included: ranges of places from the first to the last."""
         self._depths: list[int] = []
@@ -175,25 +173,3 @@ def _asked_of(logits: Any, where: Sequence[int], asked: Sequence[Sequence[int]])
     for row, part in zip(where, np.split(values, np.cumsum(counts)[:-1]), strict=True):
         found[row] = part
     return found
-
-
-# --- which models can read trees --------------------------------------------------------------
-def _reads_trees(loaded: LoadedModel, longest: int) -> bool:
-    """Whether a model's attention goes by the mask and the positions that it is given, for texts of this length."""
-    config = loaded.model.config.get_text_config()
-    if getattr(_innermost(loaded.model), "_is_stateful", False) or getattr(config, "alibi", False):
-        return False
-    if "position_ids" not in _parameters(loaded.model):
-        return False
-    kinds = getattr(config, "layer_types", None) or [_FULL]
-    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    return longest <= min((window for window in windows if window), default=longest if {*kinds} == {_FULL} else 0)
-
-
-def _parameters(model: Any) -> Sequence[str]:
-    return list(inspect.signature(_innermost(model).forward).parameters)
-
-
-def _innermost(model: Any) -> Any:
-    """The model itself, without the adapter."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model

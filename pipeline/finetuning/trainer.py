@@ -2,12 +2,13 @@
 checkpoints that are whole or not there."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.finetuning.attention_masks import follows_masks
 from pipeline.finetuning.base_model import LoadedModel
-from pipeline.finetuning.batches import Row, RowOrder, packed, shared
+from pipeline.finetuning.batches import Collate, Row, RowOrder, packed, padded, shared
 from pipeline.finetuning.checkpoints import Checkpoints
 from pipeline.finetuning.train_table import IGNORED, TrainTable
 from pipeline.finetuning.training_watch import Watch, watching
@@ -15,6 +16,7 @@ from schemas.dataset import Finetune
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Dataset
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
@@ -42,6 +44,7 @@ def make_trainer(
     from transformers import PrinterCallback
 
     arguments, table = _arguments(config, work, loaded), rows.dataset()
+    measured = validation.dataset() if validation else None
     step = config.batch_size * config.accumulate * arguments.world_size
     # Packed rows of any lengths leave little room for padding.
     order = RowOrder(table.data.column("length").to_numpy(), step, config.seed, by_length=not config.packing)
@@ -49,13 +52,20 @@ def make_trainer(
         model=adapted,
         args=arguments,
         train_dataset=table,
-        eval_dataset=validation.dataset() if validation else None,
-        data_collator=(packed if config.packing else shared)(loaded.tokenizer.pad_token_id),
+        eval_dataset=measured,
+        data_collator=_collate(loaded, config, [table, *([measured] if measured else [])]),
         processing_class=loaded.tokenizer,
         callbacks=[watching(watch, order)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _collate(loaded: LoadedModel, config: Finetune, tables: Sequence["Dataset"]) -> Collate:
+    """How rows are laid out: in the way that reads the fewest tokens, of those that the model can read."""
+    longest = max(int(table.data.column("length").to_numpy().max()) for table in tables)
+    layout = packed if config.packing else shared if follows_masks(loaded.model, longest) else padded
+    return layout(loaded.tokenizer.pad_token_id)
 
 
 def run(trainer: Any, checkpoints: Checkpoints | None, watch: Watch) -> tuple[float, float]:

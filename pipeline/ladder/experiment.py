@@ -76,8 +76,8 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         plan, climb, builder, recipe, examples, (report.rows, fewer), Forgetting(before=before, after=after)
     )
     final = conclude(plan, climb, rows, folder, report, exam, extras, page)
-    for key in (plan.key, plan.training_key):
-        shutil.rmtree(unfinished / key, ignore_errors=True)
+    kept.clear()
+    shutil.rmtree(unfinished / plan.training_key, ignore_errors=True)
     return final
 
 

@@ -52,6 +52,8 @@ class KeptAnswers:
         """The title, answers and times of an arm that was asked these very questions; None if it was not."""
         with suppress(OSError, ValidationError):
             kept = _Kept.model_validate_json(self._file(name, questions).read_bytes())
+            if (len(kept.texts), len(kept.called)) != (len(questions.asked), len(questions.steps)):
+                return None
             answers = Answers(
                 texts=kept.texts,
                 losses=kept.losses,

@@ -74,16 +74,18 @@ def curve_of(arm: str, title: str, points: Sequence[tuple[int, Evaluation]]) -> 
     unit = judged_in(points[0][1].outcomes)
     sizes = np.array([rows for rows, _ in points], dtype=np.float64)
     credits = np.array([ratios(found.outcomes) for _, found in points])
-    return Curve(arm=arm, title=title, measured=measured, expected=tuple(_expected(sizes, credits, unit)))
+    expected = _expected(sizes, credits, unit, measured[-1].score)
+    return Curve(arm=arm, title=title, measured=measured, expected=tuple(expected))
 
 
-def _expected(sizes: Floats, credits: Floats, unit: Unit) -> list[CurvePoint]:
+def _expected(sizes: Floats, credits: Floats, unit: Unit, last: Estimate) -> list[CurvePoint]:
     """Extrapolate scores.
 
     Args:
         sizes: training rows of each point.
         credits: points x questions x (earned, possible).
         unit: of the score.
+        last: the score of the last point.
     """
     count = credits.shape[1]
     chosen = np.random.default_rng(_SEED).integers(0, count, (_RESAMPLES, count))
@@ -91,8 +93,9 @@ def _expected(sizes: Floats, credits: Floats, unit: Unit) -> list[CurvePoint]:
     weights = np.vstack([np.ones(count), np.array([np.bincount(row, minlength=count) for row in chosen])])
     sums = np.einsum("rq,pqe->rpe", weights, credits)
     scores = sums[:, :, 0] / np.maximum(sums[:, :, 1], 1e-12)
-    lacking = np.clip(1 - scores if unit is Unit.SHARE else scores, 0.5 / count, None)
-    logs, places = np.log(lacking), np.log(sizes)
+    lacking = 1 - scores if unit is Unit.SHARE else scores
+    # Nothing lacking has no logarithm: of answers that are all right, half a wrong one.
+    logs, places = np.log(np.clip(lacking, 0.5 / count if unit is Unit.SHARE else 1e-9, None)), np.log(sizes)
     # More rows stand for more trust: the beginning of a curve follows no law.
     trust = np.sqrt(sizes / sizes.sum())
     design = np.stack([np.ones_like(places), places], axis=1) * trust[:, None]
@@ -102,10 +105,13 @@ def _expected(sizes: Floats, credits: Floats, unit: Unit) -> list[CurvePoint]:
         rows = int(times * sizes[-1])
         # No model is expected to get worse by more rows.
         slopes = np.minimum(fits[1], 0.0)
-        ahead = np.exp(logs[:, -1] + slopes * np.log(times))
+        ahead = lacking[:, -1] * times**slopes
         values = 1 - ahead if unit is Unit.SHARE else ahead
         low, high = map(float, np.quantile(values[1:], [0.025, 0.975]))
         value = float(values[0])
         bounds = {"low": min(low, value), "high": max(high, value)}
+        if np.ptp(values) == 0:
+            # Questions that all came out alike say nothing of others by being drawn again.
+            bounds = {"low": min(last.low, value), "high": max(last.high, value)}
         found.append(CurvePoint(rows=rows, score=Estimate(value=value, unit=unit, **bounds)))
     return found

@@ -6,8 +6,9 @@ import orjson
 import polars as pl
 
 from pipeline.finetuning.examples import Example
+from pipeline.releases.published_rows import before_and_after
 from pipeline.state.snapshot import Snapshot
-from schemas.fate import LabelSource
+from schemas.fate import Fate, LabelSource
 from schemas.field import JsonValue
 from schemas.task import Task
 from schemas.task_fields import row_of, tools_field
@@ -24,10 +25,17 @@ def raw_examples(snapshot: Snapshot, task: type[Task], train: str) -> list[Examp
         task: of the dataset.
         train: the name of the split that is trained on.
     """
-    elsewhere = snapshot.splits().filter(pl.col("split") != train).select("record_id")
+    # A copy of a test row has its split, too, but is no test row: whoever curates nothing trains on it.
+    copies = snapshot.latest_decisions().filter(pl.col("fate") == Fate.DUPLICATE.value).select("record_id")
+    elsewhere = snapshot.splits().filter(pl.col("split") != train).join(copies, on="record_id", how="anti")
+    # What an annotator has corrected was replaced; nobody but its source has answered a gold row.
+    answered = snapshot.latest_annotations().select(pl.col("record_id").unique(), answered=True)
+    is_own = (pl.col("label_source") == LabelSource.SOURCE.value) | pl.col("answered").is_null()
     rows = (
         snapshot.committed_decisions()
-        .filter(pl.col("label_source") == LabelSource.SOURCE.value, pl.col("targets").is_not_null())
+        .join(answered, on="record_id", how="left", maintain_order="left")
+        .with_columns(targets=pl.when(is_own).then("targets").otherwise("replaced"))
+        .filter(pl.col("targets").is_not_null())
         .unique("record_id", keep="last", maintain_order=True)
         .join(snapshot.current_records().select("record_id"), on="record_id", how="semi")
         .join(elsewhere, on="record_id", how="anti")
@@ -42,13 +50,12 @@ def raw_examples(snapshot: Snapshot, task: type[Task], train: str) -> list[Examp
 
 
 def _example(task: type[Task], record_id: str, inputs: dict[str, Any], targets: dict[str, JsonValue]) -> Example:
-    prompt = task.task_messages(inputs)
-    whole = task.task_messages(inputs, targets)
+    prompt, completion = before_and_after(task.task_messages(inputs, targets))
     tools = inputs.get(tools_field(task))
     return Example(
         id=record_id,
         prompt=tuple(prompt),
-        completion=tuple(whole[len(prompt) :]),
+        completion=tuple(completion),
         fields=row_of(task, inputs, targets),
         tools=tuple(tools) if isinstance(tools, list) and tools else None,
     )
