@@ -1,5 +1,7 @@
 """The loss on the validation split is that of its answers; it decides which adapter is kept, and when training ends."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,17 +10,22 @@ from safetensors.torch import load_file
 from small_models import questions_and_answers, save_small_model
 
 from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base
+from pipeline.finetuning.examples import Example
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.row_tokens import as_tokens
 from pipeline.finetuning.train import train
 from pipeline.finetuning.training_watch import StepReport, ValidationLoss, Watch, best_of
 from schemas.dataset import Finetune, Turns
+from schemas.message import Message, Speaker
 
 ROWS = questions_and_answers(24)
 VALIDATION = questions_and_answers(40)[24:33]
 CONFIG = Finetune(epochs=3, batch_size=4, learning_rate=1e-2, max_length=128, evaluate=2)
-# It learns so fast that it soon becomes worse.
-ASTRAY = CONFIG.model_copy(update={"learning_rate": 1.5, "patience": 2})
+# What is learned speaks against these answers, and the more so the longer it is.
+STRANGE = [
+    replace(row, completion=(Message(role=Speaker.ASSISTANT, content="purple zebras run " * 20),)) for row in VALIDATION
+]
+ASTRAY = CONFIG.model_copy(update={"learning_rate": 1.0, "patience": 2})
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +35,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load_base(str(folder), "float32")
 
 
-def measured(base: LoadedModel, adapter: Path) -> float:
-    """The loss of a saved adapter on the validation rows, token by token."""
+def measured(base: LoadedModel, adapter: Path, rows: Sequence[Example] = VALIDATION) -> float:
+    """The loss of a saved adapter on some rows, token by token."""
     loaded = load_adapter(adapter, base)
-    losses = answer_losses(loaded, [as_tokens(row, base, Turns.EVERY) for row in VALIDATION])
+    losses = answer_losses(loaded, [as_tokens(row, base, Turns.EVERY) for row in rows])
     loaded.model.unload()
     return sum(one.earned for one in losses) / sum(one.possible for one in losses)
 
@@ -50,7 +57,7 @@ def test_the_loss_is_measured_at_equal_distances_and_the_best_adapter_is_kept(
 
 
 def test_training_ends_once_nothing_is_better_for_a_while(small: LoadedModel, tmp_path: Path) -> None:
-    report = train(ROWS, ASTRAY, tmp_path / "adapter", base=small, validation=VALIDATION)
+    report = train(ROWS, ASTRAY, tmp_path / "adapter", base=small, validation=STRANGE)
     losses = [one.loss for one in report.validation]
     best = losses.index(min(losses))
     assert len(losses) == best + 3 < 6
@@ -60,11 +67,11 @@ def test_training_ends_once_nothing_is_better_for_a_while(small: LoadedModel, tm
         f"The training stopped after step {report.steps} of 18: the last 2 validation losses were not below that of "
         f"step {report.kept_step}",
     )
-    assert measured(small, tmp_path / "adapter") == pytest.approx(losses[best], rel=1e-4)
+    assert measured(small, tmp_path / "adapter", STRANGE) == pytest.approx(losses[best], rel=1e-4)
 
 
 def test_resumed_training_keeps_the_best_adapter_from_before_the_kill(small: LoadedModel, tmp_path: Path) -> None:
-    whole = train(ROWS, ASTRAY, tmp_path / "whole", base=small, validation=VALIDATION)
+    whole = train(ROWS, ASTRAY, tmp_path / "whole", base=small, validation=STRANGE)
 
     def stop(step: StepReport) -> None:
         if step.step == whole.steps:
@@ -72,10 +79,8 @@ def test_resumed_training_keeps_the_best_adapter_from_before_the_kill(small: Loa
 
     kept = tmp_path / "checkpoints"
     with pytest.raises(KeyboardInterrupt):
-        train(
-            ROWS, ASTRAY, tmp_path / "again", stop, small, validation=VALIDATION, checkpoints=kept, checkpoint_seconds=0
-        )
-    again = train(ROWS, ASTRAY, tmp_path / "again", base=small, validation=VALIDATION, checkpoints=kept)
+        train(ROWS, ASTRAY, tmp_path / "again", stop, small, validation=STRANGE, checkpoints=kept, checkpoint_seconds=0)
+    again = train(ROWS, ASTRAY, tmp_path / "again", base=small, validation=STRANGE, checkpoints=kept)
     assert again.notes[0] == f"The training goes on after step {whole.steps - 1}"
     assert (again.validation, again.losses, again.kept_step) == (whole.validation, whole.losses, whole.kept_step)
     one, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("whole", "again"))
