@@ -23,7 +23,7 @@ VALIDATION = questions_and_answers(40)[24:33]
 CONFIG = Finetune(epochs=3, batch_size=4, learning_rate=1e-2, max_length=128, evaluate=2)
 # What is learned speaks against these answers, and the more so the longer it is.
 STRANGE = [
-    replace(row, completion=(Message(role=Speaker.ASSISTANT, content="purple zebras run " * 20),)) for row in VALIDATION
+    replace(row, completion=(Message(role=Speaker.ASSISTANT, content="purple zebras run " * 10),)) for row in VALIDATION
 ]
 ASTRAY = CONFIG.model_copy(update={"learning_rate": 1.0, "patience": 2})
 
