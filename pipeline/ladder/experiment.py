@@ -84,7 +84,8 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
     final = conclude(plan, climb, rows, folder, report, exam, extras, page)
-    kept.clear()
+    if climb.is_complete:
+        kept.clear()
     shutil.rmtree(unfinished / plan.training_key, ignore_errors=True)
     return final
 

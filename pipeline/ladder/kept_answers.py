@@ -52,12 +52,13 @@ class KeptAnswers:
         """The title, answers and times of an arm that was asked these very questions; None if it was not."""
         with suppress(OSError, ValidationError):
             kept = _Kept.model_validate_json(self._file(name, questions).read_bytes())
-            if (len(kept.texts), len(kept.called)) != (len(questions.asked), len(questions.steps)):
+            # Most arms are not asked about calls.
+            if len(kept.texts) != len(questions.asked) or len(kept.called) not in (0, len(questions.steps)):
                 return None
             answers = Answers(
                 texts=kept.texts,
                 losses=kept.losses,
-                called=list(zip(questions.steps, kept.called, strict=True)),
+                called=list(zip(questions.steps, kept.called, strict=False)),
                 tokens_in=kept.tokens_in,
                 tokens_out=kept.tokens_out,
                 cost=kept.cost,
