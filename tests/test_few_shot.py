@@ -4,6 +4,7 @@ import pytest
 from chat_templates import TEMPLATES, TOKENIZER
 from small_models import save_small_model
 
+from pipeline.finetuning import training_rows
 from pipeline.finetuning.base_model import LoadedModel, load_base
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Exam, Questions, askable
@@ -108,17 +109,18 @@ def test_the_answers_of_the_examples_are_no_part_of_the_loss(model: LoadedModel)
     assert "friend" in counted(told) and "chain" not in counted(told)
 
 
-def test_examples_that_do_not_fit_are_left_out_the_least_similar_first(model: LoadedModel) -> None:
+def test_examples_that_do_not_fit_are_left_out_the_least_similar_first(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     longest = 8
     lengths = [length(model, shown(model, count, Finetune()).asked[0]) for count in range(5)]
     assert lengths == sorted(set(lengths))
+    whole = [contents(shown(model, count, Finetune()).asked[0]) for count in range(5)]
     for count in range(5):
-        fits = Finetune(max_length=lengths[count] + longest)
-        assert contents(shown(model, 4, fits).asked[0]) == contents(shown(model, count, Finetune()).asked[0])
-        tight = Finetune(max_length=lengths[count] + longest - 1)
-        assert contents(shown(model, 4, tight).asked[0]) == contents(
-            shown(model, max(0, count - 1), Finetune()).asked[0]
-        )
+        monkeypatch.setattr(training_rows, "_LONGEST", lengths[count] + longest)
+        assert contents(shown(model, 4, Finetune()).asked[0]) == whole[count]
+        monkeypatch.setattr(training_rows, "_LONGEST", lengths[count] + longest - 1)
+        assert contents(shown(model, 4, Finetune()).asked[0]) == whole[max(0, count - 1)]
 
 
 def test_there_are_no_more_examples_than_rows_and_none_if_none_are_wanted(model: LoadedModel) -> None:

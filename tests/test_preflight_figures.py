@@ -1,5 +1,8 @@
 """What a training comes to: its batches, its steps, its time and its memory."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,7 +46,8 @@ def test_the_steps_are_those_that_the_training_expects(rows: int, size: int, epo
     turns = (Message(role=Speaker.USER, content="Hi"), Message(role=Speaker.ASSISTANT, content="Yes."))
     examples = [Example(f"r{number}", turns[:1], turns[1:], {}) for number in range(rows)]
     plan = planned(lengths, lengths, batches_of(lengths, size, 1), config)
-    assert plan.steps == expected_steps(training_rows(examples, config, TINY), config)
+    with TemporaryDirectory() as folder:
+        assert plan.steps == expected_steps(training_rows(examples, config, TINY, Path(folder)), config)
 
 
 TINY = model_of(SMOLLM)

@@ -18,7 +18,7 @@ ROWS = questions_and_answers(24)
 VALIDATION = questions_and_answers(40)[24:33]
 CONFIG = Finetune(epochs=3, batch_size=4, learning_rate=1e-2, max_length=128, evaluate=2)
 # It learns so fast that it soon becomes worse.
-ASTRAY = CONFIG.model_copy(update={"learning_rate": 3.0, "patience": 2})
+ASTRAY = CONFIG.model_copy(update={"learning_rate": 1.5, "patience": 2})
 
 
 @pytest.fixture(scope="module")

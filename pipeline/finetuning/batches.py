@@ -112,7 +112,7 @@ def shared(padding: int) -> Collate:
         common = _common(rows)
         if common < _LEAST_SHARED or len(rows) == 1:
             return plain(rows)
-        rests = [{name: values[common:] for name, values in row.items()} for row in rows]
+        rests = [{name: row[name][common:] for name in ("input_ids", "labels")} for row in rows]
         longest = max(len(row["input_ids"]) for row in rests)
         lines = _lines(rests, max(longest, _LINE - common))
         return _as_one(rows[0]["input_ids"][:common], lines, padding)
