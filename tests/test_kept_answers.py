@@ -102,13 +102,6 @@ def test_a_damaged_file_is_as_none_and_is_written_anew(
     assert file.read_bytes() == whole
 
 
-def test_what_is_cleared_is_gone_and_clearing_nothing_is_fine(kept: KeptAnswers, file: Path) -> None:
-    kept.clear()
-    assert kept.get("linear", QUESTIONS) is None
-    assert not file.parent.exists()
-    kept.clear()
-
-
 # --- arms that are asked ------------------------------------------------------------------------
 class Counting(Arm):
     """Knows the answer, and counts how often it is asked and what."""

@@ -1,6 +1,5 @@
 """Keeps the answers of arms until all is done: after kill -9, the same command asks only what is missing."""
 
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -87,10 +86,6 @@ class KeptAnswers:
 
     def _file(self, name: str, questions: Questions) -> Path:
         return self._folder / f"{name}-{_digest([one.id for one in questions.asked])}.json"
-
-    def clear(self) -> None:
-        """Forget all."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _digest(ids: Sequence[str]) -> str:
