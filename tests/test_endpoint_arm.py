@@ -125,6 +125,7 @@ def test_without_examples_only_the_question_is_asked(tmp_path: Path) -> None:
         assert [len(one["messages"]) for one in server.asked] == [2, 2, 2]
         assert "authorization" not in server.headers_seen[0]
     assert found.title == "m, prompted"
+    assert Market(tmp_path, "http://127.0.0.1:9/v1", examples=1).arm().title == "m, prompted with 1 retrieved example"
 
 
 def test_tokens_price_and_latency_are_those_of_the_calls(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Endpoint(Arm):
         self._section, self._memory, self._access = section, memory, access
         self._asker = Asker(section.asked, task, keys=f"arms.{section.name}")
         self.name = section.name
-        shots = f" with {section.examples} retrieved examples" if section.examples else ""
+        shots = f" with {counted(section.examples, 'retrieved example')}" if section.examples else ""
         self.title = f"{section.model}, prompted{shots}"
 
     def answer(self, questions: Questions, advance: Advance) -> Answers:
