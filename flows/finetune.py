@@ -14,7 +14,7 @@ from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.finetuning.examples import Example
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.endpoints import Access
-from pipeline.ladder.experiment import finetune_version
+from pipeline.ladder.experiment import finetune_version, forget_unfinished
 from pipeline.ladder.plan import TRAIN, Plan
 from pipeline.ladder.uncurated_rows import raw_examples
 from pipeline.releases.audit_result import audit_result
@@ -89,6 +89,9 @@ def finetune(
             plan = replace(plan, curve=curve, raw=_raw(context) if ablate else None)
             found = None if again else find_assessed(store.models, plan.key)
             prepare_training()
+            if found:
+                # A run may have been killed after storing its adapter.
+                forget_unfinished(plan)
             path = found or engine.run(
                 finetune_version, plan, context.dataset.task, engine.progress, verdict_page, again=again
             )

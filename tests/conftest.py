@@ -35,6 +35,7 @@ LONG = (
         "lives",
         "training",
         "resumed_training",
+        "kill_while_finetuning",
         "changed_rows",
         "finetune",
         "damaged_tables",

@@ -65,6 +65,12 @@ def test_what_was_not_counted_comes_back_as_not_counted(kept: KeptAnswers) -> No
     assert (found[1].losses, found[1].cost, found[1].latency, found[1].settings) == (None, None, None, {})
 
 
+def test_an_arm_that_is_not_asked_about_calls_has_its_answers_kept_too(kept: KeptAnswers) -> None:
+    kept.keep("nearest", "the nearest row", QUESTIONS, Answers(["apple"] * 3), TIMES)
+    found = kept.get("nearest", QUESTIONS)
+    assert found is not None and (list(found[1].texts), list(found[1].called)) == (["apple"] * 3, [])
+
+
 @pytest.mark.usefixtures("file")
 def test_other_arms_and_other_questions_have_none(kept: KeptAnswers, tmp_path: Path) -> None:
     assert kept.get("nearest", QUESTIONS) is None
@@ -94,13 +100,6 @@ def test_a_damaged_file_is_as_none_and_is_written_anew(
     assert kept.get("linear", QUESTIONS) is None
     kept.keep("linear", "a linear model", QUESTIONS, ANSWERS, TIMES)
     assert file.read_bytes() == whole
-
-
-def test_what_is_cleared_is_gone_and_clearing_nothing_is_fine(kept: KeptAnswers, file: Path) -> None:
-    kept.clear()
-    assert kept.get("linear", QUESTIONS) is None
-    assert not file.parent.exists()
-    kept.clear()
 
 
 # --- arms that are asked ------------------------------------------------------------------------

@@ -209,6 +209,12 @@ def as_row(loaded: LoadedModel, turns: Sequence[str]) -> Row:
     return {"input_ids": tokens.ids, "labels": labels}
 
 
+def test_whatever_else_a_table_of_rows_has_is_left_alone() -> None:
+    rows: list[Any] = [one | {"length": len(one["input_ids"])} for one in TAILS]
+    found, plain = shared(PADDING)(rows), shared(PADDING)(TAILS)
+    assert all(torch.equal(found[name], plain[name]) for name in plain) and found.keys() == plain.keys()
+
+
 def test_a_beginning_is_read_once() -> None:
     batch = shared(PADDING)(TAILS)
     assert batch["input_ids"].shape == (1, 40 + 5 + 4 + 9 + 30)

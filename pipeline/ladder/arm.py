@@ -14,6 +14,10 @@ class CannotAnswer(Exception):
     """An arm has no answers to these questions; the text says why."""
 
 
+class CannotAnswerNow(CannotAnswer):
+    """The same, and another time it may, such as an endpoint that is down."""
+
+
 class Arm(ABC):
     """One way to answer the questions of a task."""
 
@@ -40,5 +44,5 @@ class Arm(ABC):
         """Answer some questions; ``advance`` sums up to ``questions.work``.
 
         Raises:
-            CannotAnswer: it failed for good, such as an endpoint that is down.
+            CannotAnswer: it failed for good, or for now (``CannotAnswerNow``).
         """

@@ -113,11 +113,17 @@ def read_assessment(folder: Path) -> Assessment:
 
 
 def find_assessed(models: Path, key: str | None = None) -> Path | None:
-    """The newest adapter with a verdict (of this key); unfinished and unreadable ones are skipped."""
+    """The newest adapter with a verdict; unfinished and unreadable ones are skipped.
+
+    Args:
+        models: the folder of all adapters.
+        key: of the comparison, of which no arm is to be asked again; None finds any.
+    """
     found = []
     for folder in adapters_in(models):
         with suppress(TrainingError):
-            if key in (None, read_assessment(folder).key):
+            known = read_assessment(folder)
+            if key is None or (known.key == key and known.ladder.is_complete):
                 found.append((read_record(folder).created_at, folder))
     return max(found)[1] if found else None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pipeline.config.price_file import CALLS, Prices
 from pipeline.finetuning.evaluate import Evaluation
 from pipeline.finetuning.exam import Answers, Questions
-from pipeline.ladder.arm import Advance, Arm, CannotAnswer
+from pipeline.ladder.arm import Advance, Arm, CannotAnswer, CannotAnswerNow
 from pipeline.ladder.kept_answers import KeptAnswers, Times
 from pipeline.ladder.results import ArmResult, Ladder, Skipped, Stated, all_pairs
 from schemas.task import Task
@@ -43,7 +43,8 @@ class Climb:
         try:
             title, answers, times = known or self._asked(arm, questions)
         except CannotAnswer as error:
-            self._skipped.append(Skipped(name=arm.name, title=arm.title, why=str(error)))
+            for_now = isinstance(error, CannotAnswerNow)
+            self._skipped.append(Skipped(name=arm.name, title=arm.title, why=str(error), for_now=for_now))
             return None
         result = self._result(arm, title, questions, answers, times)
         self.done.append(result)
@@ -60,6 +61,11 @@ class Climb:
         times = Times(learning=learned - began, answering=answered - learned, alone=alone)
         self.kept.keep(arm.name, arm.title, questions, answers, times)
         return arm.title, answers, times
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no arm is to be asked again."""
+        return not any(one.for_now for one in self._skipped)
 
     def done_by(self, name: str) -> Evaluation:
         """How well an arm that has answered did, with its outcomes."""

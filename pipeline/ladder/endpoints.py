@@ -11,12 +11,13 @@ from pipeline.config.price_file import CALLS, Prices
 from pipeline.errors import StoreError
 from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.exam import Answers, Questions
-from pipeline.ladder.arm import Advance, Arm, CannotAnswer
+from pipeline.ladder.arm import Advance, Arm, CannotAnswerNow
 from pipeline.ladder.retrieval import Memory
 from pipeline.releases.published_rows import published_inputs, published_targets
 from pipeline.suggestions.asker import Asker, Question, Shown
 from pipeline.suggestions.asking import Asking, is_settled, last_word
 from pipeline.suggestions.ledger import Ledger, Reply
+from pipeline.text.wording import counted
 from schemas.arms_section import EndpointArm, Family
 from schemas.task import Task
 
@@ -43,9 +44,9 @@ class Endpoint(Arm):
 
     def __init__(self, section: EndpointArm, task: type[Task], memory: Memory, access: Access) -> None:
         self._section, self._memory, self._access = section, memory, access
-        self._asker = Asker(section.asked, task)
+        self._asker = Asker(section.asked, task, keys=f"arms.{section.name}")
         self.name = section.name
-        shots = f" with {section.examples} retrieved examples" if section.examples else ""
+        shots = f" with {counted(section.examples, 'retrieved example')}" if section.examples else ""
         self.title = f"{section.model}, prompted{shots}"
 
     def answer(self, questions: Questions, advance: Advance) -> Answers:
@@ -55,12 +56,10 @@ class Endpoint(Arm):
             with Ledger(self._access.ledger) as ledger:
                 # Nobody else is asking: what is still in flight was so when a run was killed.
                 ledger.lose()
-                self._ask(
-                    [one for one in asked if not is_settled(self._asker, one, ledger.replies(one.key))], ledger, advance
-                )
+                self._ask(asked, ledger, advance)
                 replies = [ledger.replies(one.key) for one in asked]
         except StoreError as error:
-            raise CannotAnswer(str(error)) from error
+            raise CannotAnswerNow(str(error)) from error
         return self._read(asked, replies)
 
     def _questions(self, asked: Sequence[EvalQuestion]) -> list[Question]:
@@ -87,7 +86,10 @@ class Endpoint(Arm):
         missing = outcome.waiting + outcome.failed
         if missing:
             why = outcome.why or outcome.first_failure
-            raise CannotAnswer(f"{why}; {missing} of {len(todo)} questions have no answer, and the next run asks them")
+            raise CannotAnswerNow(
+                f"{why}; the same command asks the {missing:,} of {counted(len(asked), 'question')} that have no "
+                "answer, and pays for no other again"
+            )
 
     def _read(self, asked: Sequence[Question], replies: Sequence[Sequence[Reply]]) -> Answers:
         task, texts = self._asker.task, []

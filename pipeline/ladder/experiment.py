@@ -53,8 +53,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     rows = questions(task, checked.fixes[TEST].applied(SplitExamples(plan.version, TEST), base))
     asked = askable(rows, task, config, base)
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
-    unfinished = plan.models / UNFINISHED
-    kept = KeptAnswers(unfinished / plan.key)
+    kept = KeptAnswers(plan.models / UNFINISHED / plan.key)
     climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept)
     builder = ArmBuilder(plan, task, examples, base, exam)
     for section in plan.arms:
@@ -76,8 +75,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         plan, climb, builder, recipe, examples, (report.rows, fewer), Forgetting(before=before, after=after)
     )
     final = conclude(plan, climb, rows, folder, report, exam, extras, page)
-    kept.clear()
-    shutil.rmtree(unfinished / plan.training_key, ignore_errors=True)
+    forget_unfinished(plan, is_complete=climb.is_complete)
     return final
 
 
@@ -106,6 +104,17 @@ def _extras(
         seeds=tuple(recipe.seeds(examples, judged)),
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
+
+
+def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:
+    """Remove what runs of a plan have kept for the next one, as its result is stored.
+
+    Args:
+        plan: what was done.
+        is_complete: whether no arm is to be asked again; else the answers of the others are still needed.
+    """
+    for key in (plan.training_key, *([plan.key] if is_complete else [])):
+        shutil.rmtree(plan.models / UNFINISHED / key, ignore_errors=True)
 
 
 def _checked(plan: Plan, base: LoadedModel, progress: Progress, *, timing: bool) -> Preflight:

@@ -1,6 +1,5 @@
 """Keeps the answers of arms until all is done: after kill -9, the same command asks only what is missing."""
 
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -52,12 +51,13 @@ class KeptAnswers:
         """The title, answers and times of an arm that was asked these very questions; None if it was not."""
         with suppress(OSError, ValidationError):
             kept = _Kept.model_validate_json(self._file(name, questions).read_bytes())
-            if (len(kept.texts), len(kept.called)) != (len(questions.asked), len(questions.steps)):
+            # Most arms are not asked about calls.
+            if len(kept.texts) != len(questions.asked) or len(kept.called) not in (0, len(questions.steps)):
                 return None
             answers = Answers(
                 texts=kept.texts,
                 losses=kept.losses,
-                called=list(zip(questions.steps, kept.called, strict=True)),
+                called=list(zip(questions.steps, kept.called, strict=False)),
                 tokens_in=kept.tokens_in,
                 tokens_out=kept.tokens_out,
                 cost=kept.cost,
@@ -86,10 +86,6 @@ class KeptAnswers:
 
     def _file(self, name: str, questions: Questions) -> Path:
         return self._folder / f"{name}-{_digest([one.id for one in questions.asked])}.json"
-
-    def clear(self) -> None:
-        """Forget all."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _digest(ids: Sequence[str]) -> str:

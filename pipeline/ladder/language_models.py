@@ -10,6 +10,7 @@ from pipeline.finetuning.examples import Example
 from pipeline.finetuning.training_rows import context
 from pipeline.ladder.arm import Advance, Arm
 from pipeline.ladder.retrieval import Memory
+from pipeline.text.wording import counted
 from schemas.arms_section import ArmName, Family
 from schemas.dataset import Finetune
 from schemas.message import Message
@@ -55,7 +56,7 @@ class FewShot(Arm):
 
     def __init__(self, candidate: Candidate, memory: Memory, examples: int) -> None:
         self._candidate, self._memory, self._examples = candidate, memory, examples
-        self.title = f"the base model, prompted with {examples} retrieved examples"
+        self.title = f"the base model, prompted with {counted(examples, 'retrieved example')}"
 
     def answer(self, questions: Questions, advance: Advance) -> Answers:
         """Ask it, with as many examples as it can read."""

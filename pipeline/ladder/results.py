@@ -54,6 +54,8 @@ class Skipped(_Result):
     name: str
     title: str
     why: str
+    for_now: bool = False
+    """Whether the same command asks it again."""
 
 
 class Stated(_Result):
@@ -94,6 +96,11 @@ class Ladder(_Result):
         found = self.arm(ArmName.ADAPTER.value)
         assert found is not None
         return found
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no arm is to be asked again."""
+        return not any(one.for_now for one in self.skipped)
 
     @property
     def comparable(self) -> list[ArmResult]:

@@ -56,6 +56,8 @@ class Asker:
     """The sources whose answers are known: it is judged by their rows, and never shown them as examples."""
     learned: tuple[Path, ...] = ()
     """Files with the rows whose answers an adapter has learned: it is not asked about them."""
+    keys: str = "suggest"
+    """What the keys of its section are called, where one has to be corrected."""
 
     @property
     def model(self) -> str:

@@ -219,7 +219,7 @@ class Asking:
                 if unsent >= PAUSES.few:
                     raise self._stop(
                         f"{self._section.endpoint} does not answer ({error}); start the server, or correct "
-                        "suggest.endpoint"
+                        f"{self._asker.keys}.endpoint"
                     ) from error
                 self._pause(unsent, None)
             except Later as error:
@@ -348,7 +348,7 @@ class Asking:
             self._outcome.notes += [note for note in notes if note not in self._outcome.notes]
 
     def _advice(self, error: CallFailed) -> str:
-        name = self._section.api_key_env
+        name, keys = self._section.api_key_env, self._asker.keys
         if isinstance(error, OutOfMoney):
             return "its account has no money left, or has spent as much as it may; top it up or raise its limit"
         match str(error)[:3]:
@@ -362,9 +362,9 @@ class Asking:
                     "the next run asks about other rows first"
                 )
             case "404":
-                return "correct suggest.model, or suggest.endpoint, which ends in /v1 mostly"
+                return f"correct {keys}.model, or {keys}.endpoint, which ends in /v1 mostly"
             case _:
-                return "correct suggest.endpoint"
+                return f"correct {keys}.endpoint"
 
 
 def _asks_to_wait(section: Suggest, error: Later) -> str:
