@@ -19,6 +19,7 @@ from pipeline.ladder.plan import TRAIN, Plan
 from pipeline.ladder.uncurated_rows import raw_examples
 from pipeline.releases.audit_result import audit_result
 from pipeline.releases.versions import find_version, verify
+from pipeline.reporting.overview import open_answers, open_seats
 from pipeline.reporting.verdict_page import verdict_page
 from pipeline.reporting.write_report import write_report
 from pipeline.state.runs import Run
@@ -167,7 +168,10 @@ def _raw(context: Context) -> list[Example]:
 
 def _noise(context: Context) -> Estimate | None:
     """The share of wrong answers among the accepted rows, as audited so far."""
-    found = audit_result(context.store.snapshot().at_last_commit())
+    snapshot = context.store.snapshot().at_last_commit()
+    # As everywhere: a drawn row that was skipped widens the interval.
+    left = open_answers(snapshot, context.dataset, open_seats(snapshot, context.dataset))
+    found = audit_result(snapshot, left)
     return None if found is None else Estimate(value=found.rate, low=found.low, high=found.high)
 
 
