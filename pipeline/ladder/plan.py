@@ -52,5 +52,7 @@ class Plan:
         settings = [self.config.model_dump(mode="json"), arms, self.limits.model_dump(mode="json")]
         prices = self.access.prices.model_dump(mode="json")
         noise = self.noise and self.noise.model_dump(mode="json")
-        more = [prices, noise, self.curve, None if self.raw is None else len(self.raw)]
+        # The raw rows are of the home as it is now, whatever the version.
+        raw = None if self.raw is None else stable_hash(*(text for row in self.raw for text in (row.id, row.answer)))
+        more = [prices, noise, self.curve, raw]
         return stable_hash(self.training_key, json.dumps([settings, more], sort_keys=True))
