@@ -47,7 +47,7 @@ def merge(
 
 
 def _adapter_folder(run: str, dataset: Path) -> Path:
-    from pipeline.finetuning.adapters import find_adapter
+    from pipeline.finetuning.adapters import adapters_in, find_adapter
     from pipeline.state.atomic import is_folder
 
     if is_folder(folder := Path(run)):
@@ -56,7 +56,7 @@ def _adapter_folder(run: str, dataset: Path) -> Path:
     models, name = context.store.models, context.dataset.config.name
     found = find_adapter(models) if run == "latest" else models / run
     if found is None or not is_folder(found):
-        there = sorted(path.name for path in models.glob("*/") if not path.name.startswith("."))
+        there = sorted(folder.name for folder in adapters_in(models))
         known = f"it has {', '.join(there)}" if there else "it has none; run `goldleaf finetune` first"
         raise TrainingError(f"'{name}' has no adapter '{run}': {known}")
     return found

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def show_finetuned(result: "Finetuned") -> None:
     """Print the ladder and the verdict."""
+    from pipeline.ladder.assessment import PAGE
+
     found = result.assessment
     if result.reused:
         out.print("this version was trained and compared with these settings before")
@@ -38,7 +40,7 @@ def show_finetuned(result: "Finetuned") -> None:
         out.print(f"- {reason}", markup=False)
     for more in found.beside:
         out.print(f"- {more}", markup=False)
-    page = Path(result.path) / "verdict.html"
+    page = Path(result.path) / PAGE
     if page.is_file():
         out.print(f"with plots: {page}", markup=False)
     out.print(result.path, markup=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.finetuning.adapters import CARD, FinetuneRecord, Lineage, save_adapter
 from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.exam import Exam
-from pipeline.finetuning.examples import Example, read_examples
+from pipeline.finetuning.examples import Examples, SplitExamples
 from pipeline.finetuning.train import TrainReport
 from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import PAGE, PREDICTIONS, VERDICT, Assessment, predictions
@@ -66,7 +66,7 @@ def conclude(
     """
     manifest = read_manifest(plan.version)
     ladder = climb.ladder([arm.name for arm in plan.arms], _stated(plan))
-    leaked = leaked_questions(climb.task, rows, read_examples(plan.version, TRAIN))
+    leaked = leaked_questions(climb.task, rows, SplitExamples(plan.version, TRAIN))
     known = {"train_rows": report.rows, "test_rows": len(rows), "leaked": leaked}
     evidence = _evidence(plan, ladder, extras, **known)
     record = _record(plan, manifest, report, exam)
@@ -121,7 +121,7 @@ def _record(plan: Plan, manifest: Manifest, report: TrainReport, exam: Exam) -> 
     )
 
 
-def leaked_questions(task: type[Task], asked: Sequence[EvalQuestion], rows: Sequence[Example]) -> int:
+def leaked_questions(task: type[Task], asked: Sequence[EvalQuestion], rows: Examples) -> int:
     """How many questions are among some rows, as inputs are compared for exact duplicates."""
     known = {inputs_key(task, published_inputs(task, row.fields)) for row in rows}
     return sum(inputs_key(task, one.inputs) in known for one in asked)
