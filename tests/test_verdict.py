@@ -209,6 +209,13 @@ def test_questions_that_slow_arms_were_not_asked_can_be_asked() -> None:
     assert 300 < asked < 30_000, "as many as would decide, and not all"
 
 
+def test_questions_that_nothing_can_be_asked_are_not_promised() -> None:
+    """Of 400 test rows 200 are left out, for all arms alike: a larger sample for slow arms would change nothing."""
+    arms = (spread("few_shot", 0.80, 200), spread("adapter", 0.83, 200, seed=1))
+    step = verdict_on(*arms, test_rows=400).next_step
+    assert "--slow-rows" not in step and "test questions would decide, instead of 200: label more rows" in step
+
+
 def test_more_questions_than_there_are_are_never_asked_for_in_vain() -> None:
     """Where the gain is what matters and hardly more, no usual test split decides."""
     found = verdict_on(spread("linear", 0.800, 1000), spread("adapter", 0.8199, 1000, seed=1))

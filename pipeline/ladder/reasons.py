@@ -63,8 +63,10 @@ def at_ceiling(evidence: Evidence, arm: ArmResult) -> str:
 def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
     """The test questions that would decide if the gain stays what it is, and how to get them."""
     needed = evidence.questions_needed(gain, asked)
-    if asked < evidence.test_rows:
-        most = min(needed or evidence.test_rows, evidence.test_rows)
+    # The adapter is asked all that can be asked; more than these no slow arm gets.
+    askable = min(evidence.ladder.adapter.evaluation.questions, evidence.test_rows)
+    if asked < askable:
+        most = min(needed or askable, askable)
         return f"`goldleaf finetune --slow-rows {most}` asks all arms about {most:,} questions instead of {asked:,}."
     if needed is not None and needed > _TOO_MANY * asked:
         return (
