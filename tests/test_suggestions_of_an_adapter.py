@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 from assessed import a_record
 from chat_templates import TEMPLATES, TOKENIZER
 from peft import LoraConfig, get_peft_model
@@ -17,17 +18,22 @@ ROWS = [row(1, "Where is my parcel?", None), row(2, "Why was I charged twice?", 
 SECTION = "suggest: {adapter: r1}\nreview: {budget: 10, audit: 0.0}\n"
 
 
-def an_adapter(home: Path, base: Path) -> None:
+LATEST = SECTION.replace("r1", "latest")
+
+
+def an_adapter(home: Path, base: Path, run: str = "r1", hours: int = 0, version: str = "1.2.0") -> None:
     """An adapter that has learned nothing, on a base model of a few weights."""
     TOKENIZER.chat_template = TEMPLATES["smollm2"]
     save_small_model(base, eos_token_id=TOKENIZER.eos_token_id)
     loaded = load_base(str(base))
     lora = LoraConfig(r=2, target_modules=["q_proj"], revision=loaded.revision)
     lora.base_model_name_or_path = loaded.name
-    folder = home / "questions" / "models" / "r1"
+    folder = home / "questions" / "models" / run
     with quiet():
         get_peft_model(loaded.model, lora).save_pretrained(folder)
-    record = a_record("r1", base=str(base)).model_copy(update={"held_to_form": True, "max_new_tokens": 16})
+    record = a_record(run, base=str(base), hours=hours)
+    lineage = record.lineage.model_copy(update={"version": version})
+    record = record.model_copy(update={"held_to_form": True, "max_new_tokens": 16, "lineage": lineage})
     (folder / RECORD).write_text(record.model_dump_json())
 
 
@@ -48,3 +54,40 @@ def test_an_adapter_that_is_not_there_is_a_line_and_stops_nothing(tmp_path: Path
     shown = Terminal(tmp_path).goldleaf("curate").stdout
     [line] = [line for line in shown.splitlines() if "suggestions wait" in line]
     assert line.startswith("2 suggestions wait: ") and "models/r1 is not a finished adapter" in line
+
+
+def test_latest_is_the_newest_adapter_and_a_newer_one_is_asked_anew(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS, LATEST)
+    an_adapter(tmp_path / "home", tmp_path / "base")
+    terminal = Terminal(tmp_path)
+    first = terminal.json("curate")["suggested"]
+    an_adapter(tmp_path / "home", tmp_path / "base", "r2", hours=1)
+    second = terminal.json("curate")["suggested"]
+    again = terminal.json("curate")["suggested"]
+    assert [(one["model"], one["answered"], one["known"]) for one in (first, second, again)] == [
+        ("adapter r1", 2, 0),
+        ("adapter r2", 2, 0),
+        ("adapter r2", 0, 2),
+    ]
+    assert all(one.model_answer for one in decisions(tmp_path).values())
+
+
+def test_without_an_adapter_latest_is_a_line_and_stops_nothing(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS, LATEST)
+    shown = Terminal(tmp_path).goldleaf("curate").stdout
+    assert "there is no adapter yet; `goldleaf finetune` trains the first one" in shown
+
+
+def test_rows_that_an_adapter_was_trained_on_are_not_asked_about(tmp_path: Path) -> None:
+    topics = ("billing", "delivery", "returns")
+    write_dataset(tmp_path, [row(n, f"lamp{n} chair{n} desk{n} broke{n}", topics[n % 3]) for n in range(30)], LATEST)
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate", "--no-suggest")
+    version = Path(terminal.json("release")["path"])
+    [train] = version.glob("data/train-*.parquet")
+    learned = set(pl.read_parquet(train, columns=["id"])["id"])
+    an_adapter(tmp_path / "home", tmp_path / "base", version=version.name)
+    terminal.json("curate")
+    asked = {one.record_id for one in decisions(tmp_path).values() if one.model_answer}
+    every = {one.record_id for one in decisions(tmp_path).values()}
+    assert learned and asked == every - learned
