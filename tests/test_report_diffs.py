@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.reporting.report_page import word_diff
+from pipeline.text.word_diff import word_diff
 
 FEWER = settings(max_examples=40)
 WORDS = st.lists(st.sampled_from(["the", "The,", "a", "law", "LAW"]), max_size=30)
