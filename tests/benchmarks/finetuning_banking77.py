@@ -87,10 +87,9 @@ def adapter(
     with tempfile.TemporaryDirectory() as place:
         report = train(learn, config, Path(place) / "adapter", _step, base)
         tuned = load_adapter(Path(place) / "adapter", base)
-        exam = Exam(
-            task, config, askable(questions(task, asked), task, config, base), longest_answer(learn, task, base), _show
-        )
-        found = exam.take(tuned, "asking")
+        asked_of = askable(questions(task, asked), task, config, base)
+        exam = Exam(task, longest_answer(learn, task, base))
+        found = exam.take(tuned, asked_of, lambda done: None, config.form).scored(task, asked_of)
         tuned.model.unload()
     return report, found
 
