@@ -21,7 +21,8 @@ SETTINGS = """\
 review: {{budget: 0, audit: 0.0}}
 split: {{fractions: {{train: 0.6, validation: 0.2, test: 0.2}}}}
 finetune:
-  {{base_model: {model}, slow_rows: 5, batch_size: 4, epochs: 1, learning_rate: 1e-2, max_length: 256, max_new_tokens: 4}}
+  {{base_model: {model}, slow_rows: 5, batch_size: 4, epochs: 1, learning_rate: 1e-2, max_length: 256,
+   max_new_tokens: 4}}
 arms: [linear, adapter]
 """
 
