@@ -6,7 +6,7 @@ python tests/benchmarks/served.py VERSION MERGED q8_0=http://127.0.0.1:8080/v1  
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -36,7 +36,7 @@ convert_hf_to_gguf.py made of MERGED:
 
   same     of the texts that transformers writes, greedy, one question at a time
   right    equal to the version's answer, to the letter
-  seconds  the median of an answer; the first question is asked once before
+  seconds  the median of an answer; all are asked a question in turn, after the first one as a warm-up
 """
 
 
@@ -49,15 +49,17 @@ class Answers:
     seconds: list[float]
 
 
-def ask(name: str, rows: Sequence[Example], asked: Asked) -> Answers:
-    """Ask every question, one after the other."""
-    asked(rows[0].prompt)
-    texts, seconds = [], []
+def ask(rows: Sequence[Example], ways: Mapping[str, Asked]) -> list[Answers]:
+    """Ask all of them each question, one after the other: what else the machine does slows all alike."""
+    found = [Answers(name, [], []) for name in ways]
+    for asked in ways.values():
+        asked(rows[0].prompt)
     for row in rows:
-        began = time.perf_counter()
-        texts.append(asked(row.prompt))
-        seconds.append(time.perf_counter() - began)
-    return Answers(name, texts, seconds)
+        for one, asked in zip(found, ways.values(), strict=True):
+            began = time.perf_counter()
+            one.texts.append(asked(row.prompt))
+            one.seconds.append(time.perf_counter() - began)
+    return found
 
 
 def transformers(merged: Path, max_tokens: int) -> Asked:
@@ -85,7 +87,7 @@ def compared(rows: Sequence[Example], all_answers: Sequence[Answers]) -> Results
     cells = []
     for one in all_answers:
         same = sum(text == other for text, other in zip(one.texts, all_answers[0].texts, strict=True))
-        right = sum(text == row.completion[-1].content for text, row in zip(one.texts, rows, strict=True))
+        right = sum(text == row.answer for text, row in zip(one.texts, rows, strict=True))
         cells.append(
             (one.name, f"{same} of {len(rows)}", f"{right / len(rows):.1%}", f"{statistics.median(one.seconds):.3f}")
         )
@@ -107,11 +109,11 @@ def main(given: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(given)
     torch.set_num_threads(asked.threads)
     rows = list(read_examples(asked.version, "test"))[: asked.rows]
-    found = [ask("transformers", rows, transformers(asked.merged, asked.max_tokens))]
+    ways = {"transformers": transformers(asked.merged, asked.max_tokens)}
     for place in asked.servers:
         name, _, address = place.partition("=")
-        found.append(ask(name, rows, server(address, asked.max_tokens)))
-    table = compared(rows, found)
+        ways[name] = server(address, asked.max_tokens)
+    table = compared(rows, ask(rows, ways))
     table.show(Console(width=max(Console().width, 100)))
     if asked.markdown:
         asked.markdown.write_text(table.markdown(), encoding="utf-8")
