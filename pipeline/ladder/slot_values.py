@@ -26,6 +26,8 @@ class Slot:
 
     path: str
     field: TargetField
+    needed: bool
+    """Whether a text always says a value."""
     listed_in: str = ""
     """The path of the list of objects that it is in; empty if in none."""
 
@@ -50,6 +52,7 @@ class SlotRows:
     """The slots of a task, and where their values stand in training texts."""
 
     slots: list[Slot]
+    texts: Sequence[str]
     tokens: Tokens
     spans: list[list[Span]]
     """Of every text, in its order."""
@@ -99,19 +102,19 @@ def find_slots(
     whole = [row for row, (some, count) in enumerate(zip(spans, counts, strict=True)) if len(some) == count]
     taught = whole if 2 * len(whole) >= len(texts) else list(range(len(texts)))
     readings = [Reading(slot.field, some) for slot, some in zip(slots, pairs, strict=True)]
-    return SlotRows(slots, tokens, spans, taught, readings)
+    return SlotRows(slots, texts, tokens, spans, taught, readings)
 
 
-def _candidates(fields: Sequence[TargetField], above: str = "", listed_in: str = "") -> Iterator[Slot]:
+def _candidates(fields: Sequence[TargetField], above: str = "", needed: bool = True) -> Iterator[Slot]:
     for field in fields:
         path = f"{above}{field.name}"
-        if field.type is not ValueType.OBJECT:
-            if _is_copied(field):
-                yield Slot(path, field, listed_in)
-        elif not field.many:
-            yield from _candidates(field.fields, f"{path}.", listed_in)
+        always = needed and not (field.optional or field.many)
+        if _is_copied(field):
+            yield Slot(path, field, always)
+        elif field.type is ValueType.OBJECT and not field.many:
+            yield from _candidates(field.fields, f"{path}.", always)
         elif all(_is_copied(inner) and not inner.many for inner in field.fields):
-            yield from _candidates(field.fields, f"{path}.", path)
+            yield from (Slot(f"{path}.{inner.name}", inner, needed=False, listed_in=path) for inner in field.fields)
 
 
 def _is_copied(field: TargetField) -> bool:

@@ -22,6 +22,8 @@ Between 0.03 and 0.3, and 0.001 and 0.1, Snips shows no difference.
 """
 _MOST_WORK = 1e9
 """Words times the square of the tags, 2 ns each in every step; of more rows a random sample is taken."""
+_MOST_TRIED = 10
+"""Places in a text for a value that must be somewhere."""
 _OUTSIDE = "O"
 _REACH = 2
 _REPEATED = re.compile(r"(.)\1{2,}")
@@ -38,6 +40,7 @@ class Tagger:
         self._model = model
         self._tagger = pycrfsuite.Tagger()
         self._tagger.open_inmemory(model)
+        self._tags = frozenset(self._tagger.labels())
 
     @property
     def paths(self) -> frozenset[str]:
@@ -45,23 +48,43 @@ class Tagger:
         return frozenset(slot.path for slot in self._slots)
 
     def read(self, text: str) -> list[Found]:
-        """The values in a text, in its order; of a field that has one value only the surest."""
-        tokens = read_tokens([text])
-        items = _features(_words(tokens, 0))
-        if not items:
+        """The values in a text, in its order; of a field that has a single one the surest."""
+        words = _words(read_tokens([text]), 0)
+        if not words:
             return []
-        self._tagger.set(items)
-        found = []
-        for first, end, number in _spans(self._tagger.tag()):
-            value = self._readings[number].value(written(text, first, end))
-            if value is not None:
-                sure = self._tagger.marginal(_begins(number), first)
-                found.append(Found(self._slots[number].path, value, sure))
-        best: dict[str, Found] = {}
-        for one in sorted(found, key=lambda one: -one.sure):
-            best.setdefault(one.path, one)
-        repeated = {slot.path for slot in self._slots if slot.repeats}
-        return [one for one in found if one.path in repeated or best[one.path] is one]
+        self._tagger.set(_features(text, words))
+        spans = list(_spans(self._tagger.tag()))
+        read = [(span, found) for span in spans if (found := self._found(text, *span))]
+        best: dict[int, Found] = {}
+        for (_, _, number), found in sorted(read, key=lambda one: -one[1].sure):
+            best.setdefault(number, found)
+        for number, slot in enumerate(self._slots):
+            if slot.needed and number not in best and (likeliest := self._likeliest(text, len(words), number)):
+                read.append(likeliest)
+                best[number] = likeliest[1]
+        read.sort(key=lambda one: one[0])
+        return [found for (_, _, number), found in read if self._slots[number].repeats or best[number] is found]
+
+    def _likelihood(self, tag: str, at: int) -> float:
+        """Of a tag, which is in the model only if some row that it learned from has it."""
+        return float(self._tagger.marginal(tag, at)) if tag in self._tags else 0.0
+
+    def _found(self, text: str, first: int, end: int, number: int) -> Found | None:
+        """What a span says; None if nothing that its field could be."""
+        value = self._readings[number].value(written(text, first, end))
+        sure = self._likelihood(_begins(number), first)
+        return None if value is None else Found(self._slots[number].path, value, sure)
+
+    def _likeliest(self, text: str, length: int, number: int) -> tuple[Span, Found] | None:
+        """Where a value that is nowhere likely would stand."""
+        seen = [self._likelihood(_begins(number), at) for at in range(length)]
+        for first in sorted(range(length), key=lambda at: -seen[at])[:_MOST_TRIED]:
+            end = first + 1
+            while end < length and self._likelihood(_goes_on(number), end) > seen[first] / 2:
+                end += 1
+            if found := self._found(text, first, end, number):
+                return (first, end, number), found
+        return None
 
 
 def fit_tagger(
@@ -86,7 +109,7 @@ def fit_tagger(
     trainer = pycrfsuite.Trainer(algorithm="lbfgs", params=_SETTINGS, verbose=False)
     for row in rows.taught:
         words = _words(rows.tokens, row)
-        trainer.append(_features(words), _tags(len(words), rows.spans[row]))
+        trainer.append(_features(rows.texts[row], words), _tags(len(words), rows.spans[row]))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "tagger.crfsuite")
         trainer.train(str(file))
@@ -110,10 +133,14 @@ def _begins(number: int) -> str:
     return f"B{number}"
 
 
+def _goes_on(number: int) -> str:
+    return f"I{number}"
+
+
 def _tags(length: int, spans: Sequence[Span]) -> list[str]:
     tags = [_OUTSIDE] * length
     for first, end, number in spans:
-        tags[first:end] = [_begins(number), *[f"I{number}"] * (end - first - 1)]
+        tags[first:end] = [_begins(number), *[_goes_on(number)] * (end - first - 1)]
     return tags
 
 
@@ -139,17 +166,30 @@ def _own(word: str) -> tuple[str, ...]:
     return folded, _REPEATED.sub(r"\1\1", letters), *parts
 
 
-def _features(words: Sequence[str]) -> list[list[str]]:
-    """What the model sees of each word: itself, its neighbors, pairs of them, and how far from the start it is."""
+def _features(text: str, words: Sequence[str]) -> list[list[str]]:
+    """What the model sees of each word: itself, its neighbors, pairs of them, and where in text and line it stands."""
     edge = ("", "")
     seen = [*[edge] * _REACH, *map(_own, words), *[edge] * _REACH]
-    found = []
-    for at in range(len(words)):
+    found: list[list[str]] = []
+    for at, begins_line in enumerate(_line_starts(text, words)):
         around = seen[at : at + 2 * _REACH + 1]
         folded = [own[0] for own in around]
         features = [f"{place} {word}" for place, word in enumerate(folded)]
         features += [f"{place} {place + 1} {one} {other}" for place, (one, other) in enumerate(pairwise(folded))]
         features += [f"shape {place} {own[1]}" for place, own in enumerate(around)]
         features += [*seen[at + _REACH][2:], f"at {min(at, 3)}", "bias"]
+        if begins_line:
+            features.append("line")
+            if found:
+                found[-1].append("line end")
         found.append(features)
     return found
+
+
+def _line_starts(text: str, words: Sequence[str]) -> Iterator[bool]:
+    """Whether each word is the first of a line."""
+    behind = 0
+    for word in words:
+        place = text.index(word, behind)
+        yield behind == 0 or "\n" in text[behind:place]
+        behind = place + len(word)

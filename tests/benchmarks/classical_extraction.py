@@ -31,7 +31,7 @@ from schemas.tasks.invoice import Invoice
 _INVOICES = Path(__file__).parents[2] / "data" / "samples" / "invoices"
 _FOLDS, _SEED = 5, 17
 _HELP = """\
-FOLDER contains train_INTENT_full.json and validate_INTENT.json of Snips (github.com/sonos/nlu-benchmark, CC0). The task:
+FOLDER contains train_INTENT_full.json and validate_INTENT.json of Snips (github.com/sonos/nlu-benchmark, CC0). Task:
 the intent, one of seven, and an optional text for each slot of all intents; of a slot that occurs twice the first
 counts. The arms learn --rows of the training rows, drawn at random with seed 17, and answer all validation rows.
 The invoices are those of data/samples with their true values, without planted copies: in five parts, each of which is
@@ -78,7 +78,7 @@ def _slots(rows: Sequence[Row]) -> type[Task]:
     fields: dict[str, Any] = {
         "text": (Input[str], ...),
         "intent": (Target[Literal[intents]], ...),  # type: ignore[valid-type]
-        **{name: (Target[str | None], None) for name in names},
+        **dict.fromkeys(names, (Target[str | None], None)),
     }
     return create_model("Slots", __base__=Task, __doc__="Name the intent, and fill the slots.", **fields)
 
