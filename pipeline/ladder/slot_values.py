@@ -220,26 +220,26 @@ class Reading:
     def __init__(self, field: TargetField, known: Sequence[tuple[str, JsonValue]]) -> None:
         self._field = field
         values: defaultdict[str, Counter[JsonValue]] = defaultdict(Counter)
-        ways: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        ways: defaultdict[tuple[str, int], Counter[int]] = defaultdict(Counter)
         for text, value in known:
             values[text][value] += 1
             if value in (read := self._ways(text)):
                 for shape in ("", _shape(text)):
-                    ways[shape][read.index(value)] += 1
+                    ways[shape, len(read)][read.index(value)] += 1
         self._values = {text: some.most_common(1)[0][0] for text, some in values.items()}
-        self._way = {shape: some.most_common(1)[0][0] for shape, some in ways.items()}
+        self._way = {alike: some.most_common(1)[0][0] for alike, some in ways.items()}
 
     def value(self, text: str) -> JsonValue:
         """The value; None if it cannot be read.
 
-        What was read before is read alike. Of several ways to read a number or date, such as 05/03/2026, it is
-        the one in which others were read that are written like it.
+        What was read before is read alike. Of several ways to read a number or date, such as 05/03/2026, it is the one
+        in which others were read that are written like it and have as many.
         """
         if text in self._values:
             return self._values[text]
         read = self._ways(text)
-        way = self._way.get(_shape(text), self._way.get("", 0))
-        return read[way if way < len(read) else 0] if read else None
+        way = self._way.get((_shape(text), len(read)), self._way.get(("", len(read)), 0))
+        return read[way] if read else None
 
     def _ways(self, text: str) -> list[JsonValue]:
         field = self._field
