@@ -22,6 +22,8 @@ Between 0.03 and 0.3, and 0.001 and 0.1, Snips shows no difference.
 """
 _MOST_WORK = 1e9
 """Words times the square of the tags, 2 ns each in every step; of more rows a random sample is taken."""
+_MOST_WORDS = 300_000
+"""Where there are few tags: what is seen of more words takes minutes, and gigabytes."""
 _MOST_TRIED = 10
 """Places in a text for a value that must be somewhere."""
 _OUTSIDE = "O"
@@ -119,8 +121,9 @@ def fit_tagger(
 def _sample(texts: Sequence[str], tags: int, seed: int) -> list[int]:
     """The rows from which is learned: all, or as many as are quick."""
     order = np.random.default_rng(seed).permutation(len(texts))
-    work = np.cumsum([len(texts[row].split()) * tags**2 for row in order.tolist()])
-    return sorted(order[: max(1, int((work <= _MOST_WORK).sum()))].tolist())
+    words = np.cumsum([len(texts[row].split()) for row in order.tolist()])
+    quick = words <= min(_MOST_WORDS, _MOST_WORK / tags**2)
+    return sorted(order[: max(1, int(quick.sum()))].tolist())
 
 
 def _words(tokens: Tokens, row: int) -> list[str]:

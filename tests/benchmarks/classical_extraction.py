@@ -37,7 +37,6 @@ counts. The arms learn --rows of the training rows, drawn at random with seed 17
 The invoices are those of data/samples with their true values, without planted copies: in five parts, each of which is
 answered by arms that learned the other four.
   field F1   micro F1 over pairs of field and value, with the 95% interval; the metric of the ladder
-  by type    the same of the fields with choices, and of the others
   exact      answers with all fields right, with the 95% interval
   CPU s      to learn, with the TF-IDF features, and to answer; of the invoices for all five parts
 """
