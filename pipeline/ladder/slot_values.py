@@ -84,19 +84,20 @@ def find_slots(
         texts: of the rows.
         golds: the rows' targets in canonical form.
     """
-    codes = {slot.path: code for code, slot in enumerate(candidates)}
+    paths = {slot.path for slot in candidates}
     tokens = read_tokens(texts)
     finder = _Finder(texts, tokens)
-    values = [[leaf for leaf in leaves(fields, gold) if leaf.path in codes] for gold in golds]
+    values = [[leaf for leaf in leaves(fields, gold) if leaf.path in paths] for gold in golds]
     placed = [finder.place(row, some) for row, some in enumerate(values)]
     slots = _copied(candidates, values, placed)
     numbers = {slot.path: number for number, slot in enumerate(slots)}
     pairs: list[list[tuple[str, JsonValue]]] = [[] for _ in slots]
-    spans = []
+    spans: list[list[Span]] = []
     for text, found in zip(texts, placed, strict=True):
-        spans.append([(first, end, numbers[leaf.path]) for first, end, leaf in found if leaf.path in numbers])
+        spans.append([])
         for first, end, leaf in found:
             if leaf.path in numbers:
+                spans[-1].append((first, end, numbers[leaf.path]))
                 pairs[numbers[leaf.path]].append((written(text, first, end), leaf.value))
     counts = [sum(leaf.path in numbers for leaf in some) for some in values]
     whole = [row for row, (some, count) in enumerate(zip(spans, counts, strict=True)) if len(some) == count]
