@@ -27,7 +27,7 @@ class ArmName(StrEnum):
     MAJORITY = "majority"
     """The most frequent answer of the training rows; of a rewriting task, the input unchanged."""
     LINEAR = "linear"
-    """A linear model on TF-IDF, for every field with choices."""
+    """A linear model on TF-IDF for every field with choices, and a CRF tagger for values that stand in the text."""
     NEAREST = "nearest"
     """The answer of the most similar training row."""
     ZERO_SHOT = "zero_shot"
