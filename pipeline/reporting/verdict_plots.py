@@ -29,6 +29,7 @@ _NAMES = {
     ArmName.ZERO_SHOT.value: "base, prompted",
     ArmName.FEW_SHOT.value: "base + examples",
     ArmName.ADAPTER.value: "adapter",
+    ArmName.ADAPTER_LINEAR.value: "adapter + linear",
     ArmName.ADAPTER_FREE.value: "adapter, free",
 }
 

@@ -81,7 +81,8 @@ class BankingIntent(Task):
 '''
     # A few more: some are near-duplicates of others, or of test questions.
     splits["train"] = _balanced(splits["train"], "intent", round(1.1 * rows))
-    return Case(task, splits, {"epochs": 3, "batch_size": 16, "evaluate": 0, "max_rows": rows})
+    recipe = {"epochs": 3, "batch_size": 16, "evaluate": 0, "max_rows": rows, "lora": {"lora_dropout": 0.1}}
+    return Case(task, splits, recipe)
 
 
 def _balanced(rows: Sequence[Row], label: str, count: int) -> list[Row]:
