@@ -309,7 +309,8 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
         case Family.PROMPT:
             verdict, step = Verdict.PROMPT, "Keep the prompt and the retrieved examples; train nothing."
         case Family.TUNED:
-            verdict, step = Verdict.TUNE, "Serve the adapter; its card shows how."
+            beside = " with the linear model beside it" if arm.name == ArmName.ADAPTER_LINEAR.value else ""
+            verdict, step = Verdict.TUNE, f"Serve the adapter{beside}; its card shows how."
             notes += circumstances(evidence)
     return Judgement(verdict=verdict, arm=arm.name, rule="compared", reasons=tuple(notes), next_step=step)
 

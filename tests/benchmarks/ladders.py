@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,17 @@ class Case:
 
 
 # --- cases ----------------------------------------------------------------------------------------
-def _banking77(folder: Path, rows: int) -> Case:
+def banking77(folder: Path) -> dict[str, list[Row]]:
+    """The rows of both files."""
     splits = {}
     for split in ("train", "test"):
         with (folder / f"{split}.csv").open(encoding="utf-8", newline="") as lines:
             splits[split] = [{"text": row["text"].strip(), "intent": row["category"]} for row in csv.DictReader(lines)]
+    return splits
+
+
+def banking77_case(splits: dict[str, list[Row]]) -> Case:
+    """The intents as choices, and the recipe that was found for 3,000 rows."""
     labels = sorted({row["intent"] for row in splits["train"]})
     task = f'''\
 from enum import StrEnum
@@ -79,13 +85,17 @@ class BankingIntent(Task):
         """Nothing: 77 choices would make prompts long."""
         return ""
 '''
+    return Case(task, splits, {"epochs": 3, "batch_size": 16, "evaluate": 0, "lora": {"lora_dropout": 0.1}})
+
+
+def _banking77(folder: Path, rows: int) -> Case:
+    splits = banking77(folder)
     # A few more: some are near-duplicates of others, or of test questions.
-    splits["train"] = _balanced(splits["train"], "intent", round(1.1 * rows))
-    recipe = {"epochs": 3, "batch_size": 16, "evaluate": 0, "max_rows": rows, "lora": {"lora_dropout": 0.1}}
-    return Case(task, splits, recipe)
+    case = banking77_case({**splits, "train": balanced(splits["train"], "intent", round(1.1 * rows))})
+    return replace(case, finetune={**case.finetune, "max_rows": rows})
 
 
-def _balanced(rows: Sequence[Row], label: str, count: int) -> list[Row]:
+def balanced(rows: Sequence[Row], label: str, count: int) -> list[Row]:
     """A random sample in which every label has its share."""
     chance = random.Random(_SEED)
     by_label: dict[str, list[Row]] = {}
@@ -162,7 +172,7 @@ class Request(Task):
     intent: Target[Literal[{", ".join(map(repr, intents))}]]
 {fields}
 '''
-    splits["train"] = _balanced(splits["train"], "intent", round(1.1 * rows))
+    splits["train"] = balanced(splits["train"], "intent", round(1.1 * rows))
     return Case(task, splits, {"epochs": 2, "batch_size": 16, "evaluate": 0, "max_rows": rows})
 
 
