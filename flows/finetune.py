@@ -82,15 +82,13 @@ def finetune(
     store, config = context.store, context.dataset.config
     context.require_owner()
     folder = find_version(store.releases, f"{config.name}@{version}")
-    given = {"slow_rows": slow_rows, "seeds": seeds, "fix": tuple(map(Fix, fix or ()))}
-    settings = config.finetune.model_copy(update={name: value for name, value in given.items() if value})
-    access = _access(context)
+    settings = _changed(config.finetune, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
         # Never train on bytes that were not published.
         engine.run(verify, folder).require_sound()
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:
-            plan = _plan(context, folder, settings, access, run, work)
+            plan = _plan(context, folder, settings, _access(context), run, work)
             plan = replace(plan, curve=curve, raw=_raw(context) if ablate else None)
             found = None if again else find_assessed(store.models, plan.key)
             prepare_training()
@@ -111,6 +109,10 @@ def finetune(
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def _changed(settings: Finetune, **given: object) -> Finetune:
+    return settings.model_copy(update={name: value for name, value in given.items() if value})
 
 
 def _plan(context: Context, version: Path, settings: Finetune, access: Access, run: Run, work: Path) -> Plan:

@@ -32,7 +32,7 @@ def test_without_a_list_all_arms_of_ours_are_compared_the_quick_ones_first(tmp_p
     arms = loaded(tmp_path, "").config.arms
     assert ", ".join(arm.name for arm in arms) == OURS
     families = [arm.arm.family for arm in arms if isinstance(arm, LocalArm)]
-    assert families == [Family.CLASSICAL] * 3 + [Family.PROMPT] * 2 + [Family.TUNED] * 2
+    assert families == [Family.CLASSICAL] * 3 + [Family.PROMPT] * 2 + [Family.TUNED] * 3
 
 
 def test_an_arm_is_a_bare_name_or_an_object(tmp_path: Path) -> None:

@@ -334,7 +334,7 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
     right = [[value] for value in given]
     found: dict[tuple[float, ...], int] = {}
     for strengths in ((1e-9,), (1.0,), (1e-9, 1.0), (1.0, 1e-9)):
-        monkeypatch.setattr(linear_fields, "_STRENGTHS", strengths)
+        monkeypatch.setattr(linear_fields, "STRENGTHS", strengths)
         model = fit_field(field, seen, given, HeldOut(seen, right), 17)
         found[strengths] = sum(one == value for one, value in zip(model.predict(seen), given, strict=True))
     assert found[1e-9,] < found[1.0,] == found[1e-9, 1.0] == found[1.0, 1e-9]
@@ -342,7 +342,7 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
 
 def test_a_held_out_row_with_several_right_answers_is_right_with_any(monkeypatch: pytest.MonkeyPatch) -> None:
     field, seen = Topic.task_targets()[0], tfidf().fit_transform([str(row.fields["text"]) for row in TOPICS])
-    monkeypatch.setattr(linear_fields, "_STRENGTHS", (1.0,))
+    monkeypatch.setattr(linear_fields, "STRENGTHS", (1.0,))
     every = [["returns", "billing", "delivery"]] * len(TOPICS)
     model = fit_field(field, seen, [row.fields["topic"] for row in TOPICS], HeldOut(seen, every), 17)
     assert set(model.predict(seen)) == set(WORDS)
