@@ -1,5 +1,6 @@
 """Finetune: turn a published version into a LoRA adapter, and judge it beside everything else that could be done."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pipeline.reporting.write_report import write_report
 from pipeline.state.runs import Run
 from schemas.arms_section import EndpointArm, Family
 from schemas.dataset import Finetune
+from schemas.options import Fix
 from schemas.run_summary import FinetuneSummary, Verb
 
 
@@ -57,6 +59,7 @@ def finetune(
     seeds: int | None = None,
     curve: bool = False,
     ablate: bool = False,
+    fix: Sequence[Fix] | None = None,
 ) -> Finetuned:
     """Train an adapter on a published version and compare it with all arms, unless exactly that was done before.
 
@@ -69,6 +72,7 @@ def finetune(
         seeds: with how many seeds to train, instead of ``finetune.seeds``.
         curve: train on a tenth, a quarter and half of the rows, too, to see what more of them would bring.
         ablate: train on the raw rows, too, to see what curation did.
+        fix: what preflight does about rows instead of stopping, instead of ``finetune.fix``.
 
     Raises:
         ConfigError: the home holds the dataset of another file, or the price file cannot be used.
@@ -78,15 +82,13 @@ def finetune(
     store, config = context.store, context.dataset.config
     context.require_owner()
     folder = find_version(store.releases, f"{config.name}@{version}")
-    given = {"slow_rows": slow_rows, "seeds": seeds}
-    settings = config.finetune.model_copy(update={name: value for name, value in given.items() if value})
-    access = _access(context)
+    settings = _changed(config.finetune, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
         # Never train on bytes that were not published.
         engine.run(verify, folder).require_sound()
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:
-            plan = _plan(context, folder, settings, access, run, work)
+            plan = _plan(context, folder, settings, _access(context), run, work)
             plan = replace(plan, curve=curve, raw=_raw(context) if ablate else None)
             found = None if again else find_assessed(store.models, plan.key)
             prepare_training()
@@ -107,6 +109,10 @@ def finetune(
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def _changed(settings: Finetune, **given: object) -> Finetune:
+    return settings.model_copy(update={name: value for name, value in given.items() if value})
 
 
 def _plan(context: Context, version: Path, settings: Finetune, access: Access, run: Run, work: Path) -> Plan:

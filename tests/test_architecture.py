@@ -206,6 +206,7 @@ def test_training_libraries_are_imported_in_a_few_modules_and_only_when_they_run
         "pipeline/finetuning/merge.py",
         "pipeline/finetuning/train.py",
         "pipeline/finetuning/trainer.py",
+        "pipeline/finetuning/training_attention.py",
         "pipeline/finetuning/training_watch.py",
         "pipeline/finetuning/losses.py",
         "pipeline/finetuning/held_to_form.py",

@@ -10,7 +10,7 @@ from pipeline.errors import ConfigError
 from schemas.arms_section import ArmName, EndpointArm, Family, Limits, LocalArm, StatedArm
 from schemas.dataset import Dataset
 
-OURS = "majority, linear, nearest, zero_shot, few_shot, adapter, adapter_free"
+OURS = "majority, linear, nearest, zero_shot, few_shot, adapter, adapter_linear, adapter_free"
 NEITHER = (
     f"an arm is one of {OURS}, or a section with the key arm (one of these), endpoint (a model elsewhere) or stated (a "
     "score and its source), got "
@@ -32,7 +32,7 @@ def test_without_a_list_all_arms_of_ours_are_compared_the_quick_ones_first(tmp_p
     arms = loaded(tmp_path, "").config.arms
     assert ", ".join(arm.name for arm in arms) == OURS
     families = [arm.arm.family for arm in arms if isinstance(arm, LocalArm)]
-    assert families == [Family.CLASSICAL] * 3 + [Family.PROMPT] * 2 + [Family.TUNED] * 2
+    assert families == [Family.CLASSICAL] * 3 + [Family.PROMPT] * 2 + [Family.TUNED] * 3
 
 
 def test_an_arm_is_a_bare_name_or_an_object(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_what_is_compared_changes_no_decision_of_a_curate_run(tmp_path: Path) ->
         ),
         (
             "arms: [adapter, lineer]\n",
-            "5: arms.1.arm: Input should be 'majority', 'linear', 'nearest', 'zero_shot', 'few_shot', 'adapter' or "
-            "'adapter_free', got 'lineer'",
+            "5: arms.1.arm: Input should be 'majority', 'linear', 'nearest', 'zero_shot', 'few_shot', 'adapter', "
+            "'adapter_linear' or 'adapter_free', got 'lineer'",
         ),
         ("arms: [adapter, 3]\n", f"5: arms.1: {NEITHER}3"),
         ("arms:\n  - adapter\n  -\n", f"7: arms.1: {NEITHER}None"),

@@ -2,9 +2,10 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field
 
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Questions
@@ -42,6 +43,23 @@ class Order(Task):
     express: Target[bool]
 
 
+class Sale(Task):
+    """Read the sale."""
+
+    text: Input[str]
+    item: Target[str]
+    shelf: Target[str]
+    buyers: Target[list[str]]
+    coupon: Target[str | None] = None
+
+
+class Ticket(Task):
+    """Read the ticket."""
+
+    text: Input[str]
+    code: Target[Annotated[str, Field(max_length=4)]]
+
+
 class Plain(Task):
     """Say it plainly."""
 
@@ -55,6 +73,12 @@ class Help(Task):
     messages: Conversation
 
 
+NOTHING_TO_LEARN = r"^no field of the task has choices to choose from, or values that stand in the text$"
+CHOICES, COPIED, OTHERS = (
+    "a linear model on TF-IDF for fields with choices",
+    "a CRF tagger for values that stand in the text",
+    "the nearest training row for others",
+)
 WORDS = {"billing": "invoice charged twice", "delivery": "parcel courier late", "returns": "send it back refund"}
 
 
@@ -152,7 +176,7 @@ CHATS = [chat(1, "How do I bake bread?", "Mix flour and water."), chat(2, "How d
 def test_a_conversation_has_no_most_frequent_answer_and_no_choices() -> None:
     with pytest.raises(CannotAnswer, match=r"^no two conversations are continued alike$"):
         Majority(Help, CHATS).learn()
-    with pytest.raises(CannotAnswer, match=r"^no field of the task has choices to choose from$"):
+    with pytest.raises(CannotAnswer, match=NOTHING_TO_LEARN):
         linear(Help, CHATS).learn()
 
 
@@ -194,20 +218,18 @@ def test_a_linear_model_learns_the_choices_of_every_closed_field() -> None:
     assert answers(linear(Topics, sets), Topics, unseen) == golds(unseen), "the empty set, too"
 
 
-def test_fields_without_choices_are_those_of_the_nearest_row() -> None:
+def test_a_set_of_choices_an_absent_one_and_a_value_in_the_text_are_read_at_once() -> None:
     rows = [
         order(n, ("lamp", "desk", "sofa")[n % 3], ("small", "large", None)[n // 3 % 3], n % 2 == 0) for n in range(36)
     ]
     arm = linear(Order, rows)
     unseen = [order(101, "desk", "large", True), order(102, "sofa", None, False)]
     assert answers(arm, Order, unseen) == golds(unseen), "an absent choice is a choice"
-    assert arm.title == "a linear model on TF-IDF for fields with choices, the nearest training row for others"
-    assert linear(Topic, TOPICS).title == "a linear model on TF-IDF"
 
 
 def test_texts_alone_are_nothing_for_a_linear_model() -> None:
     rows = [row_of(Plain, "r", {"text": "a cat"}, {"plain": "cat"})]
-    with pytest.raises(CannotAnswer, match=r"^no field of the task has choices to choose from$"):
+    with pytest.raises(CannotAnswer, match=NOTHING_TO_LEARN):
         linear(Plain, rows).learn()
 
 
@@ -220,6 +242,81 @@ def test_a_label_that_is_the_only_one_or_in_every_row_is_always_given() -> None:
     assert answers(linear(Topics, empty), Topics, unseen[:1]) == golds(empty[:1])
 
 
+# --- values that stand in the text ----------------------------------------------------------------
+SHELVES = {"lamp": "A7", "desk": "C2", "sofa": "D9"}
+BUYERS = ("Ann", "Bob", "Cid", "Dora", "Eve", "Finn")
+
+
+def sale(number: int, item: str, buyers: Sequence[str], coupon: str | None = None, shelf: str = "?") -> Example:
+    text = f"the {item} went to {' and '.join(buyers)}{f' with coupon {coupon}' if coupon else ''} on day {number}."
+    targets = {"item": item, "shelf": SHELVES.get(item, shelf), "buyers": list(buyers), "coupon": coupon}
+    return row_of(Sale, f"r{number}", {"text": text}, targets)
+
+
+def sales(count: int) -> list[Example]:
+    chance = random.Random(5)
+    return [
+        sale(n, chance.choice(list(SHELVES)), chance.sample(BUYERS, n % 3), f"X{n}Y" if n % 4 == 0 else None)
+        for n in range(count)
+    ]
+
+
+def read(arm: Arm, task: type[Task], rows: Sequence[Example]) -> list[dict[str, Any]]:
+    return [task.task_read_answer(text) or {} for text in answers(arm, task, rows)]
+
+
+def test_values_that_no_row_has_are_read_in_new_sentences() -> None:
+    unseen = [sale(501, "zeppelin", ["Zoe", "Yann"], "Q88Z"), sale(502, "gondola", ["Xaver"])]
+    found = read(linear(Sale, sales(60)), Sale, unseen)
+    assert [(one["item"], one["coupon"]) for one in found] == [("zeppelin", "Q88Z"), ("gondola", None)]
+    assert [one["buyers"] for one in found] == [["Zoe", "Yann"], ["Xaver"]], "in the order of the text"
+    turned = sale(503, "lamp", ["Yann", "Zoe"])
+    assert read(linear(Sale, sales(60)), Sale, [turned])[0]["buyers"] == ["Yann", "Zoe"]
+
+
+def test_what_the_text_does_not_say_stays_absent() -> None:
+    assert read(linear(Sale, sales(60)), Sale, [sale(501, "desk", [])])[0] == {
+        "item": "desk",
+        "shelf": "C2",
+        "buyers": [],
+        "coupon": None,
+    }
+
+
+def test_values_that_do_not_stand_in_the_text_are_those_of_the_nearest_row() -> None:
+    asked = [sale(n, item, ["Zoe"]) for n, item in enumerate(SHELVES, 501)]
+    assert [one["shelf"] for one in read(linear(Sale, sales(60)), Sale, asked)] == list(SHELVES.values())
+
+
+def test_a_value_that_the_task_does_not_take_is_that_of_the_nearest_row() -> None:
+    rows = [row_of(Ticket, f"r{n}", {"text": f"ticket {n:04} please"}, {"code": f"{n:04}"}) for n in range(30)]
+    asked = [row_of(Ticket, "a", {"text": f"ticket {code} please"}, {"code": "0"}) for code in ("7777", "0007007")]
+    first, second = read(linear(Ticket, rows), Ticket, asked)
+    assert first["code"] == "7777"
+    assert second["code"] in {row.answer for row in rows}, "which has at most four characters"
+
+
+def test_the_title_says_what_reads_the_fields() -> None:
+    titles = [
+        (Topic, TOPICS, "a linear model on TF-IDF"),
+        (Order, [order(n, "lamp", "small", n > 5) for n in range(9)], f"{CHOICES}, {COPIED}"),
+        (Sale, sales(9), f"{COPIED}, {OTHERS}"),
+        (Ticket, [row_of(Ticket, "r", {"text": "ticket 7 please"}, {"code": "7"})], "a CRF tagger"),
+        (Toned, [row_of(Toned, "r", {"text": "Yo."}, {"plain": "Hi.", "tone": "calm"})], f"{CHOICES}, {OTHERS}"),
+    ]
+    for task, rows, title in titles:
+        arm = linear(task, rows)
+        arm.learn()
+        assert arm.title == title
+
+
+def test_the_same_sales_are_read_alike() -> None:
+    asked = [sale(501, "zeppelin", ["Zoe"], "Q88Z"), sale(502, "", [])]
+    first, second = (answers(linear(Sale, sales(40)), Sale, asked) for _ in range(2))
+    assert first == second
+
+
+# --- how it is fitted -----------------------------------------------------------------------------
 def test_the_same_rows_make_the_same_model() -> None:
     chance = random.Random(3)
     rows = [topic(number, chance.choice(list(WORDS))) for number in range(60)]
@@ -237,7 +334,7 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
     right = [[value] for value in given]
     found: dict[tuple[float, ...], int] = {}
     for strengths in ((1e-9,), (1.0,), (1e-9, 1.0), (1.0, 1e-9)):
-        monkeypatch.setattr(linear_fields, "_STRENGTHS", strengths)
+        monkeypatch.setattr(linear_fields, "STRENGTHS", strengths)
         model = fit_field(field, seen, given, HeldOut(seen, right), 17)
         found[strengths] = sum(one == value for one, value in zip(model.predict(seen), given, strict=True))
     assert found[1e-9,] < found[1.0,] == found[1e-9, 1.0] == found[1.0, 1e-9]
@@ -245,7 +342,7 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
 
 def test_a_held_out_row_with_several_right_answers_is_right_with_any(monkeypatch: pytest.MonkeyPatch) -> None:
     field, seen = Topic.task_targets()[0], tfidf().fit_transform([str(row.fields["text"]) for row in TOPICS])
-    monkeypatch.setattr(linear_fields, "_STRENGTHS", (1.0,))
+    monkeypatch.setattr(linear_fields, "STRENGTHS", (1.0,))
     every = [["returns", "billing", "delivery"]] * len(TOPICS)
     model = fit_field(field, seen, [row.fields["topic"] for row in TOPICS], HeldOut(seen, every), 17)
     assert set(model.predict(seen)) == set(WORDS)

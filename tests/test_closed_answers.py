@@ -165,6 +165,15 @@ def test_any_set_of_labels_is_searched_without_a_mistake(labels: list[str], text
     assert log_likelihoods(loaded, prompts, labels) == pytest.approx(known, abs=1e-3)
 
 
+@hypothesis_settings(max_examples=15)
+@given(labels=_LABELS, seed=st.integers(0, 1000), weight=st.sampled_from([0.1, 3.0, 100.0]))
+def test_what_another_model_says_is_added_to_every_answer(labels: list[str], seed: int, weight: float) -> None:
+    loaded, prompts = small(), prompts_of(TEXTS)
+    beside = weight * np.random.default_rng(seed).normal(size=(len(prompts), len(labels)))
+    known = one_by_one(loaded, prompts, labels) + beside
+    agrees(likeliest(loaded, prompts, labels, beside=beside), labels, known)
+
+
 def test_a_search_that_is_cut_short_says_that_it_proves_nothing() -> None:
     loaded, prompts = small(), prompts_of(TEXTS)
     known = one_by_one(loaded, prompts, LABELS)

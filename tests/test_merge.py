@@ -1,6 +1,8 @@
 """A merged model computes what base and adapter do, and needs neither PEFT nor Goldleaf."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,9 +20,9 @@ from schemas.dataset import Finetune
 IDS = torch.arange(100, 130)[None]
 
 
-def trained(folder: Path, dtype: torch.dtype, **lora: object) -> Path:
+def trained(folder: Path, dtype: torch.dtype, rope: dict[str, Any] | None = None, **lora: object) -> Path:
     """An adapter on a base model that is stored in these numbers."""
-    save_small_model(folder / "model", dtype=dtype)
+    save_small_model(folder / "model", dtype=dtype, **({"rope_parameters": rope} if rope else {}))
     base = load_base(str(folder / "model"), "float32")
     config = Finetune(epochs=1, batch_size=4, learning_rate=1e-2, max_length=128, evaluate=0, lora=lora)
     train(questions_and_answers(12), config, folder / "adapter", base=base)
@@ -57,6 +59,26 @@ def test_a_merged_model_computes_what_the_adapter_does(
         path.name for path in (tmp_path / "merged").iterdir()
     }
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    "scaled", [{"rope_type": "default"}, {"rope_type": "linear", "factor": 4.0}], ids=lambda scaled: scaled["rope_type"]
+)
+def test_a_merged_model_is_read_by_transformers_before_5_too(scaled: dict[str, Any], tmp_path: Path) -> None:
+    adapter = trained(tmp_path, torch.float32, {"rope_theta": 500.0, **scaled})
+    with torch.inference_mode():
+        expected = load_adapter(adapter, dtype="float32").model(input_ids=IDS).logits
+    merge_adapter(adapter, tmp_path / "merged")
+    config, tokenizer = (
+        json.loads((tmp_path / "merged" / name).read_text()) for name in ("config.json", "tokenizer_config.json")
+    )
+    # Its names: it refuses the new one's tokenizer class, and takes a base of 10,000 where it finds none.
+    assert (config["rope_theta"], config["architectures"]) == (500.0, ["LlamaForCausalLM"])
+    assert config.get("rope_scaling") == (scaled if "factor" in scaled else None)
+    assert tokenizer["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert tokenizer["model_input_names"] == ["input_ids", "attention_mask"]
+    # Both names together mean the same to the new one.
+    assert torch.allclose(logits(tmp_path / "merged"), expected, atol=1e-5)
 
 
 def test_nothing_is_overwritten_and_a_folder_without_an_adapter_is_named(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from support import row, write_dataset
 from terminal import Terminal
 
 from pipeline.errors import TrainingError
+from pipeline.finetuning.adapters import read_record
 from pipeline.finetuning.base_model import load_base
 from pipeline.finetuning.examples import read_examples
 from pipeline.finetuning.preflight import Preflight, preflight
@@ -107,7 +108,14 @@ def test_fix_says_what_would_be_left(shop: Terminal) -> None:
     assert codes["dropped"]["rows"] == codes["shortened"]["rows"] == 1
     assert {finding["severity"] for finding in told["findings"]} == {"warning"}
     said = shop.goldleaf("preflight", "questions@1.0.0", "--no-timing", "--fix", "drop").stdout
-    assert "next: goldleaf finetune dataset.yaml with `fix: [drop]` under finetune in dataset.yaml" in said
+    assert "next: goldleaf finetune dataset.yaml --fix drop" in said
+
+
+def test_a_training_that_preflight_stops_is_done_with_the_fix(shop: Terminal) -> None:
+    stopped = shop.goldleaf("finetune", exit_code=1).stderr
+    assert "--fix drop" in stopped
+    told = shop.json("finetune", "--fix", "drop", "--fix", "shorten")
+    assert told["left_out"] == {} and read_record(Path(told["path"])).config.fix == (Fix.DROP, Fix.SHORTEN)
 
 
 def test_the_terminal_shows_errors_that_cannot_be_missed(shop: Terminal) -> None:

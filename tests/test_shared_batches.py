@@ -30,6 +30,7 @@ from pipeline.finetuning.examples import Example
 from pipeline.finetuning.row_tokens import as_tokens
 from pipeline.finetuning.train_table import IGNORED, table_writer
 from pipeline.finetuning.trainer import make_trainer, summed_loss
+from pipeline.finetuning.training_attention import attention_for_training
 from pipeline.finetuning.training_watch import Watch
 from schemas.dataset import Finetune, Turns
 from schemas.message import Message, Speaker
@@ -81,7 +82,10 @@ def loss_and_gradients(model: Any, batch: dict[str, torch.Tensor]) -> tuple[floa
 
 def assert_alike(model: Any, rows: Sequence[Row]) -> None:
     """The loss, how many tokens it is of, and the gradient of every weight of the adapter."""
-    wide, tight = (loss_and_gradients(model, collate(PADDING)(list(rows))) for collate in (padded, shared))
+    wide = loss_and_gradients(model, padded(PADDING)(list(rows)))
+    with attention_for_training(model, max(len(one["input_ids"]) for one in rows)) as can:
+        assert can
+        tight = loss_and_gradients(model, shared(PADDING)(list(rows)))
     assert tight[1] == wide[1] == sum(label != IGNORED for one in rows for label in one["labels"])
     assert tight[0] == pytest.approx(wide[0], rel=1e-5)
     assert len(wide[2]) == 2 * sum("lora_A" in name for name, _ in model.named_parameters())
@@ -91,7 +95,7 @@ def assert_alike(model: Any, rows: Sequence[Row]) -> None:
 
 
 def is_shared(batch: dict[str, torch.Tensor]) -> bool:
-    return batch["attention_mask"].dim() == 4
+    return "rests" in batch
 
 
 TAILS = [
@@ -110,12 +114,15 @@ def test_rows_with_a_long_common_beginning_have_the_loss_and_gradients_of_padded
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_so_have_they_on_several_lines(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "_LINE", len(COMMON) + 12)
-    batch = shared(PADDING)(TAILS)
-    # The rest of 30 tokens has a line of its own, the others, of 5 and 4 and 9 tokens, one together.
-    assert batch["input_ids"].shape == (2, len(COMMON) + 30)
-    assert_alike(small(kind), TAILS)
+def test_afterwards_the_model_reads_as_before(kind: str) -> None:
+    model, batch = small(kind), padded(PADDING)(TAILS)
+    before = loss_and_gradients(model, batch)[0]
+    with attention_for_training(model, 70):
+        summed_loss(model, shared(PADDING)(TAILS))
+        assert loss_and_gradients(model, batch)[0] == pytest.approx(before, rel=1e-5), "padded rows among shared ones"
+        summed_loss(model, shared(PADDING)(TAILS))
+    assert model.config.get_text_config()._attn_implementation == "sdpa"
+    assert loss_and_gradients(model, batch)[0] == before
 
 
 def test_the_first_learned_token_may_come_right_behind_the_beginning() -> None:
@@ -171,19 +178,16 @@ def test_rows_that_share_little_are_padded(rows: list[Row]) -> None:
 @given(
     tails=st.lists(st.lists(st.integers(1, 3), min_size=2, max_size=9), min_size=1, max_size=6),
     common=st.integers(10, 40),
-    line=st.sampled_from([1, 45, 60, 1024]),
     data=st.data(),
 )
 def test_whatever_the_rows_the_loss_and_the_gradients_are_those_of_padded_ones(
-    tails: list[list[int]], common: int, line: int, data: st.DataObject
+    tails: list[list[int]], common: int, data: st.DataObject
 ) -> None:
     rows = []
     for tail in tails:
         places = st.sets(st.integers(0, len(tail) - 1), min_size=1)
         rows.append(row(*tail, learned=sorted(data.draw(places)), beginning=COMMON[:common]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "_LINE", line)
-        assert_alike(small("qwen3"), rows)
+    assert_alike(small("qwen3"), rows)
 
 
 @pytest.mark.parametrize("template", ["smollm2", "hermes", "trims and joins"])
@@ -278,7 +282,7 @@ def collate_of(model: Any, folder: Path, config: Finetune, validation: Sequence[
             tables.append(writer.finish())
     watch = Watch.__new__(Watch)
     with quiet():
-        trainer = make_trainer(
+        preparing = make_trainer(
             LoadedModel(model, TOKENIZER, "tiny", "r"),
             model,
             tables[0],
@@ -287,5 +291,6 @@ def collate_of(model: Any, folder: Path, config: Finetune, validation: Sequence[
             watch,
             folder / "work",
         )
-    collate: batches.Collate = trainer.data_collator
+        with preparing as trainer:
+            collate: batches.Collate = trainer.data_collator
     return collate

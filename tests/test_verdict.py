@@ -58,7 +58,7 @@ def test_why_the_other_arms_did_not_answer_is_said() -> None:
     told = judge(
         evidence.__class__(evidence.ladder.model_copy(update={"skipped": skipped}), evidence.limits, 5000, 1000)
     )
-    assert told.reasons[0].endswith("Large, prompted did not answer: the endpoint is down.")
+    assert told.reasons[0].endswith("large, prompted did not answer: the endpoint is down.")
 
 
 # --- are the labels right? ------------------------------------------------------------------------

@@ -33,8 +33,8 @@ def test_an_adapter_that_is_much_cheaper_than_the_prompt_is_chosen_though_it_is_
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ({"max_cost": 5, "prices": "prices.yaml"}, "Frontier costs 10 per 1,000 calls, above the 5 allowed."),
-        ({"max_seconds": 1}, "Frontier takes 2.5 s a call, above the 1 allowed."),
+        ({"max_cost": 5, "prices": "prices.yaml"}, "frontier costs 10 per 1,000 calls, above the 5 allowed."),
+        ({"max_seconds": 1}, "frontier takes 2.5 s a call, above the 1 allowed."),
     ],
     ids=["too dear", "too slow"],
 )
@@ -48,7 +48,10 @@ def test_an_arm_beyond_the_limits_is_not_chosen_however_good(limits: dict[str, A
 
 def test_an_arm_whose_cost_or_time_nobody_measured_is_not_forbidden() -> None:
     limits = {"max_cost": 0.001, "max_seconds": 0.001, "prices": "prices.yaml"}
-    assert verdict_on(LINEAR, ADAPTER, limits=limits).verdict is Verdict.TUNE
+    found = verdict_on(LINEAR, ADAPTER, limits=limits)
+    assert found.verdict is Verdict.TUNE
+    for arm in (LINEAR, ADAPTER):
+        assert f"What {arm.title} costs is not known: the price file has no price for it." in found.reasons
 
 
 def test_if_all_arms_are_beyond_the_limits_the_limits_are_to_be_raised() -> None:

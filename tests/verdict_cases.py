@@ -205,7 +205,7 @@ CASES = [
         frontier=0.97,
         verdict=Verdict.PROMPT,
         rule="compared",
-        beside=("Frontier, prompted scores 97.0%",),
+        beside=("frontier, prompted scores 97.0%",),
     ),
 ]
 

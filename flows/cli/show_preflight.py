@@ -159,5 +159,5 @@ def _show_next(found: "Preflight", command: str, *, is_told: bool) -> None:
         return
     if not found.findings:
         out.print("[green]✓[/] nothing is wrong with the rows, the template or the end of answers")
-    told = f" with `fix: [{', '.join(found.fix)}]` under finetune in dataset.yaml" if is_told else ""
+    told = "".join(f" --fix {fix}" for fix in found.fix) if is_told else ""
     out.print(f"[dim]next:[/] {escape(command + told)}")

@@ -35,6 +35,7 @@ from flows.cli.show_finetuned import show_finetuned
 from flows.cli.show_team import show_nobody_left
 from pipeline.errors import LabelStudioError
 from pipeline.text.wording import counted, questions_wait
+from schemas.options import Fix
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -298,6 +299,10 @@ def finetune(
     ] = None,
     curve: Annotated[bool, typer.Option("--curve", help="Train on fewer rows, too: would more of them help?")] = False,
     ablate: Annotated[bool, typer.Option("--ablate", help="Train on the raw rows, too: did curation help?")] = False,
+    fix: Annotated[
+        list[Fix] | None,
+        typer.Option(help="What to do about rows instead of stopping, instead of finetune.fix; may be given twice."),
+    ] = None,
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -309,7 +314,7 @@ def finetune(
     context = load_context(dataset)
     require_published(context)
     options = {"version": version, "again": again, "slow_rows": slow_rows, "seeds": seeds}
-    options |= {"curve": curve, "ablate": ablate}
+    options |= {"curve": curve, "ablate": ablate, "fix": fix}
     result: Finetuned = run_verb(context, engine, as_json, "finetune", **options)
     if as_json:
         print_json(result)

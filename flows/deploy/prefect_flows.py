@@ -24,6 +24,7 @@ from flows.finetune import Finetuned
 from flows.release import Released
 from flows.suggest import Suggestions
 from pipeline.steps import Progress, Silent
+from schemas.options import Fix
 
 PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=Silent())  # noqa: B039 (Silent has no state)
 """Where the flows of this process report progress; a deployed run has no terminal."""
@@ -82,9 +83,10 @@ def finetune(
     seeds: int | None = None,
     curve: bool = False,
     ablate: bool = False,
+    fix: list[Fix] | None = None,
 ) -> Finetuned:
     """Train an adapter on a published version, and judge whether it was worth it."""
     with _stage(dataset) as stage:
         return finetune_story.finetune(
-            *stage, version=version, again=again, slow_rows=slow_rows, seeds=seeds, curve=curve, ablate=ablate
+            *stage, version=version, again=again, slow_rows=slow_rows, seeds=seeds, curve=curve, ablate=ablate, fix=fix
         )

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from pipeline.finetuning.answer_tokens import AnswerTree, answer_tokens_after, shared_tokens
 from pipeline.finetuning.base_model import LoadedModel, Tools, quiet
 from pipeline.finetuning.predict import adapter_used
@@ -39,10 +42,12 @@ class Row:
 
     ids: list[int]
     answers: AnswerTree
+    ahead: Sequence[float]
+    """Of each node, the most that is added to the log-likelihood of an answer behind it."""
     bounds: dict[int, float] = field(default_factory=lambda: {0: 0.0})
     """Log-likelihood up to each node that is known."""
     complete: dict[int, float] = field(default_factory=dict)
-    """Log-likelihood of the answers that are known, by their number."""
+    """Log-likelihood of the answers that are known, by their number, with what is added to it."""
     best: float = -math.inf
     """The highest of them."""
     unread: list[tuple[float, int]] = field(default_factory=list)
@@ -74,13 +79,15 @@ class Row:
             bound = self.bounds[child] = self.bounds[node] + value
             answer = self.answers.answer[child]
             if answer is not None:
-                self.complete[answer] = bound
-                self.best = max(self.best, bound)
+                found = self.complete[answer] = bound + self.ahead[child]
+                self.best = max(self.best, found)
 
     def branch(self, node: int) -> None:
         """Let the children of a node wait to be read, the likeliest of them first."""
         waiting = sorted(
-            (-self.bounds[child], child) for child in self.answers.children[node] if self.answers.children[child]
+            (-self.bounds[child] - self.ahead[child], child)
+            for child in self.answers.children[node]
+            if self.answers.children[child]
         )
         self.begun += waiting[:1]
         for one in waiting[1:]:
@@ -102,6 +109,7 @@ def answered(
     on_progress: OnProgress | None,
     search: Search,
     result: Callable[[Row], T],
+    beside: npt.NDArray[np.float64] | None = None,
 ) -> list[T]:
     """Read all prompts, search for their answers, and keep a result of each; in the order given.
 
@@ -114,6 +122,7 @@ def answered(
     known = list(tools or [None] * len(prompts))
     said = answer_tokens_after(loaded, prompts[0], known[0], answers)
     tree = AnswerTree(said.paths)
+    nothing = [0.0] * len(tree.token)
     texts = [
         said.prompt_tokens(loaded.token_ids(prompt, one, answer_follows=True), loaded.name)
         for prompt, one in zip(prompts, known, strict=True)
@@ -127,7 +136,10 @@ def answered(
         trunk = _shared(texts[ordered[0]], texts[ordered[-1]])
         read.read(texts[ordered[0]][:trunk], range(ROOT, trunk - 1), [()] * trunk)
         for numbers in _batches(ordered, texts, trunk, len(tree.until_branch(0)) - 1):
-            batch = [Row(texts[number], tree) for number in numbers]
+            batch = [
+                Row(texts[number], tree, nothing if beside is None else tree.highest(beside[number]))
+                for number in numbers
+            ]
             _read_prompts(read, batch, trunk)
             search(read, batch)
             read.forget(trunk)

@@ -1,5 +1,6 @@
 """The tokens of a finite list of answers, as a chat template writes them after a prompt, and the tree they form."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -125,6 +126,18 @@ class AnswerTree:
         self.children[parent].append(node)
         self.answer.append(None)
         return node
+
+    def highest(self, values: Sequence[float]) -> list[float]:
+        """For each node the highest of some values of the answers behind it, one value for each answer."""
+        found = [-math.inf] * len(self.token)
+        # Parents come before their children.
+        for node in range(len(self.token) - 1, -1, -1):
+            answer, parent = self.answer[node], self.parent[node]
+            if answer is not None:
+                found[node] = float(values[answer])
+            if parent >= 0:
+                found[parent] = max(found[parent], found[node])
+        return found
 
     def until_branch(self, node: int) -> list[int]:
         """A node with children, and those after it that cannot be avoided, except for the last of an answer."""

@@ -18,7 +18,7 @@ class ClosedAnswer:
 
     answer: str
     log_likelihood: float
-    """Of all its tokens after the prompt, the end of the turn included, in nats."""
+    """Of all its tokens after the prompt, the end of the turn included, in nats; with what was given ``beside`` it."""
     margin: float
     """By how many nats it is likelier than any other one, at least: others are read no further than needed. Infinite if
     there is no other; below 0 if the search was ended by ``most_tokens`` and there may be a likelier one."""
@@ -32,6 +32,7 @@ def likeliest(
     tools: Sequence[Tools] | None = None,
     most_tokens: int | None = None,
     use_adapter: bool = True,
+    beside: npt.NDArray[np.float64] | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[ClosedAnswer]:
     """Find the likeliest answer to each prompt, in the order of the prompts.
@@ -53,6 +54,7 @@ def likeliest(
             is what the model would write if it were held to the answers. Tuned models need no limit; an untuned one
             that finds all answers unlikely has to read almost all of them for the exact result.
         use_adapter: False uses the base model under the adapter.
+        beside: added to the log-likelihoods, prompts x answers: what another model says of the answers, in nats.
         on_progress: called after each batch.
 
     Raises:
@@ -65,7 +67,7 @@ def likeliest(
         return ClosedAnswer(answers[best], row.best, margin)
 
     search = best_first(math.inf if most_tokens is None else most_tokens)
-    return answered(loaded, prompts, answers, tools, use_adapter, on_progress, search, result)
+    return answered(loaded, prompts, answers, tools, use_adapter, on_progress, search, result, beside)
 
 
 def log_likelihoods(

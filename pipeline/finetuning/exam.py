@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from pipeline.errors import TrainingError, Unrendered
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.answer_form import grammar_of
@@ -198,6 +201,7 @@ class Exam:
         advance: Callable[[int], None],
         form: Form = Form.HELD,
         most_tokens: int | None = None,
+        beside: npt.NDArray[np.float64] | None = None,
     ) -> Answers:
         """Let a model answer questions.
 
@@ -208,9 +212,10 @@ class Exam:
             form: whether it is held to the form of the answers.
             most_tokens: of a list of answers, how many tokens are read for a question; None finds the likeliest for
                 sure. A model that finds all of them unlikely takes long over that.
+            beside: what another model says of ``choices``, questions x choices, in nats; only for held answers.
         """
         every = [*questions.asked, *questions.steps]
-        written = self._written(model, every, advance, form, most_tokens)
+        written = self._written(model, every, advance, form, most_tokens, beside)
         texts = written[: len(questions.asked)]
         losses = answer_losses(model, questions.golds, advance) if questions.golds else None
         prompts = (model.token_ids(one.prompt, one.examples[0].tools, answer_follows=True) for one in questions.asked)
@@ -229,6 +234,7 @@ class Exam:
         advance: Callable[[int], None],
         form: Form,
         most_tokens: int | None,
+        beside: npt.NDArray[np.float64] | None,
     ) -> list[str]:
         prompts = [question.prompt for question in asked]
         tools = [question.examples[0].tools for question in asked]
@@ -243,7 +249,13 @@ class Exam:
         if form is Form.HELD and self.choices is not None:
             # The likeliest as a whole: a model that writes token by token may begin like none of the likely ones.
             found = likeliest(
-                model, prompts, self.choices, tools=tools, most_tokens=most_tokens, on_progress=progressed
+                model,
+                prompts,
+                self.choices,
+                tools=tools,
+                most_tokens=most_tokens,
+                beside=beside,
+                on_progress=progressed,
             )
             return [one.answer for one in found]
         answers = predict(

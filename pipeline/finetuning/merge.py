@@ -1,7 +1,10 @@
 """Merges an adapter into its base model: a model of its own, for programs that know no adapters."""
 
+import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,6 +13,9 @@ from pipeline.finetuning.adapters import RECORD
 from pipeline.finetuning.base_model import load_adapter, own_dtype, quiet, training_packages
 from pipeline.state.atomic import flush
 from pipeline.state.staging import put_in_place, staged
+
+_CONFIG = "config.json"
+_TOKENIZER = "tokenizer_config.json"
 
 
 class Merged(BaseModel):
@@ -48,6 +54,7 @@ def merge_adapter(adapter: Path, destination: Path) -> Merged:
         with staged(destination.absolute().parent) as folder:
             merged.save_pretrained(folder)
             loaded.tokenizer.save_pretrained(folder)
+            _name_as_before(folder, loaded.tokenizer.model_input_names)
             if (adapter / RECORD).is_file():
                 # What it was trained on.
                 shutil.copyfile(adapter / RECORD, folder / RECORD)
@@ -57,3 +64,29 @@ def merge_adapter(adapter: Path, destination: Path) -> Merged:
                 flush(path)
             put_in_place(folder, destination.absolute())
     return Merged(path=str(destination), base_model=loaded.name, dtype=dtype)
+
+
+def _name_as_before(folder: Path, model_inputs: Sequence[str]) -> None:
+    """Add the names by which transformers before 5 reads what 5 writes; servers and converters often bring it.
+
+    Without them it refuses the tokenizer, and takes the default base of the rotary positions without a word: then the
+    model answers, but not as it was trained.
+    """
+    tokenizer = json.loads((folder / _TOKENIZER).read_text())
+    if tokenizer.get("tokenizer_class") == "TokenizersBackend":
+        # By default, its class for all of them makes token types, too, which most models refuse.
+        before = {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": list(model_inputs)}
+        _write(folder / _TOKENIZER, tokenizer | before)
+    config = json.loads((folder / _CONFIG).read_text())
+    rope = config.get("rope_parameters") or {}
+    # Layers of different kinds have parameters of their own, which it knows under other names.
+    if "rope_theta" in rope:
+        scaling = {name: value for name, value in rope.items() if name != "rope_theta"}
+        config.setdefault("rope_theta", rope["rope_theta"])
+        if scaling.get("rope_type", "default") != "default":
+            config.setdefault("rope_scaling", scaling)
+        _write(folder / _CONFIG, config)
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -198,8 +198,9 @@ class _Training:
         with memory_explained(self.config), with_new_adapter(loaded, lora, self.config.seed) as adapted:
             trainable, total = adapted.get_nb_trainable_parameters()
             initial = keep_initial(adapted, self.work / "initial") if changes_base(lora) else None
-            trainer = make_trainer(loaded, adapted, self.found.rows, self.validation, self.config, watch, self.work)
-            seconds, cpu_seconds = run(trainer, checkpoints, watch)
+            tables = (self.found.rows, self.validation)
+            with make_trainer(loaded, adapted, *tables, self.config, watch, self.work) as trainer:
+                seconds, cpu_seconds = run(trainer, checkpoints, watch)
             if trainer.is_world_process_zero():
                 save(adapted, watch.best, initial, output)
                 loaded.tokenizer.save_pretrained(output)

@@ -3,14 +3,15 @@ checkpoints that are whole or not there."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.finetuning.attention_masks import follows_masks
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.batches import Collate, Row, RowOrder, packed, padded, shared
 from pipeline.finetuning.checkpoints import Checkpoints
 from pipeline.finetuning.train_table import IGNORED, TrainTable
+from pipeline.finetuning.training_attention import Rests, attention_for_training, read_rests
 from pipeline.finetuning.training_watch import Watch, watching
 from schemas.dataset import Finetune
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from trl.trainer.sft_trainer import SFTTrainer
 
 
+@contextmanager
 def make_trainer(
     loaded: LoadedModel,
     adapted: Any,
@@ -29,8 +31,8 @@ def make_trainer(
     config: Finetune,
     watch: Watch,
     work: Path,
-) -> Any:
-    """Prepare the training of an adapter.
+) -> Iterator[Any]:
+    """Prepare the training of an adapter; afterwards the model reads as before.
 
     Args:
         loaded: the base model.
@@ -48,24 +50,31 @@ def make_trainer(
     step = config.batch_size * config.accumulate * arguments.world_size
     # Packed rows of any lengths leave little room for padding.
     order = RowOrder(table.data.column("length").to_numpy(), step, config.seed, by_length=not config.packing)
-    trainer = _answer_trainer(order)(
-        model=adapted,
-        args=arguments,
-        train_dataset=table,
-        eval_dataset=measured,
-        data_collator=_collate(loaded, config, [table, *([measured] if measured else [])]),
-        processing_class=loaded.tokenizer,
-        callbacks=[watching(watch, order)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
+    with _collating(
+        adapted, loaded.tokenizer.pad_token_id, config, [table, *([measured] if measured else [])]
+    ) as rows_as:
+        trainer = _answer_trainer(order)(
+            model=adapted,
+            args=arguments,
+            train_dataset=table,
+            eval_dataset=measured,
+            data_collator=rows_as,
+            processing_class=loaded.tokenizer,
+            callbacks=[watching(watch, order)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        yield trainer
 
 
-def _collate(loaded: LoadedModel, config: Finetune, tables: Sequence["Dataset"]) -> Collate:
+@contextmanager
+def _collating(model: Any, padding: int, config: Finetune, tables: Sequence["Dataset"]) -> Iterator[Collate]:
     """How rows are laid out: in the way that reads the fewest tokens, of those that the model can read."""
+    if config.packing:
+        yield packed(padding)
+        return
     longest = max(int(table.data.column("length").to_numpy().max()) for table in tables)
-    layout = packed if config.packing else shared if follows_masks(loaded.model, longest) else padded
-    return layout(loaded.tokenizer.pad_token_id)
+    with attention_for_training(model, longest) as can_share:
+        yield (shared if can_share else padded)(padding)
 
 
 def run(trainer: Any, checkpoints: Checkpoints | None, watch: Watch) -> tuple[float, float]:
@@ -191,7 +200,13 @@ def summed_loss(model: Any, inputs: "dict[str, torch.Tensor]") -> "tuple[torch.T
     # Each position predicts the next token.
     answers = inputs["labels"][:, 1:]
     positions = (answers != IGNORED).any(dim=0).nonzero().flatten()
-    given = {name: value for name, value in inputs.items() if name != "labels"}
+    given = {name: value for name, value in inputs.items() if name not in ("labels", "rests")}
+    if "rests" in inputs:
+        read_rests(Rests.of(inputs["rests"], answers.shape[1] + 1))
+        # Of four dimensions: a mask that models take as it is; nobody looks at it.
+        given["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=answers.device)
+    else:
+        read_rests(None)
     logits = model(**given, logits_to_keep=positions, use_cache=False).logits.float()
     answers = answers[:, positions]
     total = torch.nn.functional.cross_entropy(

@@ -48,7 +48,8 @@ class StepReport(BaseModel):
         """For a progress line."""
         measured = "" if self.validation_loss is None else f" (validation {self.validation_loss:.3f})"
         left = f"{self.seconds_left / 60:.0f} min" if self.seconds_left >= 90 else f"{self.seconds_left:.0f} s"
-        return f"loss {self.loss:.3f}{measured}, {left} left, {self.tokens_per_second:,.0f} tokens/s"
+        # On a narrow terminal the end is cut.
+        return f"{left} left, loss {self.loss:.3f}{measured}, {self.tokens_per_second:,.0f} tokens/s"
 
 
 class ValidationLoss(BaseModel):

@@ -9,7 +9,9 @@ __all__ = [
     "chat_rules",
     "classifier",
     "extractions",
+    "grounding",
     "label_sets",
     "rewrite_rules",
     "rewrites",
+    "span_tokens",
 ]

@@ -35,7 +35,7 @@ _EAST_ASIAN_END = re.compile(
 def dates_in(folded: str) -> Iterator[str]:
     """Every date in digits; 05/03/2026 is read both ways unless the text is surely in a language other than English."""
     western = _ERA.sub(_western, folded)
-    for text in {folded, western}:
+    for text in dict.fromkeys((folded, western)):
         for year, _, month, day in [*_YEAR_FIRST.findall(text), *_COMPACT.findall(text)]:
             yield from _iso(year, month, day)
     # With full stops, the day comes first in all languages of the CLDR, with other signs in nearly all but English.

@@ -112,7 +112,26 @@ class Source:
             return False
         return moment.time() == datetime.time() or moment.time() in self._times
 
-    def _ways_of_numbers(self) -> Iterator[set[Decimal]]:
+    def readings(self, type: ValueType) -> list[Decimal | str]:
+        """All that the text can say of a type of number, date or time, the plainer ways of reading it first.
+
+        Numbers without a sign, dates and times as ISO text. What can be read in several ways, such as 05/03/2026, is
+        there several times, always in the same order.
+        """
+        match type:
+            case ValueType.INTEGER | ValueType.NUMBER | ValueType.DECIMAL:
+                return list(dict.fromkeys(number for numbers in self._ways_of_numbers() for number in numbers))
+            case ValueType.DATE:
+                return list(dict.fromkeys([*self._dates, *self._named_dates, *self._spelled_dates]))
+            case ValueType.TIME:
+                return [time.isoformat() for time in self._times]
+            case ValueType.DATETIME:
+                times = [*self._times, datetime.time()]
+                return [f"{date}T{time.isoformat()}" for date in self.readings(ValueType.DATE) for time in times]
+            case _:
+                return []
+
+    def _ways_of_numbers(self) -> Iterator[dict[Decimal, None]]:
         yield self._numbers
         yield self._scaled_numbers
         yield self._spelled_numbers
@@ -131,30 +150,32 @@ class Source:
         return spelled_out(self._digits)
 
     @cached_property
-    def _numbers(self) -> set[Decimal]:
-        return {*numbers_in(self._digits), *map(Decimal, counts_of_units(self._folded))}
+    def _numbers(self) -> dict[Decimal, None]:
+        return dict.fromkeys([*numbers_in(self._digits), *map(Decimal, counts_of_units(self._folded))])
 
     @cached_property
-    def _scaled_numbers(self) -> set[Decimal]:
-        return set(scaled_numbers_in(self._digits))
+    def _scaled_numbers(self) -> dict[Decimal, None]:
+        return dict.fromkeys(scaled_numbers_in(self._digits))
 
     @cached_property
-    def _spelled_numbers(self) -> set[Decimal]:
+    def _spelled_numbers(self) -> dict[Decimal, None]:
         texts = [without_ordinals(text) for text in self._spelled]
-        return {number for text in texts for way in (numbers_in, scaled_numbers_in) for number in way(text)}
+        return dict.fromkeys(
+            number for text in texts for way in (numbers_in, scaled_numbers_in) for number in way(text)
+        )
 
     @cached_property
-    def _dates(self) -> set[str]:
-        return set(dates_in(self._digits))
+    def _dates(self) -> dict[str, None]:
+        return dict.fromkeys(dates_in(self._digits))
 
     @cached_property
-    def _named_dates(self) -> set[str]:
-        return set(named_dates_in(self._digits))
+    def _named_dates(self) -> dict[str, None]:
+        return dict.fromkeys(named_dates_in(self._digits))
 
     @cached_property
-    def _spelled_dates(self) -> set[str]:
-        return {date for text in self._spelled for date in named_dates_in(text)}
+    def _spelled_dates(self) -> dict[str, None]:
+        return dict.fromkeys(date for text in self._spelled for date in named_dates_in(text))
 
     @cached_property
-    def _times(self) -> set[datetime.time]:
-        return set(times_in(self._digits))
+    def _times(self) -> dict[datetime.time, None]:
+        return dict.fromkeys(times_in(self._digits))

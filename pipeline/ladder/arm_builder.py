@@ -6,6 +6,7 @@ from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Exam, Questions
 from pipeline.finetuning.examples import Example, draw, read_examples
+from pipeline.ladder.adapter_and_linear import AdapterAndLinear
 from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.endpoints import Endpoint
@@ -49,7 +50,7 @@ class ArmBuilder:
                 return ZeroShot(self._base)
             case ArmName.FEW_SHOT:
                 return FewShot(self._base, self._memory, section.examples)
-            case ArmName.ADAPTER | ArmName.ADAPTER_FREE:
+            case ArmName.ADAPTER | ArmName.ADAPTER_LINEAR | ArmName.ADAPTER_FREE:
                 return None
 
     def _held_out(self) -> list[EvalQuestion]:
@@ -61,6 +62,8 @@ class ArmBuilder:
         """One that asks the adapter; None for all others."""
         if not isinstance(section, LocalArm) or section.arm.family is not Family.TUNED:
             return None
+        if section.arm is ArmName.ADAPTER_LINEAR:
+            return AdapterAndLinear(candidate, self._task, self._memory, self._plan.config.seed)
         return Adapter(candidate, is_free=section.arm is ArmName.ADAPTER_FREE)
 
     def linear_curve(self, asked: Questions) -> Iterator[Curve]:

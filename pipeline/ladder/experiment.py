@@ -62,7 +62,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     before = general_knowledge(base, "what the base model knows beside the task", progress.step)
     if found is None and (said := _before_training(climb.done, kind_of(task).metric)):
         progress.say(said)
-    recipe = Recipe(plan, base, exam, asked.some(slice(config.slow_rows)), kept, progress)
+    recipe = Recipe(plan, base, exam, asked, kept, progress)
     fewer = recipe.curve(examples) if plan.curve else []
     folder, report = trained_once(plan, found, examples, base, progress)
     with adapted(folder, base) as model:
@@ -94,9 +94,9 @@ def _extras(
     """
     rows, fewer = learned
     judged = climb.done_by(ArmName.ADAPTER.value)
-    curves = [*builder.linear_curve(recipe.questions)]
+    curves = [*builder.linear_curve(recipe.sample)]
     if fewer:
-        whole = judged.of({one.id for one in recipe.questions.asked})
+        whole = judged.of({one.id for one in recipe.sample.asked})
         curves.append(curve_of(ArmName.ADAPTER.value, "the adapter", [*fewer, (rows, whole)]))
     return Extras(
         forgetting=forgetting,

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from schemas.field import JsonValue, TargetField, ValueType
 
 _USUAL = 1.0
-_STRENGTHS = (_USUAL, 0.25, 4.0)
+STRENGTHS = (_USUAL, 0.25, 4.0)
 """Of scikit-learn's C, the usual one first: on few held-out rows, another that is barely better is so by chance."""
 _MOST_ROWS = 100_000
 """A fit takes time with rows times choices; of more rows a random sample is taken."""
@@ -59,11 +60,11 @@ def fit_field(
     if len(given) > _MOST_ROWS:
         kept = np.sort(np.random.default_rng(seed).permutation(len(given))[:_MOST_ROWS])
         seen, given = seen[kept], [given[place] for place in kept]
-    kind = _SetOfChoices if field.is_label_set else _OneChoice
+    kind = _SetOfChoices if field.is_label_set else OneChoice
     if held_out is None:
         return kind(seen, given, _USUAL, seed)
     right = [{json.dumps(value) for value in values} for values in held_out.right]
-    models = [kind(seen, given, strength, seed) for strength in _STRENGTHS]
+    models = [kind(seen, given, strength, seed) for strength in STRENGTHS]
     hits = np.array([_hits(model, held_out, right) for model in models])
     share = hits[0] / len(right)
     # One standard error.
@@ -87,18 +88,29 @@ def _machine(seen: Any, labels: Any, strength: float, seed: int) -> Any:
         return LinearSVC(C=strength, random_state=seed).fit(seen, labels)
 
 
-class _OneChoice(FieldModel):
+class OneChoice(FieldModel):
+    """A field with a single one of its choices."""
+
     def __init__(self, seen: Any, given: Sequence[JsonValue], strength: float, seed: int) -> None:
         self.strength = strength
         texts = [json.dumps(value) for value in given]
         names, codes = np.unique(texts, return_inverse=True)
-        self._values: list[JsonValue] = [json.loads(name) for name in names]
+        self.values: list[JsonValue] = [json.loads(name) for name in names]
+        """Those of the training rows."""
         self._machine = _machine(seen, codes, strength, seed) if len(names) > 1 else None
 
     def predict(self, seen: Any) -> list[JsonValue]:
+        """The value of each row."""
         if self._machine is None:
-            return self._values[:1] * int(seen.shape[0])
-        return [self._values[code] for code in self._machine.predict(seen)]
+            return self.values[:1] * int(seen.shape[0])
+        return [self.values[code] for code in self._machine.predict(seen)]
+
+    def margins(self, seen: Any) -> npt.NDArray[np.float64]:
+        """How far each row lies within each of ``values``, rows x values."""
+        if self._machine is None:
+            return np.zeros((int(seen.shape[0]), 1))
+        found = self._machine.decision_function(seen)
+        return np.asarray(found if found.ndim == 2 else np.stack([-found, found], axis=1), dtype=np.float64)
 
 
 class _SetOfChoices(FieldModel):

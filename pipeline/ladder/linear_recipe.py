@@ -1,4 +1,4 @@
-"""The linear model as a few lines that anybody can run: what to use where it is enough."""
+"""The linear model as a few lines that anybody can run: what to use where it is enough, or beside the adapter."""
 
 from importlib.resources import files
 
@@ -9,17 +9,30 @@ from schemas.field import TargetField
 from schemas.task import Role, Task
 from schemas.task_fields import turn_fields
 
-_SECTION = files("pipeline.ladder").joinpath("linear_recipe.md").read_text(encoding="utf-8")
+_SECTION, _TOGETHER = (
+    files("pipeline.ladder").joinpath(name).read_text(encoding="utf-8")
+    for name in ("linear_recipe.md", "adapter_and_linear.md")
+)
 
 
 def linear_recipe(task: type[Task], assessment: Assessment) -> str:
-    """A section of a card; empty if there is no such model, or the task is not a single choice from texts."""
+    """Sections of a card; empty if there is no such model, or the task is not a single choice from texts."""
     arm, targets = assessment.ladder.arm(ArmName.LINEAR.value), task.task_targets()
     if arm is None or not _is_simple(task, targets):
         return ""
     [field] = targets
     strength = arm.settings.get(f"C of {field.name}", 1.0)
-    return _SECTION.format(inputs=task.task_names(Role.INPUT), field=field.name, strength=strength)
+    alone = _SECTION.format(inputs=task.task_names(Role.INPUT), field=field.name, strength=strength)
+    both = assessment.ladder.arm(ArmName.ADAPTER_LINEAR.value)
+    # Of two choices a linear model has a single margin.
+    if both is None or field.optional or len(field.choices) < 3:
+        return alone
+    return alone + _TOGETHER.format(
+        base=assessment.base_model,
+        field=field.name,
+        strength=both.settings["C"],
+        scale=both.settings["scale of margins"],
+    )
 
 
 def _is_simple(task: type[Task], targets: tuple[TargetField, ...]) -> bool:

@@ -14,6 +14,9 @@ from schemas.arms_section import Arm, Limits
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 
+_RULES = 2
+"""Raise it whenever arms or verdicts come out differently for the same settings: what an older Goldleaf has judged is
+judged again. 2: a tagger reads values that stand in the text."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
@@ -54,5 +57,5 @@ class Plan:
         noise = self.noise and self.noise.model_dump(mode="json")
         # The raw rows are of the home as it is now, whatever the version.
         raw = None if self.raw is None else stable_hash(*(text for row in self.raw for text in (row.id, row.answer)))
-        more = [prices, noise, self.curve, raw]
+        more = [_RULES, prices, noise, self.curve, raw]
         return stable_hash(self.training_key, json.dumps([settings, more], sort_keys=True))

@@ -3,7 +3,7 @@
 from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.results import ArmResult
-from pipeline.text.wording import counted, sentence
+from pipeline.text.wording import counted
 from schemas.arms_section import ArmName
 
 _THOUSANDS = 1000
@@ -19,7 +19,7 @@ def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) ->
     low, high = (evidence.unit.shown_change(bound, "+") for bound in (gain.low, gain.high))
     interval = f"95% interval {low} to {high}" if gain.is_bounded else "too few questions for an interval"
     text = (
-        f"{sentence(after.title)} scores {after.score}, {before.title} {before.score}: a difference of "
+        f"{after.heading} scores {after.score}, {before.title} {before.score}: a difference of "
         f"{evidence.unit.shown_change(gain.value, '+')} {evidence.unit.of_changes} on "
         f"{counted(pair.questions, 'question')} ({interval}; McNemar p {_p(pair.p_value)})."
     )
@@ -53,9 +53,9 @@ def at_ceiling(evidence: Evidence, arm: ArmResult) -> str:
     """That nothing is left to gain above an arm, and why."""
     if evidence.ceiling is None:
         near = evidence.points(evidence.margin)
-        return f"{sentence(arm.title)} is within {near} of a perfect score: there is nothing left to gain."
+        return f"{arm.heading} is within {near} of a perfect score: there is nothing left to gain."
     return (
-        f"{sentence(arm.title)} has reached what can be seen on this test split: {evidence.noise} of its answers are "
+        f"{arm.heading} has reached what can be seen on this test split: {evidence.noise} of its answers are "
         f"wrong, so that no model can be seen above {evidence.ceiling:.1%}."
     )
 

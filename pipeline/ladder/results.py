@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.evaluation.estimates import Estimate
 from pipeline.evaluation.paired import sign_test
 from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
+from pipeline.text.wording import sentence
 from schemas.arms_section import ArmName, Family
 
 
@@ -16,11 +17,19 @@ class _Result(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class ArmResult(_Result):
-    """How well an arm answers, and what that takes."""
-
+class _Titled(_Result):
     name: str
     title: str
+
+    @property
+    def heading(self) -> str:
+        """Its title with a capital letter, unless it begins with a model's name."""
+        return sentence(self.title) if self.title.startswith(("a ", "the ")) else self.title
+
+
+class ArmResult(_Titled):
+    """How well an arm answers, and what that takes."""
+
     family: Family
     evaluation: Evaluation
     learning_seconds: float
@@ -48,11 +57,9 @@ class ArmResult(_Result):
         return self.evaluation.questions / self.seconds if self.seconds else float("inf")
 
 
-class Skipped(_Result):
+class Skipped(_Titled):
     """An arm that did not answer."""
 
-    name: str
-    title: str
     why: str
     for_now: bool = False
     """Whether the same command asks it again."""

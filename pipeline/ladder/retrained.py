@@ -67,7 +67,8 @@ class Recipe:
     plan: Plan
     base: LoadedModel
     exam: Exam
-    questions: Questions
+    every: Questions
+    """All that the adapter is asked."""
     kept: KeptAnswers
     """What killed runs have left."""
     progress: Progress
@@ -77,31 +78,38 @@ class Recipe:
         """Of the training."""
         return self.plan.config
 
-    def trained_on(self, rows: Examples, label: str, seed: int | None = None) -> tuple[int, Evaluation]:
-        """Train on some rows and judge the adapter; returns how many rows were trained on, and how good it is.
+    @property
+    def sample(self) -> Questions:
+        """Those that slow arms are asked, too."""
+        return self.every.some(slice(self.config.slow_rows))
+
+    def trained_on(self, rows: Examples, label: str) -> tuple[int, Evaluation]:
+        """Train on some rows and ask the adapter the sample; returns how many were trained on, and how good it is.
 
         Raises:
             TrainingError: there are too few rows.
         """
-        name = label.replace(" ", "-").replace("%", "")
-        known = self.kept.get(name, self.questions)
-        answers = known[1] if known else self._answers(rows, name, label, seed)
-        return round(answers.settings[_ROWS]), answers.scored(self.exam.task, self.questions)
+        return self._judged(rows, label, self.config, self.sample)
 
-    def _answers(self, rows: Examples, name: str, label: str, seed: int | None) -> Answers:
-        config = self.config if seed is None else self.config.model_copy(update={"seed": seed})
+    def _judged(self, rows: Examples, label: str, config: Finetune, asked: Questions) -> tuple[int, Evaluation]:
+        name = label.replace(" ", "-").replace("%", "")
+        known = self.kept.get(name, asked)
+        answers = known[1] if known else self._answers(rows, name, label, config, asked)
+        return round(answers.settings[_ROWS]), answers.scored(self.exam.task, asked)
+
+    def _answers(self, rows: Examples, name: str, label: str, config: Finetune, asked: Questions) -> Answers:
         output = self.plan.work / name
         key = f"{self.plan.training_key}-{name}"
         report = train_on(self.plan, config, rows, output, self.base, self.progress, key, f"training on {label}")
         with (
             adapted(output, self.base) as model,
-            self.progress.step(f"asking it ({label})", self.questions.work) as done,
+            self.progress.step(f"asking it ({label})", asked.work) as done,
         ):
             began = time.perf_counter()
-            answers = self.exam.take(model, self.questions, done, config.form)
+            answers = self.exam.take(model, asked, done, config.form)
         answers = replace(answers, settings={_ROWS: report.rows})
         times = Times(learning=report.seconds, answering=time.perf_counter() - began, alone=None)
-        self.kept.keep(name, label, self.questions, answers, times)
+        self.kept.keep(name, label, asked, answers, times)
         return answers
 
     def curve(self, rows: Sequence[Example]) -> list[tuple[int, Evaluation]]:
@@ -116,10 +124,10 @@ class Recipe:
 
     def seeds(self, rows: Sequence[Example], first: Evaluation) -> list[SeedScore]:
         """The scores with as many seeds as are wanted, the first of which is known."""
-        known = first.of({one.id for one in self.questions.asked})
-        scores = [SeedScore(seed=self.config.seed, score=known.score)]
+        scores = [SeedScore(seed=self.config.seed, score=first.score)]
         for seed in range(self.config.seed + 1, self.config.seed + self.config.seeds):
-            _, found = self.trained_on(rows, f"seed {seed}", seed)
+            config = self.config.model_copy(update={"seed": seed})
+            _, found = self._judged(rows, f"seed {seed}", config, self.every)
             scores.append(SeedScore(seed=seed, score=found.score))
         return scores
 

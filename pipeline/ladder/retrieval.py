@@ -42,8 +42,8 @@ class Memory:
 
         self.rows, self._task = rows, task
         self._sight = tfidf()
-        texts = [text_of(task, published_inputs(task, row.fields), row.prompt) for row in rows]
-        self.features = self._sight.fit_transform(texts)
+        self.texts = [text_of(task, published_inputs(task, row.fields), row.prompt) for row in rows]
+        self.features = self._sight.fit_transform(self.texts)
         # Of length 1, so that a product is a cosine.
         self._known = normalize(self.features, copy=True).T.tocsr()
 

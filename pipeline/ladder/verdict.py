@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.reasons import at_ceiling, circumstances, how_they_compare, how_to_use, what_would_decide
 from pipeline.ladder.results import ArmResult
-from pipeline.text.wording import counted, sentence
+from pipeline.text.wording import counted
 from schemas.arms_section import ArmName, Family
 
 _FEWEST_QUESTIONS = 30
@@ -202,7 +202,7 @@ def _noisy(evidence: Evidence) -> Judgement | None:
 def _alone(evidence: Evidence) -> Judgement | None:
     if any(arm.family is not Family.TUNED for arm in evidence.ladder.comparable):
         return None
-    skipped = "".join(f" {sentence(one.title)} did not answer: {one.why}." for one in evidence.ladder.skipped)
+    skipped = "".join(f" {one.heading} did not answer: {one.why}." for one in evidence.ladder.skipped)
     return Judgement(
         verdict=Verdict.UNDECIDED,
         rule="nothing_to_compare_with",
@@ -246,15 +246,13 @@ def _compared(evidence: Evidence) -> Judgement:
 def _forbidden(arm: ArmResult, evidence: Evidence, notes: list[str]) -> bool:
     """Whether an arm is beyond what a call may cost or take; why is noted."""
     limits = evidence.limits
+    if limits.max_cost is not None and arm.cost is None:
+        notes.append(f"What {arm.title} costs is not known: the price file has no price for it.")
     if limits.max_cost is not None and arm.cost is not None and arm.cost > limits.max_cost:
-        notes.append(
-            f"{sentence(arm.title)} costs {arm.cost:.3g} per 1,000 calls, above the {limits.max_cost:g} allowed."
-        )
+        notes.append(f"{arm.heading} costs {arm.cost:.3g} per 1,000 calls, above the {limits.max_cost:g} allowed.")
         return True
     if limits.max_seconds is not None and arm.latency is not None and arm.latency > limits.max_seconds:
-        notes.append(
-            f"{sentence(arm.title)} takes {arm.latency:.2g} s a call, above the {limits.max_seconds:g} allowed."
-        )
+        notes.append(f"{arm.heading} takes {arm.latency:.2g} s a call, above the {limits.max_seconds:g} allowed.")
         return True
     return False
 
@@ -311,7 +309,8 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
         case Family.PROMPT:
             verdict, step = Verdict.PROMPT, "Keep the prompt and the retrieved examples; train nothing."
         case Family.TUNED:
-            verdict, step = Verdict.TUNE, "Serve the adapter; its card shows how."
+            beside = " with the linear model beside it" if arm.name == ArmName.ADAPTER_LINEAR.value else ""
+            verdict, step = Verdict.TUNE, f"Serve the adapter{beside}; its card shows how."
             notes += circumstances(evidence)
     return Judgement(verdict=verdict, arm=arm.name, rule="compared", reasons=tuple(notes), next_step=step)
 

@@ -10,7 +10,6 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult
 from pipeline.reporting.plot_axes import Axis, Tick, score_axis
-from pipeline.text.wording import sentence
 from schemas.arms_section import Family
 
 GROUPS = {
@@ -105,7 +104,7 @@ def _bar(arm: ArmResult, found: Assessment, axis: Axis) -> Bar:
     score, asked = arm.score, arm.evaluation.questions
     most = found.ladder.adapter.evaluation.questions
     return Bar(
-        title=titled(arm),
+        title=arm.heading,
         note="" if asked == most else f"asked {asked:,} of the {most:,} questions",
         style=arm.family.value,
         value=score.unit.shown(score.value),
@@ -117,20 +116,21 @@ def _bar(arm: ArmResult, found: Assessment, axis: Axis) -> Bar:
     )
 
 
-def titled(arm: ArmResult) -> str:
-    """An arm's title with a capital letter, but for those that begin with a model's name."""
-    return sentence(arm.title) if arm.title.startswith(("a ", "the ")) else arm.title
-
-
 def reference_lines(found: Assessment) -> list[tuple[float, str, str]]:
     """The scores to compare with, what they are and their style: the ceiling by label noise, and the target."""
     evidence, unit = found.evidence, found.evidence.unit
     lines = []
     if evidence.ceiling is not None:
-        lines.append((evidence.ceiling, f"ceiling by label noise {unit.shown(evidence.ceiling)}", "ceiling"))
+        said = f"ceiling by label noise {unit.shown(evidence.ceiling)}{_reach(evidence.noise)}"
+        lines.append((evidence.ceiling, said, "ceiling"))
     if found.limits.target is not None:
         lines.append((found.limits.target, f"needed {unit.shown(found.limits.target)}", "target"))
     return lines
+
+
+def _reach(noise: Estimate | None) -> str:
+    """How low the ceiling may be: an audit that found nothing has not proven that nothing is wrong."""
+    return f" (at least {noise.unit.shown(1 - noise.high)})" if noise is not None and noise.is_bounded else ""
 
 
 def score_ends(scores: Iterable[Estimate]) -> list[float]:

@@ -6,7 +6,7 @@ from pipeline.finetuning.adapters import FinetuneRecord
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult
 from pipeline.reporting.plot_axes import number
-from pipeline.reporting.verdict_bars import GROUPS, Bars, bars, titled
+from pipeline.reporting.verdict_bars import GROUPS, Bars, bars
 from pipeline.reporting.verdict_plots import Plot, cost_plot, curve_plot
 from pipeline.reporting.verdict_tables import (
     Differences,
@@ -103,7 +103,7 @@ def _card(arm: ArmResult, found: Assessment) -> Card:
     return Card(
         family=arm.family.value,
         heading=GROUPS[arm.family],
-        title=titled(arm),
+        title=arm.heading,
         value=arm.score.unit.shown(arm.score.value),
         interval=arm.score.interval,
         takes=" · ".join(filter(None, takes)),

@@ -12,7 +12,7 @@ from pipeline.ladder.learning_curve import Curve
 from pipeline.ladder.results import ArmResult
 from pipeline.reporting.plot_axes import Axis, Tick, log_axis, number, score_axis
 from pipeline.reporting.plot_labels import Box, Label, Spot, place_labels, text_width
-from pipeline.reporting.verdict_bars import reference_lines, score_ends, titled
+from pipeline.reporting.verdict_bars import reference_lines, score_ends
 from pipeline.text.wording import sentence
 from schemas.arms_section import ArmName, Family
 
@@ -29,6 +29,7 @@ _NAMES = {
     ArmName.ZERO_SHOT.value: "base, prompted",
     ArmName.FEW_SHOT.value: "base + examples",
     ArmName.ADAPTER.value: "adapter",
+    ArmName.ADAPTER_LINEAR.value: "adapter + linear",
     ArmName.ADAPTER_FREE.value: "adapter, free",
 }
 
@@ -137,7 +138,7 @@ def cost_plot(found: Assessment) -> Plot | None:
         Point(
             spot=spot,
             style=arm.family.value,
-            said=f"{titled(arm)}: {arm.score}, {costs[arm.name]:.3g} {measure}",
+            said=f"{arm.heading}: {arm.score}, {costs[arm.name]:.3g} {measure}",
             label=label,
             is_chosen=arm.name == chosen,
             is_below=arm.name in below,

@@ -9,7 +9,6 @@ from pipeline.finetuning.evaluate import Evaluation
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult
 from pipeline.reporting.plot_axes import number
-from pipeline.reporting.verdict_bars import titled
 from pipeline.text.wording import shown_label
 from schemas.arms_section import Family
 
@@ -41,7 +40,7 @@ def numbers(record: FinetuneRecord, found: Assessment) -> tuple[Numbers, ...]:
     """Every arm's numbers."""
     columns = [cells for _, cells in _columns(found, record.train.seconds) if any(cells)]
     return tuple(
-        Numbers(titled(arm), arm.name, arm.name == found.judgement.arm, cells)
+        Numbers(arm.heading, arm.name, arm.name == found.judgement.arm, cells)
         for arm, cells in zip(found.ladder.arms, zip(*columns, strict=True), strict=True)
     )
 
@@ -134,7 +133,7 @@ def differences(found: Assessment) -> Differences:
         low, high = (unit.shown_change(end, "+") for end in (gain.low, gain.high))
         rows.append(
             Difference(
-                title=titled(arm),
+                title=arm.heading,
                 questions=pair.questions,
                 gain=unit.shown_change(gain.value, "+"),
                 interval=f"{low} to {high}" if gain.is_bounded else "too few questions",

@@ -56,18 +56,25 @@ def read_rows(place: Path, intents: Sequence[str]) -> list[Row]:
         intent = path.name.split("_")[1]
         if intents and intent not in intents:
             continue
-        # One of the files has characters of Latin-1.
-        data = path.read_bytes()
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            text = data.decode("latin-1")
-        for request in json.loads(text)[intent]:
-            row: Row = {"text": "".join(part["text"] for part in request["data"])}
-            for part in request["data"]:
-                if "entity" in part:
-                    row.setdefault(f"slot_{part['entity']}", part["text"].strip())
-            rows.append(row)
+        rows += read_requests(path, intent)
+    return rows
+
+
+def read_requests(path: Path, intent: str) -> list[Row]:
+    """The requests of one file with their slots."""
+    # One of the files has characters of Latin-1.
+    data = path.read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    rows = []
+    for request in json.loads(text)[intent]:
+        row: Row = {"text": "".join(part["text"] for part in request["data"])}
+        for part in request["data"]:
+            if "entity" in part:
+                row.setdefault(f"slot_{part['entity']}", part["text"].strip())
+        rows.append(row)
     return rows
 
 

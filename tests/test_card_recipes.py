@@ -1,0 +1,73 @@
+"""The lines of Python on an adapter's card do what they say: who runs them gets the scores of the ladder."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_models import save_small_model
+from support import offline, row, write_dataset
+
+from flows.context import Context
+from flows.curate import curate
+from flows.engines.engine import Inline
+from flows.finetune import Finetuned, finetune
+from flows.release import release
+
+TOPICS = {"billing": "invoice charged card", "delivery": "courier parcel street", "returns": "refund broken label"}
+SETTINGS = """\
+review: {{budget: 0, audit: 0.0}}
+split: {{fractions: {{train: 0.7, validation: 0.0, test: 0.3}}}}
+finetune: {{base_model: {model}, batch_size: 4, epochs: 1, max_length: 256, max_new_tokens: 4}}
+arms: [linear, adapter, adapter_linear]
+"""
+
+
+class Bench:
+    """A version, and an adapter that was trained on it."""
+
+    def __init__(self, folder: Path) -> None:
+        save_small_model(folder / "model")
+        rows = []
+        for number in range(120):
+            topic = list(TOPICS)[number % 3]
+            # Of every fourth row the words are another topic's, so that not all can be right.
+            words = TOPICS[topic if number % 4 else list(TOPICS)[(number + 1) % 3]].split()
+            rows.append(row(number, f"{words[number % 3]} no{number} {words[number // 3 % 3]} x{number * 7}", topic))
+        write_dataset(folder, rows, SETTINGS.format(model=folder / "model"))
+        context = Context.load(folder / "dataset.yaml", offline(folder / "home"))
+        curate(context, Inline())
+        self.version = Path(release(context, Inline()).path)
+        self.found: Finetuned = finetune(context, Inline())
+        card = (Path(self.found.path) / "README.md").read_text(encoding="utf-8")
+        self.blocks = dict(re.findall(r"## ([^\n]+)\n(?:(?!\n## ).)*?```python\n(.*?)```", card, re.S))
+
+    def run(self, *headings: str) -> list[float]:
+        """What the lines under some headings print, run one after another."""
+        names = f"FOLDER, VERSION = {self.found.path!r}, {str(self.version)!r}"
+        code = "\n".join([names, *(self.blocks[heading] for heading in headings)])
+        environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=self.version.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [float(line) for line in done.stdout.split()]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("cards"))
+
+
+def test_both_recipes_print_the_scores_of_their_arms(bench: Bench) -> None:
+    ladder = bench.found.assessment.ladder
+    expected = [arm.score.value for name in ("linear", "adapter_linear") if (arm := ladder.arm(name))]
+    assert bench.run("The linear model", "The adapter and the linear model together") == pytest.approx(expected)
+    assert 0.4 < expected[0] < 1

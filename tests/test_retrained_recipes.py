@@ -1,0 +1,97 @@
+"""The same recipe on fewer rows, with other seeds and on the raw rows: `--curve`, `--seeds` and `--ablate` together."""
+
+from pathlib import Path
+
+import pytest
+from small_models import save_small_model
+from support import offline, row, write_dataset
+
+from flows.context import Context
+from flows.curate import curate
+from flows.engines.engine import Inline
+from flows.finetune import Finetuned, finetune
+from flows.release import release
+from pipeline.finetuning.adapters import read_record
+from pipeline.ladder.assessment import read_assessment
+from pipeline.releases.versions import read_manifest
+
+TOPICS = ("billing", "delivery", "returns")
+PLAIN, COPIES = 60, 6
+SETTINGS = """\
+review: {{budget: 0, audit: 0.0}}
+split: {{fractions: {{train: 0.6, validation: 0.2, test: 0.2}}}}
+finetune:
+  {{base_model: {model}, slow_rows: 5, batch_size: 4, epochs: 1, learning_rate: 1e-2, max_length: 256,
+   max_new_tokens: 4}}
+arms: [linear, adapter]
+"""
+
+
+class Bench:
+    """A fine-tuning with everything that trains the recipe again."""
+
+    def __init__(self, folder: Path) -> None:
+        save_small_model(folder / "model")
+        rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(PLAIN)]
+        copies = [row(900 + n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(COPIES)]
+        write_dataset(folder, [*rows, *copies], SETTINGS.format(model=folder / "model"))
+        self.context = Context.load(folder / "dataset.yaml", offline(folder / "home"))
+        curate(self.context, Inline())
+        self.version = Path(release(self.context, Inline()).path)
+        self.found = self.run()
+
+    def run(self) -> Finetuned:
+        return finetune(self.context, Inline(), seeds=2, curve=True, ablate=True)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("retrained"))
+
+
+def test_the_curve_ends_at_the_adapter_itself_on_the_questions_of_slow_arms(bench: Bench) -> None:
+    assessment = bench.found.assessment
+    train = read_manifest(bench.version).splits["train"].rows
+    [linear, adapter] = assessment.curves
+    assert (linear.arm, adapter.arm) == ("linear", "adapter")
+    for curve in (linear, adapter):
+        rows = [point.rows for point in curve.measured]
+        # A tenth of them would not fill a batch of four: the adapter's curve may begin later.
+        assert rows == [max(1, round(share * train)) for share in (0.1, 0.25, 0.5, 1.0)][-len(rows) :]
+    assert len(linear.measured) == 4 and len(adapter.measured) >= 3
+    assert assessment.ladder.adapter.evaluation.questions > 5
+    assert all(round(point.score.value * 5, 6).is_integer() for point in adapter.measured)
+
+
+def test_other_seeds_are_asked_all_that_the_adapter_is_asked(bench: Bench) -> None:
+    assessment = bench.found.assessment
+    own = assessment.ladder.adapter
+    first, second = assessment.seeds
+    assert (first.seed, first.score) == (17, own.score)
+    assert second.seed == 18
+    assert round(second.score.value * own.evaluation.questions, 6).is_integer()
+
+
+def test_the_raw_rows_have_the_copies_that_curation_has_left_out(bench: Bench) -> None:
+    ablation = bench.found.assessment.ablation
+    assert ablation is not None
+    splits = read_manifest(bench.version).splits
+    held_back = splits["test"].rows + splits["validation"].rows
+    assert sum(split.rows for split in splits.values()) == PLAIN
+    assert ablation.rows == PLAIN + COPIES - held_back
+    assert ablation.raw.questions == ablation.curated.questions == 5
+    assert f"The same recipe on the {ablation.rows} raw rows scores" in str(ablation)
+
+
+def test_the_adapter_that_is_kept_has_learned_the_curated_rows(bench: Bench) -> None:
+    record = read_record(Path(bench.found.path))
+    assert record.config.seed == 17 and record.train.rows == read_manifest(bench.version).splits["train"].rows
+    page = (Path(bench.found.path) / "verdict.html").read_text(encoding="utf-8")
+    assert "With 2 seeds the adapter scores" in page and "raw rows" in page
+
+
+def test_the_same_command_trains_nothing_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.ladder.trained_once.train", None)
+    again = bench.run()
+    assert again.path == bench.found.path
+    assert read_assessment(Path(again.path)) == read_assessment(Path(bench.found.path))
