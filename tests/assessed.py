@@ -30,7 +30,7 @@ TITLES = {
     "zero_shot": "the base model, prompted",
     "few_shot": "the base model, prompted with 5 retrieved examples",
     "adapter": "the adapter",
-    "adapter_linear": "the adapter and a linear model together",
+    "adapter_linear": "the adapter with a linear model",
     "adapter_free": "the adapter, writing freely",
 }
 

@@ -1,4 +1,4 @@
-"""Retake the pictures of the guides: ``make pictures``, after ``make demo`` has made a report to show.
+"""Retake the pictures of the guides: ``make pictures``, after ``make demo`` and ``KIND=rewriting make demo``.
 
 ``python tests/pictures.py team`` takes only those of a team at work, which need no demo; the others are ``report``,
 ``verdict`` and ``forms``.
@@ -69,11 +69,11 @@ def photograph_report(page: Page) -> None:
     page.screenshot(path=IMAGES / "report.png")
 
 
-def photograph_verdict(page: Page) -> None:
-    """The head of the page about the adapter that ``make demo`` left."""
-    folder = find_assessed(Settings().home / "clauses" / "models")
+def photograph_verdict(page: Page, name: str, image: str) -> None:
+    """The head of the page about the adapter that a demo left."""
+    folder = find_assessed(Settings().home / name / "models")
     if folder is None:
-        raise SystemExit(f"there is no adapter in {Settings().home / 'clauses'}; run make demo first")
+        raise SystemExit(f"there is no adapter in {Settings().home / name}; run make demo and KIND=rewriting make demo")
     page.set_viewport_size({"width": 1280, "height": 960})
     page.goto((folder / PAGE).as_uri())
     # With all bars, whatever the number of arms.
@@ -81,7 +81,7 @@ def photograph_verdict(page: Page) -> None:
     assert box is not None
     height = round(box["y"] + box["height"]) + 24
     page.set_viewport_size({"width": 1280, "height": height})
-    page.screenshot(path=IMAGES / "verdict.png")
+    page.screenshot(path=IMAGES / image)
 
 
 def photograph_team(page: Page, folder: Path) -> None:
@@ -103,7 +103,8 @@ def main(chosen: list[str]) -> None:
         if "report" in chosen:
             photograph_report(page)
         if "verdict" in chosen:
-            photograph_verdict(page)
+            photograph_verdict(page, "clauses", "verdict.png")
+            photograph_verdict(page, "plain", "verdict-plain.png")
         if "team" in chosen:
             photograph_team(page, Path(folder) / "team")
         if "forms" in chosen:

@@ -8,6 +8,7 @@ import pytest
 from assessed import ADAPTER, LINEAR, answered, evidence_of, lost, share_right, spread, verdict_on
 
 from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.evaluation.scores import Part
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult
 from pipeline.ladder.verdict import Judgement, Verdict, judge
@@ -74,6 +75,16 @@ def test_an_arm_at_the_ceiling_of_the_audit_is_enough() -> None:
         "within 2.0 points of a perfect score"
         in verdict_on(*(share_right(n, 99, 100) for n in ("linear", "adapter"))).reasons[-1]
     )
+
+
+def test_wrong_rows_set_no_ceiling_for_rewritten_texts() -> None:
+    noise = Estimate(value=0.04, low=0.02, high=0.07)
+    written = Part(name="text", precision=0.5, recall=0.5, f1=0.5, support=100, chrf=0.9)
+    label = written.model_copy(update={"chrf": None})
+    for part, ceiling in ((label, 0.96), (written, None)):
+        adapter = spread("adapter", 0.95, 100)
+        parted = adapter.model_copy(update={"evaluation": adapter.evaluation.model_copy(update={"parts": (part,)})})
+        assert evidence_of(spread("linear", 0.94, 100, seed=1), parted, noise=noise).ceiling == ceiling
 
 
 def test_a_target_that_nothing_reaches_needs_more_rows() -> None:

@@ -35,7 +35,7 @@ class AdapterAndLinear(Arm):
     """
 
     name = ArmName.ADAPTER_LINEAR.value
-    title = "the adapter and a linear model together"
+    title = "the adapter with a linear model"
     family = Family.TUNED
 
     def __init__(self, candidate: Candidate, task: type[Task], memory: Memory, seed: int) -> None:

@@ -44,8 +44,12 @@ class Evidence:
 
     @property
     def ceiling(self) -> float | None:
-        """The score above which no model can be seen: a right answer counts as wrong where the test row is."""
-        return None if self.noise is None or self.unit is not Unit.SHARE else 1 - self.noise.value
+        """The score above which no model can be seen: a right answer counts as wrong where the test row is.
+
+        Of rewritten texts nobody knows: a good one is never the test row's to the letter.
+        """
+        counts = self.unit is Unit.SHARE and all(part.chrf is None for part in self.ladder.adapter.evaluation.parts)
+        return 1 - self.noise.value if self.noise is not None and counts else None
 
     def is_at_ceiling(self, arm: ArmResult) -> bool:
         """Whether what an arm gets wrong may all be the test rows' errors, or is less than what matters."""
