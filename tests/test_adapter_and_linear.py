@@ -1,7 +1,7 @@
 """The adapter and a linear model decide together: by the product of their likelihoods."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from pipeline.finetuning.closed_answers import log_likelihoods
 from pipeline.finetuning.evaluate import questions
 from pipeline.finetuning.exam import Exam, Questions, askable
 from pipeline.finetuning.examples import Example
+from pipeline.ladder import linear_fields
 from pipeline.ladder.adapter_and_linear import AdapterAndLinear
 from pipeline.ladder.arm import CannotAnswer
 from pipeline.ladder.language_models import Candidate
@@ -111,6 +112,20 @@ def test_few_rows_are_enough_to_answer(model: LoadedModel, learned: list[Example
     few = asked(model, rows(6, start=300))
     answers = arm_of(model, learned).answer(few, lambda units: None)
     assert len(answers.texts) == 6 and answers.settings["scale of margins"] == 4.0
+
+
+def test_of_very_many_rows_a_sample_is_learned(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    fit = OneChoice.__init__
+
+    def counting(self: OneChoice, seen: Any, given: Sequence[Any], strength: float, seed: int) -> None:
+        sizes.append(len(given))
+        fit(self, seen, given, strength, seed)
+
+    monkeypatch.setattr(OneChoice, "__init__", counting)
+    monkeypatch.setattr(linear_fields, "_MOST_ROWS", 120)
+    arm_of(model, rows(300))
+    assert sizes == [96, 96, 96, 120]
 
 
 def test_progress_is_that_of_the_adapter(model: LoadedModel) -> None:

@@ -1,5 +1,6 @@
 """The arm that lets the adapter and a linear model decide together: they are wrong about different questions."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from pipeline.finetuning.exam import Answers, Questions
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
 from pipeline.ladder.language_models import Candidate
-from pipeline.ladder.linear_fields import STRENGTHS, OneChoice
+from pipeline.ladder.linear_fields import STRENGTHS, OneChoice, sampled
 from pipeline.ladder.retrieval import Memory
 from pipeline.releases.published_rows import published_targets
 from schemas.arms_section import ArmName, Family
@@ -49,8 +50,8 @@ class AdapterAndLinear(Arm):
         if self._candidate.exam.choices is None or self._candidate.config.form is not Form.HELD:
             raise CannotAnswer("the answer is not one choice of a list")
         [field] = self._task.task_targets()
-        given = [published_targets(self._task, row.fields)[field.name] for row in self._memory.rows]
-        seen = self._memory.features
+        every = [published_targets(self._task, row.fields)[field.name] for row in self._memory.rows]
+        seen, given = sampled(self._memory.features, every, self._seed)
         strength, self._scale = _calibrated(seen, given, self._seed)
         self._linear = OneChoice(seen, given, strength, self._seed)
 
@@ -72,7 +73,7 @@ class AdapterAndLinear(Arm):
         return found
 
 
-def _calibrated(seen: Any, given: list[JsonValue], seed: int) -> tuple[float, float]:
+def _calibrated(seen: Any, given: Sequence[JsonValue], seed: int) -> tuple[float, float]:
     """The strength of the regularization and the scale of the margins that make held-back rows the likeliest."""
     order = np.random.default_rng(seed).permutation(len(given))
     held = round(_HELD_BACK * len(given))

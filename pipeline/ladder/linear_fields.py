@@ -57,9 +57,7 @@ def fit_field(
         held_out: rows by which the strength is chosen; None takes the usual one.
         seed: of the sample and of the fit.
     """
-    if len(given) > _MOST_ROWS:
-        kept = np.sort(np.random.default_rng(seed).permutation(len(given))[:_MOST_ROWS])
-        seen, given = seen[kept], [given[place] for place in kept]
+    seen, given = sampled(seen, given, seed)
     kind = _SetOfChoices if field.is_label_set else OneChoice
     if held_out is None:
         return kind(seen, given, _USUAL, seed)
@@ -71,6 +69,14 @@ def fit_field(
     doubt = np.sqrt(len(right) * share * (1 - share))
     best = int(np.argmax(hits))
     return models[best if hits[best] > hits[0] + doubt else 0]
+
+
+def sampled(seen: Any, given: Sequence[JsonValue], seed: int) -> tuple[Any, Sequence[JsonValue]]:
+    """Training rows and their values, or a random sample of very many."""
+    if len(given) <= _MOST_ROWS:
+        return seen, given
+    kept = np.sort(np.random.default_rng(seed).permutation(len(given))[:_MOST_ROWS])
+    return seen[kept], [given[place] for place in kept]
 
 
 def _hits(model: FieldModel, held_out: HeldOut, right: Sequence[set[str]]) -> int:
