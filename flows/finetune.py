@@ -81,6 +81,7 @@ def finetune(
     """
     store, config = context.store, context.dataset.config
     context.require_owner()
+    access = _access(context)
     folder = find_version(store.releases, f"{config.name}@{version}")
     settings = _changed(config.finetune, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
@@ -88,16 +89,15 @@ def finetune(
         engine.run(verify, folder).require_sound()
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:
-            plan = _plan(context, folder, settings, _access(context), run, work)
+            plan = _plan(context, folder, settings, access, run, work)
             plan = replace(plan, curve=curve, raw=_raw(context) if ablate else None)
             found = None if again else find_assessed(store.models, plan.key)
             prepare_training()
             if found:
                 # A run may have been killed after storing its adapter.
                 forget_unfinished(plan)
-            path = found or engine.run(
-                finetune_version, plan, context.dataset.task, engine.progress, verdict_page, again=again
-            )
+            task, progress = context.dataset.task, engine.progress
+            path = found or engine.run(finetune_version, plan, task, progress, verdict_page, again=again)
         result = _result(path, config.name, reused=found is not None)
         # A run that was killed after storing its adapter still owes its commit.
         is_new = path.name not in _committed(context)

@@ -77,7 +77,7 @@ class Market:
         climb = Climb(Fruit, Questions(asked, [], [], {}), 500, Prices(), self.show, kept)
         result = climb.take(self.arm(key))
         ladder = climb.ladder(["frontier"])
-        assert climb.is_complete == ladder.is_complete == (result is not None)
+        assert ladder.is_complete == (result is not None)
         return result or ladder.skipped[0]
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 from small_models import save_small_model
 from support import offline, row, write_dataset
@@ -60,6 +61,10 @@ def test_the_curve_ends_at_the_adapter_itself_on_the_questions_of_slow_arms(benc
         assert rows == [max(1, round(share * train)) for share in (0.1, 0.25, 0.5, 1.0)][-len(rows) :]
     assert len(linear.measured) == 4 and len(adapter.measured) >= 3
     assert assessment.ladder.adapter.evaluation.questions > 5
+    # In the order in which they were asked; the slow arms' are the first ones.
+    first = pl.read_parquet(Path(bench.found.path) / "predictions.parquet").head(5)
+    right = sum(row["adapter"] in row["gold"] for row in first.iter_rows(named=True))
+    assert adapter.measured[-1].score.value == pytest.approx(right / 5)
     assert all(round(point.score.value * 5, 6).is_integer() for point in adapter.measured)
 
 

@@ -50,15 +50,14 @@ def make_trainer(
     step = config.batch_size * config.accumulate * arguments.world_size
     # Packed rows of any lengths leave little room for padding.
     order = RowOrder(table.data.column("length").to_numpy(), step, config.seed, by_length=not config.packing)
-    with _collating(
-        adapted, loaded.tokenizer.pad_token_id, config, [table, *([measured] if measured else [])]
-    ) as rows_as:
+    tables = [table, *([measured] if measured else [])]
+    with _collating(adapted, loaded.tokenizer.pad_token_id, config, tables) as collate:
         trainer = _answer_trainer(order)(
             model=adapted,
             args=arguments,
             train_dataset=table,
             eval_dataset=measured,
-            data_collator=rows_as,
+            data_collator=collate,
             processing_class=loaded.tokenizer,
             callbacks=[watching(watch, order)],
         )

@@ -108,7 +108,7 @@ def _attend(
     attention_mask: "torch.Tensor | None",
     **options: Any,
 ) -> "tuple[torch.Tensor, None]":
-    """Attention as transformers call it: (1, heads, tokens, size) for each, and (1, tokens, heads, size) returned."""
+    """Attention as transformers call it: (rows, heads, tokens, size) each, and (rows, tokens, heads, size) returned."""
     import torch
 
     rests, states = _reading.rests, (query, key, value)

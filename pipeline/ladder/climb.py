@@ -62,11 +62,6 @@ class Climb:
         self.kept.keep(arm.name, arm.title, questions, answers, times)
         return arm.title, answers, times
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether no arm is to be asked again."""
-        return not any(one.for_now for one in self._skipped)
-
     def done_by(self, name: str) -> Evaluation:
         """How well an arm that has answered did, with its outcomes."""
         return next(arm.evaluation for arm in self.done if arm.name == name)
