@@ -63,7 +63,8 @@ def _examples(task: type[Task], rows: Sequence[Row], name: str) -> list[Example]
 
 
 # --- requests -------------------------------------------------------------------------------------
-def _requests(folder: Path, pattern: str) -> list[Row]:
+def requests(folder: Path, pattern: str) -> list[Row]:
+    """The requests of all files that match, with their intent."""
     found = []
     for path in sorted(folder.glob(pattern)):
         intent = path.stem.split("_")[1]
@@ -83,7 +84,7 @@ def _slots(rows: Sequence[Row]) -> type[Task]:
 
 
 def _snips(folder: Path, rows: int | None) -> tuple[type[Task], list[Part]]:
-    train, asked = _requests(folder, "train_*_full.json"), _requests(folder, "validate_*.json")
+    train, asked = requests(folder, "train_*_full.json"), requests(folder, "validate_*.json")
     task = _slots(train)
     learn = train if rows is None else random.Random(_SEED).sample(train, rows)
     return task, [Part(_examples(task, learn, "train"), _examples(task, asked, "asked"))]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from extraction_errors import read_requests
+from classical_extraction import requests
 from rich.console import Console
 from tables import Results
 
@@ -152,9 +152,7 @@ def _snips(folder: Path, rows: int) -> Case:
     splits: dict[str, list[Row]] = {}
     for split, pattern in (("train", "train_*_full.json"), ("test", "validate_*.json")):
         splits[split] = [
-            {**{name.removeprefix("slot_"): value for name, value in row.items()}, "intent": path.stem.split("_")[1]}
-            for path in sorted(folder.glob(pattern))
-            for row in read_requests(path, path.stem.split("_")[1])
+            {name.removeprefix("slot_"): value for name, value in row.items()} for row in requests(folder, pattern)
         ]
     names = sorted({name for row in splits["train"] for name in row} - {"text", "intent"})
     intents = sorted({row["intent"] for row in splits["train"]})
