@@ -156,19 +156,15 @@ class Desk:
             self.page.set_viewport_size(size)
             yield
 
-    def in_sight(self) -> str:
-        """The name of the chosen one, if it can be seen in full."""
-        return ", ".join(self.all_in_sight())
-
-    def all_in_sight(self) -> list[str]:
-        """The names of the chosen ones that can be seen in full."""
-        script = """all => all.filter(chosen => {
-            const {left, right, top, bottom} = chosen.closest("label").getBoundingClientRect();
-            const seen = [top + 1, bottom - 1].map(y => document.elementFromPoint(left + 1, y)?.closest("label"));
-            return seen.every(label => label?.contains(chosen));
-        }).map(chosen => chosen.name)"""
-        names: list[str] = self.page.locator(".goldleaf-many input:checked").evaluate_all(script)
-        return names
+    def expect_in_sight(self, *names: str) -> None:
+        """Wait until the chosen ones that can be seen in full are these: a page of another size settles a moment later."""
+        script = """names => JSON.stringify(names) === JSON.stringify(
+            [...document.querySelectorAll(".goldleaf-many input:checked")].filter(chosen => {
+                const {left, right, top, bottom} = chosen.closest("label").getBoundingClientRect();
+                const seen = [top + 1, bottom - 1].map(y => document.elementFromPoint(left + 1, y)?.closest("label"));
+                return seen.every(label => label?.contains(chosen));
+            }).map(chosen => chosen.name))"""
+        self.page.wait_for_function(script, arg=list(names), timeout=10_000)
 
     def search(self, text: str, key: str = "Shift+F") -> Locator:
         """Leave only the choices with a text. The filter cannot be reached in its first 200 ms."""
