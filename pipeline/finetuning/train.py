@@ -31,6 +31,8 @@ from pipeline.text.wording import counted
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 
+OF_EVALUATION = {"eval_rows", "slow_rows", "form", "max_new_tokens", "seeds"}
+"""Settings that are no reason to train again. Of them, ``eval_rows`` also bounds the validation rows."""
 _TREND = 0.1
 """The last loss is the mean over this share of the steps."""
 _CHECKPOINT_SECONDS = 60.0
@@ -189,7 +191,8 @@ class _Training:
     def _identity(self) -> str:
         """Equal identities, equal trainings."""
         loaded, validation = self.loaded, self.validation
-        config = json.dumps(self.config.model_dump(mode="json"), sort_keys=True)
+        # The validation rows that were drawn count by themselves.
+        config = json.dumps(self.config.model_dump(mode="json", exclude=OF_EVALUATION), sort_keys=True)
         rows = f"{self.found.rows.digest} {validation.digest if validation else ''}"
         return stable_hash(loaded.name, loaded.revision, loaded.dtype, loaded.model.device.type, config, rows)
 
