@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from pipeline.errors import TrainingError, Unrendered
-from pipeline.state.atomic import flush
+from pipeline.state.atomic import flush, is_folder
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Quantize
 from schemas.message import Message
@@ -127,6 +127,14 @@ def fast_dtype() -> DType:
     return "bfloat16" if known.get("avx512_bf16") or known.get("bf16") else "float32"
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that there is too little memory, of a GPU or of the machine."""
+    import torch
+
+    # A CPU's allocator raises a plain RuntimeError.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
 def load_adapter(folder: Path, base: LoadedModel | None = None, dtype: DType | None = None) -> LoadedModel:
     """Put a saved adapter on its base model.
 
@@ -212,7 +220,7 @@ def _load_named(name: str, dtype: DType, options: dict[str, Any]) -> LoadedModel
             )
         return _load_gguf(_bundled_file(), dtype)
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if is_folder(folder):
         return _load_folder(folder.resolve(), dtype, options)
     if name.startswith((".", "~", os.sep)):
         raise TrainingError(f"There is no model folder {name}; fix finetune.base_model")
@@ -276,7 +284,6 @@ def _load_gguf(file: Path, dtype: DType) -> LoadedModel:
     Reading a GGUF file takes 15 CPU seconds, most of them for its vocabulary, which is read three times; the same
     weights as a folder take less than one.
     """
-    from safetensors import SafetensorError
     from transformers import GgufConfig
 
     digest = _sha256([file])
@@ -285,7 +292,7 @@ def _load_gguf(file: Path, dtype: DType) -> LoadedModel:
     if unpacked.is_dir():
         try:
             return _load(str(unpacked), BUNDLED, revision, dtype, {})
-        except (TrainingError, SafetensorError):
+        except TrainingError:
             # Damaged: a cache is nothing that anybody must repair.
             shutil.rmtree(unpacked, ignore_errors=True)
     # Quantized weights could not be saved, and training on them is half as fast.
@@ -322,23 +329,42 @@ def _load_folder(folder: Path, dtype: DType, options: dict[str, Any]) -> LoadedM
     weights = sorted(folder.glob(_WEIGHTS))
     if not weights:
         raise TrainingError(f"{folder} has no model: it contains no {_WEIGHTS}; fix finetune.base_model")
-    revision = _sha256([*sorted(folder.glob("*.json")), *weights])
+    # Another chat template makes other rows of the same texts.
+    revision = _sha256([*sorted(folder.glob("*.json")), *weights, *sorted(folder.glob("*.jinja"))])
     return _load(str(folder), str(folder), f"sha256:{revision}", dtype, options)
 
 
 def _load(source: str, name: str, revision: str | None, dtype: DType, options: dict[str, Any]) -> LoadedModel:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=options.get("gguf_file"))
-        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), **options)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, dtype), output_loading_info=True, **options
+        )
+    except (SafetensorError, RuntimeError, KeyError, MemoryError) as error:
+        if lacks_memory(error):
+            raise TrainingError(
+                f"The memory does not suffice for the base model '{name}'; choose a smaller finetune.base_model"
+            ) from error
+        raise TrainingError(
+            f"The files of the base model '{name}' are damaged or do not belong together "
+            f"({type(error).__name__}: {_line(error)}); fetch it again"
+        ) from error
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = _line(error)
         raise TrainingError(
             f"The base model '{name}' cannot be loaded ({reason}); put the path of a model's folder into "
             f"finetune.base_model, or fetch it first with `hf download {name}`"
         ) from error
+    if lacking := sorted(found["missing_keys"]):
+        # The library would draw them at random.
+        raise TrainingError(
+            f"The base model '{name}' has no weights for {len(lacking)} of its tensors, such as {lacking[0]}; fetch it "
+            "again, or set another finetune.base_model"
+        )
     if not tokenizer.chat_template:
         raise TrainingError(f"The base model '{name}' has no chat template; use a chat model")
     if tokenizer.pad_token is None:
@@ -348,6 +374,10 @@ def _load(source: str, name: str, revision: str | None, dtype: DType, options: d
     if "device_map" not in options:
         model.to("cuda" if torch.cuda.is_available() else "cpu")
     return LoadedModel(model, tokenizer, name, revision or getattr(model.config, "_commit_hash", None) or "unknown")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).splitlines()[:1])[:300]
 
 
 def _sha256(files: list[Path]) -> str:

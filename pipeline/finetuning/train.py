@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.adapted import keep_initial, save, with_new_adapter
-from pipeline.finetuning.base_model import DType, LoadedModel, load_base, quiet
+from pipeline.finetuning.base_model import DType, LoadedModel, lacks_memory, load_base, quiet
 from pipeline.finetuning.checkpoints import Checkpoints
 from pipeline.finetuning.examples import Examples, SplitExamples, has_split
 from pipeline.finetuning.lora_config import changes_base, lora_config
@@ -251,13 +251,10 @@ def memory_explained(config: Finetune) -> Iterator[None]:
     Raises:
         TrainingError: it does not.
     """
-    import torch
-
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # A CPU's allocator raises a plain RuntimeError.
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+        if not lacks_memory(error):
             raise
         raise TrainingError(f"The memory does not suffice for {_size(config)}; {_smaller(config)}") from error
 
@@ -268,11 +265,9 @@ def _size(config: Finetune) -> str:
 
 def _smaller(config: Finetune) -> str:
     if config.batch_size > 1:
-        half = config.batch_size // 2
-        return (
-            f"lower finetune.batch_size to {half} (with finetune.accumulate: {config.accumulate * 2} the steps stay "
-            f"the same), then finetune.max_length to {max(1, config.max_length // 2)}"
-        )
+        half, odd = divmod(config.batch_size, 2)
+        same = "" if odd else f" (with finetune.accumulate: {config.accumulate * 2} the steps stay the same)"
+        return f"lower finetune.batch_size to {half}{same}, then finetune.max_length to {max(1, config.max_length // 2)}"
     return f"lower finetune.max_length to {max(1, config.max_length // 2)}, or choose a smaller finetune.base_model"
 
 
