@@ -176,7 +176,19 @@ def adapted(folder: Path, base: LoadedModel) -> Iterator[LoadedModel]:
     try:
         yield loaded
     finally:
-        loaded.model.unload()
+        take_off(loaded.model)
+
+
+def take_off(adapted: Any) -> None:
+    """Take an adapter off its base model, which is as before then."""
+    from peft.utils import ModulesToSaveWrapper
+
+    model = adapted.get_base_model()
+    wrapped = {name: one for name, one in model.named_modules() if isinstance(one, ModulesToSaveWrapper)}
+    adapted.unload()
+    # PEFT leaves what was trained as a whole (``modules_to_save``) in the place of the base model's.
+    for name, one in wrapped.items():
+        model.set_submodule(name, one.original_module)
 
 
 @contextlib.contextmanager
