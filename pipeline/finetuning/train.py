@@ -267,7 +267,9 @@ def _smaller(config: Finetune) -> str:
     if config.batch_size > 1:
         half, odd = divmod(config.batch_size, 2)
         same = "" if odd else f" (with finetune.accumulate: {config.accumulate * 2} the steps stay the same)"
-        return f"lower finetune.batch_size to {half}{same}, then finetune.max_length to {max(1, config.max_length // 2)}"
+        return (
+            f"lower finetune.batch_size to {half}{same}, then finetune.max_length to {max(1, config.max_length // 2)}"
+        )
     return f"lower finetune.max_length to {max(1, config.max_length // 2)}, or choose a smaller finetune.base_model"
 
 
