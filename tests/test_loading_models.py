@@ -13,7 +13,8 @@ from transformers import AutoModelForCausalLM
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning import base_model
-from pipeline.finetuning.base_model import BUNDLED, LoadedModel, fast_dtype, load_base
+from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_base
+from pipeline.finetuning.dtypes import DType, fast_dtype
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.train import train
 from schemas.dataset import Finetune
@@ -91,7 +92,7 @@ def small(folder: Path) -> LoadedModel:
 
 @pytest.mark.parametrize(("dtype", "least", "most"), [("float32", 0, 1e-5), ("bfloat16", 1e-5, 0.05)])
 def test_training_computes_in_the_numbers_of_the_base_model(
-    folder: Path, tmp_path: Path, dtype: base_model.DType, least: float, most: float
+    folder: Path, tmp_path: Path, dtype: DType, least: float, most: float
 ) -> None:
     asked = (Message(role=Speaker.USER, content="A ripe and very sweet cherry"),)
     rows = [

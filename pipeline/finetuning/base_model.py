@@ -15,9 +15,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pipeline.errors import TrainingError, Unrendered
+from pipeline.finetuning.dtypes import DType, fast_dtype
+from pipeline.finetuning.template_clock import on_one_day
 from pipeline.state.atomic import flush, is_folder
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Quantize
@@ -32,7 +34,6 @@ _WEIGHTS = "*.safetensors"
 
 Tools = Sequence[Mapping[str, Any]] | None
 """Definitions of the tools that a conversation may call, as chat templates take them."""
-DType = Literal["bfloat16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,25 @@ class LoadedModel:
         Raises:
             Unrendered: the template fails.
         """
-        chat = [message.for_template() for message in messages]
         try:
-            text: str = self.tokenizer.apply_chat_template(
-                chat, tools=list(tools) if tools else None, add_generation_prompt=answer_follows, tokenize=False
-            )
+            [text] = self.rendered([messages], tools, answer_follows=answer_follows)
         except Exception as error:
             # A template is a program of the model's author: it refuses what it does not know in ways of its own.
             said = " ".join(str(error).split())[:200] or type(error).__name__
             raise Unrendered(f"the chat template of {self.name} cannot render a conversation ({said})") from error
         return text
+
+    def rendered(self, chats: Sequence[Sequence[Message]], tools: Tools, *, answer_follows: bool) -> list[str]:
+        """Render conversations with the same tools at once; if the template fails, its own error is raised."""
+        known = list(tools) if tools else None
+        texts: list[str] = self.tokenizer.apply_chat_template(
+            [[message.for_template() for message in chat] for chat in chats],
+            tools=known,
+            add_generation_prompt=answer_follows,
+            tokenize=False,
+            chat_template=on_one_day(self.tokenizer.get_chat_template(tools=known)),
+        )
+        return texts
 
     def token_ids(self, messages: Sequence[Message], tools: Tools = None, *, answer_follows: bool) -> list[int]:
         """The same as tokens."""
@@ -109,22 +119,6 @@ def training_packages() -> Iterator[None]:
         raise TrainingError(
             f"Fine-tuning needs the Python package '{error.name}'; run `pip install 'goldleaf[train]'`"
         ) from error
-
-
-def fast_dtype() -> DType:
-    """In which numbers this machine computes fastest.
-
-    A step of training took 1.9 CPU seconds in bfloat16 and 2.6 in float32 on a CPU that has instructions for both, and
-    23 and 2.6 on one that has none for bfloat16.
-    """
-    import torch
-
-    if torch.cuda.is_available():
-        return "bfloat16"
-    # torch before 2.10 does not say.
-    known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    # As x86 and as ARM name the instructions.
-    return "bfloat16" if known.get("avx512_bf16") or known.get("bf16") else "float32"
 
 
 def lacks_memory(error: Exception) -> bool:
@@ -353,9 +347,10 @@ def _load(source: str, name: str, revision: str | None, dtype: DType, options: d
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=options.get("gguf_file"))
-        model, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source, dtype=getattr(torch, dtype), output_loading_info=True, **options
         )
+        model, found = loaded
     except (SafetensorError, RuntimeError, KeyError, MemoryError) as error:
         if lacks_memory(error):
             raise TrainingError(

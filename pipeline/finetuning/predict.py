@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 from pipeline.finetuning.answer_opening import Opening
 from pipeline.finetuning.attention_masks import innermost
@@ -69,11 +69,12 @@ def answer_tokens(loaded: LoadedModel, answers: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _greedy(loaded: LoadedModel) -> Iterator[None]:
     """While it is open, the model generates by no settings but its ends."""
-    from transformers import GenerationConfig
+    import transformers
 
+    settings: Any = transformers.GenerationConfig  # it has no annotations
     models = [loaded.model, innermost(loaded.model)]
     before = models[-1].generation_config
-    plain = GenerationConfig(eos_token_id=ends_of(loaded), do_sample=False)
+    plain = settings(eos_token_id=ends_of(loaded), do_sample=False)
     try:
         for model in models:
             model.generation_config = plain

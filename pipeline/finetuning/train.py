@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.adapted import keep_initial, save, with_new_adapter
-from pipeline.finetuning.base_model import DType, LoadedModel, lacks_memory, load_base, quiet
+from pipeline.finetuning.base_model import LoadedModel, lacks_memory, load_base, quiet
 from pipeline.finetuning.checkpoints import Checkpoints
+from pipeline.finetuning.dtypes import DType
 from pipeline.finetuning.examples import Examples, SplitExamples, has_split
 from pipeline.finetuning.lora_config import changes_base, lora_config
 from pipeline.finetuning.train_table import TrainTable
