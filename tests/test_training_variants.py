@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from chat_templates import HEAD, OPENS
+from chat_templates import HEAD, OPENS, TOKENIZER
 from small_models import KINDS, questions_and_answers, save_small_model
+from transformers import AutoModelForCausalLM, Qwen3MoeConfig
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning import train as training
 from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base, take_off
 from pipeline.finetuning.lora_config import lora_config
+from pipeline.finetuning.predict import predict
 from pipeline.finetuning.train import train
 from schemas.dataset import Finetune, Quantize
 
@@ -146,6 +148,24 @@ def test_what_cannot_be_used_is_said_before_a_model_is_loaded(lora: dict[str, An
     with pytest.raises(TrainingError, match=said) as error:
         train(ROWS, config, tmp_path / "adapter")
     assert str(error.value).startswith("finetune.lora") and "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning:peft")
+def test_a_model_of_experts_is_trained_and_answers_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(7)
+    sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 16, "moe_intermediate_size": 8, "head_dim": 8}
+    config = Qwen3MoeConfig(
+        vocab_size=len(TOKENIZER), num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, num_experts=4,
+        num_experts_per_tok=2, output_router_logits=False, **sizes,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    TOKENIZER.save_pretrained(tmp_path / "model")
+    base = load_base(str(tmp_path / "model"), "float32")
+    before = [base.model.config.to_dict(), base.model.generation_config.to_dict()]
+    then, now = trained(base, CONFIG, tmp_path / "adapter", monkeypatch)
+    assert torch.allclose(then, now, atol=2e-6)
+    assert [base.model.config.to_dict(), base.model.generation_config.to_dict()] == before
+    assert len(predict(base, [row.prompt for row in ROWS], max_new_tokens=2)) == len(ROWS)
 
 
 def test_tied_embeddings_that_are_trained_as_a_whole_are_taken_off_again(

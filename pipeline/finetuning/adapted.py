@@ -1,8 +1,9 @@
 """A base model while it has an adapter that is trained; afterwards it is as before."""
 
 import contextlib
+import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ def with_new_adapter(loaded: LoadedModel, lora: "LoraConfig", seed: int) -> Iter
     # Such an adapter takes its first weights out of the base model's.
     weights = _copied(loaded.model) if changes_base(lora) else {}
     forward = loaded.model.__dict__.get("forward")
+    restored = _settings_kept(loaded.model)
     set_seed(seed)
     try:
         adapted = get_peft_model(loaded.model, lora)
@@ -44,8 +46,27 @@ def with_new_adapter(loaded: LoadedModel, lora: "LoraConfig", seed: int) -> Iter
         loaded.model.__dict__.pop("forward", None)
         if forward is not None:
             loaded.model.forward = forward
+        restored()
         if weights:
             loaded.model.load_state_dict(weights)
+
+
+def _settings_kept(model: Any) -> Callable[[], None]:
+    """Note what a model's configurations say; TRL changes them: where an answer ends, and what experts report.
+
+    Returns what sets them back.
+    """
+    configs = [model.config, model.config.get_text_config()]
+    known = [dict(vars(config)) for config in configs]
+    generation = copy.deepcopy(model.generation_config)
+
+    def set_back() -> None:
+        for config, before in zip(configs, known, strict=True):
+            vars(config).clear()
+            vars(config).update(before)
+        model.generation_config = generation
+
+    return set_back
 
 
 def _check_head(adapted: Any) -> None:
