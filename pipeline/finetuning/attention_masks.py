@@ -43,12 +43,13 @@ def keeps_rows_apart(model: Any) -> bool:
         return False
     device, was_training = model.device, model.training
     positions = torch.arange(_TRIED, device=device).repeat(2)[None]
-    rows = torch.arange(3 * _TRIED, device=device).remainder(model.get_input_embeddings().weight.shape[0]).split(_TRIED)
+    rows = torch.arange(3 * _TRIED, device=device).remainder(model.get_input_embeddings().weight.shape[0])
+    first, second, last = rows.view(3, _TRIED)
     model.eval()
     with torch.no_grad():
         after = [
-            model(input_ids=torch.cat([before, rows[2]])[None], position_ids=positions, use_cache=False).logits
-            for before in rows[:2]
+            model(input_ids=torch.cat([before, last])[None], position_ids=positions, use_cache=False).logits
+            for before in (first, second)
         ]
     model.train(was_training)
     one, other = (logits[:, _TRIED:].float() for logits in after)
