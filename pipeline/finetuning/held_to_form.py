@@ -88,7 +88,7 @@ def _require_sound(matcher: Any) -> None:
 
 
 def ends_of(loaded: LoadedModel) -> list[int]:
-    """The tokens that end an answer."""
-    ends = loaded.model.generation_config.eos_token_id
+    """The tokens that end an answer; a model that names none is stopped at its tokenizer's end."""
+    ends = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)
     known = [] if ends is None else ends if isinstance(ends, list) else [ends]
-    return known or [loaded.tokenizer.eos_token_id]
+    return known or [one for one in (loaded.tokenizer.eos_token_id,) if one is not None]

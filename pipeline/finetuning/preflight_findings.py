@@ -277,7 +277,8 @@ _WORDS: Mapping[Problem, tuple[str, str]] = {
         "give the answers another weight, or set another finetune.base_model",
     ),
     Problem.TEMPLATE_TOKENS: (
-        "their texts contain special tokens of {model}, which it would read as the beginning or end of a turn",
+        "their texts contain special tokens of {model} or marks of its chat template, which it would read as the "
+        "beginning or end of a turn",
         "take them out of the texts (`screen.template_tokens` finds the common ones)",
     ),
     Problem.END_NOT_TRAINED: (
@@ -338,7 +339,8 @@ _OF_QUESTIONS: Mapping[Problem, tuple[str, str]] = {
         "{longer}; or cut their inputs with `--fix shorten`",
     ),
     Problem.TEMPLATE_TOKENS: (
-        "their texts contain special tokens of {model}, which it reads as the beginning or end of a turn",
+        "their texts contain special tokens of {model} or marks of its chat template, which it reads as the beginning "
+        "or end of a turn",
         "take them out of the texts, and release again",
     ),
 }
