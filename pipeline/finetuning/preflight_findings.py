@@ -88,6 +88,10 @@ class Judge:
         """Which rows are trained on."""
         return ~rows.having(LEFT_OUT | UNSOUND if self._drops else LEFT_OUT)
 
+    def usable(self, rows: Measured, split: str) -> npt.NDArray[np.bool_]:
+        """Which rows are trained on, or of another split asked: also those that are long, and with marks in them."""
+        return self.kept(rows) if split == "train" else ~rows.having(Problem.UNRENDERED | Problem.CALLS_NOT_SHOWN)
+
     @property
     def _drops(self) -> bool:
         return Fix.DROP in self.config.fix
