@@ -264,8 +264,8 @@ class Parrot:
         padded = [*self._ids, TOKENIZER.pad_token_id, TOKENIZER.pad_token_id]
         return torch.cat([input_ids, torch.tensor([padded] * len(input_ids))], dim=1)
 
-    def __call__(self, input_ids: torch.Tensor, **_: Any) -> Any:
-        return SimpleNamespace(logits=torch.zeros((*input_ids.shape, len(TOKENIZER))))
+    def __call__(self, logits_to_keep: torch.Tensor, **_: Any) -> Any:
+        return SimpleNamespace(logits=torch.zeros((1, len(logits_to_keep), len(TOKENIZER))))
 
 
 def taken(model: LoadedModel, asked: Questions) -> Evaluation:

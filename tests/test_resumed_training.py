@@ -16,6 +16,7 @@ from small_models import questions_and_answers, save_small_model
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning import checkpoints
+from pipeline.finetuning import train as training
 from pipeline.finetuning.base_model import LoadedModel, load_base
 from pipeline.finetuning.train import TrainReport, train
 from pipeline.finetuning.training_watch import StepReport
@@ -154,6 +155,22 @@ def test_other_settings_of_the_evaluation_are_no_other_training(shop: Shop) -> N
     report = shop.train("asked", config=CONFIG.model_copy(update=others))
     assert report.notes[0] == "The training goes on after step 5"
     assert (shop.folder / "asked" / WEIGHTS).read_bytes() == shop.weights
+
+
+def test_a_training_that_ends_within_an_epoch_takes_no_step_more_if_it_is_killed_at_its_end(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Interrupted
+
+    half = CONFIG.model_copy(update={"epochs": 0.5})
+    undisturbed = shop.train("half", config=half)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(training, "save", killed)
+        shop.train("half-killed", config=half)
+    report = shop.train("half-killed", config=half)
+    assert report.losses == undisturbed.losses
+    assert len({(shop.folder / name / WEIGHTS).read_bytes() for name in ("half", "half-killed")}) == 1
 
 
 def test_a_full_disk_costs_checkpoints_but_not_the_training(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

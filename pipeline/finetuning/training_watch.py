@@ -198,7 +198,9 @@ def watching(watch: Watch, order: RowOrder) -> "TrainerCallback":
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             control.should_evaluate = watch.is_evaluation_due(state.global_step, state.max_steps, self.in_epoch)
-            control.should_save = watch.is_checkpoint_due()
+            # Resumed after its last step, a training that ends within an epoch would take another one.
+            is_resumable = state.global_step < state.max_steps or state.max_steps % self.in_epoch == 0
+            control.should_save = is_resumable and watch.is_checkpoint_due()
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs and "loss" in logs:
