@@ -199,7 +199,9 @@ def test_training_libraries_are_imported_in_a_few_modules_and_only_when_they_run
     found = {str(module) for module in MODULES if TRAINING & set(imports(parsed(module)))}
     assert found <= {
         "pipeline/finetuning/answer_search.py",
+        "pipeline/finetuning/attention_masks.py",
         "pipeline/finetuning/base_model.py",
+        "pipeline/finetuning/dtypes.py",
         "pipeline/finetuning/adapted.py",
         "pipeline/finetuning/batches.py",
         "pipeline/finetuning/lora_config.py",

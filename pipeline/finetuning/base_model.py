@@ -150,7 +150,7 @@ def load_adapter(folder: Path, base: LoadedModel | None = None, dtype: DType | N
     if (base.name, base.revision) != trained_on:
         raise TrainingError(
             f"The adapter in {folder} was trained on {trained_on[0]} ({trained_on[1]}), not on {base.name} "
-            f"({base.revision}); load that base model, or fine-tune again"
+            f"({base.revision}); load that base model, or fine-tune again with `goldleaf finetune --again`"
         )
     from peft import PeftModel
 

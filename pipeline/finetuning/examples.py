@@ -72,11 +72,8 @@ class SplitExamples:
         return self._rows
 
     def __iter__(self) -> Iterator[Example]:
-        with pq.ParquetFile(self._file) as file:
-            there = ["id", "prompt", "completion", "fields"]
-            there += ["tools"] if "tools" in file.schema_arrow.names else []
-            for batch in file.iter_batches(batch_size=_BATCH, columns=there):
-                yield from map(_example, batch.to_pylist())
+        for batch in _batches(self._file, _BATCH):
+            yield from batch
 
 
 def has_split(version: Path, split: str) -> bool:
@@ -110,7 +107,11 @@ def example_batches(version: Path, split: str, rows: int = 512) -> Iterator[list
     Raises:
         ReleaseError: the folder is not a published version, or its manifest is damaged.
     """
-    with pq.ParquetFile(version / read_manifest(version).splits[split].file) as file:
+    yield from _batches(version / read_manifest(version).splits[split].file, rows)
+
+
+def _batches(path: Path, rows: int) -> Iterator[list[Example]]:
+    with pq.ParquetFile(path) as file:
         columns = ["id", "prompt", "completion", "fields", *(["tools"] if "tools" in file.schema_arrow.names else [])]
         for batch in file.iter_batches(rows, columns=columns):
             yield [_example(row) for row in batch.to_pylist()]
