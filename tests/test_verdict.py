@@ -5,9 +5,10 @@ from assessed import ADAPTER, LINEAR, answered, arm_of, evidence_of, share_right
 
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
+from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.results import Skipped
 from pipeline.ladder.retrained import SeedScore
-from pipeline.ladder.verdict import Judgement, Verdict, judge
+from pipeline.ladder.verdict import judge
 from schemas.task import Input, Target, Task
 
 

@@ -9,9 +9,10 @@ from assessed import ADAPTER, LINEAR, answered, evidence_of, lost, share_right, 
 
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.scores import Part
+from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult
-from pipeline.ladder.verdict import Judgement, Verdict, judge
+from pipeline.ladder.verdict import judge
 
 
 def parts(found: Judgement) -> str:

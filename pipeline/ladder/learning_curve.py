@@ -1,6 +1,6 @@
 """How a score grows with the training rows, and what more of them would bring: a power law, with a band."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,16 @@ class Curve(BaseModel):
 
 def forecast_of(curves: Sequence[Curve]) -> CurvePoint | None:
     """What the adapter is expected to score on twice the rows; None without its curve."""
-    found = [curve for curve in curves if curve.arm == ArmName.ADAPTER.value and curve.expected]
-    return found[0].expected[0] if found else None
+    return next((curve.expected[0] for curve in _of_adapter(curves)), None)
+
+
+def curve_end_of(curves: Sequence[Curve]) -> float | None:
+    """What the adapter scores on all rows, on the questions of its curve; None without one."""
+    return next((curve.measured[-1].score.value for curve in _of_adapter(curves)), None)
+
+
+def _of_adapter(curves: Sequence[Curve]) -> Iterator[Curve]:
+    return (curve for curve in curves if curve.arm == ArmName.ADAPTER.value and curve.expected)
 
 
 def curve_of(arm: str, title: str, points: Sequence[tuple[int, Evaluation]]) -> Curve:

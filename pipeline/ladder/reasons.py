@@ -1,8 +1,11 @@
 """What a verdict says: how two arms compare, what to do, and what would decide, each with its numbers."""
 
+from collections.abc import Sequence
+
 from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.results import ArmResult
+from pipeline.ladder.retrained import SeedScore
 from pipeline.text.wording import counted
 from schemas.arms_section import ArmName
 
@@ -10,6 +13,8 @@ _THOUSANDS = 1000
 """Training rows from which on fine-tuning usually pays."""
 _TOO_MANY = 50
 """So many times as many test questions nobody labels."""
+LIST_ARMS = "List `linear` and `few_shot` under arms, and run `goldleaf finetune`: the adapter is kept."
+"""What to do where the adapter has no rival."""
 
 
 def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) -> str:
@@ -21,11 +26,36 @@ def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) ->
     text = (
         f"{after.heading} scores {after.score}, {before.title} {before.score}: a difference of "
         f"{evidence.unit.shown_change(gain.value, '+')} {evidence.unit.of_changes} on "
-        f"{counted(pair.questions, 'question')} ({interval}; McNemar p {_p(pair.p_value)})."
+        f"{counted(pair.questions, 'question')} ({interval}; {evidence.paired_test} p {_p(pair.p_value)})."
     )
     if before.cost is not None and after.cost:
         text += f" 1,000 calls cost {after.cost:.3g} instead of {before.cost:.3g}."
     return text
+
+
+def about_target(evidence: Evidence, arm: ArmResult) -> list[str]:
+    """What is not sure of the score that is needed: whether an arm reaches it, and whether it can be seen to."""
+    target, ceiling = evidence.limits.target, evidence.ceiling
+    if target is None:
+        return []
+    needed, found = evidence.unit.shown(target), []
+    if evidence.may_reach_target(arm) and evidence.unit.gain(arm.score.value - target) < 0:
+        found.append(f"Whether {arm.title} reaches {needed}, the score that is needed, cannot be told: {arm.score}.")
+    if ceiling is not None and ceiling < target:
+        found.append(
+            f"By the audit's wrong answers no model can be seen above {ceiling:.1%}, and {needed} is needed: correct "
+            "the test rows, or lower verdict.target."
+        )
+    return found
+
+
+def which_seeds(evidence: Evidence, before: ArmResult, after: ArmResult, unlucky: Sequence[SeedScore]) -> str:
+    """That an arm is ahead by the luck of a seed."""
+    scores = ", ".join(f"{evidence.unit.shown(one.score.value)} with seed {one.seed}" for one in unlucky)
+    return (
+        f"Whether {after.title} is better than {before.title} depends on the seed of the training: the adapter scores "
+        f"{scores}, and {evidence.unit.shown(evidence.ladder.adapter.score.value)} with its own."
+    )
 
 
 def _p(value: float) -> str:
@@ -41,7 +71,7 @@ def how_to_use(arm: ArmResult) -> str:
 
 def circumstances(evidence: Evidence) -> list[str]:
     """What usually makes fine-tuning pay, and is not so here."""
-    if evidence.train_rows >= _THOUSANDS:
+    if evidence.train_rows >= _THOUSANDS or (evidence.forecast is not None and len(evidence.seeds) > 1):
         return []
     return [
         f"It has learned from {counted(evidence.train_rows, 'row')}; fine-tuning usually pays from thousands on, so "
@@ -56,7 +86,8 @@ def at_ceiling(evidence: Evidence, arm: ArmResult) -> str:
         return f"{arm.heading} is within {near} of a perfect score: there is nothing left to gain."
     return (
         f"{arm.heading} has reached what can be seen on this test split: {evidence.noise} of its answers are "
-        f"wrong, so that no model can be seen above {evidence.ceiling:.1%}."
+        f"wrong, so that no model can be seen {'far ' if evidence.ceiling == evidence.highest else ''}above "
+        f"{evidence.ceiling:.1%}."
     )
 
 
@@ -72,6 +103,12 @@ def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
         return (
             f"About {needed:,} test questions would decide, instead of {asked:,}: the gain is about as large as the "
             "one that matters. Take the cheaper arm, or say in verdict.margin which gain is worth the dearer one."
+        )
+    if evidence.held_back:
+        most = min(needed or evidence.test_rows, askable + evidence.held_back)
+        return (
+            f"`finetune.eval_rows: {most}` in the dataset.yaml asks about {most:,} questions instead of {asked:,}: the "
+            f"test split has them."
         )
     amount = "More" if needed is None else f"About {needed:,}"
     return (

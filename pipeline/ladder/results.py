@@ -125,9 +125,23 @@ class Ladder(_Result):
         raise KeyError(f"{one} and {other} were not compared")
 
     def best(self, families: Sequence[Family]) -> ArmResult | None:
-        """The arm with the best score of some families; of equal ones the first."""
-        found = [arm for arm in self.comparable if arm.family in families]
-        return max(found, key=lambda arm: arm.score.unit.gain(arm.score.value), default=None)
+        """The best arm of some families."""
+        return self.best_of([arm for arm in self.comparable if arm.family in families])
+
+    def best_of(self, arms: Sequence[ArmResult]) -> ArmResult | None:
+        """The best of some arms; of equal ones the first.
+
+        Two are compared on the questions that both answered: those that a slow one was asked may be the easier ones.
+        """
+        best: ArmResult | None = None
+        for arm in arms:
+            if best is None or self._gain(best, arm) > 0:
+                best = arm
+        return best
+
+    def _gain(self, before: ArmResult, after: ArmResult) -> float:
+        difference = self.pair(before.name, after.name).comparison.difference
+        return difference.unit.gain(difference.value)
 
 
 def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:
