@@ -58,10 +58,22 @@ class Questions:
     def reworded(
         self, change: Callable[[EvalQuestion], EvalQuestion], base: LoadedModel, config: Finetune
     ) -> "Questions":
-        """The same with other prompts."""
+        """The same with other prompts; of each gold answer the same tokens are judged, however long its prompt is."""
         asked = [change(question) for question in self.asked]
-        golds = [as_tokens(one.examples[0], base, config.turns, context(base)) for one in asked if self.golds]
+        golds = [
+            _judged_alike(as_tokens(one.examples[0], base, config.turns, context(base)), gold)
+            for one, gold in zip(asked, self.golds, strict=False)
+        ]
         return Questions(asked, [change(step) for step in self.steps], golds, self.left_out)
+
+
+def _judged_alike(row: Tokens, known: Tokens) -> Tokens:
+    """A row of which as many tokens are judged as of another one, whose gold answer was cut at ``max_length``."""
+    left = sum(known.learned)
+    places = [place for place, learned in enumerate(row.learned) if learned][:left]
+    end = places[-1] + 1 if places else 0
+    # What follows the last one that is judged need not be read.
+    return Tokens(row.ids[:end], row.learned[:end])
 
 
 def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetune, base: LoadedModel) -> Questions:
@@ -162,6 +174,8 @@ class Answers:
     """What all calls together were charged; None if nobody charges."""
     latency: float | None = None
     """Median seconds of a call, if they were counted one by one."""
+    seconds: float | None = None
+    """Seconds that all calls took, where that is not how long it took now: some were answered in an earlier run."""
     settings: Mapping[str, float] = field(default_factory=dict)
     """What the arm has chosen for itself, such as the strength of a regularization."""
 

@@ -94,12 +94,12 @@ class Evidence:
         """
         if self.wrong_rows is None or not self.is_right_or_wrong:
             return None
-        return max(1 - self.wrong_rows.value, self.highest)
+        return max(1 - self.wrong_rows.value, *(arm.score.value for arm in self.ladder.comparable))
 
     @property
-    def highest(self) -> float:
-        """The highest score of an arm."""
-        return max(arm.score.value for arm in self.ladder.comparable)
+    def is_ceiling_audited(self) -> bool:
+        """Whether the ceiling is what the audit says, and no arm is above that."""
+        return self.wrong_rows is not None and self.ceiling == 1 - self.wrong_rows.value
 
     def is_at_ceiling(self, arm: ArmResult) -> bool:
         """Whether what an arm gets wrong may all be the test rows' errors, or is less than what matters."""

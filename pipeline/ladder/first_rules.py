@@ -110,10 +110,12 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
     if usual is None or usual not in evidence.ladder.comparable or evidence.is_at_ceiling(usual):
         return None
     best = evidence.ladder.best_of(taught)
-    if best is None or any(_is_above(evidence, usual, arm) or _may_know_much(evidence, usual, arm) for arm in others):
+    if best is None or any(_is_above(evidence, usual, arm) for arm in others):
         return None
     if any(part.chrf is not None for part in usual.evaluation.parts):
         return _no_better_than_copying(evidence, usual, best)
+    if any(_may_know_much(evidence, usual, arm) for arm in taught):
+        return None
     return Judgement(
         verdict=Verdict.FIX_LABELS,
         rule="nothing_learned",
@@ -170,8 +172,7 @@ def _noisy(evidence: Evidence) -> Judgement | None:
 
 def _highest(evidence: Evidence) -> str:
     """The highest score that can be seen, as far as the audit says that."""
-    noise, top = evidence.wrong_rows, evidence.ceiling
-    return f" No model can be seen above {top:.1%}." if noise and top == 1 - noise.value else ""
+    return f" No model can be seen above {evidence.ceiling:.1%}." if evidence.is_ceiling_audited else ""
 
 
 FIRST_RULES: tuple[Callable[[Evidence], Judgement | None], ...] = (

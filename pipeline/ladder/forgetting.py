@@ -116,6 +116,5 @@ def _ratios(found: General) -> NDArray[np.float64]:
 
 
 def _signed(change: Estimate) -> str:
-    if not change.is_bounded:
-        return f"{change.value:+.3f}"
-    return f"{change.value:+.3f}, 95% interval {change.low:+.3f} to {change.high:+.3f}"
+    value, low, high = (change.unit.shown_change(part, "+") for part in (change.value, change.low, change.high))
+    return f"{value}, 95% interval {low} to {high}" if change.is_bounded else value

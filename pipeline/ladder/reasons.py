@@ -86,7 +86,7 @@ def at_ceiling(evidence: Evidence, arm: ArmResult) -> str:
         return f"{arm.heading} is within {near} of a perfect score: there is nothing left to gain."
     return (
         f"{arm.heading} has reached what can be seen on this test split: {evidence.noise} of its answers are "
-        f"wrong, so that no model can be seen {'far ' if evidence.ceiling == evidence.highest else ''}above "
+        f"wrong, so that no model can be seen {'' if evidence.is_ceiling_audited else 'far '}above "
         f"{evidence.ceiling:.1%}."
     )
 
