@@ -137,7 +137,8 @@ def load_dataset_file(path: Path) -> LoadedDataset:
         _check_choices(task, config)
         key = ("doubts", "off")
         _check_rules(config.doubts.off, task)
-        for key, score in _given_scores(config):
+        for place, score in _given_scores(config):
+            key = place
             _check_score(score, task)
         if "on_conflict" not in config.model_fields_set:
             config = config.model_copy(update={"on_conflict": kind_of(task).on_conflict})
