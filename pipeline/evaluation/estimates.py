@@ -92,6 +92,11 @@ class Estimate(BaseModel):
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
+    def is_sure(self) -> bool:
+        """Whether a gain is none by chance alone: its whole interval is above 0."""
+        return self.is_bounded and self.low > 0
+
+    @property
     def top(self) -> float:
         """The highest that is shown: the upper bound if there is one."""
         return self.high if self.is_bounded else self.value

@@ -10,6 +10,9 @@ from pipeline.ladder.results import ArmResult, Ladder
 from pipeline.ladder.retrained import SeedScore
 from schemas.arms_section import ArmName, Family, Limits
 
+FEWEST_QUESTIONS = 30
+"""Below, an interval is wider than any difference that matters."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -82,8 +85,8 @@ class Evidence:
     @property
     def is_noise_refuted(self) -> bool:
         """Whether an arm is right more often, for sure, than the audit's wrong answers would let it be seen."""
-        least = None if self.noise is None else self.noise.low
-        return least is not None and any(arm.evaluation.exact.low > 1 - least for arm in self.ladder.comparable)
+        top = math.inf if self.noise is None else 1 - self.noise.value
+        return any(arm.evaluation.exact.low > top for arm in self.ladder.comparable)
 
     @property
     def ceiling(self) -> float | None:
@@ -102,8 +105,11 @@ class Evidence:
         return self.wrong_rows is not None and self.ceiling == 1 - self.wrong_rows.value
 
     def is_at_ceiling(self, arm: ArmResult) -> bool:
-        """Whether what an arm gets wrong may all be the test rows' errors, or is less than what matters."""
-        if self.unit is not Unit.SHARE:
+        """Whether what an arm gets wrong may all be the test rows' errors, or is less than what matters.
+
+        Few questions that are all answered rightly do not say so.
+        """
+        if self.unit is not Unit.SHARE or arm.evaluation.questions < FEWEST_QUESTIONS:
             return False
         top = 1.0 if self.ceiling is None else self.ceiling
         return arm.score.value >= top - self.margin
@@ -118,14 +124,12 @@ class Evidence:
 
     def gain(self, before: ArmResult, after: ArmResult) -> Estimate:
         """By how much the second arm is better, on the questions that both answered; negative if it is worse."""
-        compared = self.ladder.pair(before.name, after.name).comparison
-        return (compared if self.unit is Unit.SHARE else compared.reversed()).difference
+        return self.ladder.gain(before, after)
 
     def is_better(self, after: ArmResult, before: ArmResult) -> bool:
         """Whether an arm is better than another for sure, by enough to matter, and with every seed."""
         gain = self.gain(before, after)
-        ahead = gain.is_bounded and gain.low > 0 and gain.value >= self.margin
-        return ahead and not self.unlucky_seeds(after, before)
+        return gain.is_sure and gain.value >= self.margin and not self.unlucky_seeds(after, before)
 
     def unlucky_seeds(self, after: ArmResult, before: ArmResult) -> list[SeedScore]:
         """The seeds with which the adapter scores as much less as a tuned arm is better than another, or even less.

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 
-from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.evidence import FEWEST_QUESTIONS, Evidence
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.reasons import LIST_ARMS
 from pipeline.ladder.results import ArmResult
 from pipeline.text.wording import counted
 from schemas.arms_section import ArmName, Family
 
-_FEWEST_QUESTIONS = 30
-"""Below, an interval is wider than any difference that matters."""
 _FEWEST_ROWS = 100
 """Training rows below which neither an adapter nor a linear model says much about the task."""
 _LEAKED = 0.01
@@ -53,18 +51,18 @@ def _too_few_drawn(evidence: Evidence) -> Judgement:
 
 def _too_few_questions(evidence: Evidence) -> Judgement | None:
     asked = evidence.ladder.adapter.evaluation.questions
-    if asked >= _FEWEST_QUESTIONS:
+    if asked >= FEWEST_QUESTIONS:
         return None
     return Judgement(
         verdict=Verdict.UNDECIDED,
         rule="too_few_questions",
         reasons=(
-            f"The adapter was asked {counted(asked, 'test question')}; below {_FEWEST_QUESTIONS} every interval is "
+            f"The adapter was asked {counted(asked, 'test question')}; below {FEWEST_QUESTIONS} every interval is "
             f"wider than any difference that matters (here {evidence.ladder.adapter.score}).",
         ),
         next_step=(
             f"Raise finetune.eval_rows: the test split has {counted(evidence.test_rows, 'question')}."
-            if asked + evidence.held_back >= _FEWEST_QUESTIONS
+            if asked + evidence.held_back >= FEWEST_QUESTIONS
             else "Give the test split a larger share in split.fractions, or add rows; then release again."
         ),
     )
@@ -114,7 +112,8 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
         return None
     if any(part.chrf is not None for part in usual.evaluation.parts):
         return _no_better_than_copying(evidence, usual, best)
-    if any(_may_know_much(evidence, usual, arm) for arm in taught):
+    others_asked = (1 - usual.score.value) * usual.evaluation.questions
+    if others_asked < FEWEST_QUESTIONS or any(_may_know_much(evidence, usual, arm) for arm in taught):
         return None
     return Judgement(
         verdict=Verdict.FIX_LABELS,
@@ -157,14 +156,15 @@ def _noisy(evidence: Evidence) -> Judgement | None:
         return None
     # A wrong row makes a whole answer wrong, however many of its values are right.
     wrong = 1 - best.evaluation.exact.value
-    if noise.value < _NOISY or noise.value < wrong / 2:
+    if noise.value < _NOISY or noise.value < wrong / 2 or not wrong:
         return None
+    part = "all" if noise.value > wrong - 1e-9 else "at least half"
     return Judgement(
         verdict=Verdict.FIX_LABELS,
         rule="wrong_labels",
         reasons=(
             f"The audit says that {noise} of the answers are wrong, and the best arm, {best.title}, gets {wrong:.1%} "
-            f"wrong: at least half of that may be errors of the test rows.{_highest(evidence)}",
+            f"wrong: {part} of that may be errors of the test rows.{_highest(evidence)}",
         ),
         next_step="Let annotators answer the doubted rows (`goldleaf curate`, `goldleaf collect`), and release again.",
     )

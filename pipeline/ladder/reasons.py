@@ -6,7 +6,7 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.results import ArmResult
 from pipeline.ladder.retrained import SeedScore
-from pipeline.text.wording import counted
+from pipeline.text.wording import counted, shown_cost
 from schemas.arms_section import ArmName
 
 _THOUSANDS = 1000
@@ -29,7 +29,7 @@ def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) ->
         f"{counted(pair.questions, 'question')} ({interval}; {evidence.paired_test} p {_p(pair.p_value)})."
     )
     if before.cost is not None and after.cost:
-        text += f" 1,000 calls cost {after.cost:.3g} instead of {before.cost:.3g}."
+        text += f" 1,000 calls cost {shown_cost(after.cost)} instead of {shown_cost(before.cost)}."
     return text
 
 
@@ -66,7 +66,23 @@ def how_to_use(arm: ArmResult) -> str:
     """What to do with a classical arm that is enough."""
     if arm.name == ArmName.LINEAR.value:
         return "Use it: the adapter's card shows how to fit it in a few lines."
+    if arm.name == ArmName.MAJORITY.value:
+        return "Train nothing on these rows. If the rarer answers matter, collect and label rows that have them."
     return f"Use {arm.title}; it needs no model."
+
+
+def how_to_prompt(arm: ArmResult) -> str:
+    """What to do with a prompt that is enough."""
+    examples = "" if arm.name == ArmName.ZERO_SHOT.value else " and the retrieved examples"
+    return f"Keep the prompt{examples}; train nothing."
+
+
+def unpriced(evidence: Evidence) -> list[str]:
+    """Which arms may cost more than is allowed, since nobody knows what they cost."""
+    if evidence.limits.max_cost is None:
+        return []
+    titles = ", ".join(arm.title for arm in evidence.ladder.comparable if arm.cost is None)
+    return [f"The price file has no price for these, so that nobody knows what they cost: {titles}."] if titles else []
 
 
 def circumstances(evidence: Evidence) -> list[str]:
@@ -104,8 +120,9 @@ def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
             f"About {needed:,} test questions would decide, instead of {asked:,}: the gain is about as large as the "
             "one that matters. Take the cheaper arm, or say in verdict.margin which gain is worth the dearer one."
         )
-    if evidence.held_back:
-        most = min(needed or evidence.test_rows, askable + evidence.held_back)
+    there = asked + evidence.held_back
+    if evidence.held_back and (needed is None or needed <= there or asked <= evidence.held_back):
+        most = min(needed or there, there)
         return (
             f"`finetune.eval_rows: {most}` in the dataset.yaml asks about {most:,} questions instead of {asked:,}: the "
             f"test split has them."

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.paired import sign_test
 from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
 from pipeline.text.wording import sentence
@@ -132,16 +132,22 @@ class Ladder(_Result):
         """The best of some arms; of equal ones the first.
 
         Two are compared on the questions that both answered: those that a slow one was asked may be the easier ones.
+        On so few it has to be better for sure.
         """
         best: ArmResult | None = None
-        for arm in arms:
-            if best is None or self._gain(best, arm) > 0:
+        for arm in sorted(arms, key=lambda arm: -arm.evaluation.questions):
+            if best is None or self._is_above(arm, best):
                 best = arm
         return best
 
-    def _gain(self, before: ArmResult, after: ArmResult) -> float:
-        difference = self.pair(before.name, after.name).comparison.difference
-        return difference.unit.gain(difference.value)
+    def _is_above(self, arm: ArmResult, best: ArmResult) -> bool:
+        gain = self.gain(best, arm)
+        return gain.value > 0 and (arm.evaluation.questions == best.evaluation.questions or gain.is_sure)
+
+    def gain(self, before: ArmResult, after: ArmResult) -> Estimate:
+        """By how much the second arm is better, on the questions that both answered; negative if it is worse."""
+        compared = self.pair(before.name, after.name).comparison
+        return (compared if before.score.unit is Unit.SHARE else compared.reversed()).difference
 
 
 def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:

@@ -13,11 +13,14 @@ from pipeline.ladder.reasons import (
     at_ceiling,
     circumstances,
     how_they_compare,
+    how_to_prompt,
     how_to_use,
+    unpriced,
     what_would_decide,
     which_seeds,
 )
 from pipeline.ladder.results import ArmResult
+from pipeline.text.wording import shown_cost
 from schemas.arms_section import ArmName, Family
 
 _CHEAPER = 5
@@ -60,7 +63,10 @@ def _compared(evidence: Evidence) -> Judgement:
         best += [] if found is None else [found]
     if not best:
         return _nothing_allowed(notes)
+    notes += unpriced(evidence)
     chosen, unclear = best[0], None
+    if len(best) == 1:
+        notes.insert(0, f"{chosen.heading} scores {chosen.score}, and no arm of another kind is within the limits.")
     for dearer in best[1:]:
         if _is_preferred(dearer, chosen, evidence):
             notes.insert(0, how_they_compare(evidence, chosen, dearer))
@@ -83,10 +89,10 @@ def _compared(evidence: Evidence) -> Judgement:
 def _forbidden(arm: ArmResult, evidence: Evidence, notes: list[str]) -> bool:
     """Whether an arm is beyond what a call may cost or take; why is noted."""
     limits = evidence.limits
-    if limits.max_cost is not None and arm.cost is None:
-        notes.append(f"What {arm.title} costs is not known: the price file has no price for it.")
     if limits.max_cost is not None and arm.cost is not None and arm.cost > limits.max_cost:
-        notes.append(f"{arm.heading} costs {arm.cost:.3g} per 1,000 calls, above the {limits.max_cost:g} allowed.")
+        notes.append(
+            f"{arm.heading} costs {shown_cost(arm.cost)} per 1,000 calls, above the {limits.max_cost:g} allowed."
+        )
         return True
     if limits.max_seconds is not None and arm.latency is not None and arm.latency > limits.max_seconds:
         notes.append(f"{arm.heading} takes {arm.latency:.2g} s a call, above the {limits.max_seconds:g} allowed.")
@@ -146,7 +152,7 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
         case Family.CLASSICAL:
             verdict, step = Verdict.CLASSICAL, how_to_use(arm)
         case Family.PROMPT:
-            verdict, step = Verdict.PROMPT, "Keep the prompt and the retrieved examples; train nothing."
+            verdict, step = Verdict.PROMPT, how_to_prompt(arm)
         case Family.TUNED:
             beside = " with the linear model beside it" if arm.name == ArmName.ADAPTER_LINEAR.value else ""
             verdict, step = Verdict.TUNE, f"Serve the adapter{beside}; its card shows how."
@@ -158,7 +164,7 @@ def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[
     gain = evidence.gain(cheap, dear)
     pair = evidence.ladder.pair(cheap.name, dear.name)
     notes.insert(0, how_they_compare(evidence, cheap, dear))
-    if unlucky := evidence.unlucky_seeds(dear, cheap) if gain.low > 0 else []:
+    if unlucky := evidence.unlucky_seeds(dear, cheap) if gain.is_sure else []:
         return Judgement(
             verdict=Verdict.UNDECIDED,
             rule="by_chance",
