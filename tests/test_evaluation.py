@@ -12,7 +12,7 @@ from pydantic import Field
 from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline.errors import TrainingError
-from pipeline.evaluation.estimates import ratio_estimate, wilson
+from pipeline.evaluation.estimates import bootstrap, ratio_estimate, wilson
 from pipeline.evaluation.scores import PartMetric
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
@@ -291,6 +291,39 @@ def test_gains_and_losses_swap_with_the_sides(pairs: list[tuple[str, str]]) -> N
     assert there.better + there.worse + there.same == len(pairs)
     assert there.difference.value == pytest.approx(-back.difference.value)
     assert there.difference.value == pytest.approx((there.better - there.worse) / len(pairs))
+
+
+def of_changes(changes: list[float], possible: float = 1.0) -> tuple[Any, Any]:
+    """Both sides of questions that earn so much more the second time, of 0.5 each."""
+    before = [(0.5 * possible, possible)] * len(changes)
+    return np.array([((0.5 + change) * possible, possible) for change in changes]), np.array(before)
+
+
+@pytest.mark.parametrize("size", [1.0, 0.3, 0.01])
+@pytest.mark.parametrize("asked", [30, 100, 400])
+def test_a_difference_is_sure_where_as_many_answers_differ_as_a_test_of_signs_needs(size: float, asked: int) -> None:
+    """Six better ones and none worse have p = 0.03, four p = 0.13: whatever they are worth, and of how many."""
+    four, eight = (bootstrap(*of_changes([size / 2] * some + [0.0] * (asked - some))) for some in (4, 8))
+    assert four.low <= 0 < eight.low
+    assert four.high < 0.5 * size, "the interval is as wide as the differences, not as all that is possible"
+
+
+def test_a_difference_of_all_questions_is_hardly_wider_for_the_two_that_are_added() -> None:
+    changes = np.random.default_rng(3).normal(0.05, 0.1, 400)
+    found = bootstrap(*of_changes(changes.tolist(), possible=7.0))
+    reach = 1.96 * changes.std() / np.sqrt(400)
+    assert found.high - found.low == pytest.approx(2 * reach, rel=0.1)
+    assert (found.high + found.low) / 2 == pytest.approx(changes.mean(), abs=0.1 * reach)
+
+
+def test_arms_that_are_equally_good_are_seldom_told_apart_where_few_answers_differ() -> None:
+    chance, apart = np.random.default_rng(4), 0
+    for _ in range(150):
+        draws = chance.random(120)
+        before, after = (np.stack([right, np.ones(120)], 1) for right in ((draws > 0.02) * 1.0, (draws < 0.98) * 1.0))
+        found = bootstrap(after, minus=before)
+        apart += found.low > 0 or found.high < 0
+    assert apart <= 7, "without the two questions more it were 11"
 
 
 @pytest.mark.parametrize("earned", [[1.0, 1.0], [1.0, 0.99], [1.0, 0.0]])
