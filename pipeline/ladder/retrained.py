@@ -92,7 +92,8 @@ class Recipe:
         return self._judged(rows, label, self.config, self.sample)
 
     def _judged(self, rows: Examples, label: str, config: Finetune, asked: Questions) -> tuple[int, Evaluation]:
-        name = label.replace(" ", "-").replace("%", "")
+        # No arm is called so.
+        name = f"_{label.replace(' ', '-').replace('%', '')}"
         known = self.kept.get(name, asked)
         answers = known[1] if known else self._answers(rows, name, label, config, asked)
         return round(answers.settings[_ROWS]), answers.scored(self.exam.task, asked)

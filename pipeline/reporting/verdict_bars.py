@@ -120,7 +120,7 @@ def reference_lines(found: Assessment) -> list[tuple[float, str, str]]:
     """The scores to compare with, what they are and their style: the ceiling by label noise, and the target."""
     evidence, unit = found.evidence, found.evidence.unit
     lines = []
-    if evidence.ceiling is not None:
+    if evidence.ceiling is not None and evidence.is_ceiling_audited:
         said = f"ceiling by label noise {unit.shown(evidence.ceiling)}{_reach(evidence.noise)}"
         lines.append((evidence.ceiling, said, "ceiling"))
     if found.limits.target is not None:
