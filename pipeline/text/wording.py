@@ -44,6 +44,6 @@ def shown_share(share: float) -> str:
 
 def shown_cost(cost: float) -> str:
     """With three digits, without powers of ten: those of the classical arms are next to nothing."""
-    if 0 < cost < 0.001:
-        return "<0.001"
+    if 0 < cost < 0.0001:
+        return "<0.0001"
     return f"{cost:.3g}" if cost < 1000 else f"{cost:,.0f}"
