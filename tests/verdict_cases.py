@@ -1,7 +1,7 @@
 """Eight datasets whose right verdict is known, because they are made so: texts, labels, and how good each model is.
 
 The classical arms really learn. Language models are stood in for by arms that are right as often as the case says, so
-that a case takes a second; tests/benchmarks/verdicts.py trains real ones.
+that a case takes a second; no real ones are trained on these datasets.
 """
 
 import random

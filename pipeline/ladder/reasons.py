@@ -97,7 +97,7 @@ def circumstances(evidence: Evidence) -> list[str]:
 
 def at_ceiling(evidence: Evidence, arm: ArmResult) -> str:
     """That nothing is left to gain above an arm, and why."""
-    if evidence.ceiling is None:
+    if evidence.ceiling is None or evidence.ceiling == 1:
         near = evidence.points(evidence.margin)
         return f"{arm.heading} is within {near} of a perfect score: there is nothing left to gain."
     return (
