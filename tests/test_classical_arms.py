@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
+from scipy.sparse import csr_matrix
 
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Questions
@@ -338,6 +339,22 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
         model = fit_field(field, seen, given, HeldOut(seen, right), 17)
         found[strengths] = sum(one == value for one, value in zip(model.predict(seen), given, strict=True))
     assert found[1e-9,] < found[1.0,] == found[1e-9, 1.0] == found[1.0, 1e-9]
+
+
+class Zoo(Task):
+    """Name the animals."""
+
+    text: Input[str]
+    animals: Target[set[Literal["zebra", "ape"]]]
+
+
+def test_a_held_out_set_is_right_in_whatever_order_it_comes() -> None:
+    """The choices are in the task's order, what is predicted in that of the alphabet: no set of two was ever right."""
+    [field] = Zoo.task_targets()
+    seen, given = csr_matrix([[0.1]] * 10 + [[0.0]] * 20), [["zebra", "ape"]] * 10 + [[]] * 20
+    assert fit_field(field, seen, given, None, 17).predict(seen)[0] == []
+    model = fit_field(field, seen, given, HeldOut(seen, [[value] for value in given]), 17)
+    assert (model.strength, model.predict(seen)[0]) == (4.0, ["ape", "zebra"])
 
 
 def test_a_held_out_row_with_several_right_answers_is_right_with_any(monkeypatch: pytest.MonkeyPatch) -> None:

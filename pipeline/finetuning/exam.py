@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -175,7 +176,8 @@ class Answers:
     latency: float | None = None
     """Median seconds of a call, if they were counted one by one."""
     seconds: float | None = None
-    """Seconds that all calls took, where that is not how long it took now: some were answered in an earlier run."""
+    """Seconds that all answers took, where that is not how long it took now: some are of an earlier run, or more was
+    asked than they."""
     settings: Mapping[str, float] = field(default_factory=dict)
     """What the arm has chosen for itself, such as the strength of a regularization."""
 
@@ -229,7 +231,9 @@ class Exam:
             beside: what another model says of ``choices``, questions x choices, in nats; only for held answers.
         """
         every = [*questions.asked, *questions.steps]
+        began = time.perf_counter()
         written = self._written(model, every, advance, form, most_tokens, beside)
+        took = time.perf_counter() - began
         texts = written[: len(questions.asked)]
         losses = answer_losses(model, questions.golds, advance) if questions.golds else None
         prompts = (model.token_ids(one.prompt, one.examples[0].tools, answer_follows=True) for one in questions.asked)
@@ -239,6 +243,8 @@ class Exam:
             called=list(zip(questions.steps, written[len(texts) :], strict=True)),
             tokens_in=sum(map(len, prompts)),
             tokens_out=sum(answer_tokens(model, [text]) for text in texts),
+            # What it is judged by besides, losses and earlier calls, nobody waits or pays for.
+            seconds=took * len(texts) / len(every) if questions.golds or questions.steps else None,
         )
 
     def _written(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.estimates import Estimate, loss_estimate, wilson
+from pipeline.evaluation.estimates import Estimate, loss_estimate
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import predict
@@ -48,11 +48,6 @@ class General(BaseModel):
     def loss(self) -> Estimate:
         """Per token of the texts, in nats."""
         return loss_estimate(_ratios(self))
-
-    @property
-    def answered(self) -> Estimate:
-        """The share of plain questions that are answered."""
-        return wilson(sum(self.right), len(self.right))
 
 
 class Forgetting(BaseModel):

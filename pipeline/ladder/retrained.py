@@ -42,7 +42,7 @@ class Ablation(BaseModel):
 
 
 class SeedScore(BaseModel):
-    """What the same recipe on the same rows scores with another seed."""
+    """What the same recipe scores with another seed: on the same rows, or on others if ``max_rows`` draws some."""
 
     model_config = ConfigDict(frozen=True)
 
