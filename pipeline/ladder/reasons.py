@@ -33,6 +33,19 @@ def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) ->
     return text
 
 
+def what_more_rows_bring(evidence: Evidence, arm: ArmResult, growth: Estimate) -> str:
+    """That more rows would make the adapter better than an arm; its curve may be of other questions than the scores."""
+    assert evidence.forecast is not None
+    now, then = evidence.gain(arm, evidence.ladder.adapter).value, evidence.forecast
+    apart = f"{arm.title} is {evidence.points(now)} better" if now < 0 else f"it is {evidence.points(now)} better"
+    whom = "than it is" if now < 0 else f"than {arm.title}"
+    return (
+        f"With {then.rows:,} training rows the adapter is expected at {then.score}, {evidence.points(growth.value)} "
+        f"better than now on the same questions, while {apart} {whom}; with {evidence.train_rows:,} it is not the best "
+        "for sure."
+    )
+
+
 def about_target(evidence: Evidence, arm: ArmResult) -> list[str]:
     """What is not sure of the score that is needed: whether an arm reaches it, and whether it can be seen to."""
     target, ceiling = evidence.limits.target, evidence.ceiling

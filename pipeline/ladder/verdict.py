@@ -16,6 +16,7 @@ from pipeline.ladder.reasons import (
     how_to_prompt,
     how_to_use,
     unpriced,
+    what_more_rows_bring,
     what_would_decide,
     which_seeds,
 )
@@ -118,23 +119,19 @@ def _is_much_cheaper(one: ArmResult, other: ArmResult, evidence: Evidence) -> bo
 
 
 def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
-    forecast, growth = evidence.forecast, evidence.growth()
+    growth = evidence.growth()
     adapter = evidence.ladder.adapter
     if evidence.is_at_ceiling(arm):
         notes.append(at_ceiling(evidence, arm))
     notes += about_target(evidence, arm)
     is_open = arm.name != adapter.name and not _forbidden(adapter, evidence, [])
-    if forecast is not None and growth is not None and is_open and not evidence.is_at_ceiling(arm):
+    if growth is not None and is_open and not evidence.is_at_ceiling(arm):
         now = evidence.gain(arm, adapter).value
         if now + growth.low > 0 and now + growth.value >= evidence.margin:
             return Judgement(
                 verdict=Verdict.MORE_DATA,
                 rule="curve_rises",
-                reasons=(
-                    f"With {forecast.rows:,} training rows the adapter is expected at {forecast.score}, above "
-                    f"{arm.title} with {arm.score}; with {evidence.train_rows:,} it is not.",
-                    *notes,
-                ),
+                reasons=(what_more_rows_bring(evidence, arm, growth), *notes),
                 next_step="Collect and label more rows, release again, and look at the learning curve.",
             )
     if not evidence.may_reach_target(arm):
