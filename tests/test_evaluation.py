@@ -325,6 +325,41 @@ def test_a_difference_of_all_questions_is_hardly_wider_for_the_two_that_are_adde
     assert (found.high + found.low) / 2 == pytest.approx(changes.mean(), abs=0.1 * reach)
 
 
+def in_documents(right: list[bool], size: int) -> Evaluation:
+    """Answers about documents, so many about each, one after another."""
+    asked = fruits(*("apple" for _ in right))
+    grouped = [one.model_copy(update={"group": f"document {place // size}"}) for place, one in enumerate(asked)]
+    return evaluate(Fruit, grouped, ["apple" if one else "pear" for one in right])
+
+
+def test_questions_about_one_document_count_as_far_as_they_say_more_than_one() -> None:
+    """40 documents that are answered rightly or wrongly as a whole say as much as 40 questions."""
+    right = [place % 40 < 30 for place in range(400)]
+    whole = in_documents(sorted(right), 10)
+    alone = wilson(30, 40)
+    assert whole.score.value == pytest.approx(0.75)
+    assert (whole.score.low, whole.score.high) == (
+        pytest.approx(alone.low, abs=0.01),
+        pytest.approx(alone.high, abs=0.01),
+    )
+    assert in_documents(right, 10).score.low < in_documents(right, 1).score.low == wilson(300, 400).low
+    # Where documents differ less than chance would have it, that is chance.
+    assert in_documents([place % 4 > 0 for place in range(400)], 10).score == wilson(300, 400)
+
+
+def test_a_difference_that_comes_from_few_documents_is_less_sure() -> None:
+    before = [place % 2 == 0 for place in range(400)]
+    after = [one or place < 20 for place, one in enumerate(before)]
+    sure, unsure = (compare_models(in_documents(before, size), in_documents(after, size)) for size in (1, 20))
+    assert sure.difference.value == unsure.difference.value == pytest.approx(0.025)
+    assert sure.difference.low > 0 > unsure.difference.low, "all ten better answers are about one document"
+
+
+def test_the_group_of_a_row_is_that_of_its_question() -> None:
+    rows = [Example("a", ASKED, (), {"text": "t", "kind": "apple"}, group="contract 1")]
+    assert [one.group for one in questions(Fruit, rows)] == ["contract 1"]
+
+
 def test_arms_that_are_equally_good_are_seldom_told_apart_where_few_answers_differ() -> None:
     chance, apart = np.random.default_rng(4), 0
     for _ in range(150):

@@ -1,6 +1,7 @@
 """Estimates: shares, ratios and losses with their 95% intervals."""
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -217,6 +218,51 @@ def loss_estimate(losses: NDArray[np.float64], minus: NDArray[np.float64] | None
     error = math.sqrt((count - 1) / count * float((moves**2).sum()))
     reach = float(stdtrit(count - 1, 0.975)) * error
     return Estimate(value=value, low=value - reach, high=value + reach, unit=Unit.NATS)
+
+
+def influences(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By how much each question moves a ratio of sums, times their number; of shape (n,).
+
+    Args:
+        ratios: numerator and denominator of each question, shape (n, 2).
+    """
+    possible = ratios[:, 1].mean()
+    return (ratios[:, 0] - _ratio(ratios) * ratios[:, 1]) / possible if possible else np.zeros(len(ratios))
+
+
+def design_effect(moves: NDArray[np.float64], groups: Sequence[str]) -> float:
+    """How many questions of groups say as much as one that is independent of all others; at least 1.
+
+    The variance of a mean over groups, of what was measured, divided by what it would be without groups (Kish 1965): a
+    model that misreads one contract gets several of its clauses wrong.
+
+    Args:
+        moves: by how much each question moves the value.
+        groups: of each question.
+    """
+    names, places = np.unique(list(groups), return_inverse=True)
+    alone, count = float((moves**2).sum()), len(names)
+    if not alone or count in (1, len(moves)):
+        return 1.0
+    together = float((np.bincount(places, weights=moves) ** 2).sum()) * count / (count - 1)
+    return max(1.0, together / alone)
+
+
+def widened(estimate: Estimate, effect: float, least: float = 0.0) -> Estimate:
+    """An interval for questions of which so many say as much as an independent one.
+
+    Args:
+        estimate: as if all were independent.
+        effect: see ``design_effect``.
+        least: what a share cannot be below; of a difference, -1.
+    """
+    if not estimate.is_bounded or effect == 1:
+        return estimate
+    times, value = math.sqrt(effect), estimate.value
+    low, high = value - times * (value - estimate.low), value + times * (estimate.high - value)
+    if estimate.unit is Unit.SHARE:
+        low, high = max(low, least), min(high, 1.0)
+    return estimate.model_copy(update={"low": low, "high": high})
 
 
 def _ratio(rows: NDArray[np.float64]) -> float:
