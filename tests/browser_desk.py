@@ -157,7 +157,7 @@ class Desk:
             yield
 
     def expect_in_sight(self, *names: str) -> None:
-        """Wait until the chosen ones that can be seen in full are these: a page of another size settles a moment later."""
+        """Wait until these chosen ones can be seen in full, and no others: a page settles a moment after a change."""
         script = """names => JSON.stringify(names) === JSON.stringify(
             [...document.querySelectorAll(".goldleaf-many input:checked")].filter(chosen => {
                 const {left, right, top, bottom} = chosen.closest("label").getBoundingClientRect();

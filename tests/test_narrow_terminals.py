@@ -1,4 +1,4 @@
-"""On a narrow terminal no number is cut: bars and labels give way, and tables become lines."""
+"""On a narrow terminal no number is cut: bars and labels give way, and tables become lines; a log gets lines, too."""
 
 import io
 import re
@@ -31,6 +31,28 @@ def test_a_step_always_shows_how_far_it_is_and_how_long_it_takes(width: int, tot
     assert line.endswith(" left") == bool(unit)
     assert "asking " in line and (LABEL in line) == ("…" not in line)
     assert ("━" in line) == (width >= (160 if unit else 100)), "a bar needs room"
+
+
+def test_a_log_gets_a_line_a_minute_about_a_long_step() -> None:
+    shown, seconds = io.StringIO(), iter(range(0, 100_000, 3))
+    log = Console(file=shown, width=200, get_time=lambda: float(next(seconds)))
+    with TerminalProgress(log).step("training", 400, "steps") as advance:
+        for step in range(1, 101):
+            advance(1, f"loss {1 / step:.2f} [bold]")
+    *during, last = shown.getvalue().splitlines()
+    assert len(during) >= 5
+    assert re.fullmatch(
+        r"… training: loss 0\.\d\d \[bold\]  \d+ of 400 steps  0:\d\d:\d\d, \d:\d\d:\d\d left", during[-1]
+    )
+    assert last.startswith("✓ training") and "400/400" in last
+
+
+def test_a_log_of_short_steps_has_a_line_a_step() -> None:
+    shown = io.StringIO()
+    with TerminalProgress(Console(file=shown, width=200)).step("reading") as advance:
+        advance(1)
+        advance(1)
+    assert re.fullmatch(r"✓ reading 2 +0:00:0\d\n", shown.getvalue())
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

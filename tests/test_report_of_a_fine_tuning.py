@@ -1,11 +1,12 @@
 """What a fine-tuning left is told by its questions, fields and labels."""
 
 import json
+import re
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from assessed import a_record, arm_of, assessed, save_assessed, weights_in
+from assessed import Help, a_record, arm_of, assessed, lost, save_assessed, weights_in
 from report_toys import empty_report, example, section
 
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
@@ -136,3 +137,13 @@ def test_texts_are_shown_by_their_similarity_and_not_as_right_or_wrong(tmp_path:
     text = section(render_report(empty_report(finetuning=shown, breakdown=Breakdown.FIELD)), "finetuning")
     assert "chrF by field" in text and f"plain 1 {shown.rival.score.value:.1%} {shown.tuned.value:.1%}" in text
     assert 0 < shown.rival.score.value < 0.3 < shown.tuned.value < 1
+
+
+def test_the_first_glance_gives_a_loss_as_a_loss_and_the_verdict(tmp_path: Path) -> None:
+    found = assessed(lost("zero_shot", [(60, 20), (61, 20)] * 40), lost("adapter", [(22, 20), (23, 20)] * 40))
+    save_assessed(weights_in(tmp_path / "trained"), tmp_path / "models", a_record(), found, Help)
+    shown = latest_finetuning(tmp_path / "models", Help, {})
+    assert shown is not None
+    glance = render_report(empty_report(finetuning=shown)).split('class="glance"')[1].split("</ul>")[0]
+    text = " ".join(re.sub(r"<[^>]+>", " ", glance.split("fine-tuned")[1]).split())
+    assert text == "1.125 loss per token, the base model, prompted 3.025. Undecided"

@@ -157,7 +157,7 @@ def test_what_is_left_out_is_said() -> None:
 
 def test_all_arms_are_side_by_side_with_their_intervals_and_the_verdict() -> None:
     text = section(render_report(full_report()), "finetuning")
-    assert "trained on 1,930 rows in 1,502 s, evaluated on 241 test rows by accuracy" in text
+    assert "trained on 1,930 rows in 25.0 min, evaluated on 241 test rows by accuracy" in text
     assert "Run 20260301-0930-tune on contract-clauses@1.2.0." in text
     found = with_curves().found
     assert f"{found.judgement.verdict.heading} {found.judgement.reasons[0]}" in text

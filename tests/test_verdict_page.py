@@ -22,13 +22,15 @@ from verdict_toys import (
     undecided,
 )
 
+from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
-from pipeline.reporting.plot_axes import number
+from pipeline.reporting.plot_axes import number, short_time
+from pipeline.reporting.tuned_arm import tuned_arm
 from pipeline.reporting.verdict_bars import bars
 from pipeline.reporting.verdict_content import verdict_content
 from pipeline.reporting.verdict_page import verdict_page
 from pipeline.reporting.verdict_plots import cost_plot
-from pipeline.reporting.verdict_tables import confusion_matrix, differences, number_columns, numbers
+from pipeline.reporting.verdict_tables import confusion_matrix, differences, further_confusions, number_columns, numbers
 from pipeline.reporting.worst_rows import worst_parts
 from schemas.arms_section import Family, Limits
 
@@ -59,7 +61,13 @@ def test_the_headline_is_the_verdict_with_the_arm_the_deciding_reason_and_what_t
     judged = one.found.judgement
     assert text.index("Fine-tuning was worth it") < text.index("Use the adapter") < text.index(judged.reasons[0])
     assert text.index(judged.reasons[0]) < text.index(f"Next {judged.next_step}")
-    for fact in ("contract-clauses@1.2.0", "smollm2-135m-instruct", "3,000 trained on", "173 s on cpu", "2026-11-29"):
+    for fact in (
+        "contract-clauses@1.2.0",
+        "smollm2-135m-instruct",
+        "3,000 trained on",
+        "2.9 min on the CPU",
+        "2026-11-29",
+    ):
         assert fact in text
 
 
@@ -105,10 +113,10 @@ def test_the_table_has_all_numbers_of_the_assessment() -> None:
         assert cells["macro F1"] == f"{arm.evaluation.macro_f1:.1%}"
         assert cells["questions"] == f"{arm.evaluation.questions:,}"
         assert cells["wrong format"] == str(arm.evaluation.unreadable)
-        assert arm.latency is not None and cells["ms a call"] == number(1000 * arm.latency)
+        assert arm.latency is not None and cells["ms a call"] == short_time(1000 * arm.latency)
         assert cells["USD per 1,000"] == f"{arm.cost:.3g}"
         assert cells["s to fit"] == (
-            "173" if arm.family is Family.TUNED else number(arm.learning_seconds or 0) * (arm.learning_seconds > 0)
+            "173" if arm.family is Family.TUNED else number(arm.learning_seconds) * (arm.learning_seconds > 0)
         )
     assert "tokens in, out" in columns
 
@@ -134,6 +142,52 @@ def test_the_adapter_is_compared_with_each_other_arm_as_its_pair_says() -> None:
         assert row.interval == f"{100 * change.low:+.1f} to {100 * change.high:+.1f}"
         assert row.p_value == ("< 0.001" if pair.p_value < 0.001 else f"{pair.p_value:.3f}")
         assert (row.place > 50) == (change.value > 0)
+
+
+TOGETHER = ToyArm("adapter_linear", "the adapter with a linear model", Family.TUNED, 0.93, 0.3)
+
+
+def test_pages_speak_of_the_tuned_arm_that_is_recommended_or_else_the_best() -> None:
+    linear = ToyArm("linear", "a linear model on TF-IDF", Family.CLASSICAL, 0.6, 0.001)
+    one = toy([linear, ARM, TOGETHER], count=300)
+    assert one.found.judgement.arm == "adapter_linear"
+    html = page_of(one)
+    assert "Where the adapter with a linear model is wrong" in html
+    assert "Is the adapter with a linear model better, and by how much?" in html
+    assert [row.title for row in differences(one.found).rows] == ["A linear model on TF-IDF", "The adapter"]
+    wrong = {o.id for o in tuned_arm(one.found).evaluation.outcomes if not o.right}
+    shown = [row for part in worst_parts(one.task, one.found) for row in part.rows]
+    assert wrong and 0 < len(shown) <= len(wrong), "the adapter by itself has more of them wrong"
+    losing = toy([replace(linear, skill=0.95), ARM, TOGETHER], count=300)
+    assert losing.found.judgement.arm == "linear" and tuned_arm(losing.found).name == "adapter_linear"
+
+
+def test_an_arm_that_was_asked_fewer_questions_does_not_speak_for_the_others() -> None:
+    free = ToyArm("adapter_free", "the adapter, writing freely", Family.TUNED, 0.99, 0.3, questions=50)
+    linear = ToyArm("linear", "a linear model on TF-IDF", Family.CLASSICAL, 0.97, 0.001)
+    assert tuned_arm(toy([linear, ARM, free], count=300).found).name == "adapter"
+
+
+def test_times_that_are_too_short_to_matter_are_not_written_out() -> None:
+    assert [short_time(value) for value in (1.49e-6, 0.0099, 0.0233, 1.41, 1221)] == [
+        "< 0.01",
+        "< 0.01",
+        "0.0233",
+        "1.41",
+        "1,221",
+    ]
+
+
+def test_what_an_adapter_has_forgotten_stands_beside_the_advice_to_serve_it() -> None:
+    assert str(tuning_wins().found.forgetting) in section(page_of(tuning_wins()), "arms")
+    assert str(classical_wins().found.forgetting) not in section(page_of(classical_wins()), "arms")
+
+
+def test_an_audit_that_found_nothing_wrong_draws_no_ceiling() -> None:
+    sound = toy(count=120, noise=Estimate(value=0.0, low=0.0, high=0.03))
+    assert not bars(sound.found)[0].lines
+    assert "It found none that is wrong, so that it sets no ceiling" in section(page_of(sound), "trust")
+    assert bars(classical_wins().found)[0].lines[0].style == "ceiling"
 
 
 def test_a_lower_loss_is_a_gain_and_stands_lower() -> None:
@@ -162,8 +216,7 @@ def test_a_lower_loss_is_a_gain_and_stands_lower() -> None:
         (undecided, "trust", "How many labels are wrong is not known: set review.audit"),
         (undecided, "trust", "Not measured: goldleaf finetune dataset.yaml --again does"),
         (alone, "costs", "There is nothing to compare"),
-        (alone, "numbers", "The adapter was compared with nothing"),
-        (chat, "wrong", "Answers of this kind are no single labels"),
+        (alone, "numbers", "It was compared with nothing"),
     ],
 )
 def test_what_is_missing_is_a_line_that_says_how_to_get_it(make: Callable[[], Toy], part: str, said: str) -> None:
@@ -226,6 +279,18 @@ def test_the_matrix_counts_right_answers_and_the_most_frequent_confusions() -> N
         assert [cell.is_right for cell in row.cells] == [label == row.label for label in labels]
     assert confusion_matrix(alone().found.ladder.adapter.evaluation)
     assert confusion_matrix(chat().found.ladder.adapter.evaluation) == ()
+    assert "<table" not in page_of(chat()).split('id="wrong"')[1].split("</section>")[0]
+
+
+def test_frequent_confusions_that_the_matrix_has_no_room_for_are_listed() -> None:
+    one = crowded()
+    tuned = one.found.ladder.adapter.evaluation
+    shown = {row.label for row in confusion_matrix(tuned)}
+    listed = {(found.label, found.answered): found.count for found in further_confusions(tuned)}
+    missing = {(c.gold, c.answered): c.count for c in tuned.confusions if not {c.gold, c.answered} <= shown}
+    assert listed == missing and missing
+    text = section(page_of(one), "wrong")
+    assert all(f"{gold} answered as {answered} {count} of" in text for (gold, answered), count in listed.items())
 
 
 # --- nothing harms ------------------------------------------------------------------------------

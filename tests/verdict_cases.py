@@ -1,7 +1,7 @@
 """Eight datasets whose right verdict is known, because they are made so: texts, labels, and how good each model is.
 
 The classical arms really learn. Language models are stood in for by arms that are right as often as the case says, so
-that a case takes a second; tests/benchmarks/verdicts.py trains real ones.
+that a case takes a second; no real ones are trained on these datasets.
 """
 
 import random
@@ -21,10 +21,10 @@ from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.conclude import leaked_questions
 from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import KeptAnswers
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.retrieval import Memory
-from pipeline.ladder.verdict import Verdict
 from schemas.arms_section import ArmName, Family, Limits
 from schemas.task import Input, Target, Task
 

@@ -1,5 +1,6 @@
 """Terminal output: progress, tables and one-line errors."""
 
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
@@ -60,6 +61,8 @@ _BETWEEN = 2
 """Blanks between two columns."""
 _BESIDE, _BAR, _AHEAD = 13, 25, 14
 """What stands beside the label of a progress line, its bar, and either of rate and time left."""
+_LOGGED = 60
+"""Seconds between two lines about a step where there is no terminal, but a log."""
 _ANY_WIDTH = 1_000_000
 FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
 
@@ -102,15 +105,19 @@ class TerminalProgress:
                 # What waits for a server may take hours.
                 columns += [_Rate(unit)] if has_bar else []
                 columns += [TimeRemainingColumn(), TextColumn("left")]
-        progress = Progress(*columns, console=self._console)
+        # A step of training may take half a minute: the time left needs several.
+        progress = Progress(*columns, console=self._console, speed_estimate_period=300)
         task = progress.add_task(escape(label), total=total, count="")
-        done = 0
+        done, logged = 0, progress.get_time()
 
         def advance(units: int, note: str = "") -> None:
-            nonlocal done
+            nonlocal done, logged
             done += units
             shown = escape(f"{label}: {note}" if note else label)
             progress.update(task, advance=units, count=f"{done:,} {unit}".strip(), description=shown)
+            if not self._console.is_terminal and progress.get_time() >= logged + _LOGGED:
+                logged = progress.get_time()
+                self._console.print(f"… {shown}  {_so_far(progress.tasks[0], unit)}")
 
         progress.start()
         try:
@@ -126,6 +133,17 @@ class TerminalProgress:
     def say(self, text: str) -> None:
         """Print a line above the progress."""
         self._console.print(text)
+
+
+def _so_far(task: Task, unit: str) -> str:
+    """How far a step is that has not ended, for a log."""
+    whole = "" if task.total is None else f" of {task.total:,.0f}"
+    left = "" if task.time_remaining is None else f", {_clock(task.time_remaining)} left"
+    return f"{task.completed:,.0f}{whole} {unit}".rstrip() + f"  {_clock(task.elapsed or 0.0)}{left}"
+
+
+def _clock(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def show_funnel(funnel: Funnel, title: str) -> None:

@@ -9,10 +9,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
-from pipeline.evaluation.estimates import NO_INTERVAL, Estimate, Unit, bootstrap, loss_estimate, ratio_estimate
+from pipeline.evaluation.estimates import (
+    NO_INTERVAL,
+    Estimate,
+    Unit,
+    bootstrap,
+    design_effect,
+    influences,
+    loss_estimate,
+    ratio_estimate,
+    widened,
+)
 from pipeline.evaluation.scores import (
     ACCURACY,
     Confusion,
@@ -21,6 +32,7 @@ from pipeline.evaluation.scores import (
     Outcome,
     Part,
     accuracy,
+    groups,
     judged_in,
     macro_f1,
     ratios,
@@ -47,6 +59,8 @@ class EvalQuestion(BaseModel):
     inputs: dict[str, Any] = {}
     examples: tuple[Example, ...] = ()
     """The rows that ask it, one for each of ``golds``."""
+    group: str = ""
+    """Questions of one group, such as those about one contract, may be answered rightly together; empty if in none."""
 
 
 class Evaluation(BaseModel):
@@ -127,7 +141,9 @@ def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:
         gold = published_targets(task, row.fields)
         known = merged.get(key)
         if known is None:
-            merged[key] = EvalQuestion(id=row.id, prompt=row.prompt, golds=(gold,), inputs=inputs, examples=(row,))
+            merged[key] = EvalQuestion(
+                id=row.id, prompt=row.prompt, golds=(gold,), inputs=inputs, examples=(row,), group=row.group
+            )
         elif gold not in known.golds:
             more = {"golds": (*known.golds, gold), "examples": (*known.examples, row)}
             merged[key] = known.model_copy(update=more)
@@ -184,13 +200,16 @@ def evaluate(
         unreadable=len(unreadable),
         unreadable_ids=unreadable,
         unjudged=len(asked) - len(given),
-        measures=(*kind.measures(task, outcomes), *_exact(kind, outcomes)),
+        measures=(*kind.measures(task, outcomes), *_exact(kind, outcomes), *_strict(metric, outcomes)),
         outcomes=outcomes,
     )
 
 
 def _score(metric: str, outcomes: Sequence[Outcome]) -> Estimate:
-    return accuracy(outcomes) if metric == ACCURACY else ratio_estimate(ratios(outcomes), judged_in(outcomes))
+    if metric == ACCURACY:
+        return accuracy(outcomes)
+    found = ratio_estimate(ratios(outcomes), judged_in(outcomes))
+    return widened(found, design_effect(influences(ratios(outcomes)), groups(outcomes)))
 
 
 def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
@@ -207,8 +226,10 @@ def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
     pairs = zip(before.outcomes, after.outcomes, strict=True)
     changes = [_change(old, new) for old, new in pairs]
     difference = loss_estimate if judged_in(after.outcomes) is Unit.NATS else bootstrap
+    two, one = ratios(after.outcomes), ratios(before.outcomes)
+    effect = design_effect(influences(two) - influences(one), groups(after.outcomes))
     return Comparison(
-        difference=difference(ratios(after.outcomes), minus=ratios(before.outcomes)),
+        difference=widened(difference(two, minus=one), effect, least=-1.0),
         better=changes.count(1),
         worse=changes.count(-1),
         same=changes.count(0),
@@ -218,6 +239,14 @@ def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
 def _exact(kind: Kind, outcomes: Sequence[Outcome]) -> list[Measure]:
     """How many answers are right as a whole, where the metric does not say so."""
     return [Measure(name=kind.exact_title, value=accuracy(outcomes))] if kind.exact_title else []
+
+
+def _strict(metric: str, outcomes: Sequence[Outcome]) -> list[Measure]:
+    """The share of rows answered right where some inputs have several right answers, of which one can be given."""
+    if metric != ACCURACY or all(len(outcome.golds) == 1 for outcome in outcomes):
+        return []
+    rows = np.array([(outcome.right, len(outcome.golds)) for outcome in outcomes], dtype=np.float64)
+    return [Measure(name="strict accuracy", value=ratio_estimate(rows))]
 
 
 # --- one answer -------------------------------------------------------------------------------
@@ -238,6 +267,7 @@ def _outcome(
         credit=credit,
         loss=loss,
         steps=tuple(steps),
+        group=question.group,
     )
 
 

@@ -66,9 +66,11 @@ def adapter_card(task: type[Task], record: FinetuneRecord, assessment: Assessmen
         not_judged=f" Not asked or not judged: {assessment.not_judged}." if assessment.not_judged else "",
         unit=f" {tuned.score.unit.note}" if tuned.score.unit.note else "",
         arms="\n".join(f"| {' | '.join(_row(arm))} |" for arm in assessment.ladder.arms),
-        skipped="".join(f"\nNot compared: {one.title} ({one.why})." for one in assessment.ladder.skipped),
+        skipped="".join(
+            f"\nNot compared: {_in_line(one.title)} ({_in_line(one.why)})." for one in assessment.ladder.skipped
+        ),
         stated="".join(
-            f"\nStated, not measured here: {one.name} {tuned.score.unit.shown(one.score)} ({one.source})."
+            f"\nStated, not measured here: {one.name} {tuned.score.unit.shown(one.score)} ({_in_line(one.source)})."
             for one in assessment.ladder.stated
         ),
         training="\n".join(f"| {name} | {value} |" for name, value in _training(record).items()),
@@ -84,13 +86,18 @@ def _row(arm: ArmResult) -> list[str]:
     if found.parts and all(part.chrf is None for part in found.parts):
         beside.insert(0, f"macro F1 {found.macro_f1:.1%}")
     return [
-        arm.title,
+        _in_line(arm.title),
         str(arm.score),
         "; ".join(beside),
         str(found.questions),
         str(found.unreadable),
         "" if arm.latency is None else f"{arm.latency:.3g}",
     ]
+
+
+def _in_line(text: str) -> str:
+    """A text of somebody else's choice, such as a model's name, as a cell of a table or a part of a line."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _training(record: FinetuneRecord) -> dict[str, str]:

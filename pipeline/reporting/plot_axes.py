@@ -114,6 +114,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def short_time(value: float) -> str:
+    """A time in few characters; one that is too short to matter is only said to be so."""
+    return "< 0.01" if value < 0.01 else number(value)
+
+
 def _score(value: float, step: float, unit: Unit) -> str:
     """With as many decimals as the step has."""
     size = 100 * step if unit is Unit.SHARE else step

@@ -12,9 +12,10 @@ from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.assessment import PREDICTIONS, find_assessed, read_assessment
 from pipeline.reporting.report_page import FieldAnswer, FineTuning, Mistake, PartComparison, Rival, ShownRecord
+from pipeline.reporting.tuned_arm import tuned_arm
 from pipeline.reporting.verdict_content import verdict_content
 from pipeline.text.wording import shown_label
-from schemas.arms_section import ArmName, Family
+from schemas.arms_section import Family
 from schemas.dataset import public_place
 from schemas.field import JsonValue
 from schemas.field_values import value_in_words
@@ -37,7 +38,8 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Sho
     if folder is None:
         return None
     record, found = read_record(folder), read_assessment(folder)
-    kind, tuned = kind_of(task), found.ladder.adapter.evaluation
+    kind, arm = kind_of(task), tuned_arm(found)
+    tuned = arm.evaluation
     rival = found.ladder.best([Family.CLASSICAL, Family.PROMPT])
     metric = kind.part_metric
     return FineTuning(
@@ -53,7 +55,7 @@ def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, Sho
         verdict=verdict_content(record, found),
         part_metric=metric,
         parts=list(_parts(tuned, None if rival is None else rival.evaluation, metric)),
-        mistakes=list(_mistakes(folder, task, examples, "" if rival is None else rival.name)),
+        mistakes=list(_mistakes(folder, task, examples, arm.name, "" if rival is None else rival.name)),
         loss=dict(enumerate(record.train.losses, 1)),
     )
 
@@ -66,10 +68,12 @@ def _parts(tuned: Evaluation, rival: Evaluation | None, metric: PartMetric) -> I
         yield PartComparison(name=shown_label(part.name), records=part.support, rival=worth, tuned=metric.of(part))
 
 
-def _mistakes(folder: Path, task: type[Task], examples: Mapping[str, ShownRecord], rival: str) -> Iterator[Mistake]:
+def _mistakes(
+    folder: Path, task: type[Task], examples: Mapping[str, ShownRecord], arm: str, rival: str
+) -> Iterator[Mistake]:
     shown = 0
     for row in pq.read_table(folder / PREDICTIONS).to_pylist():
-        tuned = row[ArmName.ADAPTER.value]
+        tuned = row[arm]
         if row["id"] not in examples or tuned is None or _is_right(task, tuned, row["gold"]):
             continue
         other = row.get(rival)

@@ -120,7 +120,8 @@ def reference_lines(found: Assessment) -> list[tuple[float, str, str]]:
     """The scores to compare with, what they are and their style: the ceiling by label noise, and the target."""
     evidence, unit = found.evidence, found.evidence.unit
     lines = []
-    if evidence.ceiling is not None:
+    # Where no wrong row was found, no score is out of reach.
+    if evidence.ceiling is not None and evidence.is_ceiling_audited and evidence.ceiling < 1:
         said = f"ceiling by label noise {unit.shown(evidence.ceiling)}{_reach(evidence.noise)}"
         lines.append((evidence.ceiling, said, "ceiling"))
     if found.limits.target is not None:

@@ -5,18 +5,22 @@ from dataclasses import dataclass
 from pipeline.finetuning.adapters import FinetuneRecord
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult
-from pipeline.reporting.plot_axes import number
+from pipeline.reporting.plot_axes import short_time
+from pipeline.reporting.tuned_arm import tuned_arm
 from pipeline.reporting.verdict_bars import GROUPS, Bars, bars
 from pipeline.reporting.verdict_plots import Plot, cost_plot, curve_plot
 from pipeline.reporting.verdict_tables import (
     Differences,
+    FurtherConfusion,
     MatrixRow,
     Numbers,
     confusion_matrix,
     differences,
+    further_confusions,
     number_columns,
     numbers,
 )
+from pipeline.text.wording import shown_cost
 from schemas.arms_section import ArmName, Family
 
 
@@ -39,6 +43,8 @@ class VerdictContent:
     """A verdict with all that it rests on, ready to be drawn."""
 
     found: Assessment
+    tuned: ArmResult
+    """The arm that speaks for fine-tuning."""
     use: str
     """The recommended arm in words; empty if none is."""
     cards: tuple[Card, ...]
@@ -50,6 +56,8 @@ class VerdictContent:
     has_own_curve: bool
     """Whether the adapter itself was trained on fewer rows."""
     matrix: tuple[MatrixRow, ...]
+    """What the tuned arm takes for something else."""
+    further: tuple[FurtherConfusion, ...]
     columns: tuple[str, ...]
     numbers: tuple[Numbers, ...]
     differences: Differences
@@ -64,10 +72,11 @@ def verdict_content(record: FinetuneRecord, found: Assessment) -> VerdictContent
         record: of the adapter.
         found: the arms and the verdict; their single answers are not needed.
     """
-    chosen = found.ladder.arm(found.judgement.arm)
+    chosen, tuned = found.ladder.arm(found.judgement.arm), tuned_arm(found)
     has_own_curve = any(curve.arm == ArmName.ADAPTER.value for curve in found.curves)
     return VerdictContent(
         found=found,
+        tuned=tuned,
         use="" if chosen is None else chosen.title,
         cards=tuple(_cards(found)),
         bars=bars(found),
@@ -75,7 +84,8 @@ def verdict_content(record: FinetuneRecord, found: Assessment) -> VerdictContent
         has_prices=sum(arm.cost is not None for arm in found.ladder.comparable) > 1,
         curves=curve_plot(found),
         has_own_curve=has_own_curve,
-        matrix=confusion_matrix(found.ladder.adapter.evaluation),
+        matrix=confusion_matrix(tuned.evaluation),
+        further=further_confusions(tuned.evaluation),
         columns=tuple(number_columns(found)),
         numbers=numbers(record, found),
         differences=differences(found),
@@ -97,8 +107,8 @@ def _cards(found: Assessment) -> list[Card]:
 
 def _card(arm: ArmResult, found: Assessment) -> Card:
     takes = [
-        "" if arm.latency is None else f"{number(1000 * arm.latency)} ms a call",
-        "" if arm.cost is None else f"{arm.cost:.3g} {found.currency} per 1,000",
+        "" if arm.latency is None else f"{short_time(1000 * arm.latency)} ms a call",
+        "" if arm.cost is None else f"{shown_cost(arm.cost)} {found.currency} per 1,000",
     ]
     return Card(
         family=arm.family.value,

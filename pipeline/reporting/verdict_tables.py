@@ -8,8 +8,9 @@ from pipeline.finetuning.adapters import FinetuneRecord
 from pipeline.finetuning.evaluate import Evaluation
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult
-from pipeline.reporting.plot_axes import number
-from pipeline.text.wording import shown_label
+from pipeline.reporting.plot_axes import number, short_time
+from pipeline.reporting.tuned_arm import tuned_arm
+from pipeline.text.wording import shown_cost, shown_label
 from schemas.arms_section import Family
 
 _MATRIX = 8
@@ -56,15 +57,15 @@ def _columns(found: Assessment, training: float) -> Iterator[tuple[str, list[str
         yield name, [_measure(arm.evaluation, name) for arm in arms]
     yield "questions", [f"{arm.evaluation.questions:,}" for arm in arms]
     yield "wrong format", [f"{arm.evaluation.unreadable:,}" for arm in arms]
-    yield "ms a call", ["" if arm.latency is None else number(1000 * arm.latency) for arm in arms]
+    yield "ms a call", ["" if arm.latency is None else short_time(1000 * arm.latency) for arm in arms]
     yield "calls a second", [number(arm.per_second) if arm.seconds else "" for arm in arms]
     fitted = [training if arm.family is Family.TUNED else arm.learning_seconds for arm in arms]
-    yield "s to fit", [number(seconds) if seconds else "" for seconds in fitted]
+    yield "s to fit", [short_time(seconds) if seconds else "" for seconds in fitted]
     yield (
         "tokens in, out",
         [f"{number(arm.tokens_in)}, {number(arm.tokens_out)}" if arm.tokens_in else "" for arm in arms],
     )
-    yield f"{found.currency} per 1,000".strip(), ["" if arm.cost is None else f"{arm.cost:.3g}" for arm in arms]
+    yield f"{found.currency} per 1,000".strip(), ["" if arm.cost is None else shown_cost(arm.cost) for arm in arms]
 
 
 def _score(arm: ArmResult, metric: str) -> str:
@@ -82,10 +83,10 @@ def _measure(found: Evaluation, name: str) -> str:
     return next((str(one.value) for one in found.measures if one.name == name), "")
 
 
-# --- the adapter against each -----------------------------------------------------------------
+# --- the tuned arm against each ---------------------------------------------------------------
 @dataclass(frozen=True)
 class Difference:
-    """By how much the adapter is better than another arm on the same questions."""
+    """By how much the tuned arm is better than another one on the same questions."""
 
     title: str
     questions: int
@@ -103,18 +104,20 @@ class Difference:
 
 @dataclass(frozen=True)
 class Differences:
-    """The adapter against every other arm."""
+    """The tuned arm against every other one."""
 
     unit: str
     rows: tuple[Difference, ...]
     margin: tuple[float, float]
     """Between these places a difference is none."""
+    ends: tuple[str, str]
+    """The differences at both ends of the scale."""
 
 
 def differences(found: Assessment) -> Differences:
-    """The adapter against every other arm that was judged by the same metric and asked the same questions."""
+    """The tuned arm against every other one that was judged by the same metric and asked the same questions."""
     evidence, ladder = found.evidence, found.ladder
-    unit, tuned = evidence.unit, ladder.adapter
+    unit, tuned = evidence.unit, tuned_arm(found)
     compared = {
         name for pair in ladder.pairs for name in (pair.one, pair.other) if tuned.name in (pair.one, pair.other)
     }
@@ -145,7 +148,12 @@ def differences(found: Assessment) -> Differences:
                 high=place(gain.high) if gain.is_bounded else None,
             )
         )
-    return Differences(unit.of_changes, tuple(rows), (place(-evidence.margin), place(evidence.margin)))
+    return Differences(
+        unit=unit.of_changes,
+        rows=tuple(rows),
+        margin=(place(-evidence.margin), place(evidence.margin)),
+        ends=(unit.shown_change(-reach, "+"), unit.shown_change(reach, "+")),
+    )
 
 
 # --- confusions -------------------------------------------------------------------------------
@@ -183,6 +191,27 @@ def confusion_matrix(found: Evaluation) -> tuple[MatrixRow, ...]:
         )
         for gold in labels
     )
+
+
+@dataclass(frozen=True)
+class FurtherConfusion:
+    """A label that was answered where another one was expected, and has no room in the matrix."""
+
+    label: str
+    answered: str
+    count: int
+    support: int
+    """Rows with the expected label."""
+
+
+def further_confusions(found: Evaluation) -> tuple[FurtherConfusion, ...]:
+    """The frequent confusions of labels that the matrix does not have, the most frequent first."""
+    shown = {row.label for row in confusion_matrix(found)}
+    support = {part.name: part.support for part in found.parts}
+    confused = [
+        (shown_label(one.gold), shown_label(one.answered), one.count, support[one.gold]) for one in found.confusions
+    ]
+    return tuple(FurtherConfusion(*one) for one in confused if not {one[0], one[1]} <= shown)
 
 
 def _cell(gold: str, answered: str, counts: dict[tuple[str, str], int], part: Part) -> Cell:

@@ -1,4 +1,4 @@
-"""The rows that an adapter gets wrong, by the labels or fields that it gets wrong most."""
+"""The rows that a tuned model gets wrong, by the labels or fields that it gets wrong most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from pipeline.finetuning.evaluate import Evaluation
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.assessment import Assessment
+from pipeline.reporting.tuned_arm import tuned_arm
 from pipeline.text.wording import shown_label
 from schemas.arms_section import Family
 from schemas.field import JsonValue
@@ -50,7 +51,7 @@ def worst_parts(task: type[Task], found: Assessment) -> tuple[WorstPart, ...]:
         task: of the dataset.
         found: with its outcomes.
     """
-    kind, tuned = kind_of(task), found.ladder.adapter.evaluation
+    kind, tuned = kind_of(task), tuned_arm(found).evaluation
     best = found.ladder.best([Family.CLASSICAL, Family.PROMPT])
     rival = {} if best is None else {one.id: one.answer for one in best.evaluation.outcomes}
     wrong = sorted((one for one in tuned.outcomes if not one.right or one.loss), key=_worth)

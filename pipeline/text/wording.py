@@ -40,3 +40,10 @@ def shown_share(share: float) -> str:
     if 0 < share < 0.0005:
         return "<0.1%"
     return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
+
+
+def shown_cost(cost: float) -> str:
+    """With three digits, without powers of ten: those of the classical arms are next to nothing."""
+    if 0 < cost < 0.0001:
+        return "<0.0001"
+    return f"{cost:.3g}" if cost < 1000 else f"{cost:,.0f}"
