@@ -5,17 +5,20 @@ import json
 import pytest
 from chat_templates import TEMPLATES
 from model_families import LLAMA, MISTRAL, SOUND, Family, model_of
+from pydantic import create_model
 from test_training_variants import CHATS
 
 from pipeline.finetuning import predict as predicting
 from pipeline.finetuning.answer_opening import Opening
 from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.exam import longest_answer
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.held_to_form import FormKeeper
 from pipeline.finetuning.predict import predict
 from pipeline.finetuning.row_tokens import as_tokens
 from schemas.dataset import Turns
 from schemas.message import Message, Speaker
+from schemas.task import Input, Target, Task
 
 PROMPT = (
     Message(role=Speaker.SYSTEM, content="Answer in a word."),
@@ -84,6 +87,18 @@ def test_a_held_answer_begins_with_the_token_that_it_is_trained_with() -> None:
     assert not matcher.deep_copy().consume_token(alone)
     assert matcher.consume_token(trained)
     assert predict(loaded, [PROMPT], max_new_tokens=4, grammar='start: "yes" | "no"')[0] in ("yes", "no")
+
+
+def test_the_longest_answer_has_room_for_what_comes_before_it() -> None:
+    """In batches: of any number of rows, a few are held."""
+    task = create_model("Toy", __base__=Task, __doc__="Say it.", text=(Input[str], ...), answer=(Target[str], ...))
+    said = ["yes", "no, by no means", *(f"number {number}" for number in range(1_500)), "no"]
+    rows = [Example(one, PROMPT, (Message(role=Speaker.ASSISTANT, content=one),), {}) for one in said]
+    lengths = {name: longest_answer(iter(rows), task, model_of(FAMILIES[name])) for name in ("smollm", "reasons")}
+    tokenizer = model_of(REASONS).tokenizer
+    longest = max(len(tokenizer.encode(one)) for one in said) + 1
+    assert lengths == {"smollm": longest, "reasons": longest + len(tokenizer.encode("<think>\n\n</think>\n\n"))}
+    assert longest_answer([], task, model_of(REASONS)) == 1
 
 
 # --- how it is answered -----------------------------------------------------------------------

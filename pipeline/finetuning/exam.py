@@ -1,5 +1,6 @@
 """The exam of a model: which test questions it can be asked, how long it may answer, and what it answers."""
 
+import contextlib
 import functools
 import math
 import time
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from pipeline.errors import TrainingError, Unrendered
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.answer_form import grammar_of
+from pipeline.finetuning.answer_opening import Opening
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.closed_answers import likeliest
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate
@@ -28,6 +30,8 @@ from schemas.field import JsonValue, ValueType
 from schemas.task import Task
 from schemas.task_fields import conversation_target
 
+_BATCH = 1_000
+"""Answers that are held at once."""
 _MOST = 0.9
 """Share of the answers of a chat that are not longer than a model's may be."""
 
@@ -118,15 +122,30 @@ def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetun
 
 
 def longest_answer(examples: Iterable[Example], task: type[Task], base: LoadedModel) -> int:
-    """How many tokens a model may answer with: as many as the gold answers have.
+    """How many tokens a model may answer with: as many as the gold answers have, with what comes before them.
 
     Where texts are not what models are judged by, as most of them have: one long turn among thousands would let an
     untuned model write on for minutes in every answer.
     """
-    answers = [text for example in examples for text in _written(example, base)]
+    lead: int | None = None
+    longest = answer_tokens(base, [])
+    texts: list[str] = []
+    for example in examples:
+        lead = _lead(example, base) if lead is None else lead
+        texts += _written(example, base)
+        if len(texts) >= _BATCH and not kind_of(task).judged_by_loss:
+            longest, texts = max(longest, answer_tokens(base, texts)), []
     if kind_of(task).judged_by_loss:
-        answers = sorted(answers, key=len)[: math.ceil(_MOST * len(answers))]
-    return answer_tokens(base, answers)
+        texts = sorted(texts, key=len)[: math.ceil(_MOST * len(texts))]
+    return max(longest, answer_tokens(base, texts)) + (lead or 0)
+
+
+def _lead(example: Example, base: LoadedModel) -> int:
+    """Tokens that the template writes before an answer; where a model is not given them, it writes them, too."""
+    with contextlib.suppress(Unrendered):
+        lead = Opening.after(example.prompt, example.tools, base).lead
+        return len(base.tokenizer.encode(lead, add_special_tokens=False))
+    return 0
 
 
 def _written(example: Example, base: LoadedModel) -> list[str]:
