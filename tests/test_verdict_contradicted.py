@@ -189,6 +189,13 @@ def test_an_arm_that_alone_is_within_the_limits_is_named_with_its_score() -> Non
     )
 
 
+def test_the_most_frequent_answer_is_not_enough_for_being_the_only_one_within_the_limits() -> None:
+    arms = [share_right("majority", 100, 1000), share_right("linear", 800, 1000, latency=3.0)]
+    found = verdict_on(*arms, share_right("adapter", 900, 1000, latency=2.0), limits={"max_seconds": 1})
+    assert (found.verdict, found.rule, found.arm) == (Verdict.UNDECIDED, "nothing_allowed", "")
+    assert "verdict.max_seconds" in found.next_step
+
+
 # --- what would decide --------------------------------------------------------------------------------
 def test_questions_that_eval_rows_holds_back_are_asked_before_more_rows_are_labeled() -> None:
     arms = (spread("linear", 0.80, 200), spread("adapter", 0.83, 200, seed=1))

@@ -94,7 +94,7 @@ def unpriced(evidence: Evidence) -> list[str]:
     """Which arms may cost more than is allowed, since nobody knows what they cost."""
     if evidence.limits.max_cost is None:
         return []
-    titles = ", ".join(arm.title for arm in evidence.ladder.comparable if arm.cost is None)
+    titles = "; ".join(arm.title for arm in evidence.ladder.comparable if arm.cost is None)
     return [f"The price file has no price for these, so that nobody knows what they cost: {titles}."] if titles else []
 
 

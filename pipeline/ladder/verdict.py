@@ -62,7 +62,7 @@ def _compared(evidence: Evidence) -> Judgement:
         allowed = [arm for arm in ladder.comparable if arm.family is family and not _forbidden(arm, evidence, notes)]
         found = ladder.best_of(allowed)
         best += [] if found is None else [found]
-    if not best:
+    if all(arm.name == ArmName.MAJORITY.value for arm in best) and notes:
         return _nothing_allowed(notes)
     notes += unpriced(evidence)
     chosen, unclear = best[0], None
@@ -184,6 +184,6 @@ def _nothing_allowed(notes: list[str]) -> Judgement:
     return Judgement(
         verdict=Verdict.UNDECIDED,
         rule="nothing_allowed",
-        reasons=("No arm is within what a call may cost and take.", *notes),
+        reasons=("No arm that has learned anything is within what a call may cost and take.", *notes),
         next_step="Raise verdict.max_cost or verdict.max_seconds, or add a cheaper arm.",
     )
