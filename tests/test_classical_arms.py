@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 from scipy.sparse import csr_matrix
+from small_models import questions_and_answers
+from support import Steps
 
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Questions
 from pipeline.finetuning.examples import Example
-from pipeline.ladder import linear_fields
+from pipeline.ladder import experiment, linear_fields
 from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.linear_fields import HeldOut, fit_field
@@ -369,3 +371,17 @@ def test_of_very_many_rows_a_sample_is_learned(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(linear_fields, "_MOST_ROWS", 12)
     asked = [topic(100 + number, name) for number, name in enumerate(WORDS)]
     assert answers(linear(Topic, TOPICS), Topic, asked) == list(WORDS)
+
+
+def test_of_very_many_rows_a_sample_is_remembered_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Said(Steps):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    said: list[str] = []
+    rows = questions_and_answers(60)
+    assert experiment._known(rows, 1, Said()) == rows and not said
+    monkeypatch.setattr(experiment, "_MOST_KNOWN", 20)
+    some = experiment._known(rows, 1, Said())
+    assert len(some) == 20 and set(map(id, some)) < set(map(id, rows))
+    assert "20 random ones of the 60 training rows" in said[0]

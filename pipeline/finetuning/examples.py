@@ -145,10 +145,32 @@ def draw(items: Sequence[T], count: int | None, seed: int, stratum: Callable[[T]
     return chance.sample(picked, count)
 
 
-def drawn_places(examples: Examples, count: int | None, seed: int) -> Collection[int]:
-    """Which of the rows to take: at most ``count`` at random, so that every answer keeps its share."""
+def drawn_places(examples: Examples, count: int | None, seed: int) -> Sequence[int]:
+    """Which of the rows to take: at most ``count`` at random, so that every answer keeps its share; ascending."""
     if count is None or count >= len(examples):
         return range(len(examples))
+    return sorted(_drawn(examples, count, seed))
+
+
+def nested_places(examples: Examples, count: int | None, seed: int) -> list[int]:
+    """The same in a random order: the first n of them are a random sample, too, which holds all smaller ones."""
+    return _drawn(examples, count, seed)
+
+
+def _drawn(examples: Examples, count: int | None, seed: int) -> list[int]:
     # Digests, since the answers themselves may be long.
     answers = [hashlib.sha256(example.answer.encode("utf-8", "surrogatepass")).digest()[:8] for example in examples]
-    return frozenset(draw(range(len(answers)), count, seed, stratum=lambda place: answers[place].hex()))
+    return draw(range(len(answers)), count, seed, stratum=lambda place: answers[place].hex())
+
+
+class ChosenExamples:
+    """Some of the rows, in their order, read anew whenever they are iterated."""
+
+    def __init__(self, examples: Examples, places: Collection[int]) -> None:
+        self._examples, self._places = examples, frozenset(places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Example]:
+        return (example for place, example in enumerate(self._examples) if place in self._places)
