@@ -1,6 +1,7 @@
 """What speaks against a verdict is heard: few different answers, other questions, other seeds, rare answers, audits."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from assessed import ADAPTER, LINEAR, answered, arm_of, evidence_of, share_right, spread, verdict_on
@@ -9,8 +10,9 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.learning_curve import CurvePoint
-from pipeline.ladder.results import ArmResult
+from pipeline.ladder.results import ArmResult, Skipped
 from pipeline.ladder.retrained import SeedScore
+from pipeline.ladder.verdict import judge
 from schemas.task import Input, Target, Task
 
 
@@ -179,6 +181,19 @@ def test_to_beat_what_knows_nothing_of_the_rows_is_no_reason_to_train(name: str)
     assert found.reasons[0].endswith(f"was compared with it: only {weak.title} with 10.0% (8.3% to 12.0%).")
     assert "`linear` and `few_shot`" in found.next_step
     assert verdict_on(share_right(name, 950, 1000), ADAPTER).verdict is not Verdict.UNDECIDED
+
+
+def test_a_verdict_says_which_arm_it_has_not_heard() -> None:
+    skipped = (
+        Skipped(name="big", title="large, prompted", why="http://big/v1 does not answer", for_now=True),
+        Skipped(name="majority", title="the most frequent answer", why="no two conversations are continued alike"),
+    )
+    evidence = evidence_of(LINEAR, ADAPTER)
+    found = judge(replace(evidence, ladder=evidence.ladder.model_copy(update={"skipped": skipped})))
+    assert found.verdict is Verdict.TUNE
+    assert [one for one in found.reasons if "not compared" in one] == [
+        "large, prompted was not compared: http://big/v1 does not answer."
+    ]
 
 
 def test_an_arm_that_alone_is_within_the_limits_is_named_with_its_score() -> None:

@@ -15,6 +15,7 @@ from pipeline.ladder.reasons import (
     how_they_compare,
     how_to_prompt,
     how_to_use,
+    not_heard,
     unpriced,
     what_more_rows_bring,
     what_would_decide,
@@ -64,7 +65,7 @@ def _compared(evidence: Evidence) -> Judgement:
         best += [] if found is None else [found]
     if all(arm.name == ArmName.MAJORITY.value for arm in best) and notes:
         return _nothing_allowed(notes)
-    notes += unpriced(evidence)
+    notes += [*unpriced(evidence), *not_heard(evidence)]
     chosen, unclear = best[0], None
     if len(best) == 1:
         notes.insert(0, f"{chosen.heading} scores {chosen.score}, and no arm of another kind is within the limits.")
