@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal, cast
 
 import pytest
 from pydantic import Field
@@ -10,14 +11,18 @@ from scipy.sparse import csr_matrix
 from small_models import questions_and_answers
 from support import Steps
 
+from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion, questions
-from pipeline.finetuning.exam import Questions
+from pipeline.finetuning.exam import Exam, Questions
 from pipeline.finetuning.examples import Example
 from pipeline.ladder import experiment, linear_fields
 from pipeline.ladder.arm import Arm, CannotAnswer
+from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.linear_fields import HeldOut, fit_field
 from pipeline.ladder.retrieval import Memory, tfidf
+from schemas.arms_section import ArmName, LocalArm
+from schemas.dataset import Finetune
 from schemas.field import FreeText
 from schemas.message import Message, Speaker
 from schemas.task import Conversation, Input, Target, Task
@@ -341,6 +346,20 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
         model = fit_field(field, seen, given, HeldOut(seen, right), 17)
         found[strengths] = sum(one == value for one, value in zip(model.predict(seen), given, strict=True))
     assert found[1e-9,] < found[1.0,] == found[1e-9, 1.0] == found[1.0, 1e-9]
+
+
+def test_the_curve_of_the_linear_model_ends_where_the_arm_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is fitted as the arm is: with the strength that is best on the validation rows."""
+    monkeypatch.setattr(linear_fields, "STRENGTHS", (1e-9, 1.0))
+    monkeypatch.setattr(linear_fields, "_USUAL", 1e-9)
+    rows = [topic(number, "billing" if number % 8 else "returns") for number in range(40)]
+    held_out, asked = questions(Topic, rows), Questions(questions(Topic, rows), [], [], {})
+    monkeypatch.setattr(ArmBuilder, "_held_out", lambda self: held_out)
+    plan: Any = SimpleNamespace(config=Finetune(), arms=(LocalArm(arm=ArmName.LINEAR),))
+    builder = ArmBuilder(plan, Topic, rows, cast("LoadedModel", None), Exam(Topic, 4))
+    [curve] = builder.linear_curve(asked)
+    assert curve.measured[-1].score.value == 1
+    assert answers(linear(Topic, rows, held_out), Topic, rows) == golds(rows)
 
 
 class Zoo(Task):
