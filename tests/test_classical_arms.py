@@ -2,22 +2,26 @@
 
 import random
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal, cast
 
 import pytest
 from pydantic import Field
-from scipy.sparse import csr_matrix
 from small_models import questions_and_answers
 from support import Steps
 
+from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion, questions
-from pipeline.finetuning.exam import Questions
+from pipeline.finetuning.exam import Exam, Questions
 from pipeline.finetuning.examples import Example
 from pipeline.ladder import experiment, linear_fields
 from pipeline.ladder.arm import Arm, CannotAnswer
+from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.linear_fields import HeldOut, fit_field
 from pipeline.ladder.retrieval import Memory, tfidf
+from schemas.arms_section import ArmName, LocalArm
+from schemas.dataset import Finetune
 from schemas.field import FreeText
 from schemas.message import Message, Speaker
 from schemas.task import Conversation, Input, Target, Task
@@ -343,20 +347,18 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
     assert found[1e-9,] < found[1.0,] == found[1e-9, 1.0] == found[1.0, 1e-9]
 
 
-class Zoo(Task):
-    """Name the animals."""
-
-    text: Input[str]
-    animals: Target[set[Literal["zebra", "ape"]]]
-
-
-def test_a_held_out_set_is_right_in_whatever_order_it_comes() -> None:
-    """The choices are in the task's order, what is predicted in that of the alphabet: no set of two was ever right."""
-    [field] = Zoo.task_targets()
-    seen, given = csr_matrix([[0.1]] * 10 + [[0.0]] * 20), [["zebra", "ape"]] * 10 + [[]] * 20
-    assert fit_field(field, seen, given, None, 17).predict(seen)[0] == []
-    model = fit_field(field, seen, given, HeldOut(seen, [[value] for value in given]), 17)
-    assert (model.strength, model.predict(seen)[0]) == (4.0, ["ape", "zebra"])
+def test_the_curve_of_the_linear_model_ends_where_the_arm_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is fitted as the arm is: with the strength that is best on the validation rows."""
+    monkeypatch.setattr(linear_fields, "STRENGTHS", (1e-9, 1.0))
+    monkeypatch.setattr(linear_fields, "_USUAL", 1e-9)
+    rows = [topic(number, "billing" if number % 8 else "returns") for number in range(40)]
+    held_out, asked = questions(Topic, rows), Questions(questions(Topic, rows), [], [], {})
+    monkeypatch.setattr(ArmBuilder, "_held_out", lambda self: held_out)
+    plan: Any = SimpleNamespace(config=Finetune(), arms=(LocalArm(arm=ArmName.LINEAR),))
+    builder = ArmBuilder(plan, Topic, rows, cast("LoadedModel", None), Exam(Topic, 4))
+    [curve] = builder.linear_curve(asked)
+    assert curve.measured[-1].score.value == 1
+    assert answers(linear(Topic, rows, held_out), Topic, rows) == golds(rows)
 
 
 def test_a_held_out_row_with_several_right_answers_is_right_with_any(monkeypatch: pytest.MonkeyPatch) -> None:

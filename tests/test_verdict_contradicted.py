@@ -1,6 +1,7 @@
 """What speaks against a verdict is heard: few different answers, other questions, other seeds, rare answers, audits."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from assessed import ADAPTER, LINEAR, answered, arm_of, evidence_of, share_right, spread, verdict_on
@@ -9,8 +10,9 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.learning_curve import CurvePoint
-from pipeline.ladder.results import ArmResult
+from pipeline.ladder.results import ArmResult, Skipped
 from pipeline.ladder.retrained import SeedScore
+from pipeline.ladder.verdict import judge
 from schemas.task import Input, Target, Task
 
 
@@ -181,12 +183,32 @@ def test_to_beat_what_knows_nothing_of_the_rows_is_no_reason_to_train(name: str)
     assert verdict_on(share_right(name, 950, 1000), ADAPTER).verdict is not Verdict.UNDECIDED
 
 
+def test_a_verdict_says_which_arm_it_has_not_heard() -> None:
+    skipped = (
+        Skipped(name="big", title="large, prompted", why="http://big/v1 does not answer", for_now=True),
+        Skipped(name="majority", title="the most frequent answer", why="no two conversations are continued alike"),
+    )
+    evidence = evidence_of(LINEAR, ADAPTER)
+    found = judge(replace(evidence, ladder=evidence.ladder.model_copy(update={"skipped": skipped})))
+    assert found.verdict is Verdict.TUNE
+    assert [one for one in found.reasons if "not compared" in one] == [
+        "large, prompted was not compared: http://big/v1 does not answer."
+    ]
+
+
 def test_an_arm_that_alone_is_within_the_limits_is_named_with_its_score() -> None:
     slow = [share_right("linear", 800, 1000, latency=3.0), share_right("adapter", 700, 1000, latency=0.1)]
     found = verdict_on(*slow, limits={"max_seconds": 1})
     assert found.reasons[0].startswith(
         "The adapter scores 70.0% (67.1% to 72.8%), and no arm of another kind is within"
     )
+
+
+def test_the_most_frequent_answer_is_not_enough_for_being_the_only_one_within_the_limits() -> None:
+    arms = [share_right("majority", 100, 1000), share_right("linear", 800, 1000, latency=3.0)]
+    found = verdict_on(*arms, share_right("adapter", 900, 1000, latency=2.0), limits={"max_seconds": 1})
+    assert (found.verdict, found.rule, found.arm) == (Verdict.UNDECIDED, "nothing_allowed", "")
+    assert "verdict.max_seconds" in found.next_step
 
 
 # --- what would decide --------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_an_arm_whose_cost_or_time_nobody_measured_is_not_forbidden() -> None:
     limits = {"max_cost": 0.001, "max_seconds": 0.001, "prices": "prices.yaml"}
     found = verdict_on(LINEAR, ADAPTER, limits=limits)
     assert found.verdict is Verdict.TUNE
-    assert f"nobody knows what they cost: {LINEAR.title}, {ADAPTER.title}." in parts(found)
+    assert f"nobody knows what they cost: {LINEAR.title}; {ADAPTER.title}." in parts(found)
 
 
 def test_if_all_arms_are_beyond_the_limits_the_limits_are_to_be_raised() -> None:

@@ -71,9 +71,11 @@ class ArmBuilder:
         arms = [one for one in self._plan.arms if one.name == ArmName.LINEAR.value]
         seed, points = self._plan.config.seed, []
         kept = draw(self._examples, None, seed, stratum=lambda row: row.answer)
+        # As the arm itself: else its last point were another model's.
+        held_out = self._held_out() if arms else []
         for share in SHARES if arms else ():
             some = kept[: max(1, round(share * len(kept)))]
-            arm = Linear(self._task, Memory(self._task, some), (), seed)
+            arm = Linear(self._task, Memory(self._task, some), held_out, seed)
             try:
                 arm.learn()
                 answers = arm.answer(asked, lambda units: None)

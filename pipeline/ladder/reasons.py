@@ -90,11 +90,16 @@ def how_to_prompt(arm: ArmResult) -> str:
     return f"Keep the prompt{examples}; train nothing."
 
 
+def not_heard(evidence: Evidence) -> list[str]:
+    """Which arms may yet turn out to be better: the same command asks them again."""
+    return [f"{one.heading} was not compared: {one.why}." for one in evidence.ladder.skipped if one.for_now]
+
+
 def unpriced(evidence: Evidence) -> list[str]:
     """Which arms may cost more than is allowed, since nobody knows what they cost."""
     if evidence.limits.max_cost is None:
         return []
-    titles = ", ".join(arm.title for arm in evidence.ladder.comparable if arm.cost is None)
+    titles = "; ".join(arm.title for arm in evidence.ladder.comparable if arm.cost is None)
     return [f"The price file has no price for these, so that nobody knows what they cost: {titles}."] if titles else []
 
 

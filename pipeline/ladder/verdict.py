@@ -15,6 +15,7 @@ from pipeline.ladder.reasons import (
     how_they_compare,
     how_to_prompt,
     how_to_use,
+    not_heard,
     unpriced,
     what_more_rows_bring,
     what_would_decide,
@@ -62,9 +63,9 @@ def _compared(evidence: Evidence) -> Judgement:
         allowed = [arm for arm in ladder.comparable if arm.family is family and not _forbidden(arm, evidence, notes)]
         found = ladder.best_of(allowed)
         best += [] if found is None else [found]
-    if not best:
+    if all(arm.name == ArmName.MAJORITY.value for arm in best) and notes:
         return _nothing_allowed(notes)
-    notes += unpriced(evidence)
+    notes += [*unpriced(evidence), *not_heard(evidence)]
     chosen, unclear = best[0], None
     if len(best) == 1:
         notes.insert(0, f"{chosen.heading} scores {chosen.score}, and no arm of another kind is within the limits.")
@@ -184,6 +185,6 @@ def _nothing_allowed(notes: list[str]) -> Judgement:
     return Judgement(
         verdict=Verdict.UNDECIDED,
         rule="nothing_allowed",
-        reasons=("No arm is within what a call may cost and take.", *notes),
+        reasons=("No arm that has learned anything is within what a call may cost and take.", *notes),
         next_step="Raise verdict.max_cost or verdict.max_seconds, or add a cheaper arm.",
     )
