@@ -57,7 +57,7 @@ def test_a_log_of_short_steps_has_a_line_a_step() -> None:
 
 def test_what_is_said_is_one_line_as_it_was_meant() -> None:
     shown = io.StringIO()
-    text = "preflight: the template of /models/[new]/mistral ends with [/INST], not with [/b] as all others of its kind do"
+    text = "preflight: the template of /models/[new]/mistral ends with [/INST], not with [/b] as all others do"
     TerminalProgress(Console(file=shown, width=60)).say(text)
     assert shown.getvalue() == f"{text}\n"
 
