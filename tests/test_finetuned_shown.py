@@ -120,3 +120,25 @@ def test_what_was_not_compared_or_is_only_stated_is_named(capsys: pytest.Capture
 
 def test_a_comparison_that_was_made_before_is_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert said_of(CHAT, capsys, reused=True)[0] == "this version was trained and compared with these settings before"
+
+
+@pytest.mark.parametrize(
+    ("name", "readable", "said"),
+    [
+        ("frontier", 0, "20 of 20 answers of frontier are in the wrong format, so that its score says little of what"),
+        ("zero_shot", 10, "10 of 20 answers of the base model, prompted are in the wrong format, so that its score"),
+        ("frontier", 11, ""),
+        ("adapter_free", 0, ""),
+    ],
+    ids=["all of an endpoint's", "half of the base model's", "fewer", "what writes freely shows just that"],
+)
+def test_a_prompted_model_that_fails_by_its_format_is_no_straw_man_in_silence(
+    name: str, readable: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [question(f"q{number}", "apple") for number in range(20)]
+    texts = ["apple"] * readable + ["I like turtles."] * (20 - readable)
+    found = assessed(arm_of(name, evaluate(Fruit, asked, texts)), share_right("adapter", 15, 20))
+    lines = [line for line in said_of(found, capsys) if "its score says" in line]
+    assert [line.startswith(f"- {said}") for line in lines] == ([True] if said else [])
+    to_do = "correct model, options or max_tokens of arms.frontier." if name == "frontier" else "form to held."
+    assert all(line.endswith(to_do) and "predictions.parquet" in line for line in lines)

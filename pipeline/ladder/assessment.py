@@ -21,12 +21,15 @@ from pipeline.ladder.learning_curve import Curve, forecast_of
 from pipeline.ladder.results import Ladder
 from pipeline.ladder.retrained import Ablation, SeedScore, seeds_in_words
 from pipeline.ladder.verdict import Judgement
-from schemas.arms_section import Limits
+from pipeline.text.wording import counted
+from schemas.arms_section import ArmName, Family, Limits
 
 VERDICT = "verdict.json"
 PREDICTIONS = "predictions.parquet"
 PAGE = "verdict.html"
 """The same for readers."""
+_MOSTLY = 0.5
+"""The share of answers in the wrong format from which on a score is about the format."""
 
 
 class Assessment(BaseModel):
@@ -88,8 +91,24 @@ class Assessment(BaseModel):
     @property
     def beside(self) -> list[str]:
         """What else is known, in sentences."""
-        found = (seeds_in_words(self.seeds), self.ablation, self.forgetting, *self.curves)
+        found = (*self.unreadable, seeds_in_words(self.seeds), self.ablation, self.forgetting, *self.curves)
         return [str(one) for one in found if one]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Prompted models whose scores are about the format of their answers rather than about what they know."""
+        found = []
+        for arm in self.ladder.arms:
+            wrong, asked = arm.evaluation.unreadable, arm.evaluation.questions
+            if arm.family is not Family.PROMPT or wrong < _MOSTLY * asked:
+                continue
+            is_here = arm.name in list(ArmName)
+            how = "set finetune.form to held" if is_here else f"correct model, options or max_tokens of arms.{arm.name}"
+            found.append(
+                f"{wrong:,} of {counted(asked, 'answer')} of {arm.title} are in the wrong format, so that its score "
+                f"says little of what it knows: read them in {PREDICTIONS}, and {how}."
+            )
+        return found
 
     def as_json(self) -> bytes:
         """The file; single answers are in ``predictions.parquet`` instead."""
