@@ -1,7 +1,7 @@
 """The ladder and the verdict as they are stored beside an adapter: ``verdict.json``, and every answer."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -131,18 +131,19 @@ def read_assessment(folder: Path) -> Assessment:
         raise TrainingError(f"{folder} has no verdict: {VERDICT} cannot be read; fine-tune again") from error
 
 
-def find_assessed(models: Path, key: str | None = None) -> Path | None:
+def find_assessed(models: Path, key: str | None = None, lacking: Set[tuple[str, str]] = frozenset()) -> Path | None:
     """The newest adapter with a verdict; unfinished and unreadable ones are skipped.
 
     Args:
         models: the folder of all adapters.
-        key: of the comparison, of which no arm is to be asked again; None finds any.
+        key: of the comparison; None finds any.
+        lacking: the arms of the comparison that are to be asked again, by name and reason; by default there are none.
     """
     found = []
     for folder in adapters_in(models):
         with suppress(TrainingError):
             known = read_assessment(folder)
-            if key is None or (known.key == key and known.ladder.is_complete):
+            if key is None or (known.key == key and known.ladder.lacking == lacking):
                 found.append((read_record(folder).created_at, folder))
     return max(found)[1] if found else None
 

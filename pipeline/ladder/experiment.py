@@ -13,7 +13,7 @@ from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.training_rows import check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm_builder import ArmBuilder
-from pipeline.ladder.assessment import read_assessment
+from pipeline.ladder.assessment import find_assessed, read_assessment
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.conclude import Extras, Page, conclude
 from pipeline.ladder.forgetting import Forgetting, general_knowledge
@@ -72,6 +72,9 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
             if (arm := builder.tuned(section, tuned)) is not None:
                 climb.take(arm)
         after = general_knowledge(model, "what the adapter still knows", progress.step)
+    if not again and climb.lacking and (same := find_assessed(plan.models, plan.key, climb.lacking)):
+        # An endpoint that is still down makes no second copy of the adapter.
+        return same
     extras = _extras(
         plan, climb, builder, recipe, examples, (report.rows, fewer), Forgetting(before=before, after=after)
     )

@@ -105,9 +105,14 @@ class Ladder(_Result):
         return found
 
     @property
+    def lacking(self) -> set[tuple[str, str]]:
+        """The arms that are to be asked again, with the reason of each."""
+        return {(one.name, one.why) for one in self.skipped if one.for_now}
+
+    @property
     def is_complete(self) -> bool:
         """Whether no arm is to be asked again."""
-        return not any(one.for_now for one in self.skipped)
+        return not self.lacking
 
     @property
     def comparable(self) -> list[ArmResult]:

@@ -1,0 +1,44 @@
+"""Fine-tuning once more: what brings nothing new leaves nothing new, and status says what was found."""
+
+from pathlib import Path
+
+import pytest
+from small_models import save_small_model
+from support import row, write_dataset
+from terminal import Terminal
+
+pytestmark = pytest.mark.usefixtures("haste")
+
+SETTINGS = (
+    "review: {{budget: 0, audit: 0.0}}\n"
+    "finetune: {{base_model: model, max_rows: 8, eval_rows: 3, batch_size: 4, epochs: 1, max_length: 128}}\n"
+    "arms: [majority, {{name: frontier, endpoint: '{endpoint}', model: m, examples: 1}}, adapter]\n"
+)
+DOWN = "http://127.0.0.1:9/v1"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """A published version that was fine-tuned while the endpoint was down."""
+    folder = tmp_path_factory.mktemp("shop")
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", ("billing", "returns")[n % 2]) for n in range(40)]
+    write_dataset(folder, rows, SETTINGS.format(endpoint=DOWN))
+    save_small_model(folder / "model")
+    terminal = Terminal(folder)
+    for verb in ("curate", "release", "finetune"):
+        terminal.goldleaf(verb)
+    return terminal
+
+
+def adapters(shop: Terminal) -> set[str]:
+    return {folder.name for folder in (shop.home / "questions" / "models").glob("*Z")}
+
+
+def test_an_endpoint_that_is_still_down_makes_no_second_adapter(shop: Terminal) -> None:
+    first = adapters(shop)
+    said = shop.goldleaf("finetune").stdout
+    assert "not compared: m, prompted with 1 retrieved example (http://127.0.0.1:9/v1 does not answer" in said
+    assert Path(said.splitlines()[-1]).name in first and len(first) == 1
+    assert adapters(shop) == first
+    shop.goldleaf("finetune", "--again")
+    assert len(adapters(shop)) == 2
