@@ -1,5 +1,7 @@
 """Fine-tuning once more: what brings nothing new leaves nothing new, and status says what was found."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,25 @@ def test_an_endpoint_that_is_still_down_makes_no_second_adapter(shop: Terminal) 
     assert adapters(shop) == first
     shop.goldleaf("finetune", "--again")
     assert len(adapters(shop)) == 2
+
+
+def test_status_says_what_was_found_and_what_comes_next(shop: Terminal) -> None:
+    status = shop.json("status")
+    assert status["finetuned"].startswith("fine-tuned on questions@1.0.0: More data first (the adapter ")
+    assert "%, the most frequent answer " in status["finetuned"]
+    file = f"{shop.folder}/dataset.yaml"
+    assert status["next_step"] == f"goldleaf finetune {file} to ask the arms that did not answer"
+
+    written = (shop.folder / "dataset.yaml").read_text()
+    (shop.folder / "dataset.yaml").write_text(re.sub(r"\{name: frontier.*?\}, ", "", written))
+    run = Path(shop.goldleaf("finetune").stdout.splitlines()[-1])
+    page = run / "verdict.html"
+    shown = shop.goldleaf("status").stdout
+    assert f"\nnext: read {page}; for another round, add or correct rows, then goldleaf curate {file}\n" in shown
+    assert f"\n{shop.json('status')['finetuned']}\n" in shown
+    report = (shop.home / "questions" / "report.html").read_text(encoding="utf-8")
+    assert (
+        "for another round, add or correct rows" in report and "goldleaf finetune" not in report.split("</header>")[0]
+    )
+    shutil.rmtree(run)
+    assert shop.json("status")["next_step"] == f"goldleaf finetune {file}"
