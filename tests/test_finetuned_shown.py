@@ -1,9 +1,10 @@
 """What the terminal says of a fine-tuning: which rows it took, what the figures mean, and whether it was worth it."""
 
+import re
 from typing import Any
 
 import pytest
-from assessed import Fruit, answered, arm_of, assessed, lost, question, share_right
+from assessed import Fruit, a_record, answered, arm_of, assessed, lost, question, share_right
 
 from flows.cli.console import out
 from flows.cli.show_finetuned import show_finetuned
@@ -12,8 +13,10 @@ from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.scores import Measure
 from pipeline.finetuning.evaluate import evaluate
 from pipeline.finetuning.train import LeftOut
+from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult, Skipped, Stated
+from pipeline.reporting.verdict_page import verdict_page
 
 
 def finetuned(found: Assessment, **more: Any) -> Finetuned:
@@ -142,3 +145,13 @@ def test_a_prompted_model_that_fails_by_its_format_is_no_straw_man_in_silence(
     assert [line.startswith(f"- {said}") for line in lines] == ([True] if said else [])
     to_do = "correct model, options or max_tokens of arms.frontier." if name == "frontier" else "form to held."
     assert all(line.endswith(to_do) and "predictions.parquet" in line for line in lines)
+
+
+def test_no_price_or_time_is_a_power_of_ten(capsys: pytest.CaptureFixture[str]) -> None:
+    cheap = share_right("linear", 19, 40, cost=2.55e-05, latency=5.3e-06)
+    found = assessed(cheap, share_right("adapter", 39, 40, cost=0.00391, latency=0.04), currency="USD")
+    said = "\n".join(said_of(found, capsys))
+    assert re.search(r"a linear model on TF-IDF +47\.5% .* <0\.0001", said) and "0.00391" in said
+    assert "1,000 calls cost 0.00391 instead of <0.0001." in said
+    for text in (said, adapter_card(Fruit, a_record(), found), verdict_page(Fruit, a_record(), found).decode()):
+        assert not re.search(r"\de-0\d", text)

@@ -9,6 +9,7 @@ from pipeline.finetuning.base_model import BUNDLED
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.linear_recipe import linear_recipe
 from pipeline.ladder.results import ArmResult
+from pipeline.text.wording import shown_amount
 from schemas.task import Task
 
 _BUNDLED_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -89,7 +90,7 @@ def _row(arm: ArmResult) -> list[str]:
         "; ".join(beside),
         str(found.questions),
         str(found.unreadable),
-        "" if arm.latency is None else f"{arm.latency:.3g}",
+        "" if arm.latency is None else shown_amount(arm.latency),
     ]
 
 

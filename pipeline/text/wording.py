@@ -40,3 +40,8 @@ def shown_share(share: float) -> str:
     if 0 < share < 0.0005:
         return "<0.1%"
     return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
+
+
+def shown_amount(amount: float) -> str:
+    """Seconds or money in three digits; a small amount is never a power of ten."""
+    return f"{amount:.3g}" if amount >= 0.0001 or not amount else "<0.0001"
