@@ -117,6 +117,15 @@ def test_any_of_several_gold_answers_is_right_and_the_input_counts_once() -> Non
     assert sum(part.support for part in wrong.parts) == 2
 
 
+def test_strictly_an_answer_is_right_for_only_one_of_the_rows_that_ask_alike() -> None:
+    rows = [{"text": "same", "kind": kind} for kind in ("apple", "pear")] + [{"text": "other", "kind": "plum"}]
+    result = evaluate(Fruit, ask(Fruit, *rows), ["apple", "plum"])
+    [strict] = result.measures
+    assert (strict.name, strict.value.value) == ("strict accuracy", pytest.approx(2 / 3))
+    assert result.score.value == 1.0
+    assert evaluate(Fruit, ask(Fruit, *rows[1:]), ["apple", "plum"]).measures == ()
+
+
 def test_a_repeated_row_adds_no_gold_answer() -> None:
     (question,) = ask(Fruit, {"text": "same", "kind": "apple"}, {"text": "same", "kind": "apple"})
 

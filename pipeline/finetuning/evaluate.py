@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
@@ -184,7 +185,7 @@ def evaluate(
         unreadable=len(unreadable),
         unreadable_ids=unreadable,
         unjudged=len(asked) - len(given),
-        measures=(*kind.measures(task, outcomes), *_exact(kind, outcomes)),
+        measures=(*kind.measures(task, outcomes), *_exact(kind, outcomes), *_strict(metric, outcomes)),
         outcomes=outcomes,
     )
 
@@ -218,6 +219,14 @@ def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
 def _exact(kind: Kind, outcomes: Sequence[Outcome]) -> list[Measure]:
     """How many answers are right as a whole, where the metric does not say so."""
     return [Measure(name=kind.exact_title, value=accuracy(outcomes))] if kind.exact_title else []
+
+
+def _strict(metric: str, outcomes: Sequence[Outcome]) -> list[Measure]:
+    """The share of rows answered right where some inputs have several right answers, of which one can be given."""
+    if metric != ACCURACY or all(len(outcome.golds) == 1 for outcome in outcomes):
+        return []
+    rows = np.array([(outcome.right, len(outcome.golds)) for outcome in outcomes], dtype=np.float64)
+    return [Measure(name="strict accuracy", value=ratio_estimate(rows))]
 
 
 # --- one answer -------------------------------------------------------------------------------
