@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from small_models import save_small_model
-from support import row, write_dataset
+from support import offline, row, write_dataset
 from terminal import Terminal
+
+from flows.context import Context
+from schemas.run_summary import FinetuneSummary, Verb
 
 pytestmark = pytest.mark.usefixtures("haste")
 
@@ -64,5 +67,9 @@ def test_status_says_what_was_found_and_what_comes_next(shop: Terminal) -> None:
     assert (
         "for another round, add or correct rows" in report and "goldleaf finetune" not in report.split("</header>")[0]
     )
+    context = Context.load(shop.folder / "dataset.yaml", offline(shop.home))
+    older = FinetuneSummary(version="0.9.0", path="models/older", tuned=0.5)
+    context.store.commit(context.new_run(Verb.FINETUNE), inputs={}, funnel=None, summary=older)
+    assert f"read {page};" in shop.json("status")["next_step"], "an older version was trained on after it"
     shutil.rmtree(run)
     assert shop.json("status")["next_step"] == f"goldleaf finetune {file}"

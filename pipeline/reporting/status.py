@@ -250,10 +250,9 @@ def _step(workspace: Workspace, snapshot: Snapshot, asked: Waiting, needed: int)
         return "", Verb.RELEASE, ", since rows were decided after the latest release"
     if not released:
         return "", Verb.RELEASE, ""
-    last = snapshot.last_run(FinetuneSummary)
-    if last is None or last.summary.version != released[-1].version:
-        return "", Verb.FINETUNE, ""
-    return _after_finetuning(workspace.store.models / Path(last.summary.path).name)
+    tuned = [run.summary for run in snapshot.committed_runs(FinetuneSummary)]
+    paths = [Path(one.path) for one in tuned if one.version == released[-1].version]
+    return _after_finetuning(workspace.store.models / paths[-1].name) if paths else ("", Verb.FINETUNE, "")
 
 
 def _after_finetuning(adapter: Path) -> tuple[str, Verb, str]:
