@@ -73,3 +73,15 @@ def test_status_says_what_was_found_and_what_comes_next(shop: Terminal) -> None:
     assert f"read {page};" in shop.json("status")["next_step"], "an older version was trained on after it"
     shutil.rmtree(run)
     assert shop.json("status")["next_step"] == f"goldleaf finetune {file}"
+
+
+def test_a_version_without_test_rows_is_one_line_before_any_model_is_loaded(tmp_path: Path) -> None:
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", ("billing", "returns")[n % 2]) for n in range(20)]
+    split = "split: {fractions: {train: 0.9, validation: 0.1}}\n"
+    write_dataset(tmp_path, rows, f"review: {{budget: 0, audit: 0.0}}\n{split}")
+    terminal = Terminal(tmp_path)
+    for verb in ("curate", "release"):
+        terminal.goldleaf(verb)
+    assert terminal.error("finetune").startswith(
+        "questions@1.0.0 has no 'test' split (it has: train, validation); give it a share in split.fractions, add rows,"
+    )

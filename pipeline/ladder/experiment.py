@@ -45,13 +45,14 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         TrainingError: the version has no train or test split, or the model or its rows cannot be used.
     """
     config = plan.config
-    check_examples(SplitExamples(plan.version, TRAIN), config)
+    train, test = (SplitExamples(plan.version, split) for split in (TRAIN, TEST))
+    check_examples(train, config)
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
     found = None if again else find_adapter(plan.models, plan.training_key)
     checked = _checked(plan, base, progress, timing=found is None)
-    examples = list(checked.fixes[TRAIN].applied(SplitExamples(plan.version, TRAIN), base))
-    rows = questions(task, checked.fixes[TEST].applied(SplitExamples(plan.version, TEST), base))
+    examples = list(checked.fixes[TRAIN].applied(train, base))
+    rows = questions(task, checked.fixes[TEST].applied(test, base))
     asked = askable(rows, task, config, base)
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
     kept = KeptAnswers(plan.models / UNFINISHED / plan.key)
