@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.train import TrainReport
-from pipeline.state.atomic import flush, replacing
+from pipeline.state.atomic import flush, is_folder, replacing
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
@@ -110,6 +110,8 @@ def read_record(folder: Path) -> FinetuneRecord:
     try:
         return FinetuneRecord.model_validate_json((folder / RECORD).read_bytes())
     except (OSError, ValidationError) as error:
+        if not is_folder(folder):
+            raise TrainingError(f"There is no adapter {folder}; name another run, or fine-tune again") from error
         raise TrainingError(f"{folder} is not a finished adapter: {RECORD} cannot be read; fine-tune again") from error
 
 
