@@ -24,6 +24,10 @@ from schemas.task_fields import conversation_target
 Targets = dict[str, JsonValue]
 
 
+COPIED = "the input, copied unchanged"
+"""What the most frequent answer is called where that is the input."""
+
+
 class Majority(Arm):
     """Answers every question alike: what any other arm must beat."""
 
@@ -40,7 +44,7 @@ class Majority(Arm):
         if conversation_target(self._task):
             raise CannotAnswer("no two conversations are continued alike")
         if kind_of(self._task).copied(self._task, published_inputs(self._task, self._rows[0].fields)) is not None:
-            self.title = "the input, copied unchanged"
+            self.title = COPIED
         golds = [published_targets(self._task, row.fields) for row in self._rows]
         for field in self._task.task_targets():
             counts = Counter(json.dumps(gold[field.name], sort_keys=True) for gold in golds)

@@ -1,6 +1,7 @@
 """The settings of fine-tuning: what `goldleaf check` says about them, long before a training would."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from pipeline.config.price_file import read_prices
 from pipeline.config.workspace import Workspace
@@ -36,7 +37,7 @@ def check_finetuning(workspace: Workspace, secret: Callable[[str], str]) -> Iter
 def _check_base_model(workspace: Workspace) -> CheckResult:
     what = "finetune.base_model"
     name = placed(workspace.dataset.config.finetune.base_model, workspace.dataset.folder)
-    if is_folder(name):
+    if is_folder(Path(name)):
         return CheckResult(what=what, ok=True, detail=f"the folder {name}")
     if name.startswith((".", "~", "/")):
         return CheckResult(what=what, ok=False, detail=f"there is no model folder {name}; fix finetune.base_model")

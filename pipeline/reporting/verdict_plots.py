@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.ladder.assessment import Assessment
+from pipeline.ladder.classical import COPIED
 from pipeline.ladder.learning_curve import Curve
 from pipeline.ladder.results import ArmResult
 from pipeline.reporting.plot_axes import Axis, Tick, log_axis, number, score_axis
@@ -101,7 +102,7 @@ class Plot:
 
 def short_name(arm: ArmResult) -> str:
     """How an arm is called in plots; endpoints have names of their owner's choice."""
-    name = _NAMES.get(arm.name, arm.name)
+    name = "input, copied" if arm.title == COPIED else _NAMES.get(arm.name, arm.name)
     half = _NAME // 2
     # Names of one owner are told apart by their ends.
     return name if len(name) <= _NAME else f"{name[:half]}…{name[1 - half :]}"
