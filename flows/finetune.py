@@ -84,9 +84,7 @@ def finetune(
     context.require_owner()
     access = _access(context)
     folder = find_version(store.releases, f"{config.name}@{version}")
-    base = placed(config.finetune.base_model, context.dataset.folder)
-    fixes = tuple(map(Fix, fix or ()))
-    settings = _changed(config.finetune, base_model=base, slow_rows=slow_rows, seeds=seeds, fix=fixes)
+    settings = _settings(context, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
         # Never train on bytes that were not published.
         engine.run(verify, folder).require_sound()
@@ -114,8 +112,11 @@ def finetune(
     return result
 
 
-def _changed(settings: Finetune, **given: object) -> Finetune:
-    return settings.model_copy(update={name: value for name, value in given.items() if value})
+def _settings(context: Context, **given: object) -> Finetune:
+    """Those of the dataset.yaml, and what is given instead."""
+    settings = context.dataset.config.finetune
+    update = {"base_model": placed(settings.base_model, context.dataset.folder)}
+    return settings.model_copy(update=update | {name: value for name, value in given.items() if value})
 
 
 def _plan(context: Context, version: Path, settings: Finetune, access: Access, run: Run, work: Path) -> Plan:

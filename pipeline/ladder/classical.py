@@ -11,6 +11,7 @@ from pipeline.finetuning.examples import Example
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
 from pipeline.ladder.linear_fields import FieldModel, HeldOut, fit_field, is_closed
+from pipeline.ladder.results import COPIED
 from pipeline.ladder.retrieval import Memory, text_of
 from pipeline.ladder.slot_answers import filled
 from pipeline.ladder.tagger import Tagger, fit_tagger
@@ -22,10 +23,6 @@ from schemas.task import Task
 from schemas.task_fields import conversation_target
 
 Targets = dict[str, JsonValue]
-
-
-COPIED = "the input, copied unchanged"
-"""What the most frequent answer is called where that is the input."""
 
 
 class Majority(Arm):

@@ -12,6 +12,9 @@ from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
 from pipeline.text.wording import sentence
 from schemas.arms_section import ArmName, Family
 
+COPIED = "the input, copied unchanged"
+"""What the most frequent answer is called where that is the input."""
+
 
 class _Result(BaseModel):
     model_config = ConfigDict(frozen=True)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.ladder.assessment import Assessment
-from pipeline.ladder.classical import COPIED
 from pipeline.ladder.learning_curve import Curve
-from pipeline.ladder.results import ArmResult
+from pipeline.ladder.results import COPIED, ArmResult
 from pipeline.reporting.plot_axes import Axis, Tick, log_axis, number, score_axis
 from pipeline.reporting.plot_labels import Box, Label, Spot, place_labels, text_width
 from pipeline.reporting.verdict_bars import reference_lines, score_ends
