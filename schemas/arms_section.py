@@ -160,8 +160,14 @@ def check_arms(arms: Sequence[Arm]) -> None:
         raise ValueError(f"two arms are called '{doubled[0]}'; give one of them another name")
     if reserved := [arm.name for arm in arms if not isinstance(arm, LocalArm) and arm.name in list(ArmName)]:
         raise ValueError(f"'{reserved[0]}' is the name of an arm of ours; give the endpoint another name")
+    if columns := [arm.name for arm in arms if arm.name in _COLUMNS]:
+        raise ValueError(f"'{columns[0]}' is a column of predictions.parquet, as every arm has; give it another name")
     if ArmName.ADAPTER.value not in names:
         raise ValueError("the adapter is not among the arms, and the others are there to be compared with it; add it")
+
+
+_COLUMNS = ("id", "gold")
+"""Of every test question, beside the arms' answers."""
 
 
 class Limits(_Section):

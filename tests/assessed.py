@@ -15,8 +15,9 @@ from pipeline.finetuning.train import LeftOut, TrainReport
 from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.judgement import Judgement
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
-from pipeline.ladder.verdict import Judgement, judge
+from pipeline.ladder.verdict import judge
 from schemas.arms_section import ArmName, Family, Limits
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker

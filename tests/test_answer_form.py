@@ -228,6 +228,23 @@ def test_whatever_a_model_ends_with_the_task_can_read(
         ),
         (Annotated[Decimal, Field(ge=0, max_digits=4, decimal_places=2)], ["0.05", "12.34"], ["123.4", "1.234", "-1"]),
         (Annotated[set[Literal["a", "b"]], Field(min_length=1)], ['["a"]', '["a","b"]'], ["[]"]),
+        (Annotated[set[Literal["a", "b", "c"]], Field(min_length=2)], ['["a","c"]', '["a","b","c"]'], ["[]", '["b"]']),
+        (
+            Annotated[set[Literal["a", 'b,"', "\\"]], Field(max_length=2)],
+            ["[]", r'["a","b,\""]', r'["b,\"","\\"]'],
+            [r'["a","b,\"","\\"]'],
+        ),
+        (Annotated[set[Literal["a"]], Field(max_length=0)], ["[]"], ['["a"]']),
+        (
+            Annotated[datetime.date, Field(ge=datetime.date(1999, 12, 30), lt=datetime.date(2024, 3, 1))],
+            ["1999-12-30", "1999-12-31", "2000-01-01", "2024-02-29", "2023-09-30"],
+            ["1999-12-29", "1989-12-31", "2024-03-01", "2030-01-01", "2023-02-29"],
+        ),
+        (
+            Annotated[datetime.date, Field(gt=datetime.date(2024, 2, 29))],
+            ["2024-03-01", "9999-12-31"],
+            ["2024-02-29", "0001-01-01"],
+        ),
     ],
 )
 def test_the_limits_of_pydantic_are_those_of_the_form(

@@ -70,6 +70,18 @@ def test_what_is_compared_changes_no_decision_of_a_curate_run(tmp_path: Path) ->
             "5: arms: 'linear' is the name of an arm of ours; give the endpoint another name",
         ),
         (
+            with_arm(ELSEWHERE.replace("big", "gold")),
+            "5: arms: 'gold' is a column of predictions.parquet, as every arm has; give it another name",
+        ),
+        (
+            "verdict: {target: 90}\n",
+            "5: the score is 90, but accuracy is at most 1; 90% is 0.9",
+        ),
+        (
+            "arms:\n  - adapter\n  - {name: paper, stated: 87.5, source: p}\n",
+            "7: the score is 87.5, but accuracy is at most 1; 87.5% is 0.875",
+        ),
+        (
             "arms: [majority]\n",
             "5: arms: the adapter is not among the arms, and the others are there to be compared with it; add it",
         ),
@@ -140,6 +152,9 @@ def test_what_is_compared_changes_no_decision_of_a_curate_run(tmp_path: Path) ->
         "two of one name",
         "two endpoints of one name",
         "an endpoint with a name of ours",
+        "an endpoint with the name of a column",
+        "a target in percent",
+        "a stated score in percent",
         "no adapter",
         "an unknown name",
         "a number",

@@ -1,20 +1,26 @@
 """Batches have all rows once, in an order that the seed decides, and look the same to the model padded or packed."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_models import KINDS, save_small_model
-from transformers import AutoModelForCausalLM
+from small_models import KINDS, TOKENIZER, questions_and_answers, save_small_model
+from transformers import AutoModelForCausalLM, BloomConfig, Lfm2Config
 
-from pipeline.finetuning.base_model import quiet
+from pipeline.errors import TrainingError
+from pipeline.finetuning.attention_masks import keeps_rows_apart
+from pipeline.finetuning.base_model import load_base, quiet
 from pipeline.finetuning.batches import Row, RowOrder, packed, padded
+from pipeline.finetuning.train import train
 from pipeline.finetuning.train_table import IGNORED
 from pipeline.finetuning.trainer import summed_loss
+from schemas.dataset import Finetune
 
+TINY: Any = {"vocab_size": len(TOKENIZER), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=300)
 
 
@@ -89,11 +95,39 @@ def test_packed_and_padded_rows_do_not_see_each_other(models: dict[str, torch.nn
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_models_of_attention_keep_packed_rows_apart(models: dict[str, torch.nn.Module], kind: str) -> None:
+    assert keeps_rows_apart(models[kind])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        # A convolution reads on over the border, and a bias by the distance begins nothing anew.
+        Lfm2Config(
+            layer_types=["conv", "full_attention"],
+            num_key_value_heads=2,
+            intermediate_size=16,
+            initializer_range=1.0,
+            **TINY,
+        ),
+        BloomConfig(**TINY),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_a_model_that_would_read_packed_rows_as_one_is_told(config: Any, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    TOKENIZER.save_pretrained(tmp_path / "model")
+    settings = Finetune(epochs=1, batch_size=4, max_length=128, packing=True, evaluate=0)
+    with pytest.raises(TrainingError, match=r"finetune\.packing does not go with .*/model: rows that stand in a line"):
+        train(questions_and_answers(4), settings, tmp_path / "adapter", base=load_base(str(tmp_path / "model")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_and_its_gradients_are_those_of_trl(
     models: dict[str, torch.nn.Module], kind: str, tmp_path: Path
 ) -> None:
     from datasets import Dataset
-    from small_models import TOKENIZER
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 

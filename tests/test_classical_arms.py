@@ -6,11 +6,14 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
+from scipy.sparse import csr_matrix
+from small_models import questions_and_answers
+from support import Steps
 
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Questions
 from pipeline.finetuning.examples import Example
-from pipeline.ladder import linear_fields
+from pipeline.ladder import experiment, linear_fields
 from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.linear_fields import HeldOut, fit_field
@@ -340,6 +343,22 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
     assert found[1e-9,] < found[1.0,] == found[1e-9, 1.0] == found[1.0, 1e-9]
 
 
+class Zoo(Task):
+    """Name the animals."""
+
+    text: Input[str]
+    animals: Target[set[Literal["zebra", "ape"]]]
+
+
+def test_a_held_out_set_is_right_in_whatever_order_it_comes() -> None:
+    """The choices are in the task's order, what is predicted in that of the alphabet: no set of two was ever right."""
+    [field] = Zoo.task_targets()
+    seen, given = csr_matrix([[0.1]] * 10 + [[0.0]] * 20), [["zebra", "ape"]] * 10 + [[]] * 20
+    assert fit_field(field, seen, given, None, 17).predict(seen)[0] == []
+    model = fit_field(field, seen, given, HeldOut(seen, [[value] for value in given]), 17)
+    assert (model.strength, model.predict(seen)[0]) == (4.0, ["ape", "zebra"])
+
+
 def test_a_held_out_row_with_several_right_answers_is_right_with_any(monkeypatch: pytest.MonkeyPatch) -> None:
     field, seen = Topic.task_targets()[0], tfidf().fit_transform([str(row.fields["text"]) for row in TOPICS])
     monkeypatch.setattr(linear_fields, "STRENGTHS", (1.0,))
@@ -352,3 +371,17 @@ def test_of_very_many_rows_a_sample_is_learned(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(linear_fields, "_MOST_ROWS", 12)
     asked = [topic(100 + number, name) for number, name in enumerate(WORDS)]
     assert answers(linear(Topic, TOPICS), Topic, asked) == list(WORDS)
+
+
+def test_of_very_many_rows_a_sample_is_remembered_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Said(Steps):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    said: list[str] = []
+    rows = questions_and_answers(60)
+    assert experiment._known(rows, 1, Said()) == rows and not said
+    monkeypatch.setattr(experiment, "_MOST_KNOWN", 20)
+    some = experiment._known(rows, 1, Said())
+    assert len(some) == 20 and set(map(id, some)) < set(map(id, rows))
+    assert "20 random ones of the 60 training rows" in said[0]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -270,6 +271,25 @@ def test_nothing_is_paid_for_twice(tmp_path: Path) -> None:
         *(first.score, first.tokens_in, first.cost, first.latency),
     )
     assert found.evaluation.questions == 4 and found.score.value == 1
+
+
+def test_answers_of_an_earlier_run_count_with_the_time_that_they_took(tmp_path: Path) -> None:
+    with model_server(rightly) as server:
+        market = Market(tmp_path, server, parallel=2)
+        market.answered()
+        with sqlite3.connect(tmp_path / "arm-calls.sqlite") as ledger:
+            ledger.execute("UPDATE calls SET seconds = 2.0")
+        found = market.answered(keep="other")
+        assert (found.latency, found.seconds, found.per_second) == (2.0, 3.0, 1.0), "two at a time"
+
+
+def test_another_server_with_a_model_of_the_same_name_is_asked_itself(tmp_path: Path) -> None:
+    with model_server(rightly) as one, model_server(lambda *_: completion('{"kind": "pear"}')) as other:
+        market = Market(tmp_path, one)
+        assert market.answered().score.value == 1
+        market.section = market.section.model_copy(update={"endpoint": other.endpoint})
+        assert market.answered(keep="other").score.value == pytest.approx(1 / 3)
+        assert (len(one.asked), len(other.asked)) == (3, 3)
 
 
 def test_a_ledger_that_is_damaged_is_one_line(tmp_path: Path) -> None:

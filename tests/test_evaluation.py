@@ -12,7 +12,7 @@ from pydantic import Field
 from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline.errors import TrainingError
-from pipeline.evaluation.estimates import ratio_estimate, wilson
+from pipeline.evaluation.estimates import bootstrap, ratio_estimate, wilson
 from pipeline.evaluation.scores import PartMetric
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
@@ -300,6 +300,74 @@ def test_gains_and_losses_swap_with_the_sides(pairs: list[tuple[str, str]]) -> N
     assert there.better + there.worse + there.same == len(pairs)
     assert there.difference.value == pytest.approx(-back.difference.value)
     assert there.difference.value == pytest.approx((there.better - there.worse) / len(pairs))
+
+
+def of_changes(changes: list[float], possible: float = 1.0) -> tuple[Any, Any]:
+    """Both sides of questions that earn so much more the second time, of 0.5 each."""
+    before = [(0.5 * possible, possible)] * len(changes)
+    return np.array([((0.5 + change) * possible, possible) for change in changes]), np.array(before)
+
+
+@pytest.mark.parametrize("size", [1.0, 0.3, 0.01])
+@pytest.mark.parametrize("asked", [30, 100, 400])
+def test_a_difference_is_sure_where_as_many_answers_differ_as_a_test_of_signs_needs(size: float, asked: int) -> None:
+    """Six better ones and none worse have p = 0.03, four p = 0.13: whatever they are worth, and of how many."""
+    four, eight = (bootstrap(*of_changes([size / 2] * some + [0.0] * (asked - some))) for some in (4, 8))
+    assert four.low <= 0 < eight.low
+    assert four.high < 0.5 * size, "the interval is as wide as the differences, not as all that is possible"
+
+
+def test_a_difference_of_all_questions_is_hardly_wider_for_the_two_that_are_added() -> None:
+    changes = np.random.default_rng(3).normal(0.05, 0.1, 400)
+    found = bootstrap(*of_changes(changes.tolist(), possible=7.0))
+    reach = 1.96 * changes.std() / np.sqrt(400)
+    assert found.high - found.low == pytest.approx(2 * reach, rel=0.1)
+    assert (found.high + found.low) / 2 == pytest.approx(changes.mean(), abs=0.1 * reach)
+
+
+def in_documents(right: list[bool], size: int) -> Evaluation:
+    """Answers about documents, so many about each, one after another."""
+    asked = fruits(*("apple" for _ in right))
+    grouped = [one.model_copy(update={"group": f"document {place // size}"}) for place, one in enumerate(asked)]
+    return evaluate(Fruit, grouped, ["apple" if one else "pear" for one in right])
+
+
+def test_questions_about_one_document_count_as_far_as_they_say_more_than_one() -> None:
+    """40 documents that are answered rightly or wrongly as a whole say as much as 40 questions."""
+    right = [place % 40 < 30 for place in range(400)]
+    whole = in_documents(sorted(right), 10)
+    alone = wilson(30, 40)
+    assert whole.score.value == pytest.approx(0.75)
+    assert (whole.score.low, whole.score.high) == (
+        pytest.approx(alone.low, abs=0.01),
+        pytest.approx(alone.high, abs=0.01),
+    )
+    assert in_documents(right, 10).score.low < in_documents(right, 1).score.low == wilson(300, 400).low
+    # Where documents differ less than chance would have it, that is chance.
+    assert in_documents([place % 4 > 0 for place in range(400)], 10).score == wilson(300, 400)
+
+
+def test_a_difference_that_comes_from_few_documents_is_less_sure() -> None:
+    before = [place % 2 == 0 for place in range(400)]
+    after = [one or place < 20 for place, one in enumerate(before)]
+    sure, unsure = (compare_models(in_documents(before, size), in_documents(after, size)) for size in (1, 20))
+    assert sure.difference.value == unsure.difference.value == pytest.approx(0.025)
+    assert sure.difference.low > 0 > unsure.difference.low, "all ten better answers are about one document"
+
+
+def test_the_group_of_a_row_is_that_of_its_question() -> None:
+    rows = [Example("a", ASKED, (), {"text": "t", "kind": "apple"}, group="contract 1")]
+    assert [one.group for one in questions(Fruit, rows)] == ["contract 1"]
+
+
+def test_arms_that_are_equally_good_are_seldom_told_apart_where_few_answers_differ() -> None:
+    chance, apart = np.random.default_rng(4), 0
+    for _ in range(150):
+        draws = chance.random(120)
+        before, after = (np.stack([right, np.ones(120)], 1) for right in ((draws > 0.02) * 1.0, (draws < 0.98) * 1.0))
+        found = bootstrap(after, minus=before)
+        apart += found.low > 0 or found.high < 0
+    assert apart <= 7, "without the two questions more it were 11"
 
 
 @pytest.mark.parametrize("earned", [[1.0, 1.0], [1.0, 0.99], [1.0, 0.0]])

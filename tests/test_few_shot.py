@@ -109,6 +109,19 @@ def test_the_answers_of_the_examples_are_no_part_of_the_loss(model: LoadedModel)
     assert "friend" in counted(told) and "chain" not in counted(told)
 
 
+def test_a_gold_answer_that_max_length_cuts_is_judged_as_far_after_examples_too(model: LoadedModel) -> None:
+    """Else a prompt with examples is judged by tokens that nothing else is: 8 nats per token apart by that alone."""
+    long = row("long", "Tell me a story.", " ".join(f"And then came number {number}." for number in range(60)))
+    config = Finetune(max_length=64)
+    asked = askable(questions(Help, [long]), Help, config, model)
+    exam = Listening(Help, 8)
+    FewShot(Candidate(model, exam, config), Memory(Help, ROWS), 3).answer(asked, lambda units: None)
+    [bare], [told] = asked.golds, exam.__dict__["heard"][0].golds
+    assert counted(told) == counted(bare) != ""
+    assert len(told.ids) > len(bare.ids)
+    assert told.learned[-1], "nothing behind them is read"
+
+
 def test_examples_that_do_not_fit_are_left_out_the_least_similar_first(
     model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from flows.release import Released, release
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.finetuning.adapters import read_record
 from pipeline.ladder.assessment import read_assessment
-from pipeline.ladder.verdict import Verdict
+from pipeline.ladder.judgement import Verdict
 from schemas.run_summary import FinetuneSummary, Verb
 
 SETTINGS = (

@@ -12,6 +12,7 @@ from assessed import Fruit, question
 from pipeline.config.price_file import Prices
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.exam import Answers, Questions
+from pipeline.finetuning.row_tokens import Tokens
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.kept_answers import KeptAnswers, Times
@@ -44,6 +45,32 @@ def file(kept: KeptAnswers, tmp_path: Path) -> Path:
     kept.keep("linear", "a linear model", QUESTIONS, ANSWERS, TIMES)
     [found] = (tmp_path / "answers").iterdir()
     return found
+
+
+class Noting(Arm):
+    """Notes how it is asked."""
+
+    name, title, family = "noting", "noting", Family.PROMPT
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int, int]] = []
+
+    def answer(self, questions: Questions, advance: Advance) -> Answers:
+        self.asked.append((len(questions.asked), len(questions.steps), len(questions.golds)))
+        return Answers(["apple"] * len(questions.asked))
+
+
+def test_the_time_of_a_call_is_that_of_its_answer_alone(kept: KeptAnswers) -> None:
+    """What a chat is judged by, its loss and the calls before its last turn, no user waits for."""
+
+    @contextmanager
+    def show(label: str, units: int | None) -> Iterator[Advance]:
+        yield lambda units: None
+
+    asked = Questions(ASKED, STEPS, [Tokens([1, 2], [False, True])] * 3, {})
+    arm = Noting()
+    Climb(Fruit, asked, 500, Prices(), show, kept).take(arm)
+    assert arm.asked == [(3, 2, 3), (1, 0, 0), (1, 0, 0), (1, 0, 0)]
 
 
 # --- the file -----------------------------------------------------------------------------------

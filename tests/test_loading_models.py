@@ -1,14 +1,20 @@
-"""Base models are loaded in the numbers that a machine computes fastest in, and the bundled one is unpacked once."""
+"""Base models are loaded in the numbers that a machine computes fastest in, whole or not at all; the bundled one is
+unpacked once."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from huggingface_hub import constants
 from small_models import save_small_model
+from transformers import AutoModelForCausalLM
 
+from pipeline.errors import TrainingError
 from pipeline.finetuning import base_model
-from pipeline.finetuning.base_model import BUNDLED, LoadedModel, fast_dtype, load_base
+from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_base
+from pipeline.finetuning.dtypes import DType, fast_dtype
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.train import train
 from schemas.dataset import Finetune
@@ -86,7 +92,7 @@ def small(folder: Path) -> LoadedModel:
 
 @pytest.mark.parametrize(("dtype", "least", "most"), [("float32", 0, 1e-5), ("bfloat16", 1e-5, 0.05)])
 def test_training_computes_in_the_numbers_of_the_base_model(
-    folder: Path, tmp_path: Path, dtype: base_model.DType, least: float, most: float
+    folder: Path, tmp_path: Path, dtype: DType, least: float, most: float
 ) -> None:
     asked = (Message(role=Speaker.USER, content="A ripe and very sweet cherry"),)
     rows = [
@@ -105,3 +111,65 @@ def test_training_computes_in_the_numbers_of_the_base_model(
     assert report.dtype == dtype
     assert len(losses) == report.answer_tokens
     assert least <= abs(report.first_loss / (sum(losses) / len(losses)) - 1) < most
+
+
+# --- what is wrong with a model's files -------------------------------------------------------
+def halved(model: Path) -> None:
+    file = model / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def of_another_size(model: Path) -> None:
+    config = (model / "config.json").read_text()
+    (model / "config.json").write_text(config.replace('"hidden_size": 16', '"hidden_size": 32'))
+
+
+def of_another_architecture(model: Path) -> None:
+    (model / "config.json").write_text('{"model_type": "bert", "vocab_size": 9}')
+
+
+def without_words(model: Path) -> None:
+    (model / "tokenizer.json").write_text('{"a": 1}')
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (halved, r"The files of the base model .* are damaged .* \(SafetensorError: .*\); fetch it again"),
+        (of_another_size, r"The files of the base model .* do not belong together \(RuntimeError: .*; fetch it again"),
+        (without_words, r"The files of the base model .* are damaged .* \(KeyError: 'added_tokens'\); fetch it again"),
+        (of_another_architecture, r"has no weights for \d+ of its tensors, such as bert\..*; fetch it again, or set"),
+    ],
+)
+def test_files_that_make_no_model_are_told_in_one_line(
+    folder: Path, tmp_path: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    shutil.copytree(folder, tmp_path / "model")
+    damage(tmp_path / "model")
+    with pytest.raises(TrainingError, match=said) as error:
+        load_base(str(tmp_path / "model"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_for_which_the_memory_does_not_suffice_is_told_from_a_damaged_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object, **named: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
+    with pytest.raises(TrainingError, match=r"The memory does not suffice .* smaller finetune\.base_model"):
+        load_base(str(folder))
+
+
+def test_a_name_that_no_folder_can_have_is_no_model() -> None:
+    with pytest.raises(TrainingError, match="cannot be loaded"):
+        load_base("a" * 300)
+
+
+def test_another_chat_template_makes_another_base_model(small: LoadedModel, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "model")
+    assert load_base(str(tmp_path / "model")).revision == small.revision
+    template = tmp_path / "model" / "chat_template.jinja"
+    template.write_text(template.read_text().replace("helpful", "terse"))
+    assert load_base(str(tmp_path / "model")).revision != small.revision

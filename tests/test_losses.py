@@ -11,7 +11,8 @@ from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Estimate, bootstrap, loss_estimate, ratio_estimate
 from pipeline.evaluation.estimates import Unit as Of
 from pipeline.finetuning.evaluate import Evaluation, compare_models
-from pipeline.ladder.verdict import Verdict, judge
+from pipeline.ladder.judgement import Verdict
+from pipeline.ladder.verdict import judge
 
 
 def judged(*losses: tuple[float, float]) -> Evaluation:

@@ -20,9 +20,12 @@ from schemas.dataset import Finetune
 IDS = torch.arange(100, 130)[None]
 
 
-def trained(folder: Path, dtype: torch.dtype, rope: dict[str, Any] | None = None, **lora: object) -> Path:
+def trained(
+    folder: Path, dtype: torch.dtype, rope: dict[str, Any] | None = None, tied: bool = False, **lora: object
+) -> Path:
     """An adapter on a base model that is stored in these numbers."""
-    save_small_model(folder / "model", dtype=dtype, **({"rope_parameters": rope} if rope else {}))
+    options = {"rope_parameters": rope} if rope else {}
+    save_small_model(folder / "model", dtype=dtype, tie_word_embeddings=tied, **options)
     base = load_base(str(folder / "model"), "float32")
     config = Finetune(epochs=1, batch_size=4, learning_rate=1e-2, max_length=128, evaluate=0, lora=lora)
     train(questions_and_answers(12), config, folder / "adapter", base=base)
@@ -59,6 +62,24 @@ def test_a_merged_model_computes_what_the_adapter_does(
         path.name for path in (tmp_path / "merged").iterdir()
     }
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("lora", "said"),
+    [
+        ({"target_modules": ["embed_tokens", "q_proj"]}, "the sum of the weights computes something else, as it does"),
+        ({"lora_bias": True}, r"\(Impossible to merge LoRA with `lora_bias=True` .*\); serve it on its base model"),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore::UserWarning:peft")
+def test_an_adapter_that_no_sum_of_weights_can_be_is_not_merged(
+    lora: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    adapter = trained(tmp_path, torch.float32, tied=True, **lora)
+    with pytest.raises(TrainingError, match=rf"The adapter in .* cannot be merged.*{said}"):
+        merge_adapter(adapter, tmp_path / "merged")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "model"]
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ import pytest
 from killed_trainings import POINTS, ROWS
 from small_models import questions_and_answers, save_small_model
 
+from pipeline.errors import TrainingError
 from pipeline.finetuning import checkpoints
 from pipeline.finetuning.base_model import LoadedModel, load_base
 from pipeline.finetuning.train import TrainReport, train
 from pipeline.finetuning.training_watch import StepReport
-from schemas.dataset import Finetune
+from schemas.dataset import Finetune, Form
 
 CONFIG = Finetune(epochs=1, batch_size=4, learning_rate=1e-2, max_length=128, evaluate=0)
 WEIGHTS = "adapter_model.safetensors"
@@ -147,6 +148,14 @@ def test_another_training_never_goes_on_from_there(shop: Shop) -> None:
     assert (shop.folder / "other" / WEIGHTS).read_bytes() != shop.weights
 
 
+def test_other_settings_of_the_evaluation_are_no_other_training(shop: Shop) -> None:
+    shop.interrupted("asked")
+    others = {"slow_rows": 100, "eval_rows": 50, "seeds": 2, "form": Form.FREE, "max_new_tokens": 9}
+    report = shop.train("asked", config=CONFIG.model_copy(update=others))
+    assert report.notes[0] == "The training goes on after step 5"
+    assert (shop.folder / "asked" / WEIGHTS).read_bytes() == shop.weights
+
+
 def test_a_full_disk_costs_checkpoints_but_not_the_training(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -160,11 +169,16 @@ def test_a_full_disk_costs_checkpoints_but_not_the_training(shop: Shop, monkeypa
 
 
 def test_a_loss_that_is_no_number_leaves_no_checkpoints(shop: Shop) -> None:
-    from pipeline.errors import TrainingError
-
     with pytest.raises(TrainingError, match=r"lower finetune\.learning_rate"):
         shop.train("astray", config=CONFIG.model_copy(update={"learning_rate": 1e30}))
     assert not (shop.folder / "astray-checkpoints").exists()
+
+
+def test_weights_that_were_lost_in_the_last_step_are_never_kept(shop: Shop) -> None:
+    rows, config = questions_and_answers(8), CONFIG.model_copy(update={"batch_size": 8, "learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"The validation loss is nan at step 1; lower finetune\.learning_rate"):
+        train(rows, config.model_copy(update={"evaluate": 1}), shop.folder / "lost", None, shop.base, validation=rows)
+    assert not (shop.folder / "lost").exists()
 
 
 def test_progress_counts_the_steps_before_a_kill(shop: Shop) -> None:

@@ -18,6 +18,7 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import ReleaseError
+from pipeline.finetuning.examples import read_examples
 from pipeline.text.normalize import match_key
 from pipeline.text.words import jaccard
 from schemas.fate import Fate, ReasonCode
@@ -33,6 +34,15 @@ def test_new_rows_move_no_old_one(tmp_path: Path) -> None:
     assert len(second) == 40
     sizes = {split: list(second.values()).count(split) for split in ("train", "validation", "test")}
     assert sizes == {"train": 32, "validation": 4, "test": 4}
+
+
+def test_a_test_row_says_with_which_others_it_shares_a_customer(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [], f"{NO_REVIEW}split: {{group_by: customer}}\n")
+    splits = shop.day([one | {"customer": f"c{place // 4}"} for place, one in enumerate(rows_of(0, 40))])
+    version = next(shop.context.store.releases.iterdir())
+    rows = {one.id: one for split in set(splits.values()) for one in read_examples(version, split)}
+    groups = [rows[record(key)].group for key in range(40)]
+    assert len(set(groups)) == 10 and all(len(set(groups[first : first + 4])) == 1 for first in range(0, 40, 4))
 
 
 def test_a_withdrawn_row_moves_no_other_and_comes_back_to_its_split(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_models import questions_and_answers
 
 from pipeline.finetuning import train_table
-from pipeline.finetuning.examples import draw, drawn_places
+from pipeline.finetuning.examples import ChosenExamples, draw, drawn_places, nested_places
 from pipeline.finetuning.row_tokens import Tokens
 from pipeline.finetuning.train_table import IGNORED, TrainTable, table_writer
 
@@ -76,3 +76,17 @@ def test_a_draw_of_places_keeps_the_shares_of_the_answers() -> None:
     assert sorted(rows[place].answer for place in places) == sorted([row.answer for row in rows[:5]] * 4)
     assert places == drawn_places(rows, 20, 1) != drawn_places(rows, 20, 2)
     assert len(draw(rows, 20, 1, lambda row: row.answer)) == len(places)
+
+
+def test_chosen_rows_come_in_the_order_of_the_file_as_often_as_wanted() -> None:
+    rows = questions_and_answers(50)
+    some = ChosenExamples(rows, [31, 4, 15])
+    assert len(some) == 3
+    assert list(some) == list(some) == [rows[4], rows[15], rows[31]]
+
+
+def test_the_beginning_of_nested_places_is_a_sample_with_its_share_of_every_answer() -> None:
+    rows = questions_and_answers(100)
+    places = nested_places(rows, 40, 1)
+    assert sorted(places) == drawn_places(rows, 40, 1) and places != sorted(places)
+    assert sorted(nested_places(rows, None, 1)) == list(range(100))

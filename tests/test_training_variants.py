@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from chat_templates import HEAD, OPENS
+from chat_templates import HEAD, OPENS, TOKENIZER
 from small_models import KINDS, questions_and_answers, save_small_model
+from transformers import AutoModelForCausalLM, Qwen3MoeConfig
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning import train as training
-from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base
+from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base, take_off
 from pipeline.finetuning.lora_config import lora_config
+from pipeline.finetuning.predict import predict
 from pipeline.finetuning.train import train
 from schemas.dataset import Finetune, Quantize
 
@@ -64,7 +66,8 @@ def trained(
     assert torch.equal(logits(base.model.eval()), before)
     loaded = load_adapter(output, base)
     again = logits(loaded.model.eval())
-    loaded.model.unload()
+    take_off(loaded.model)
+    assert torch.equal(logits(base.model.eval()), before)
     assert not torch.allclose(seen[0], before, atol=1e-3)
     return seen[0], again
 
@@ -81,6 +84,8 @@ def trained(
         {"init_lora_weights": "olora"},
         {"init_lora_weights": "gaussian", "target_modules": ["q_proj", "v_proj"], "layers_to_transform": [1]},
         {"rank_pattern": {"q_proj": 2}, "lora_dropout": 0.1, "bias": "none"},
+        {"modules_to_save": ["lm_head"]},
+        {"trainable_token_indices": [100, 101]},
     ],
     ids=str,
 )
@@ -134,6 +139,8 @@ def test_warmup_begins_slowly(small: LoadedModel, tmp_path: Path) -> None:
         ({"init_lora_weights": "eva"}, "init_lora_weights is 'eva'; .* others need data or further objects"),
         ({"init_lora_weights": "pissa", "use_dora": True}, "pissa and use_dora: .* cannot be converted"),
         ({"layers_pattern": "layers"}, "is refused by PEFT"),
+        ({"bias": "all"}, "bias is 'all', which trains the base model itself; remove it"),
+        ({"layer_replication": [[0, 1], [0, 1]]}, "sets layer_replication, which Goldleaf does not pass on"),
     ],
 )
 def test_what_cannot_be_used_is_said_before_a_model_is_loaded(lora: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -141,6 +148,41 @@ def test_what_cannot_be_used_is_said_before_a_model_is_loaded(lora: dict[str, An
     with pytest.raises(TrainingError, match=said) as error:
         train(ROWS, config, tmp_path / "adapter")
     assert str(error.value).startswith("finetune.lora") and "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning:peft")
+def test_a_model_of_experts_is_trained_and_answers_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(7)
+    sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 16, "moe_intermediate_size": 8, "head_dim": 8}
+    config = Qwen3MoeConfig(
+        vocab_size=len(TOKENIZER), num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, num_experts=4,
+        num_experts_per_tok=2, output_router_logits=False, **sizes,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    TOKENIZER.save_pretrained(tmp_path / "model")
+    base = load_base(str(tmp_path / "model"), "float32")
+    before = [base.model.config.to_dict(), base.model.generation_config.to_dict()]
+    then, now = trained(base, CONFIG, tmp_path / "adapter", monkeypatch)
+    assert torch.allclose(then, now, atol=2e-6)
+    assert [base.model.config.to_dict(), base.model.generation_config.to_dict()] == before
+    assert len(predict(base, [row.prompt for row in ROWS], max_new_tokens=2)) == len(ROWS)
+
+
+def test_tied_embeddings_that_are_trained_as_a_whole_are_taken_off_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_small_model(tmp_path / "model", tie_word_embeddings=True)
+    lora = {"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True}
+    base = load_base(str(tmp_path / "model"), "float32")
+    then, now = trained(base, CONFIG.model_copy(update={"lora": lora}), tmp_path / "adapter", monkeypatch)
+    assert torch.allclose(then, now, atol=2e-6)
+
+
+def test_an_adapter_on_the_layer_that_scores_words_is_refused(small: LoadedModel, tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"lora": {"target_modules": ["q_proj", "lm_head"]}})
+    with pytest.raises(TrainingError, match=r"finetune\.lora puts an adapter on .* take it out of target_modules"):
+        train(ROWS, config, tmp_path / "adapter", base=small)
+    assert not [name for name, _ in small.model.named_parameters() if "lora" in name]
 
 
 def test_layers_that_a_model_does_not_have_are_said(small: LoadedModel, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from assessed import ADAPTER, LINEAR, answered, arm_of, evidence_of, share_right
 
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
+from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.results import Skipped
 from pipeline.ladder.retrained import SeedScore
-from pipeline.ladder.verdict import Judgement, Verdict, judge
+from pipeline.ladder.verdict import judge
 from schemas.task import Input, Target, Task
 
 
@@ -33,7 +34,7 @@ def test_below_thirty_questions_nothing_is_decided() -> None:
 
 
 def test_questions_that_were_held_back_are_to_be_asked() -> None:
-    found = verdict_on(share_right("linear", 5, 29), share_right("adapter", 29, 29), test_rows=400)
+    found = verdict_on(share_right("linear", 5, 29), share_right("adapter", 29, 29), test_rows=400, held_back=371)
     assert found.next_step == "Raise finetune.eval_rows: the test split has 400 questions."
 
 
@@ -126,7 +127,7 @@ def test_an_adapter_that_is_better_by_enough_was_worth_it() -> None:
     assert (found.verdict, found.rule, found.arm) == (Verdict.TUNE, "compared", "adapter")
     said = found.reasons[0]
     assert said.startswith("The adapter scores 90.0% (88.0% to 91.7%), a linear model on TF-IDF 80.0% (77.4% to 82.4%)")
-    assert "a difference of +10.0 points on 1,000 questions (95% interval +8.1 to +11.8; McNemar p < 0.001)" in said
+    assert "a difference of +10.0 points on 1,000 questions (95% interval +8.0 to +11.8; McNemar p < 0.001)" in said
     assert found.next_step == "Serve the adapter; its card shows how."
 
 

@@ -21,10 +21,10 @@ from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.conclude import leaked_questions
 from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import KeptAnswers
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.retrieval import Memory
-from pipeline.ladder.verdict import Verdict
 from schemas.arms_section import ArmName, Family, Limits
 from schemas.task import Input, Target, Task
 

@@ -25,6 +25,7 @@ from pipeline.errors import ConfigError, GoldleafError
 from pipeline.kinds.registry import kind_of
 from pipeline.state.atomic import is_file, is_folder
 from pipeline.text.normalize import normalize_text
+from schemas.arms_section import StatedArm
 from schemas.dataset import Dataset, Suggest
 from schemas.run_summary import CurateSummary
 from schemas.task import Task, TaskDefinitionError
@@ -136,6 +137,9 @@ def load_dataset_file(path: Path) -> LoadedDataset:
         _check_choices(task, config)
         key = ("doubts", "off")
         _check_rules(config.doubts.off, task)
+        for place, score in _given_scores(config):
+            key = place
+            _check_score(score, task)
         if "on_conflict" not in config.model_fields_set:
             config = config.model_copy(update={"on_conflict": kind_of(task).on_conflict})
         for place, fields in _field_maps(config):
@@ -147,6 +151,23 @@ def load_dataset_file(path: Path) -> LoadedDataset:
     except ConfigError as error:
         raise ConfigError(f"{path}:{line_of(node_at(root, key))}: {error}") from error
     return dataset
+
+
+def _given_scores(config: Dataset) -> Iterator[tuple[tuple[str | int, ...], float]]:
+    """The scores that a dataset.yaml says, with their places."""
+    if config.verdict.target is not None:
+        yield ("verdict", "target"), config.verdict.target
+    for number, arm in enumerate(config.arms):
+        if isinstance(arm, StatedArm):
+            yield ("arms", number, "stated"), arm.stated
+
+
+def _check_score(score: float, task: type[Task]) -> None:
+    kind = kind_of(task)
+    if score > 1 and not kind.judged_by_loss:
+        raise ConfigError(
+            f"the score is {score:g}, but {kind.metric_title} is at most 1; {score:g}% is {score / 100:g}"
+        )
 
 
 def _check_rules(off: Iterable[str], task: type[Task]) -> None:

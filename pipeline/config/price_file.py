@@ -30,7 +30,7 @@ class Prices(BaseModel):
 
     currency: Annotated[str, Field(min_length=1)] = "USD"
     machine_hour: _Price | None = None
-    """Of a machine like this one, which answers one call after another."""
+    """Of a machine like this one, as busy as while it answered all questions together."""
     models: dict[str, TokenPrices] = {}
     """By the model's name at its endpoint."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.estimates import Estimate, Unit, wilson
+from pipeline.evaluation.estimates import Estimate, Unit, design_effect, influences, wilson
 from pipeline.evaluation.value_pairs import matched_pairs
 from schemas.field import JsonValue
 from schemas.message import Message
@@ -116,6 +116,8 @@ class Outcome(BaseModel):
     """By the metric of the task's kind."""
     loss: Credit | None = None
     """The negative log-likelihood of the gold answer, of its number of tokens; for kinds that are judged by it."""
+    group: str = ""
+    """Of the question; empty if it is in none."""
 
     @property
     def right(self) -> bool:
@@ -145,8 +147,15 @@ ACCURACY = "accuracy"
 
 
 def accuracy(outcomes: Sequence[Outcome]) -> Estimate:
-    """The share of correct answers, with its Wilson interval."""
-    return wilson(sum(outcome.right for outcome in outcomes), len(outcomes))
+    """The share of correct answers, with its Wilson interval: of as many answers as are independent of each other."""
+    right = np.array([(outcome.right, 1.0) for outcome in outcomes], dtype=np.float64)
+    effect = design_effect(influences(right), groups(outcomes))
+    return wilson(float(right[:, 0].sum()) / effect, len(outcomes) / effect)
+
+
+def groups(outcomes: Sequence[Outcome]) -> list[str]:
+    """The group of each question; one that is in none is a group by itself."""
+    return [outcome.group or outcome.id for outcome in outcomes]
 
 
 def judged_in(outcomes: Sequence[Outcome]) -> Unit:

@@ -1,13 +1,14 @@
 """A base model while it has an adapter that is trained; afterwards it is as before."""
 
 import contextlib
+import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.base_model import LoadedModel, take_off
 from pipeline.finetuning.lora_config import changes_base
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def with_new_adapter(loaded: LoadedModel, lora: "LoraConfig", seed: int) -> Iter
     """A PEFT model around the base, with an adapter whose first weights the seed decides.
 
     Raises:
-        TrainingError: the model has no such layers.
+        TrainingError: the model has no such layers, or they cannot be trained.
     """
     from peft import get_peft_model
     from transformers import set_seed
@@ -28,6 +29,7 @@ def with_new_adapter(loaded: LoadedModel, lora: "LoraConfig", seed: int) -> Iter
     # Such an adapter takes its first weights out of the base model's.
     weights = _copied(loaded.model) if changes_base(lora) else {}
     forward = loaded.model.__dict__.get("forward")
+    restored = _settings_kept(loaded.model)
     set_seed(seed)
     try:
         adapted = get_peft_model(loaded.model, lora)
@@ -36,15 +38,45 @@ def with_new_adapter(loaded: LoadedModel, lora: "LoraConfig", seed: int) -> Iter
             f"The adapter does not fit {loaded.name} ({' '.join(str(error).split())[:300]}); correct finetune.lora"
         ) from error
     try:
+        _check_head(adapted)
         yield adapted
     finally:
-        adapted.unload()
+        take_off(adapted)
         # TRL puts a function of its own in its place.
         loaded.model.__dict__.pop("forward", None)
         if forward is not None:
             loaded.model.forward = forward
+        restored()
         if weights:
             loaded.model.load_state_dict(weights)
+
+
+def _settings_kept(model: Any) -> Callable[[], None]:
+    """Note what a model's configurations say; TRL changes them: where an answer ends, and what experts report.
+
+    Returns what sets them back.
+    """
+    configs = [model.config, model.config.get_text_config()]
+    known = [dict(vars(config)) for config in configs]
+    generation = copy.deepcopy(model.generation_config)
+
+    def set_back() -> None:
+        for config, before in zip(configs, known, strict=True):
+            vars(config).clear()
+            vars(config).update(before)
+        model.generation_config = generation
+
+    return set_back
+
+
+def _check_head(adapted: Any) -> None:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    if isinstance(adapted.get_output_embeddings(), BaseTunerLayer):
+        raise TrainingError(
+            "finetune.lora puts an adapter on the layer that scores the vocabulary, which TRL does not train; take it "
+            "out of target_modules, or put it into modules_to_save"
+        )
 
 
 def keep_initial(adapted: Any, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.train import TrainReport
+from pipeline.finetuning.train import OF_EVALUATION, TrainReport
 from pipeline.state.atomic import flush, is_folder, replacing
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Finetune
@@ -76,13 +76,9 @@ class FinetuneRecord(BaseModel):
     """Whether it could write only what is an answer to the task, or the beginning of one."""
 
 
-_OF_EVALUATION = {"eval_rows", "slow_rows", "form", "max_new_tokens", "seeds"}
-"""Settings that the weights do not depend on."""
-
-
 def adapter_key(digest: str, config: Finetune) -> str:
     """Identify a training by the version's digest and the settings that it depends on; 32 hex digits."""
-    settings = config.model_dump(mode="json", exclude=_OF_EVALUATION)
+    settings = config.model_dump(mode="json", exclude=OF_EVALUATION)
     return stable_hash(digest, json.dumps(settings, sort_keys=True))
 
 

@@ -113,7 +113,11 @@ class _Rules:
         """A list of choices, each at most once, in the order of their definition, as canonical sets have them."""
         written = [self._terminal(_literal(_text(choice))) for choice in choices]
         body, _ = self._in_order(written, [False] * len(written), self._terminal)
-        return self._terminal(f'"[" {body}{"" if limits.min_length else "?"} "]"')
+        every = self._terminal(f'"[" {body}{"" if limits.min_length else "?"} "]"')
+        least, most = limits.min_length or 0, len(choices) if limits.max_length is None else limits.max_length
+        if (least <= 1 and most >= len(choices)) or not least <= most:
+            return every
+        return self._terminal(f"{every} & /{_list_of(least, most)}/")
 
     def _in_order(self, parts: Sequence[str], needed: Sequence[bool], define: Callable[[str], str]) -> tuple[str, str]:
         """At least one of some parts, in their order and with commas; and what of them may follow others.
@@ -127,6 +131,15 @@ class _Rules:
         late, late_after = self._in_order(parts[half:], needed[half:], define)
         without_early = "" if any(needed[:half]) else f" | {late}"
         return define(f"{early} {late_after}{without_early}"), define(f"{early_after} {late_after}")
+
+
+def _list_of(least: int, most: int) -> str:
+    """A regular expression for lists of texts in JSON, by how many there may be."""
+    if not most:
+        return r"\[\]"
+    text = r'"([^"\\]|\\.)*"'
+    some = f"{text}(,{text}){{{max(0, least - 1)},{most - 1}}}"
+    return rf"\[{some}\]" if least else rf"\[({some})?\]"
 
 
 def _is_needed(field: TargetField, limits: Limits) -> bool:

@@ -15,10 +15,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pipeline.errors import TrainingError, Unrendered
-from pipeline.state.atomic import flush
+from pipeline.finetuning.dtypes import DType, fast_dtype
+from pipeline.finetuning.template_clock import on_one_day
+from pipeline.state.atomic import flush, is_folder
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Quantize
 from schemas.message import Message
@@ -32,7 +34,6 @@ _WEIGHTS = "*.safetensors"
 
 Tools = Sequence[Mapping[str, Any]] | None
 """Definitions of the tools that a conversation may call, as chat templates take them."""
-DType = Literal["bfloat16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,25 @@ class LoadedModel:
         Raises:
             Unrendered: the template fails.
         """
-        chat = [message.for_template() for message in messages]
         try:
-            text: str = self.tokenizer.apply_chat_template(
-                chat, tools=list(tools) if tools else None, add_generation_prompt=answer_follows, tokenize=False
-            )
+            [text] = self.rendered([messages], tools, answer_follows=answer_follows)
         except Exception as error:
             # A template is a program of the model's author: it refuses what it does not know in ways of its own.
             said = " ".join(str(error).split())[:200] or type(error).__name__
             raise Unrendered(f"the chat template of {self.name} cannot render a conversation ({said})") from error
         return text
+
+    def rendered(self, chats: Sequence[Sequence[Message]], tools: Tools, *, answer_follows: bool) -> list[str]:
+        """Render conversations with the same tools at once; if the template fails, its own error is raised."""
+        known = list(tools) if tools else None
+        texts: list[str] = self.tokenizer.apply_chat_template(
+            [[message.for_template() for message in chat] for chat in chats],
+            tools=known,
+            add_generation_prompt=answer_follows,
+            tokenize=False,
+            chat_template=on_one_day(self.tokenizer.get_chat_template(tools=known)),
+        )
+        return texts
 
     def token_ids(self, messages: Sequence[Message], tools: Tools = None, *, answer_follows: bool) -> list[int]:
         """The same as tokens."""
@@ -111,20 +121,12 @@ def training_packages() -> Iterator[None]:
         ) from error
 
 
-def fast_dtype() -> DType:
-    """In which numbers this machine computes fastest.
-
-    A step of training took 1.9 CPU seconds in bfloat16 and 2.6 in float32 on a CPU that has instructions for both, and
-    23 and 2.6 on one that has none for bfloat16.
-    """
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that there is too little memory, of a GPU or of the machine."""
     import torch
 
-    if torch.cuda.is_available():
-        return "bfloat16"
-    # torch before 2.10 does not say.
-    known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    # As x86 and as ARM name the instructions.
-    return "bfloat16" if known.get("avx512_bf16") or known.get("bf16") else "float32"
+    # A CPU's allocator raises a plain RuntimeError.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def load_adapter(folder: Path, base: LoadedModel | None = None, dtype: DType | None = None) -> LoadedModel:
@@ -173,7 +175,19 @@ def adapted(folder: Path, base: LoadedModel) -> Iterator[LoadedModel]:
     try:
         yield loaded
     finally:
-        loaded.model.unload()
+        take_off(loaded.model)
+
+
+def take_off(adapted: Any) -> None:
+    """Take an adapter off its base model, which is as before then."""
+    from peft.utils import ModulesToSaveWrapper
+
+    model = adapted.get_base_model()
+    wrapped = {name: one for name, one in model.named_modules() if isinstance(one, ModulesToSaveWrapper)}
+    adapted.unload()
+    # PEFT leaves what was trained as a whole (``modules_to_save``) in the place of the base model's.
+    for name, one in wrapped.items():
+        model.set_submodule(name, one.original_module)
 
 
 @contextlib.contextmanager
@@ -217,7 +231,7 @@ def _load_named(name: str, dtype: DType, options: dict[str, Any]) -> LoadedModel
             )
         return _load_gguf(_bundled_file(), dtype)
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if is_folder(folder):
         return _load_folder(folder.resolve(), dtype, options)
     if name.startswith((".", "~", os.sep)):
         raise TrainingError(f"There is no model folder {name}; fix finetune.base_model")
@@ -281,7 +295,6 @@ def _load_gguf(file: Path, dtype: DType) -> LoadedModel:
     Reading a GGUF file takes 15 CPU seconds, most of them for its vocabulary, which is read three times; the same
     weights as a folder take less than one.
     """
-    from safetensors import SafetensorError
     from transformers import GgufConfig
 
     digest = _sha256([file])
@@ -290,7 +303,7 @@ def _load_gguf(file: Path, dtype: DType) -> LoadedModel:
     if unpacked.is_dir():
         try:
             return _load(str(unpacked), BUNDLED, revision, dtype, {})
-        except (TrainingError, SafetensorError):
+        except TrainingError:
             # Damaged: a cache is nothing that anybody must repair.
             shutil.rmtree(unpacked, ignore_errors=True)
     # Quantized weights could not be saved, and training on them is half as fast.
@@ -327,23 +340,43 @@ def _load_folder(folder: Path, dtype: DType, options: dict[str, Any]) -> LoadedM
     weights = sorted(folder.glob(_WEIGHTS))
     if not weights:
         raise TrainingError(f"{folder} has no model: it contains no {_WEIGHTS}; fix finetune.base_model")
-    revision = _sha256([*sorted(folder.glob("*.json")), *weights])
+    # Another chat template makes other rows of the same texts.
+    revision = _sha256([*sorted(folder.glob("*.json")), *weights, *sorted(folder.glob("*.jinja"))])
     return _load(str(folder), str(folder), f"sha256:{revision}", dtype, options)
 
 
 def _load(source: str, name: str, revision: str | None, dtype: DType, options: dict[str, Any]) -> LoadedModel:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=options.get("gguf_file"))
-        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), **options)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, dtype), output_loading_info=True, **options
+        )
+        model, found = loaded
+    except (SafetensorError, RuntimeError, KeyError, MemoryError) as error:
+        if lacks_memory(error):
+            raise TrainingError(
+                f"The memory does not suffice for the base model '{name}'; choose a smaller finetune.base_model"
+            ) from error
+        raise TrainingError(
+            f"The files of the base model '{name}' are damaged or do not belong together "
+            f"({type(error).__name__}: {_line(error)}); fetch it again"
+        ) from error
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = _line(error)
         raise TrainingError(
             f"The base model '{name}' cannot be loaded ({reason}); put the path of a model's folder into "
             f"finetune.base_model, or fetch it first with `hf download {name}`"
         ) from error
+    if lacking := sorted(found["missing_keys"]):
+        # The library would draw them at random.
+        raise TrainingError(
+            f"The base model '{name}' has no weights for {len(lacking)} of its tensors, such as {lacking[0]}; fetch it "
+            "again, or set another finetune.base_model"
+        )
     if not tokenizer.chat_template:
         raise TrainingError(f"The base model '{name}' has no chat template; use a chat model")
     if tokenizer.pad_token is None:
@@ -353,6 +386,10 @@ def _load(source: str, name: str, revision: str | None, dtype: DType, options: d
     if "device_map" not in options:
         model.to("cuda" if torch.cuda.is_available() else "cpu")
     return LoadedModel(model, tokenizer, name, revision or getattr(model.config, "_commit_hash", None) or "unknown")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).splitlines()[:1])[:300]
 
 
 def _sha256(files: list[Path]) -> str:

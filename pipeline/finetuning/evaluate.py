@@ -13,7 +13,17 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
-from pipeline.evaluation.estimates import NO_INTERVAL, Estimate, Unit, bootstrap, loss_estimate, ratio_estimate
+from pipeline.evaluation.estimates import (
+    NO_INTERVAL,
+    Estimate,
+    Unit,
+    bootstrap,
+    design_effect,
+    influences,
+    loss_estimate,
+    ratio_estimate,
+    widened,
+)
 from pipeline.evaluation.scores import (
     ACCURACY,
     Confusion,
@@ -22,6 +32,7 @@ from pipeline.evaluation.scores import (
     Outcome,
     Part,
     accuracy,
+    groups,
     judged_in,
     macro_f1,
     ratios,
@@ -48,6 +59,8 @@ class EvalQuestion(BaseModel):
     inputs: dict[str, Any] = {}
     examples: tuple[Example, ...] = ()
     """The rows that ask it, one for each of ``golds``."""
+    group: str = ""
+    """Questions of one group, such as those about one contract, may be answered rightly together; empty if in none."""
 
 
 class Evaluation(BaseModel):
@@ -128,7 +141,9 @@ def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:
         gold = published_targets(task, row.fields)
         known = merged.get(key)
         if known is None:
-            merged[key] = EvalQuestion(id=row.id, prompt=row.prompt, golds=(gold,), inputs=inputs, examples=(row,))
+            merged[key] = EvalQuestion(
+                id=row.id, prompt=row.prompt, golds=(gold,), inputs=inputs, examples=(row,), group=row.group
+            )
         elif gold not in known.golds:
             more = {"golds": (*known.golds, gold), "examples": (*known.examples, row)}
             merged[key] = known.model_copy(update=more)
@@ -191,7 +206,10 @@ def evaluate(
 
 
 def _score(metric: str, outcomes: Sequence[Outcome]) -> Estimate:
-    return accuracy(outcomes) if metric == ACCURACY else ratio_estimate(ratios(outcomes), judged_in(outcomes))
+    if metric == ACCURACY:
+        return accuracy(outcomes)
+    found = ratio_estimate(ratios(outcomes), judged_in(outcomes))
+    return widened(found, design_effect(influences(ratios(outcomes)), groups(outcomes)))
 
 
 def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
@@ -208,8 +226,10 @@ def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
     pairs = zip(before.outcomes, after.outcomes, strict=True)
     changes = [_change(old, new) for old, new in pairs]
     difference = loss_estimate if judged_in(after.outcomes) is Unit.NATS else bootstrap
+    two, one = ratios(after.outcomes), ratios(before.outcomes)
+    effect = design_effect(influences(two) - influences(one), groups(after.outcomes))
     return Comparison(
-        difference=difference(ratios(after.outcomes), minus=ratios(before.outcomes)),
+        difference=widened(difference(two, minus=one), effect, least=-1.0),
         better=changes.count(1),
         worse=changes.count(-1),
         same=changes.count(0),
@@ -247,6 +267,7 @@ def _outcome(
         credit=credit,
         loss=loss,
         steps=tuple(steps),
+        group=question.group,
     )
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,10 +59,22 @@ class Questions:
     def reworded(
         self, change: Callable[[EvalQuestion], EvalQuestion], base: LoadedModel, config: Finetune
     ) -> "Questions":
-        """The same with other prompts."""
+        """The same with other prompts; of each gold answer the same tokens are judged, however long its prompt is."""
         asked = [change(question) for question in self.asked]
-        golds = [as_tokens(one.examples[0], base, config.turns, context(base)) for one in asked if self.golds]
+        golds = [
+            _judged_alike(as_tokens(one.examples[0], base, config.turns, context(base)), gold)
+            for one, gold in zip(asked, self.golds, strict=False)
+        ]
         return Questions(asked, [change(step) for step in self.steps], golds, self.left_out)
+
+
+def _judged_alike(row: Tokens, known: Tokens) -> Tokens:
+    """A row of which as many tokens are judged as of another one, whose gold answer was cut at ``max_length``."""
+    left = sum(known.learned)
+    places = [place for place, learned in enumerate(row.learned) if learned][:left]
+    end = places[-1] + 1 if places else 0
+    # What follows the last one that is judged need not be read.
+    return Tokens(row.ids[:end], row.learned[:end])
 
 
 def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetune, base: LoadedModel) -> Questions:
@@ -162,6 +175,9 @@ class Answers:
     """What all calls together were charged; None if nobody charges."""
     latency: float | None = None
     """Median seconds of a call, if they were counted one by one."""
+    seconds: float | None = None
+    """Seconds that all answers took, where that is not how long it took now: some are of an earlier run, or more was
+    asked than they."""
     settings: Mapping[str, float] = field(default_factory=dict)
     """What the arm has chosen for itself, such as the strength of a regularization."""
 
@@ -215,7 +231,9 @@ class Exam:
             beside: what another model says of ``choices``, questions x choices, in nats; only for held answers.
         """
         every = [*questions.asked, *questions.steps]
+        began = time.perf_counter()
         written = self._written(model, every, advance, form, most_tokens, beside)
+        took = time.perf_counter() - began
         texts = written[: len(questions.asked)]
         losses = answer_losses(model, questions.golds, advance) if questions.golds else None
         prompts = (model.token_ids(one.prompt, one.examples[0].tools, answer_follows=True) for one in questions.asked)
@@ -225,6 +243,8 @@ class Exam:
             called=list(zip(questions.steps, written[len(texts) :], strict=True)),
             tokens_in=sum(map(len, prompts)),
             tokens_out=sum(answer_tokens(model, [text]) for text in texts),
+            # What it is judged by besides, losses and earlier calls, nobody waits or pays for.
+            seconds=took * len(texts) / len(every) if questions.golds or questions.steps else None,
         )
 
     def _written(

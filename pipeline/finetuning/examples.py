@@ -33,6 +33,8 @@ class Example:
     """The task's own inputs and targets."""
     tools: tuple[Mapping[str, Any], ...] | None = None
     """Definitions of the tools that the conversation may call."""
+    group: str = ""
+    """Rows of one group, such as a contract's clauses, are in one split; empty if the row is one by itself."""
 
     @property
     def answer(self) -> str:
@@ -74,9 +76,7 @@ class SplitExamples:
 
     def __iter__(self) -> Iterator[Example]:
         with pq.ParquetFile(self._file) as file:
-            there = ["id", "prompt", "completion", "fields"]
-            there += ["tools"] if "tools" in file.schema_arrow.names else []
-            for batch in file.iter_batches(batch_size=_BATCH, columns=there):
+            for batch in file.iter_batches(batch_size=_BATCH, columns=_columns(file)):
                 yield from map(_example, batch.to_pylist())
 
 
@@ -102,7 +102,13 @@ def read_examples(version: Path, split: str) -> list[Example]:
 def _example(row: Mapping[str, Any]) -> Example:
     prompt, completion = (tuple(_message(message) for message in row[part]) for part in ("prompt", "completion"))
     tools = tuple(json.loads(tool) for tool in row.get("tools") or ())
-    return Example(row["id"], prompt, completion, row["fields"], tools or None)
+    return Example(row["id"], prompt, completion, row["fields"], tools or None, row.get("group") or "")
+
+
+def _columns(file: pq.ParquetFile) -> list[str]:
+    """Those that are read; tools not all versions have."""
+    there = set(file.schema_arrow.names)
+    return ["id", "prompt", "completion", "fields", *(name for name in ("tools", "group") if name in there)]
 
 
 def example_batches(version: Path, split: str, rows: int = 512) -> Iterator[list[Example]]:
@@ -112,8 +118,7 @@ def example_batches(version: Path, split: str, rows: int = 512) -> Iterator[list
         ReleaseError: the folder is not a published version, or its manifest is damaged.
     """
     with pq.ParquetFile(version / read_manifest(version).splits[split].file) as file:
-        columns = ["id", "prompt", "completion", "fields", *(["tools"] if "tools" in file.schema_arrow.names else [])]
-        for batch in file.iter_batches(rows, columns=columns):
+        for batch in file.iter_batches(rows, columns=_columns(file)):
             yield [_example(row) for row in batch.to_pylist()]
 
 
@@ -141,10 +146,32 @@ def draw(items: Sequence[T], count: int | None, seed: int, stratum: Callable[[T]
     return chance.sample(picked, count)
 
 
-def drawn_places(examples: Examples, count: int | None, seed: int) -> Collection[int]:
-    """Which of the rows to take: at most ``count`` at random, so that every answer keeps its share."""
+def drawn_places(examples: Examples, count: int | None, seed: int) -> Sequence[int]:
+    """Which of the rows to take: at most ``count`` at random, so that every answer keeps its share; ascending."""
     if count is None or count >= len(examples):
         return range(len(examples))
+    return sorted(_drawn(examples, count, seed))
+
+
+def nested_places(examples: Examples, count: int | None, seed: int) -> list[int]:
+    """The same in a random order: the first n of them are a random sample, too, which holds all smaller ones."""
+    return _drawn(examples, count, seed)
+
+
+def _drawn(examples: Examples, count: int | None, seed: int) -> list[int]:
     # Digests, since the answers themselves may be long.
     answers = [hashlib.sha256(example.answer.encode("utf-8", "surrogatepass")).digest()[:8] for example in examples]
-    return frozenset(draw(range(len(answers)), count, seed, stratum=lambda place: answers[place].hex()))
+    return draw(range(len(answers)), count, seed, stratum=lambda place: answers[place].hex())
+
+
+class ChosenExamples:
+    """Some of the rows, in their order, read anew whenever they are iterated."""
+
+    def __init__(self, examples: Examples, places: Collection[int]) -> None:
+        self._examples, self._places = examples, frozenset(places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Example]:
+        return (example for place, example in enumerate(self._examples) if place in self._places)

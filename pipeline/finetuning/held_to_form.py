@@ -1,5 +1,6 @@
 """Keeps a model to a grammar while it writes: of all tokens only those that can go on to an answer of the form."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ _FUEL = 1_000_000_000
 class FormKeeper:
     """Makes a logits processor for each batch; the tokenizer is prepared once, which takes a second."""
 
-    def __init__(self, loaded: LoadedModel, grammar: str) -> None:
-        """Take the model that writes, and the grammar.
+    def __init__(self, loaded: LoadedModel, grammar: str, left: str = "") -> None:
+        """Take the model that writes, the grammar, and what the model writes before each answer.
 
         Raises:
             TrainingError: the grammar cannot be used.
@@ -30,7 +31,7 @@ class FormKeeper:
         self._ends = ends_of(loaded)
         self._tokenizer = from_tokenizer(loaded.tokenizer, n_vocab=loaded.model.config.vocab_size, eos_token=self._ends)
         limits = LLParserLimits(initial_lexer_fuel=_FUEL, step_lexer_fuel=_FUEL)
-        self._start = LLMatcher(self._tokenizer, grammar, limits=limits)
+        self._start = LLMatcher(self._tokenizer, _preceded(grammar, left), limits=limits)
         _require_sound(self._start)
 
     def matchers(self, rows: int) -> list[Any]:
@@ -72,6 +73,14 @@ class FormKeeper:
         return Keeper()
 
 
+def _preceded(grammar: str, text: str) -> str:
+    """A grammar whose answers come after a text."""
+    if not text:
+        return grammar
+    start, *others = grammar.split("\n")
+    return "\n".join([f"start: {json.dumps(text)} ({start.removeprefix('start:')})", *others])
+
+
 def _require_sound(matcher: Any) -> None:
     if error := matcher.get_error():
         said = " ".join(str(error).split())[:200]
@@ -79,7 +88,7 @@ def _require_sound(matcher: Any) -> None:
 
 
 def ends_of(loaded: LoadedModel) -> list[int]:
-    """The tokens that end an answer."""
-    ends = loaded.model.generation_config.eos_token_id
+    """The tokens that end an answer; a model that names none is stopped at its tokenizer's end."""
+    ends = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)
     known = [] if ends is None else ends if isinstance(ends, list) else [ends]
-    return known or [loaded.tokenizer.eos_token_id]
+    return known or [one for one in (loaded.tokenizer.eos_token_id,) if one is not None]

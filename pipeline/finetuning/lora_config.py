@@ -27,9 +27,9 @@ _FIXED = {"task_type", "peft_type", "auto_mapping", "peft_version", "inference_m
 _ELSEWHERE = {
     "loftq_config", "eva_config", "corda_config", "lora_ga_config", "velora_config", "monteclora_config",
     "megatron_config", "megatron_core", "runtime_config", "use_bdlora", "arrow_config", "kasa_config",
-    "alora_invocation_tokens",
+    "alora_invocation_tokens", "layer_replication",
 }  # fmt: skip
-"""Arguments whose values are objects of PEFT, or that change what an adapter is served with."""
+"""Arguments whose values are objects of PEFT, or that change what an adapter is served with or put on."""
 _INITIAL = re.compile(r"gaussian|orthogonal|olora|pissa|pissa_niter_[1-9]\d*")
 _CHANGES_BASE = re.compile(r"olora|pissa.*")
 
@@ -53,6 +53,7 @@ def lora_config(config: Finetune, revision: str = "") -> "LoraConfig":
     hints = typing.get_type_hints(LoraConfig)
     given = {name: _checked(name, value, hints[name]) for name, value in config.lora.items()}
     _check_initial(given)
+    _check_bias(given)
     try:
         with quiet():
             return LoraConfig(
@@ -106,12 +107,18 @@ def _check_initial(given: dict[str, Any]) -> None:
     initial = str(given.get("init_lora_weights", True))
     if not _CHANGES_BASE.fullmatch(initial):
         return
-    for name in ("use_dora", "rank_pattern", "alpha_pattern", "lora_bias", "modules_to_save", "layer_replication"):
+    for name in ("use_dora", "rank_pattern", "alpha_pattern", "lora_bias", "modules_to_save"):
         if given.get(name):
             raise TrainingError(
                 f"finetune.lora sets init_lora_weights: {initial} and {name}: such an adapter cannot be converted to "
                 "one of the original base model; remove either"
             )
+
+
+def _check_bias(given: dict[str, Any]) -> None:
+    """Refuse what trains the base model's own biases, which are then the same with the adapter and without it."""
+    if (bias := given.get("bias", "none")) != "none":
+        raise TrainingError(f"finetune.lora.bias is {bias!r}, which trains the base model itself; remove it")
 
 
 def _line(error: Exception) -> str:

@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.adapters import RECORD
-from pipeline.finetuning.base_model import load_adapter, own_dtype, quiet, training_packages
+from pipeline.finetuning.base_model import LoadedModel, load_adapter, own_dtype, quiet, training_packages
 from pipeline.state.atomic import flush
 from pipeline.state.staging import put_in_place, staged
 
 _CONFIG = "config.json"
 _TOKENIZER = "tokenizer_config.json"
+_TRIED = 32
+"""Tokens that a merged model is tried with."""
 
 
 class Merged(BaseModel):
@@ -39,8 +41,8 @@ def merge_adapter(adapter: Path, destination: Path) -> Merged:
         destination: a folder that does not exist; it appears whole.
 
     Raises:
-        TrainingError: the folder exists, has no adapter, its base model is not there or another one, or a package
-            is missing.
+        TrainingError: the folder exists, has no adapter, its base model is not there or another one, a package is
+            missing, or the adapter cannot be added to the weights.
     """
     if destination.exists():
         raise TrainingError(f"{destination} exists already and is not overwritten; name another folder, or remove it")
@@ -50,7 +52,7 @@ def merge_adapter(adapter: Path, destination: Path) -> Merged:
     loaded = load_adapter(adapter, dtype="float32")
     dtype = own_dtype(loaded.name)
     with quiet():
-        merged = loaded.model.merge_and_unload(safe_merge=True).to(getattr(torch, dtype))
+        merged = _merged(loaded, adapter).to(getattr(torch, dtype))
         with staged(destination.absolute().parent) as folder:
             merged.save_pretrained(folder)
             loaded.tokenizer.save_pretrained(folder)
@@ -64,6 +66,32 @@ def merge_adapter(adapter: Path, destination: Path) -> Merged:
                 flush(path)
             put_in_place(folder, destination.absolute())
     return Merged(path=str(destination), base_model=loaded.name, dtype=dtype)
+
+
+def _merged(loaded: LoadedModel, adapter: Path) -> Any:
+    """The sum, if it computes what both compute together: that of tied embeddings, for example, changes the output."""
+    import torch
+
+    def logits(model: Any) -> torch.Tensor:
+        ids = torch.arange(min(_TRIED, model.get_input_embeddings().weight.shape[0]), device=model.device)[None]
+        with torch.inference_mode():
+            found: torch.Tensor = model(input_ids=ids, use_cache=False).logits
+        return found
+
+    cannot = f"The adapter in {adapter} cannot be merged"
+    expected = logits(loaded.model.eval())
+    try:
+        merged = loaded.model.merge_and_unload(safe_merge=True)
+    except (RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise TrainingError(f"{cannot} ({said}); serve it on its base model") from error
+    # A rounding is smaller by far, and what is wrong larger.
+    if not torch.allclose(logits(merged), expected, rtol=0, atol=0.01 * float(expected.abs().max())):
+        raise TrainingError(
+            f"{cannot}: the sum of the weights computes something else, as it does if embeddings are trained that are "
+            "tied to the output; serve it on its base model"
+        )
+    return merged
 
 
 def _name_as_before(folder: Path, model_inputs: Sequence[str]) -> None:

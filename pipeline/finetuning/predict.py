@@ -1,9 +1,11 @@
 """Generates answers to prompts: greedy decoding in batches, with or without the adapter."""
 
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
+from pipeline.finetuning.answer_opening import Opening
+from pipeline.finetuning.attention_masks import innermost
 from pipeline.finetuning.base_model import LoadedModel, Tools, quiet
 from pipeline.finetuning.held_to_form import FormKeeper, ends_of
 from schemas.message import Message
@@ -23,7 +25,9 @@ def predict(
     with_marks: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Answer every prompt, in the order given.
+    """Answer every prompt, in the order given: always the likeliest next token.
+
+    What the model's ``generation_config.json`` sets beside, such as a penalty of repetitions, is not used.
 
     Args:
         loaded: a base model, or one with an adapter.
@@ -33,18 +37,20 @@ def predict(
         max_new_tokens: the maximum length of an answer; the model may end it earlier.
         batch_size: prompts answered at once, grouped by length.
         use_adapter: False uses the base model under the adapter.
-        with_marks: keep the special tokens before an answer's end: with some of them, models begin calls of tools.
+        with_marks: a turn of a conversation is asked for, in which a model may reason and call tools: what opens it is
+            left to the model, and special tokens before its end are kept, since calls begin with some of them.
         on_progress: called with how many of how many prompts are answered.
     """
     import torch
 
-    given = zip(prompts, tools or [None] * len(prompts), strict=True)
-    rendered = [loaded.token_ids(prompt, known, answer_follows=True) for prompt, known in given]
-    keeper = FormKeeper(loaded, grammar) if grammar else None
+    given = list(zip(prompts, tools or [None] * len(prompts), strict=True))
+    opening = Opening.after(*given[0], loaded) if given and not with_marks else Opening()
+    rendered = [opening.token_ids(prompt, known, loaded) for prompt, known in given]
+    keeper = FormKeeper(loaded, grammar, opening.left) if grammar else None
     by_length = sorted(range(len(rendered)), key=lambda index: len(rendered[index]))
     answers = [""] * len(rendered)
     loaded.model.eval()
-    with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter):
+    with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter), _greedy(loaded):
         for start in range(0, len(by_length), batch_size):
             batch = by_length[start : start + batch_size]
             written = _generate(loaded, [rendered[index] for index in batch], max_new_tokens, keeper)
@@ -60,6 +66,24 @@ def answer_tokens(loaded: LoadedModel, answers: Sequence[str]) -> int:
     return 1 + max((len(loaded.tokenizer.encode(text, add_special_tokens=False)) for text in set(answers)), default=0)
 
 
+@contextlib.contextmanager
+def _greedy(loaded: LoadedModel) -> Iterator[None]:
+    """While it is open, the model generates by no settings but its ends."""
+    import transformers
+
+    settings: Any = transformers.GenerationConfig  # it has no annotations
+    models = [loaded.model, innermost(loaded.model)]
+    before = models[-1].generation_config
+    plain = settings(eos_token_id=ends_of(loaded), do_sample=False)
+    try:
+        for model in models:
+            model.generation_config = plain
+        yield
+    finally:
+        for model in models:
+            model.generation_config = before
+
+
 def _generate(
     loaded: LoadedModel, prompts: list[list[int]], max_new_tokens: int, keeper: FormKeeper | None
 ) -> list[list[int]]:
@@ -73,7 +97,6 @@ def _generate(
         input_ids=ids.to(loaded.model.device),
         attention_mask=mask.to(loaded.model.device),
         max_new_tokens=max_new_tokens,
-        do_sample=False,
         logits_processor=[keeper.processor(len(prompts), width)] if keeper else None,
         pad_token_id=padding,
     )

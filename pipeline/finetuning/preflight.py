@@ -210,7 +210,7 @@ class _Preflight:
         )
 
     def _figures(self, split: str, rows: Measured) -> SplitFigures:
-        kept = self._judge.kept(rows)
+        kept = self._judge.usable(rows, split)
         count = int(kept.sum())
         return SplitFigures(
             rows=len(rows),

@@ -88,6 +88,10 @@ class Judge:
         """Which rows are trained on."""
         return ~rows.having(LEFT_OUT | UNSOUND if self._drops else LEFT_OUT)
 
+    def usable(self, rows: Measured, split: str) -> npt.NDArray[np.bool_]:
+        """Which rows are trained on, or of another split asked: also those that are long, and with marks in them."""
+        return self.kept(rows) if split == "train" else ~rows.having(Problem.UNRENDERED | Problem.CALLS_NOT_SHOWN)
+
     @property
     def _drops(self) -> bool:
         return Fix.DROP in self.config.fix
@@ -277,7 +281,8 @@ _WORDS: Mapping[Problem, tuple[str, str]] = {
         "give the answers another weight, or set another finetune.base_model",
     ),
     Problem.TEMPLATE_TOKENS: (
-        "their texts contain special tokens of {model}, which it would read as the beginning or end of a turn",
+        "their texts contain special tokens of {model} or marks of its chat template, which it would read as the "
+        "beginning or end of a turn",
         "take them out of the texts (`screen.template_tokens` finds the common ones)",
     ),
     Problem.END_NOT_TRAINED: (
@@ -338,7 +343,8 @@ _OF_QUESTIONS: Mapping[Problem, tuple[str, str]] = {
         "{longer}; or cut their inputs with `--fix shorten`",
     ),
     Problem.TEMPLATE_TOKENS: (
-        "their texts contain special tokens of {model}, which it reads as the beginning or end of a turn",
+        "their texts contain special tokens of {model} or marks of its chat template, which it reads as the beginning "
+        "or end of a turn",
         "take them out of the texts, and release again",
     ),
 }

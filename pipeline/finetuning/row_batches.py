@@ -101,15 +101,11 @@ def texts_of(chats: Sequence[_Chat], loaded: LoadedModel, *, answer_follows: boo
 def _of_same_tools(
     chats: Sequence[Sequence[Message]], tools: Tools, loaded: LoadedModel, answer_follows: bool
 ) -> list[str | Unrendered]:
-    given = [[message.for_template() for message in chat] for chat in chats]
     try:
-        texts: list[str | Unrendered] = loaded.tokenizer.apply_chat_template(
-            given, tools=list(tools) if tools else None, add_generation_prompt=answer_follows, tokenize=False
-        )
+        return [*loaded.rendered(chats, tools, answer_follows=answer_follows)]
     except Exception:
         # One of them is refused, or all: each for itself says why.
         return [_text_or_error(chat, tools, loaded, answer_follows) for chat in chats]
-    return texts
 
 
 def _text_or_error(

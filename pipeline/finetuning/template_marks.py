@@ -1,11 +1,16 @@
 """The tokens by which a model parts turns and ends answers, and texts that contain them."""
 
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import Unrendered
 from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.held_to_form import ends_of
+from pipeline.text.screening import template_tokens
+from schemas.message import Message, Speaker
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class Marks:
     vocabulary: int | None
     """How many tokens the model has weights for; None if it does not say."""
     _control: re.Pattern[str] | None
+    _written: re.Pattern[str] | None
+    """What parts turns and is no token, as ``[INST]`` in Llama 2's template."""
     _markup: re.Pattern[str] | None
 
     @classmethod
@@ -36,11 +43,12 @@ class Marks:
         return cls(
             tokenizer=tokenizer,
             special=special,
-            ends=frozenset(_ends(loaded)),
+            ends=frozenset(ends_of(loaded)),
             begin=tokenizer.bos_token_id,
             unknown=None if unknown in (tokenizer.bos_token_id, tokenizer.eos_token_id) else unknown,
             vocabulary=_vocabulary(loaded.model),
             _control=_any_of(added[number].content for number in special),
+            _written=_any_of(_written_marks(loaded) - {added[number].content for number in special}),
             # Words of HTML or runs of blanks are tokens of some models; only what the template writes is markup.
             _markup=_any_of(
                 token.content
@@ -50,8 +58,9 @@ class Marks:
         )
 
     def control_in(self, text: str) -> bool:
-        """Whether a text has a special token of this tokenizer, and is read as one."""
-        return self._reads(self._control, text) and not self.special.isdisjoint(self._ids(text))
+        """Whether a text has what parts turns: a special token that is read as one, or a mark of the template."""
+        is_special = self._reads(self._control, text) and not self.special.isdisjoint(self._ids(text))
+        return is_special or self._reads(self._written, text)
 
     def markup_in(self, text: str) -> bool:
         """Whether a text has a mark that the chat template writes too, such as ``<think>``."""
@@ -66,16 +75,20 @@ class Marks:
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
-    # Longer ones first does not matter: whether there is one is all that is asked.
+    # Which one comes first does not matter: whether there is one is all that is asked.
     known = sorted(filter(None, texts))
     return re.compile("|".join(map(re.escape, known))) if known else None
 
 
-def _ends(loaded: LoadedModel) -> list[int]:
-    """As generation reads them; a model that names none is stopped at its tokenizer's end."""
-    named = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)
-    known = [] if named is None else named if isinstance(named, list) else [named]
-    return known or [one for one in (loaded.tokenizer.eos_token_id,) if one is not None]
+def _written_marks(loaded: LoadedModel) -> set[str]:
+    """The marks of the common templates that this one writes."""
+    said = {role: Message(role=role, content="x") for role in (Speaker.SYSTEM, Speaker.USER, Speaker.ASSISTANT)}
+    found = set[str]()
+    for roles in ((Speaker.SYSTEM, Speaker.USER, Speaker.ASSISTANT), (Speaker.USER, Speaker.ASSISTANT)):
+        # Some templates have no system role.
+        with contextlib.suppress(Unrendered):
+            found |= {*template_tokens(loaded.text([said[role] for role in roles], answer_follows=False))}
+    return found
 
 
 def _vocabulary(model: Any) -> int | None:

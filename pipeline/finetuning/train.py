@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.adapted import keep_initial, save, with_new_adapter
-from pipeline.finetuning.base_model import DType, LoadedModel, load_base, quiet
+from pipeline.finetuning.base_model import LoadedModel, lacks_memory, load_base, quiet
 from pipeline.finetuning.checkpoints import Checkpoints
+from pipeline.finetuning.dtypes import DType
 from pipeline.finetuning.examples import Examples, SplitExamples, has_split
 from pipeline.finetuning.lora_config import changes_base, lora_config
 from pipeline.finetuning.train_table import TrainTable
@@ -31,6 +32,8 @@ from pipeline.text.wording import counted
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 
+OF_EVALUATION = {"eval_rows", "slow_rows", "form", "max_new_tokens", "seeds"}
+"""Settings that are no reason to train again. Of them, ``eval_rows`` also bounds the validation rows."""
 _TREND = 0.1
 """The last loss is the mean over this share of the steps."""
 _CHECKPOINT_SECONDS = 60.0
@@ -189,7 +192,8 @@ class _Training:
     def _identity(self) -> str:
         """Equal identities, equal trainings."""
         loaded, validation = self.loaded, self.validation
-        config = json.dumps(self.config.model_dump(mode="json"), sort_keys=True)
+        # The validation rows that were drawn count by themselves.
+        config = json.dumps(self.config.model_dump(mode="json", exclude=OF_EVALUATION), sort_keys=True)
         rows = f"{self.found.rows.digest} {validation.digest if validation else ''}"
         return stable_hash(loaded.name, loaded.revision, loaded.dtype, loaded.model.device.type, config, rows)
 
@@ -248,13 +252,10 @@ def memory_explained(config: Finetune) -> Iterator[None]:
     Raises:
         TrainingError: it does not.
     """
-    import torch
-
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # A CPU's allocator raises a plain RuntimeError.
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+        if not lacks_memory(error):
             raise
         raise TrainingError(f"The memory does not suffice for {_size(config)}; {_smaller(config)}") from error
 
@@ -265,10 +266,10 @@ def _size(config: Finetune) -> str:
 
 def _smaller(config: Finetune) -> str:
     if config.batch_size > 1:
-        half = config.batch_size // 2
+        half, odd = divmod(config.batch_size, 2)
+        same = "" if odd else f" (with finetune.accumulate: {config.accumulate * 2} the steps stay the same)"
         return (
-            f"lower finetune.batch_size to {half} (with finetune.accumulate: {config.accumulate * 2} the steps stay "
-            f"the same), then finetune.max_length to {max(1, config.max_length // 2)}"
+            f"lower finetune.batch_size to {half}{same}, then finetune.max_length to {max(1, config.max_length // 2)}"
         )
     return f"lower finetune.max_length to {max(1, config.max_length // 2)}, or choose a smaller finetune.base_model"
 

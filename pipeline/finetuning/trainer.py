@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import TrainingError
+from pipeline.finetuning.attention_masks import keeps_rows_apart
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.batches import Collate, Row, RowOrder, packed, padded, shared
 from pipeline.finetuning.checkpoints import Checkpoints
@@ -51,7 +53,7 @@ def make_trainer(
     # Packed rows of any lengths leave little room for padding.
     order = RowOrder(table.data.column("length").to_numpy(), step, config.seed, by_length=not config.packing)
     tables = [table, *([measured] if measured else [])]
-    with _collating(adapted, loaded.tokenizer.pad_token_id, config, tables) as collate:
+    with _collating(loaded, adapted, config, tables) as collate:
         trainer = _answer_trainer(order)(
             model=adapted,
             args=arguments,
@@ -66,9 +68,19 @@ def make_trainer(
 
 
 @contextmanager
-def _collating(model: Any, padding: int, config: Finetune, tables: Sequence["Dataset"]) -> Iterator[Collate]:
-    """How rows are laid out: in the way that reads the fewest tokens, of those that the model can read."""
+def _collating(loaded: LoadedModel, model: Any, config: Finetune, tables: Sequence["Dataset"]) -> Iterator[Collate]:
+    """How rows are laid out: in the way that reads the fewest tokens, of those that the model can read.
+
+    Raises:
+        TrainingError: they are to be packed, and the model would read them as one.
+    """
+    padding = loaded.tokenizer.pad_token_id
     if config.packing:
+        if not keeps_rows_apart(model):
+            raise TrainingError(
+                f"finetune.packing does not go with {loaded.name}: rows that stand in a line would see those "
+                "before them; remove it"
+            )
         yield packed(padding)
         return
     longest = max(int(table.data.column("length").to_numpy().max()) for table in tables)
@@ -126,6 +138,7 @@ def _arguments(config: Finetune, work: Path, loaded: LoadedModel) -> "SFTConfig"
         warmup_steps=config.warmup,
         max_length=None,  # rows that are too long were left out; none may be truncated
         seed=config.seed,
+        router_aux_loss_coef=0.0,  # of experts, which an adapter does not choose
         bf16=loaded.dtype == "bfloat16",
         gradient_checkpointing=on_gpu,  # it saves memory at a third more compute; a CPU has memory enough
         use_cpu=not on_gpu,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import TrainingError, Unrendered
 from pipeline.finetuning.base_model import LoadedModel
-from pipeline.finetuning.examples import Example, Examples, drawn_places
+from pipeline.finetuning.examples import ChosenExamples, Example, Examples, drawn_places
 from pipeline.finetuning.row_tokens import RenderedRow, Tokens, learned_turns, messages_of, shows_calls
 from pipeline.finetuning.train_table import TrainTable, table_writer
 from pipeline.text.wording import counted
@@ -117,9 +117,7 @@ class _Tokenized:
     def write(self, examples: Examples, drawn: Collection[int], path: Path) -> TrainTable:
         """Write the rows that are drawn and fit to a file, in their order, and count why the others are left out."""
         with table_writer(path) as writer:
-            for place, example in enumerate(examples):
-                if place not in drawn:
-                    continue
+            for example in ChosenExamples(examples, drawn):
                 taken = self._tokens(example)
                 if isinstance(taken, Tokens):
                     writer.add(taken)

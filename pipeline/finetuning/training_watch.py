@@ -131,8 +131,7 @@ class Watch:
         Raises:
             TrainingError: its loss is not a number.
         """
-        if not math.isfinite(loss):
-            raise TrainingError(f"The loss is {loss} at step {state.global_step}; lower finetune.learning_rate")
+        _require_number("loss", loss, state.global_step)
         if self.on_step is None or not state.is_world_process_zero:
             return
         seconds, done = time.monotonic() - self._began, state.global_step - self._first
@@ -151,9 +150,14 @@ class Watch:
         self._reported = state.global_step
 
     def evaluated(self, measured: Sequence[ValidationLoss], adapted: Any) -> None:
-        """Note the last measurement, and keep the adapter's weights if it is the best."""
+        """Note the last measurement, and keep the adapter's weights if it is the best.
+
+        Raises:
+            TrainingError: the loss is not a number.
+        """
         from peft import get_peft_model_state_dict
 
+        _require_number("validation loss", measured[-1].loss, measured[-1].step)
         self._validation = measured[-1].loss
         if best_of(measured) != measured[-1]:
             return
@@ -172,6 +176,11 @@ class Watch:
 
         if self.best:
             save_file(self.best, folder / _BEST)
+
+
+def _require_number(name: str, loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(f"The {name} is {loss} at step {step}; lower finetune.learning_rate")
 
 
 def watching(watch: Watch, order: RowOrder) -> "TrainerCallback":

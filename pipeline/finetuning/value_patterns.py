@@ -3,6 +3,7 @@
 Numbers have bounded lengths: a model that got stuck would otherwise write digits until it is stopped.
 """
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -21,7 +22,6 @@ _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _TIME = rf"{_CLOCK}:[0-5][0-9](\.[0-9]{{1,6}})?([+-]{_CLOCK})?"
 _WORDS = {
     ValueType.BOOLEAN: "true|false",
-    ValueType.DATE: _DATE,
     ValueType.DATETIME: f"{_DATE}T{_TIME}",
     ValueType.TIME: _TIME,
 }
@@ -67,6 +67,8 @@ class _Range:
 
 def value_terminal(type: ValueType, limits: Limits) -> str | None:
     """A terminal for the values of a type as a text has them; None for texts, choices, objects and conversations."""
+    if type is ValueType.DATE:
+        return _dates(limits)
     if type in _WORDS:
         return f"/{_WORDS[type]}/"
     within = _range(limits)
@@ -95,6 +97,30 @@ def _range(limits: Limits) -> _Range:
 
 def _bounds(value: object, included: bool) -> list[_Bound]:
     return [] if value is None else [_Bound(Decimal(str(value)), included)]
+
+
+# --- dates ------------------------------------------------------------------------------------
+def _dates(limits: Limits) -> str:
+    """Dates of the calendar within limits; as texts they have the order of time."""
+    parts = [f"/{_DATE}/"]
+    for bound, included, later in (
+        (limits.ge, True, True), (limits.gt, False, True), (limits.le, True, False), (limits.lt, False, False)
+    ):  # fmt: skip
+        if bound is not None:
+            parts.append(f"/{_beside(bound.isoformat(), included, later=later)}/")
+    return " & ".join(parts)
+
+
+def _beside(date: str, included: bool, *, later: bool) -> str:
+    """Texts of the same form that come after one, or before it, or are equal to it if it is ``included``."""
+    forms = [date] if included else []
+    for place, digit in enumerate(date):
+        if digit in ("-", "9" if later else "0"):
+            continue
+        others = f"[{int(digit) + 1}-9]" if later else f"[0-{int(digit) - 1}]"
+        rest = re.sub("[0-9]", "[0-9]", date[place + 1 :])
+        forms.append(f"{date[:place]}{others}{rest}")
+    return "|".join(forms)
 
 
 # --- plain numbers ----------------------------------------------------------------------------

@@ -8,10 +8,10 @@ __all__ = [
     "assessment",
     "endpoints",
     "experiment",
+    "judgement",
     "learning_curve",
     "plan",
     "results",
     "retrained",
     "uncurated_rows",
-    "verdict",
 ]

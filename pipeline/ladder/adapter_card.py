@@ -9,7 +9,6 @@ from pipeline.finetuning.base_model import BUNDLED
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.linear_recipe import linear_recipe
 from pipeline.ladder.results import ArmResult
-from pipeline.text.wording import shown_amount
 from schemas.task import Task
 
 _BUNDLED_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -67,9 +66,11 @@ def adapter_card(task: type[Task], record: FinetuneRecord, assessment: Assessmen
         not_judged=f" Not asked or not judged: {assessment.not_judged}." if assessment.not_judged else "",
         unit=f" {tuned.score.unit.note}" if tuned.score.unit.note else "",
         arms="\n".join(f"| {' | '.join(_row(arm))} |" for arm in assessment.ladder.arms),
-        skipped="".join(f"\nNot compared: {one.title} ({one.why})." for one in assessment.ladder.skipped),
+        skipped="".join(
+            f"\nNot compared: {_in_line(one.title)} ({_in_line(one.why)})." for one in assessment.ladder.skipped
+        ),
         stated="".join(
-            f"\nStated, not measured here: {one.name} {tuned.score.unit.shown(one.score)} ({one.source})."
+            f"\nStated, not measured here: {one.name} {tuned.score.unit.shown(one.score)} ({_in_line(one.source)})."
             for one in assessment.ladder.stated
         ),
         training="\n".join(f"| {name} | {value} |" for name, value in _training(record).items()),
@@ -85,13 +86,22 @@ def _row(arm: ArmResult) -> list[str]:
     if found.parts and all(part.chrf is None for part in found.parts):
         beside.insert(0, f"macro F1 {found.macro_f1:.1%}")
     return [
-        arm.title,
+        _in_line(arm.title),
         str(arm.score),
         "; ".join(beside),
         str(found.questions),
         str(found.unreadable),
-        "" if arm.latency is None else shown_amount(arm.latency),
+        "" if arm.latency is None else _seconds(arm.latency),
     ]
+
+
+def _in_line(text: str) -> str:
+    """A text of somebody else's choice, such as a model's name, as a cell of a table or a part of a line."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _seconds(seconds: float) -> str:
+    return "<0.0001" if seconds < 0.0001 else f"{seconds:.3g}"
 
 
 def _training(record: FinetuneRecord) -> dict[str, str]:

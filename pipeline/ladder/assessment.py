@@ -17,10 +17,10 @@ from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.training_rows import LeftOut
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
-from pipeline.ladder.learning_curve import Curve, forecast_of
+from pipeline.ladder.judgement import Judgement
+from pipeline.ladder.learning_curve import Curve, curve_end_of, forecast_of
 from pipeline.ladder.results import Ladder
 from pipeline.ladder.retrained import Ablation, SeedScore, seeds_in_words
-from pipeline.ladder.verdict import Judgement
 from pipeline.text.wording import counted
 from schemas.arms_section import ArmName, Family, Limits
 
@@ -56,6 +56,10 @@ class Assessment(BaseModel):
     """How many of them were not asked, by reason."""
     leaked: int = 0
     """Test questions that are among the training rows, too."""
+    held_back: int = 0
+    """Test questions that could be asked, and are not for ``finetune.eval_rows``."""
+    undrawn: int = 0
+    """Rows of the train split that were not trained on for ``finetune.max_rows``."""
     noise: Estimate | None = None
     """The share of rows whose answer is wrong, as audited."""
     curves: tuple[Curve, ...] = ()
@@ -76,6 +80,9 @@ class Assessment(BaseModel):
             noise=self.noise,
             forecast=forecast_of(self.curves),
             seeds=self.seeds,
+            curve_end=curve_end_of(self.curves),
+            held_back=self.held_back,
+            undrawn=self.undrawn,
         )
 
     @property

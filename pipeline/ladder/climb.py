@@ -58,7 +58,8 @@ class Climb:
             answers = arm.answer(questions, advance)
             answered = time.perf_counter()
             alone = _latency(arm, questions) if answers.latency is None else answers.latency
-        times = Times(learning=learned - began, answering=answered - learned, alone=alone)
+        took = answered - learned if answers.seconds is None else answers.seconds
+        times = Times(learning=learned - began, answering=took, alone=alone)
         self.kept.keep(arm.name, arm.title, questions, answers, times)
         return arm.title, answers, times
 
@@ -103,10 +104,11 @@ class Climb:
 
 
 def _latency(arm: Arm, questions: Questions) -> float | None:
-    """The median seconds of a question that is asked alone."""
+    """The median seconds of a question that is asked alone: of its answer, and not of what it is judged by."""
     taken = []
-    for place in range(min(_ALONE, len(questions.asked))):
+    for question in questions.asked[:_ALONE]:
+        alone = Questions([question], [], [], {})
         began = time.perf_counter()
-        arm.answer(questions.some(slice(place, place + 1)), lambda units: None)
+        arm.answer(alone, lambda units: None)
         taken.append(time.perf_counter() - began)
     return statistics.median(taken) if taken else None

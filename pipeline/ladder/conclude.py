@@ -10,12 +10,13 @@ from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.exam import Exam
 from pipeline.finetuning.examples import Examples, SplitExamples
 from pipeline.finetuning.train import TrainReport
+from pipeline.finetuning.training_rows import LeftOut
 from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import PAGE, PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
-from pipeline.ladder.learning_curve import Curve, forecast_of
+from pipeline.ladder.learning_curve import Curve, curve_end_of, forecast_of
 from pipeline.ladder.plan import TRAIN, Plan
 from pipeline.ladder.results import Ladder, Stated
 from pipeline.ladder.retrained import Ablation, SeedScore
@@ -67,7 +68,13 @@ def conclude(
     manifest = read_manifest(plan.version)
     ladder = climb.ladder([arm.name for arm in plan.arms], _stated(plan))
     leaked = leaked_questions(climb.task, rows, SplitExamples(plan.version, TRAIN))
-    known = {"train_rows": report.rows, "test_rows": len(rows), "leaked": leaked}
+    known = {
+        "train_rows": report.rows,
+        "undrawn": report.left_out.get(LeftOut.NOT_DRAWN, 0),
+        "test_rows": len(rows),
+        "held_back": len(rows) - len(climb.questions.asked) - sum(climb.questions.left_out.values()),
+        "leaked": leaked,
+    }
     evidence = _evidence(plan, ladder, extras, **known)
     record = _record(plan, manifest, report, exam)
     assessment = Assessment(
@@ -98,8 +105,15 @@ def conclude(
 
 
 def _evidence(plan: Plan, ladder: Ladder, extras: Extras, **known: int) -> Evidence:
-    forecast = forecast_of(extras.curves)
-    return Evidence(ladder, plan.limits, noise=plan.noise, forecast=forecast, seeds=extras.seeds, **known)
+    return Evidence(
+        ladder,
+        plan.limits,
+        noise=plan.noise,
+        forecast=forecast_of(extras.curves),
+        curve_end=curve_end_of(extras.curves),
+        seeds=extras.seeds,
+        **known,
+    )
 
 
 def _stated(plan: Plan) -> list[Stated]:

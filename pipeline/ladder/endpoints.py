@@ -19,6 +19,7 @@ from pipeline.suggestions.asking import Asking, is_settled, last_word
 from pipeline.suggestions.ledger import Ledger, Reply
 from pipeline.text.wording import counted
 from schemas.arms_section import EndpointArm, Family
+from schemas.identity import stable_hash
 from schemas.task import Task
 
 
@@ -56,19 +57,22 @@ class Endpoint(Arm):
             with Ledger(self._access.ledger) as ledger:
                 # Nobody else is asking: what is still in flight was so when a run was killed.
                 ledger.lose()
-                self._ask(asked, ledger, advance)
+                known = self._ask(asked, ledger, advance)
                 replies = [ledger.replies(one.key) for one in asked]
         except StoreError as error:
             raise CannotAnswerNow(str(error)) from error
-        return self._read(asked, replies)
+        answers = self._read(asked, replies)
+        return replace(answers, seconds=self._seconds(replies)) if known else answers
 
-    def _questions(self, asked: Sequence[EvalQuestion]) -> list[Question]:
-        nearest = self._memory.nearest(asked, self._section.examples) if self._section.examples else [[]] * len(asked)
+    def _questions(self, rows: Sequence[EvalQuestion]) -> list[Question]:
+        nearest = self._memory.nearest(rows, self._section.examples) if self._section.examples else [[]] * len(rows)
         found = []
-        for question, places in zip(asked, nearest, strict=True):
+        for question, places in zip(rows, nearest, strict=True):
             # The most similar one last.
             shown = tuple(self._shown(place) for place in reversed(places))
-            found.append(replace(self._asker, examples=shown).question(question.id, question.inputs))
+            asked = replace(self._asker, examples=shown).question(question.id, question.inputs)
+            # Under one name servers may have different models, and each has a speed of its own.
+            found.append(replace(asked, key=stable_hash(self._section.endpoint, asked.key)))
         return found
 
     def _shown(self, place: int) -> Shown:
@@ -76,11 +80,13 @@ class Endpoint(Arm):
         inputs, targets = published_inputs(task, row.fields), published_targets(task, row.fields)
         return Shown(row.id, orjson.dumps(inputs, default=str).decode(), orjson.dumps(targets).decode())
 
-    def _ask(self, asked: Sequence[Question], ledger: Ledger, advance: Advance) -> None:
+    def _ask(self, asked: Sequence[Question], ledger: Ledger, advance: Advance) -> int:
+        """Ask about what has no settled answer; returns how many had one."""
         todo = [one for one in asked if not is_settled(self._asker, one, ledger.replies(one.key))]
-        advance(len(asked) - len(todo))
+        known = len(asked) - len(todo)
+        advance(known)
         if not todo:
-            return
+            return known
         key = self._access.keys.get(self._section.api_key_env, "")
         outcome = Asking(self._asker, ledger, key, self._access.encoding).ask(todo, advance)
         missing = outcome.waiting + outcome.failed
@@ -90,6 +96,13 @@ class Endpoint(Arm):
                 f"{why}; the same command asks the {missing:,} of {counted(len(asked), 'question')} that have no "
                 "answer, and pays for no other again"
             )
+        return known
+
+    def _seconds(self, replies: Sequence[Sequence[Reply]]) -> float:
+        """How long all calls take with so many at once; 0 if none was measured."""
+        every = [reply.seconds for given in replies for reply in given]
+        taken = [seconds for seconds in every if seconds is not None]
+        return statistics.fmean(taken) * len(every) / min(self._section.parallel, len(replies)) if taken else 0.0
 
     def _read(self, asked: Sequence[Question], replies: Sequence[Sequence[Reply]]) -> Answers:
         task, texts = self._asker.task, []

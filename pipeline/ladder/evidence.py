@@ -4,10 +4,14 @@ import math
 from dataclasses import dataclass
 
 from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.evaluation.scores import ACCURACY
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
 from pipeline.ladder.retrained import SeedScore
-from schemas.arms_section import Family, Limits
+from schemas.arms_section import ArmName, Family, Limits
+
+FEWEST_QUESTIONS = 30
+"""Below, an interval is wider than any difference that matters."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,12 @@ class Evidence:
     """What the adapter would score on more rows, by its learning curve."""
     seeds: tuple[SeedScore, ...] = ()
     """Of the adapter."""
+    curve_end: float | None = None
+    """What it scores at the end of its curve, which is measured on a sample; None: what it scores on all questions."""
+    held_back: int = 0
+    """Test questions that could be asked, and are not for ``finetune.eval_rows``."""
+    undrawn: int = 0
+    """Rows of the train split that were not trained on for ``finetune.max_rows``."""
 
     @property
     def unit(self) -> Unit:
@@ -43,17 +53,63 @@ class Evidence:
         return f"{self.unit.shown_change(abs(change))} {self.unit.of_changes}"
 
     @property
+    def is_right_or_wrong(self) -> bool:
+        """Whether the score is a share of right answers."""
+        return self.ladder.adapter.evaluation.metric == ACCURACY
+
+    @property
+    def paired_test(self) -> str:
+        """What the test of better and worse answers is called: of right and wrong ones it is McNemar's."""
+        return "McNemar" if self.is_right_or_wrong else "sign test"
+
+    @property
+    def rivals(self) -> list[ArmResult]:
+        """The arms that the adapter has to beat. Without the training rows a base model mostly fails by the labels."""
+        weak = {ArmName.MAJORITY.value, ArmName.ZERO_SHOT.value} if self._has_right_answers else set()
+        return [arm for arm in self.ladder.comparable if arm.family is not Family.TUNED and arm.name not in weak]
+
+    @property
+    def _has_right_answers(self) -> bool:
+        """Whether there are right answers: of rewritten texts and chats there are only good ones."""
+        return self.unit is Unit.SHARE and all(part.chrf is None for part in self.ladder.adapter.evaluation.parts)
+
+    @property
+    def wrong_rows(self) -> Estimate | None:
+        """The share of test rows whose answer is wrong, as far as it says something about the answers of the arms.
+
+        Of rewritten texts and of chats it does not: a good one is never the test row's to the letter. Nor does an audit
+        that an arm refutes, since it is right about more test rows than the audit takes to be right.
+        """
+        return self.noise if self._has_right_answers and not self.is_noise_refuted else None
+
+    @property
+    def is_noise_refuted(self) -> bool:
+        """Whether an arm is right more often, for sure, than the audit's wrong answers would let it be seen."""
+        top = math.inf if self.noise is None else 1 - self.noise.value
+        return any(arm.evaluation.exact.low > top for arm in self.ladder.comparable)
+
+    @property
     def ceiling(self) -> float | None:
         """The score above which no model can be seen: a right answer counts as wrong where the test row is.
 
-        Of rewritten texts nobody knows: a good one is never the test row's to the letter.
+        Only of scores that are shares of right answers: a row with one wrong value of ten costs a tenth of an F1. If an
+        arm is seen above what the audit says, by chance, it is the highest that can be seen.
         """
-        counts = self.unit is Unit.SHARE and all(part.chrf is None for part in self.ladder.adapter.evaluation.parts)
-        return 1 - self.noise.value if self.noise is not None and counts else None
+        if self.wrong_rows is None or not self.is_right_or_wrong:
+            return None
+        return max(1 - self.wrong_rows.value, *(arm.score.value for arm in self.ladder.comparable))
+
+    @property
+    def is_ceiling_audited(self) -> bool:
+        """Whether the ceiling is what the audit says, and no arm is above that."""
+        return self.wrong_rows is not None and self.ceiling == 1 - self.wrong_rows.value
 
     def is_at_ceiling(self, arm: ArmResult) -> bool:
-        """Whether what an arm gets wrong may all be the test rows' errors, or is less than what matters."""
-        if self.unit is not Unit.SHARE:
+        """Whether what an arm gets wrong may all be the test rows' errors, or is less than what matters.
+
+        Few questions that are all answered rightly do not say so.
+        """
+        if self.unit is not Unit.SHARE or arm.evaluation.questions < FEWEST_QUESTIONS:
             return False
         top = 1.0 if self.ceiling is None else self.ceiling
         return arm.score.value >= top - self.margin
@@ -68,16 +124,34 @@ class Evidence:
 
     def gain(self, before: ArmResult, after: ArmResult) -> Estimate:
         """By how much the second arm is better, on the questions that both answered; negative if it is worse."""
-        compared = self.ladder.pair(before.name, after.name).comparison
-        return (compared if self.unit is Unit.SHARE else compared.reversed()).difference
+        return self.ladder.gain(before, after)
 
     def is_better(self, after: ArmResult, before: ArmResult) -> bool:
-        """Whether an arm is better than another for sure, and by enough to matter."""
+        """Whether an arm is better than another for sure, by enough to matter, and with every seed."""
         gain = self.gain(before, after)
-        if not (gain.is_bounded and gain.low > 0 and gain.value >= self.margin):
-            return False
+        return gain.is_sure and gain.value >= self.margin and not self.unlucky_seeds(after, before)
+
+    def unlucky_seeds(self, after: ArmResult, before: ArmResult) -> list[SeedScore]:
+        """The seeds with which the adapter scores as much less as a tuned arm is better than another, or even less.
+
+        The seeds were asked all questions, and the other arm perhaps a sample, so that their scores are not compared.
+        """
+        ahead, usual = self.gain(before, after).value, self.ladder.adapter.score.value
         tried = self.seeds if after.family is Family.TUNED else ()
-        return all(self.unit.gain(one.score.value - before.score.value) > 0 for one in tried)
+        return [one for one in tried if ahead + self.unit.gain(one.score.value - usual) <= 0]
+
+    def growth(self) -> Estimate | None:
+        """By how much the adapter would be better on more rows, by its curve; None without one.
+
+        Nothing is seen above the ceiling, however many rows there are.
+        """
+        if self.forecast is None:
+            return None
+        now = self.ladder.adapter.score.value if self.curve_end is None else self.curve_end
+        then = self.forecast.score
+        top = math.inf if self.ceiling is None else self.ceiling
+        gains = [self.unit.gain(min(score, top) - now) for score in (then.value, then.low, then.high)]
+        return Estimate(value=gains[0], low=min(gains), high=max(gains), unit=self.unit)
 
     def is_enough(self, cheap: ArmResult, dear: ArmResult) -> bool:
         """Whether the dearer arm is for sure not better by as much as matters, or cannot be seen to be."""
@@ -98,4 +172,4 @@ class Evidence:
             reach, room = gain.value - gain.low, gain.value
         else:
             reach, room = gain.high - gain.value, self.margin - gain.value
-        return max(asked + 1, math.ceil(asked * (reach / room) ** 2))
+        return max(asked + asked // 10 + 1, math.ceil(asked * (reach / room) ** 2))

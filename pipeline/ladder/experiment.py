@@ -8,7 +8,7 @@ from pipeline.finetuning.adapters import find_adapter
 from pipeline.finetuning.base_model import LoadedModel, adapted, load_base
 from pipeline.finetuning.evaluate import Evaluation, questions
 from pipeline.finetuning.exam import Exam, askable, longest_answer
-from pipeline.finetuning.examples import Example, SplitExamples
+from pipeline.finetuning.examples import ChosenExamples, Example, Examples, SplitExamples, drawn_places
 from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.training_rows import check_examples
 from pipeline.kinds.registry import kind_of
@@ -27,6 +27,9 @@ from pipeline.ladder.trained_once import trained_once
 from pipeline.steps import Progress
 from schemas.arms_section import ArmName
 from schemas.task import Task
+
+_MOST_KNOWN = 200_000
+"""Rows are objects to arms without training, of several kB each, and are compared with every question."""
 
 
 def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Page, *, again: bool = False) -> Path:
@@ -51,13 +54,13 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         base = load_base(config.base_model, quantize=config.quantize)
     found = None if again else find_adapter(plan.models, plan.training_key)
     checked = _checked(plan, base, progress, timing=found is None)
-    examples = list(checked.fixes[TRAIN].applied(train, base))
+    examples = checked.fixes[TRAIN].applied(train, base)
     rows = questions(task, checked.fixes[TEST].applied(test, base))
     asked = askable(rows, task, config, base)
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
     kept = KeptAnswers(plan.models / UNFINISHED / plan.key)
     climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept)
-    builder = ArmBuilder(plan, task, examples, base, exam)
+    builder = ArmBuilder(plan, task, _known(examples, config.seed, progress), base, exam)
     for section in plan.arms:
         if (arm := builder.untrained(section)) is not None:
             climb.take(arm)
@@ -89,7 +92,7 @@ def _extras(
     climb: Climb,
     builder: ArmBuilder,
     recipe: Recipe,
-    examples: list[Example],
+    examples: Examples,
     learned: tuple[int, list[tuple[int, Evaluation]]],
     forgetting: Forgetting,
 ) -> Extras:
@@ -129,6 +132,17 @@ def _checked(plan: Plan, base: LoadedModel, progress: Progress, *, timing: bool)
     for finding in checked.warnings:
         progress.say(f"preflight: {finding} ({finding.next})")
     return checked
+
+
+def _known(examples: Examples, seed: int, progress: Progress) -> list[Example]:
+    """The rows that arms without training keep in memory: all, or of very many a sample, which is said."""
+    if len(examples) <= _MOST_KNOWN:
+        return list(examples)
+    progress.say(
+        f"arms without training learn from {_MOST_KNOWN:,} random ones of the {len(examples):,} training rows, and "
+        "prompts take their examples from these"
+    )
+    return list(ChosenExamples(examples, drawn_places(examples, _MOST_KNOWN, seed)))
 
 
 def _before_training(done: Sequence[ArmResult], metric: str) -> str:

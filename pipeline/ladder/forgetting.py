@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.estimates import Estimate, loss_estimate, wilson
+from pipeline.evaluation.estimates import Estimate, loss_estimate
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import predict
@@ -48,11 +48,6 @@ class General(BaseModel):
     def loss(self) -> Estimate:
         """Per token of the texts, in nats."""
         return loss_estimate(_ratios(self))
-
-    @property
-    def answered(self) -> Estimate:
-        """The share of plain questions that are answered."""
-        return wilson(sum(self.right), len(self.right))
 
 
 class Forgetting(BaseModel):
@@ -116,6 +111,5 @@ def _ratios(found: General) -> NDArray[np.float64]:
 
 
 def _signed(change: Estimate) -> str:
-    if not change.is_bounded:
-        return f"{change.value:+.3f}"
-    return f"{change.value:+.3f}, 95% interval {change.low:+.3f} to {change.high:+.3f}"
+    value, low, high = (change.unit.shown_change(part, "+") for part in (change.value, change.low, change.high))
+    return f"{value}, 95% interval {low} to {high}" if change.is_bounded else value

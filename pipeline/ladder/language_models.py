@@ -63,15 +63,21 @@ class FewShot(Arm):
         one = self._candidate
         every = [*questions.asked, *questions.steps]
         found = dict(zip(map(id, every), self._memory.nearest(every, self._examples), strict=True))
+        judged = {id(one): sum(gold.learned) for one, gold in zip(questions.asked, questions.golds, strict=False)}
         shown = questions.reworded(
-            lambda question: self._with_examples(question, found[id(question)]), one.model, one.config
+            lambda question: self._with_examples(question, found[id(question)], judged.get(id(question), 0)),
+            one.model,
+            one.config,
         )
         return one.exam.take(one.model, shown, advance, one.config.form, _MOST_TOKENS)
 
-    def _with_examples(self, question: EvalQuestion, places: Sequence[int]) -> EvalQuestion:
-        """The question after as many examples as fit, the most similar one last."""
+    def _with_examples(self, question: EvalQuestion, places: Sequence[int], judged: int) -> EvalQuestion:
+        """The question after as many examples as fit beside an answer, the most similar one last.
+
+        ``judged`` are the tokens of its gold answer whose loss counts; 0 if none is.
+        """
         rows, model = [self._memory.rows[place] for place in places], self._candidate.model
-        room = context(model) - self._candidate.exam.longest
+        room = context(model) - max(self._candidate.exam.longest, judged)
         tools = question.examples[0].tools
         while True:
             prompt = with_examples(question.prompt, rows)

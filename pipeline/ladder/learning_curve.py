@@ -1,6 +1,7 @@
 """How a score grows with the training rows, and what more of them would bring: a power law, with a band."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ SHARES = (0.1, 0.25, 0.5, 1.0)
 _AHEAD = (2, 4)
 """So many times the rows are looked ahead."""
 _FEWEST_POINTS = 3
+_FAR = 3.0
+"""A factor of 20: what lacks so much more is as good as unknown."""
 _RESAMPLES = 1000
 _SEED = 17
 
@@ -55,8 +58,16 @@ class Curve(BaseModel):
 
 def forecast_of(curves: Sequence[Curve]) -> CurvePoint | None:
     """What the adapter is expected to score on twice the rows; None without its curve."""
-    found = [curve for curve in curves if curve.arm == ArmName.ADAPTER.value and curve.expected]
-    return found[0].expected[0] if found else None
+    return next((curve.expected[0] for curve in _of_adapter(curves)), None)
+
+
+def curve_end_of(curves: Sequence[Curve]) -> float | None:
+    """What the adapter scores on all rows, on the questions of its curve; None without one."""
+    return next((curve.measured[-1].score.value for curve in _of_adapter(curves)), None)
+
+
+def _of_adapter(curves: Sequence[Curve]) -> Iterator[Curve]:
+    return (curve for curve in curves if curve.arm == ArmName.ADAPTER.value and curve.expected)
 
 
 def curve_of(arm: str, title: str, points: Sequence[tuple[int, Evaluation]]) -> Curve:
@@ -64,7 +75,8 @@ def curve_of(arm: str, title: str, points: Sequence[tuple[int, Evaluation]]) -> 
 
     What is missing to a perfect score falls with a power of the rows (Hestness and others 2017, "Deep Learning Scaling
     is Predictable, Empirically"); a loss does so itself. The band holds 95% of the extrapolations from resampled
-    questions; that the law may not hold further out is not in it.
+    questions, and is wider where the points lie further from the law than other questions explain: each is of one
+    training, and trainings differ by chance. That the law may not hold further out is not in it.
 
     Args:
         arm: its name.
@@ -103,7 +115,9 @@ def _expected(sizes: Floats, credits: Floats, unit: Unit, last: Estimate) -> lis
     # More rows stand for more trust: the beginning of a curve follows no law.
     trust = np.sqrt(sizes / sizes.sum())
     design = np.stack([np.ones_like(places), places], axis=1) * trust[:, None]
-    fits = np.linalg.lstsq(design, (logs * trust).T, rcond=None)[0]
+    trusted = (logs * trust).T
+    fits = np.linalg.lstsq(design, trusted, rcond=None)[0]
+    doubt = _doubt(((trusted - design @ fits) ** 2).sum(axis=0) * len(sizes), len(sizes) - 2)
     found = []
     for times in _AHEAD:
         rows = int(times * sizes[-1])
@@ -111,11 +125,41 @@ def _expected(sizes: Floats, credits: Floats, unit: Unit, last: Estimate) -> lis
         slopes = np.minimum(fits[1], 0.0)
         ahead = lacking[:, -1] * times**slopes
         values = 1 - ahead if unit is Unit.SHARE else ahead
-        low, high = map(float, np.quantile(values[1:], [0.025, 0.975]))
         value = float(values[0])
-        bounds = {"low": min(low, value), "high": max(high, value)}
+        bounds = _band(values, float(ahead[0]), doubt, unit)
         if np.ptp(values) == 0:
             # Questions that all came out alike say nothing of others by being drawn again.
             bounds = {"low": min(last.low, value), "high": max(last.high, value)}
         found.append(CurvePoint(rows=rows, score=Estimate(value=value, unit=unit, **bounds)))
     return found
+
+
+def _doubt(misfits: Floats, free: int) -> float:
+    """By how much, as a logarithm, a point may be off the law for its training, in 95 of 100 cases.
+
+    Args:
+        misfits: sums of squares of what the law leaves unexplained: of the sample, then of the resamples.
+        free: how many points there are beyond those that make a law.
+    """
+    from scipy.special import stdtrit
+
+    by_questions = max(float(misfits[1:].mean() - misfits[0]), 0.0)
+    by_training = max(float(misfits[0]) - by_questions, 0.0)
+    return float(stdtrit(free, 0.975)) * math.sqrt(by_training / free)
+
+
+def _band(values: Floats, lacking: float, doubt: float, unit: Unit) -> dict[str, float]:
+    """The bounds of an extrapolated score: of other questions, and of other trainings.
+
+    Args:
+        values: of the sample, then of the resamples.
+        lacking: what the first of them lacks, or its loss.
+        doubt: the factor, as a logarithm, by which that may be off.
+        unit: of the score.
+    """
+    value = float(values[0])
+    low, high = map(float, np.quantile(values[1:], [0.025, 0.975]))
+    less, more = lacking * -math.expm1(-doubt), lacking * math.expm1(min(doubt, _FAR))
+    up, down = (less, more) if unit is Unit.SHARE else (more, less)
+    low, high = value - math.hypot(value - min(low, value), down), value + math.hypot(max(high, value) - value, up)
+    return {"low": max(low, 0.0), "high": min(high, 1.0) if unit is Unit.SHARE else high}

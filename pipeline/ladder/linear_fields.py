@@ -61,7 +61,7 @@ def fit_field(
     kind = _SetOfChoices if field.is_label_set else OneChoice
     if held_out is None:
         return kind(seen, given, _USUAL, seed)
-    right = [{json.dumps(value) for value in values} for values in held_out.right]
+    right = [set(map(_key, values)) for values in held_out.right]
     models = [kind(seen, given, strength, seed) for strength in STRENGTHS]
     hits = np.array([_hits(model, held_out, right) for model in models])
     share = hits[0] / len(right)
@@ -81,7 +81,12 @@ def sampled(seen: Any, given: Sequence[JsonValue], seed: int) -> tuple[Any, Sequ
 
 def _hits(model: FieldModel, held_out: HeldOut, right: Sequence[set[str]]) -> int:
     given = zip(model.predict(held_out.seen), right, strict=True)
-    return sum(json.dumps(value) in known for value, known in given)
+    return sum(_key(value) in known for value, known in given)
+
+
+def _key(value: JsonValue) -> str:
+    """Equal for equal values: a set has no order."""
+    return json.dumps(sorted(map(str, value)) if isinstance(value, list) else value)
 
 
 def _machine(seen: Any, labels: Any, strength: float, seed: int) -> Any:

@@ -1,15 +1,20 @@
 """What a verdict says: how two arms compare, what to do, and what would decide, each with its numbers."""
 
+from collections.abc import Sequence
+
 from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.results import ArmResult
-from pipeline.text.wording import counted, shown_amount
+from pipeline.ladder.retrained import SeedScore
+from pipeline.text.wording import counted, shown_cost
 from schemas.arms_section import ArmName
 
 _THOUSANDS = 1000
 """Training rows from which on fine-tuning usually pays."""
 _TOO_MANY = 50
 """So many times as many test questions nobody labels."""
+LIST_ARMS = "List `linear` and `few_shot` under arms, and run `goldleaf finetune`: the adapter is kept."
+"""What to do where the adapter has no rival."""
 
 
 def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) -> str:
@@ -21,11 +26,49 @@ def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) ->
     text = (
         f"{after.heading} scores {after.score}, {before.title} {before.score}: a difference of "
         f"{evidence.unit.shown_change(gain.value, '+')} {evidence.unit.of_changes} on "
-        f"{counted(pair.questions, 'question')} ({interval}; McNemar p {_p(pair.p_value)})."
+        f"{counted(pair.questions, 'question')} ({interval}; {evidence.paired_test} p {_p(pair.p_value)})."
     )
     if before.cost is not None and after.cost:
-        text += f" 1,000 calls cost {shown_amount(after.cost)} instead of {shown_amount(before.cost)}."
+        text += f" 1,000 calls cost {shown_cost(after.cost)} instead of {shown_cost(before.cost)}."
     return text
+
+
+def what_more_rows_bring(evidence: Evidence, arm: ArmResult, growth: Estimate) -> str:
+    """That more rows would make the adapter better than an arm; its curve may be of other questions than the scores."""
+    assert evidence.forecast is not None
+    now, then = evidence.gain(arm, evidence.ladder.adapter).value, evidence.forecast
+    apart = f"{arm.title} is {evidence.points(now)} better" if now < 0 else f"it is {evidence.points(now)} better"
+    whom = "than it is" if now < 0 else f"than {arm.title}"
+    return (
+        f"With {then.rows:,} training rows the adapter is expected at {then.score}, {evidence.points(growth.value)} "
+        f"better than now on the same questions, while {apart} {whom}; with {evidence.train_rows:,} it is not the best "
+        "for sure."
+    )
+
+
+def about_target(evidence: Evidence, arm: ArmResult) -> list[str]:
+    """What is not sure of the score that is needed: whether an arm reaches it, and whether it can be seen to."""
+    target, ceiling = evidence.limits.target, evidence.ceiling
+    if target is None:
+        return []
+    needed, found = evidence.unit.shown(target), []
+    if evidence.may_reach_target(arm) and evidence.unit.gain(arm.score.value - target) < 0:
+        found.append(f"Whether {arm.title} reaches {needed}, the score that is needed, cannot be told: {arm.score}.")
+    if ceiling is not None and ceiling < target:
+        found.append(
+            f"By the audit's wrong answers no model can be seen above {ceiling:.1%}, and {needed} is needed: correct "
+            "the test rows, or lower verdict.target."
+        )
+    return found
+
+
+def which_seeds(evidence: Evidence, before: ArmResult, after: ArmResult, unlucky: Sequence[SeedScore]) -> str:
+    """That an arm is ahead by the luck of a seed."""
+    scores = ", ".join(f"{evidence.unit.shown(one.score.value)} with seed {one.seed}" for one in unlucky)
+    return (
+        f"Whether {after.title} is better than {before.title} depends on the seed of the training: the adapter scores "
+        f"{scores}, and {evidence.unit.shown(evidence.ladder.adapter.score.value)} with its own."
+    )
 
 
 def _p(value: float) -> str:
@@ -36,12 +79,28 @@ def how_to_use(arm: ArmResult) -> str:
     """What to do with a classical arm that is enough."""
     if arm.name == ArmName.LINEAR.value:
         return "Use it: the adapter's card shows how to fit it in a few lines."
+    if arm.name == ArmName.MAJORITY.value:
+        return "Train nothing on these rows. If the rarer answers matter, collect and label rows that have them."
     return f"Use {arm.title}; it needs no model."
+
+
+def how_to_prompt(arm: ArmResult) -> str:
+    """What to do with a prompt that is enough."""
+    examples = "" if arm.name == ArmName.ZERO_SHOT.value else " and the retrieved examples"
+    return f"Keep the prompt{examples}; train nothing."
+
+
+def unpriced(evidence: Evidence) -> list[str]:
+    """Which arms may cost more than is allowed, since nobody knows what they cost."""
+    if evidence.limits.max_cost is None:
+        return []
+    titles = ", ".join(arm.title for arm in evidence.ladder.comparable if arm.cost is None)
+    return [f"The price file has no price for these, so that nobody knows what they cost: {titles}."] if titles else []
 
 
 def circumstances(evidence: Evidence) -> list[str]:
     """What usually makes fine-tuning pay, and is not so here."""
-    if evidence.train_rows >= _THOUSANDS:
+    if evidence.train_rows >= _THOUSANDS or (evidence.forecast is not None and len(evidence.seeds) > 1):
         return []
     return [
         f"It has learned from {counted(evidence.train_rows, 'row')}; fine-tuning usually pays from thousands on, so "
@@ -51,12 +110,13 @@ def circumstances(evidence: Evidence) -> list[str]:
 
 def at_ceiling(evidence: Evidence, arm: ArmResult) -> str:
     """That nothing is left to gain above an arm, and why."""
-    if evidence.ceiling is None:
+    if evidence.ceiling is None or evidence.ceiling == 1:
         near = evidence.points(evidence.margin)
         return f"{arm.heading} is within {near} of a perfect score: there is nothing left to gain."
     return (
         f"{arm.heading} has reached what can be seen on this test split: {evidence.noise} of its answers are "
-        f"wrong, so that no model can be seen above {evidence.ceiling:.1%}."
+        f"wrong, so that no model can be seen {'' if evidence.is_ceiling_audited else 'far '}above "
+        f"{evidence.ceiling:.1%}."
     )
 
 
@@ -72,6 +132,13 @@ def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
         return (
             f"About {needed:,} test questions would decide, instead of {asked:,}: the gain is about as large as the "
             "one that matters. Take the cheaper arm, or say in verdict.margin which gain is worth the dearer one."
+        )
+    there = asked + evidence.held_back
+    if evidence.held_back and (needed is None or needed <= there or asked <= evidence.held_back):
+        most = min(needed or there, there)
+        return (
+            f"`finetune.eval_rows: {most}` in the dataset.yaml asks about {most:,} questions instead of {asked:,}: the "
+            f"test split has them."
         )
     amount = "More" if needed is None else f"About {needed:,}"
     return (

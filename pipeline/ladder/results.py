@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.paired import sign_test
 from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
 from pipeline.text.wording import sentence
@@ -133,9 +133,29 @@ class Ladder(_Result):
         raise KeyError(f"{one} and {other} were not compared")
 
     def best(self, families: Sequence[Family]) -> ArmResult | None:
-        """The arm with the best score of some families; of equal ones the first."""
-        found = [arm for arm in self.comparable if arm.family in families]
-        return max(found, key=lambda arm: arm.score.unit.gain(arm.score.value), default=None)
+        """The best arm of some families."""
+        return self.best_of([arm for arm in self.comparable if arm.family in families])
+
+    def best_of(self, arms: Sequence[ArmResult]) -> ArmResult | None:
+        """The best of some arms; of equal ones the first.
+
+        Two are compared on the questions that both answered: those that a slow one was asked may be the easier ones.
+        On so few it has to be better for sure.
+        """
+        best: ArmResult | None = None
+        for arm in sorted(arms, key=lambda arm: -arm.evaluation.questions):
+            if best is None or self._is_above(arm, best):
+                best = arm
+        return best
+
+    def _is_above(self, arm: ArmResult, best: ArmResult) -> bool:
+        gain = self.gain(best, arm)
+        return gain.value > 0 and (arm.evaluation.questions == best.evaluation.questions or gain.is_sure)
+
+    def gain(self, before: ArmResult, after: ArmResult) -> Estimate:
+        """By how much the second arm is better, on the questions that both answered; negative if it is worse."""
+        compared = self.pair(before.name, after.name).comparison
+        return (compared if before.score.unit is Unit.SHARE else compared.reversed()).difference
 
 
 def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:

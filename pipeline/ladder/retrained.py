@@ -10,7 +10,7 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.base_model import LoadedModel, adapted
 from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
 from pipeline.finetuning.exam import Answers, Exam, Questions
-from pipeline.finetuning.examples import Example, Examples, draw
+from pipeline.finetuning.examples import ChosenExamples, Example, Examples, nested_places
 from pipeline.ladder.kept_answers import KeptAnswers, Times
 from pipeline.ladder.learning_curve import SHARES
 from pipeline.ladder.plan import Plan
@@ -43,7 +43,7 @@ class Ablation(BaseModel):
 
 
 class SeedScore(BaseModel):
-    """What the same recipe on the same rows scores with another seed."""
+    """What the same recipe scores with another seed: on the same rows, or on others if ``max_rows`` draws some."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -93,7 +93,8 @@ class Recipe:
         return self._judged(rows, label, self.config, self.sample)
 
     def _judged(self, rows: Examples, label: str, config: Finetune, asked: Questions) -> tuple[int, Evaluation]:
-        name = label.replace(" ", "-").replace("%", "")
+        # No arm is called so.
+        name = f"_{label.replace(' ', '-').replace('%', '')}"
         known = self.kept.get(name, asked)
         answers = known[1] if known else self._answers(rows, name, label, config, asked)
         return round(answers.settings[_ROWS]), answers.scored(self.exam.task, asked)
@@ -113,17 +114,17 @@ class Recipe:
         self.kept.keep(name, label, asked, answers, times)
         return answers
 
-    def curve(self, rows: Sequence[Example]) -> list[tuple[int, Evaluation]]:
+    def curve(self, rows: Examples) -> list[tuple[int, Evaluation]]:
         """The scores after a tenth, a quarter and half of the rows; each sample holds the smaller ones."""
-        kept = draw(rows, self.config.max_rows, self.config.seed, stratum=lambda row: row.answer)
+        places = nested_places(rows, self.config.max_rows, self.config.seed)
         found = []
         for share in SHARES[:-1]:
-            some = kept[: round(share * len(kept))]
+            some = ChosenExamples(rows, places[: round(share * len(places))])
             if len(some) >= self.config.batch_size:
                 found.append(self.trained_on(some, f"{share:.0%} of the rows"))
         return found
 
-    def seeds(self, rows: Sequence[Example], first: Evaluation) -> list[SeedScore]:
+    def seeds(self, rows: Examples, first: Evaluation) -> list[SeedScore]:
         """The scores with as many seeds as are wanted, the first of which is known."""
         scores = [SeedScore(seed=self.config.seed, score=first.score)]
         for seed in range(self.config.seed + 1, self.config.seed + self.config.seeds):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from pipeline.evaluation.estimates import Estimate, Unit
-from pipeline.ladder.verdict import Verdict
+from pipeline.ladder.judgement import Verdict
 from pipeline.reporting.report_page import Round
 from pipeline.state.snapshot import Snapshot
 from schemas.run_summary import FinetuneSummary

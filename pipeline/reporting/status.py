@@ -12,7 +12,7 @@ from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Unit
 from pipeline.ladder.assessment import PAGE, read_assessment
-from pipeline.ladder.verdict import Verdict
+from pipeline.ladder.judgement import Verdict
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions

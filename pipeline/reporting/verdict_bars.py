@@ -121,7 +121,7 @@ def reference_lines(found: Assessment) -> list[tuple[float, str, str]]:
     evidence, unit = found.evidence, found.evidence.unit
     lines = []
     # Where no wrong row was found, no score is out of reach.
-    if evidence.ceiling is not None and evidence.ceiling < 1:
+    if evidence.ceiling is not None and evidence.is_ceiling_audited and evidence.ceiling < 1:
         said = f"ceiling by label noise {unit.shown(evidence.ceiling)}{_reach(evidence.noise)}"
         lines.append((evidence.ceiling, said, "ceiling"))
     if found.limits.target is not None:

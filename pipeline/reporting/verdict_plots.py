@@ -13,7 +13,7 @@ from pipeline.ladder.results import COPIED, ArmResult
 from pipeline.reporting.plot_axes import Axis, Tick, log_axis, number, score_axis
 from pipeline.reporting.plot_labels import Box, Label, Spot, place_labels, text_width
 from pipeline.reporting.verdict_bars import reference_lines, score_ends
-from pipeline.text.wording import sentence, shown_amount
+from pipeline.text.wording import sentence
 from schemas.arms_section import ArmName, Family
 
 HEIGHT = 320.0
@@ -138,7 +138,7 @@ def cost_plot(found: Assessment) -> Plot | None:
         Point(
             spot=spot,
             style=arm.family.value,
-            said=f"{arm.heading}: {arm.score}, {shown_amount(costs[arm.name])} {measure}",
+            said=f"{arm.heading}: {arm.score}, {number(costs[arm.name])} {measure}",
             label=label,
             is_chosen=arm.name == chosen,
             is_below=arm.name in below,

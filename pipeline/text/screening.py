@@ -343,7 +343,11 @@ _TEMPLATE_TOKEN = re.compile(
 )
 
 
+def template_tokens(text: str) -> list[str]:
+    """The control tokens of the common chat templates that a text has, in order."""
+    return _TEMPLATE_TOKEN.findall(text) if "<" in text or "[" in text else []
+
+
 def _template_tokens(text: str) -> Iterator[_Hit]:
-    if "<" in text or "[" in text:
-        for token in _TEMPLATE_TOKEN.findall(text):
-            yield _Hit("control token", token)
+    for token in template_tokens(text):
+        yield _Hit("control token", token)

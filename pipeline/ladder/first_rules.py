@@ -1,0 +1,186 @@
+"""The rules of a verdict that come before arms are compared: can this test tell anything, and are its labels right?"""
+
+from collections.abc import Callable
+
+from pipeline.ladder.evidence import FEWEST_QUESTIONS, Evidence
+from pipeline.ladder.judgement import Judgement, Verdict
+from pipeline.ladder.reasons import LIST_ARMS
+from pipeline.ladder.results import ArmResult
+from pipeline.text.wording import counted
+from schemas.arms_section import ArmName, Family
+
+_FEWEST_ROWS = 100
+"""Training rows below which neither an adapter nor a linear model says much about the task."""
+_LEAKED = 0.01
+"""The share of test questions that may be among the training rows."""
+_SURE = 0.01
+"""The p-value below which an arm is said to know more than nothing."""
+_NOISY = 0.05
+"""Wrong labels from here on are what to work on first, if they are also half of what the best arm gets wrong."""
+
+
+# --- can the test tell anything? --------------------------------------------------------------
+def _too_few_rows(evidence: Evidence) -> Judgement | None:
+    if evidence.train_rows >= _FEWEST_ROWS:
+        return None
+    if evidence.train_rows + evidence.undrawn >= _FEWEST_ROWS:
+        return _too_few_drawn(evidence)
+    return Judgement(
+        verdict=Verdict.MORE_DATA,
+        rule="too_few_rows",
+        reasons=(
+            f"There are {counted(evidence.train_rows, 'training row')} and "
+            f"{counted(evidence.test_rows, 'test question')}: fine-tuning pays for thousands of good examples, and "
+            f"below {_FEWEST_ROWS} no comparison means much.",
+        ),
+        next_step="Put the best examples into a prompt meanwhile, collect and label more, and release again.",
+    )
+
+
+def _too_few_drawn(evidence: Evidence) -> Judgement:
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="too_few_rows_drawn",
+        reasons=(
+            f"The adapter has learned from {counted(evidence.train_rows, 'training row')}, the other arms from all "
+            f"{evidence.train_rows + evidence.undrawn:,}: below {_FEWEST_ROWS} no comparison means much.",
+        ),
+        next_step="Raise finetune.max_rows, or leave it out.",
+    )
+
+
+def _too_few_questions(evidence: Evidence) -> Judgement | None:
+    asked = evidence.ladder.adapter.evaluation.questions
+    if asked >= FEWEST_QUESTIONS:
+        return None
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="too_few_questions",
+        reasons=(
+            f"The adapter was asked {counted(asked, 'test question')}; below {FEWEST_QUESTIONS} every interval is "
+            f"wider than any difference that matters (here {evidence.ladder.adapter.score}).",
+        ),
+        next_step=(
+            f"Raise finetune.eval_rows: the test split has {counted(evidence.test_rows, 'question')}."
+            if asked + evidence.held_back >= FEWEST_QUESTIONS
+            else "Add rows and release again; a larger share of the test split (split.fractions) is of new rows only."
+        ),
+    )
+
+
+def _leaked(evidence: Evidence) -> Judgement | None:
+    if evidence.leaked <= _LEAKED * evidence.test_rows:
+        return None
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="leaked_test",
+        reasons=(
+            f"{evidence.leaked:,} of {counted(evidence.test_rows, 'test question')} are among the training rows, too: "
+            "an arm that remembers scores as well as one that understands.",
+        ),
+        next_step=(
+            "Take them out of the training rows: name the test file under decontaminate.against, curate and release "
+            "again."
+        ),
+    )
+
+
+def _alone(evidence: Evidence) -> Judgement | None:
+    if any(arm.family is not Family.TUNED for arm in evidence.ladder.comparable):
+        return None
+    skipped = "".join(f" {one.heading} did not answer: {one.why}." for one in evidence.ladder.skipped)
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="nothing_to_compare_with",
+        reasons=(
+            f"The adapter scores {evidence.ladder.adapter.score}, and there is no arm to compare it with.{skipped}",
+        ),
+        next_step=LIST_ARMS,
+    )
+
+
+# --- are the labels right? --------------------------------------------------------------------
+def _nothing_learned(evidence: Evidence) -> Judgement | None:
+    usual = evidence.ladder.arm(ArmName.MAJORITY.value)
+    others = [arm for arm in evidence.ladder.comparable if arm.name != ArmName.MAJORITY.value]
+    # Arms that were taught: a prompted model may fail for other reasons.
+    taught = [arm for arm in others if arm.family is not Family.PROMPT]
+    if usual is None or usual not in evidence.ladder.comparable or evidence.is_at_ceiling(usual):
+        return None
+    best = evidence.ladder.best_of(taught)
+    if best is None or any(_is_above(evidence, usual, arm) for arm in others):
+        return None
+    if any(part.chrf is not None for part in usual.evaluation.parts):
+        return _no_better_than_copying(evidence, usual, best)
+    others_asked = (1 - usual.score.value) * usual.evaluation.questions
+    if others_asked < FEWEST_QUESTIONS or any(_may_know_much(evidence, usual, arm) for arm in taught):
+        return None
+    return Judgement(
+        verdict=Verdict.FIX_LABELS,
+        rule="nothing_learned",
+        reasons=(
+            f"No arm is measurably better than always giving {usual.title} ({usual.score}): the best that "
+            f"learned from {counted(evidence.train_rows, 'row')}, {best.title}, scores {best.score}. Either the labels "
+            "do not follow from the inputs, or they are mostly wrong.",
+        ),
+        next_step="Let annotators label 100 rows, and see whether they agree with the labels and with each other.",
+    )
+
+
+def _no_better_than_copying(evidence: Evidence, copied: ArmResult, best: ArmResult) -> Judgement:
+    return Judgement(
+        verdict=Verdict.MORE_DATA,
+        rule="no_better_than_copying",
+        reasons=(
+            f"No arm is measurably better than {copied.title} ({copied.score}): the best that learned from "
+            f"{counted(evidence.train_rows, 'row')}, {best.title}, scores {best.score}.",
+        ),
+        next_step="Collect more rows whose answers differ from their inputs, and release again.",
+    )
+
+
+def _is_above(evidence: Evidence, usual: ArmResult, arm: ArmResult) -> bool:
+    """Whether an arm knows more than the most frequent answer; of several arms, one may seem to by chance."""
+    return evidence.gain(usual, arm).low > 0 and evidence.ladder.pair(usual.name, arm.name).p_value < _SURE
+
+
+def _may_know_much(evidence: Evidence, usual: ArmResult, arm: ArmResult) -> bool:
+    """Whether half of what the most frequent answer gets wrong may be known to an arm: the test cannot tell."""
+    gain = evidence.gain(usual, arm)
+    return not gain.is_bounded or gain.high >= (1 - usual.score.value) / 2
+
+
+def _noisy(evidence: Evidence) -> Judgement | None:
+    best, noise = evidence.ladder.best(list(Family)), evidence.wrong_rows
+    if noise is None or best is None:
+        return None
+    # A wrong row makes a whole answer wrong, however many of its values are right.
+    wrong = 1 - best.evaluation.exact.value
+    if noise.value < _NOISY or noise.value < wrong / 2 or not wrong:
+        return None
+    part = "all" if noise.value > wrong - 1e-9 else "at least half"
+    return Judgement(
+        verdict=Verdict.FIX_LABELS,
+        rule="wrong_labels",
+        reasons=(
+            f"The audit says that {noise} of the answers are wrong, and the best arm, {best.title}, gets {wrong:.1%} "
+            f"wrong: {part} of that may be errors of the test rows.{_highest(evidence)}",
+        ),
+        next_step="Let annotators answer the doubted rows (`goldleaf curate`, `goldleaf collect`), and release again.",
+    )
+
+
+def _highest(evidence: Evidence) -> str:
+    """The highest score that can be seen, as far as the audit says that."""
+    return f" No model can be seen above {evidence.ceiling:.1%}." if evidence.is_ceiling_audited else ""
+
+
+FIRST_RULES: tuple[Callable[[Evidence], Judgement | None], ...] = (
+    _too_few_rows,
+    _too_few_questions,
+    _leaked,
+    _alone,
+    _nothing_learned,
+    _noisy,
+)
+"""In the order in which they are asked."""
