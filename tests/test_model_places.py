@@ -1,6 +1,7 @@
 """A base model in a folder: found from the dataset.yaml, and another one as soon as its files are others."""
 
 import contextlib
+import re
 import shutil
 from pathlib import Path
 
@@ -83,3 +84,12 @@ def test_other_files_in_the_same_place_are_another_base_model(shop: Terminal) ->
     shutil.move(shop.folder / "models" / "first", model)
     assert shop.goldleaf("finetune", "dataset").stdout.startswith(BEFORE)
     assert trained(shop) == first
+
+
+def test_an_adapter_of_another_revision_of_the_base_model_is_trained_anew(shop: Terminal) -> None:
+    first = trained(shop)
+    for name in ("finetune.json", "adapter_config.json"):
+        file = shop.home / "questions" / "models" / first / name
+        file.write_text(re.sub(r'revision": "sha256:[0-9a-f]+"', 'revision": "sha256:old"', file.read_text()))
+    said = shop.goldleaf("finetune", "dataset", "--slow-rows", 7)
+    assert Path(said.stdout.splitlines()[-1]).name != first and "training" in said.stderr

@@ -52,7 +52,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     check_examples(train, config)
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
-    found = None if again else find_adapter(plan.models, plan.training_key)
+    found = None if again else find_adapter(plan.models, plan.training_key, base.revision)
     checked = _checked(plan, base, progress, timing=found is None)
     examples = checked.fixes[TRAIN].applied(train, base)
     rows = questions(task, checked.fixes[TEST].applied(test, base))
