@@ -13,6 +13,7 @@ from pipeline.config.price_file import Prices, read_prices
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.model_places import digest_of_files, placed
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import finetune_version, forget_unfinished
@@ -83,7 +84,7 @@ def finetune(
     context.require_owner()
     access = _access(context)
     folder = find_version(store.releases, f"{config.name}@{version}")
-    settings = _changed(config.finetune, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
+    settings = _settings(context, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
         # Never train on bytes that were not published.
         engine.run(verify, folder).require_sound()
@@ -111,8 +112,11 @@ def finetune(
     return result
 
 
-def _changed(settings: Finetune, **given: object) -> Finetune:
-    return settings.model_copy(update={name: value for name, value in given.items() if value})
+def _settings(context: Context, **given: object) -> Finetune:
+    """Those of the dataset.yaml, and what is given instead."""
+    settings = context.dataset.config.finetune
+    update = {"base_model": placed(settings.base_model, context.dataset.folder)}
+    return settings.model_copy(update=update | {name: value for name, value in given.items() if value})
 
 
 def _plan(context: Context, version: Path, settings: Finetune, access: Access, run: Run, work: Path) -> Plan:
@@ -128,6 +132,7 @@ def _plan(context: Context, version: Path, settings: Finetune, access: Access, r
         models=context.store.models,
         access=access,
         noise=_noise(context),
+        base=digest_of_files(settings.base_model),
     )
 
 

@@ -62,6 +62,12 @@ def test_a_finished_adapter_is_found_by_version_and_configuration(tmp_path: Path
     assert find_adapter(models, adapter_key(f"sha256:{'cd' * 32}", Finetune())) is None
 
 
+def test_an_adapter_is_found_for_its_own_revision_of_the_base_model_only(tmp_path: Path, trained: Path) -> None:
+    final = save_adapter(trained, tmp_path / "models", a_record())
+    assert find_adapter(tmp_path / "models", a_record().key, "sha256:cd") == final
+    assert find_adapter(tmp_path / "models", a_record().key, "sha256:ef") is None
+
+
 def test_there_is_nothing_to_find_before_the_first_run(tmp_path: Path) -> None:
     assert find_adapter(tmp_path / "models", "any") is None
 

@@ -256,8 +256,8 @@ def test_a_server_that_asks_to_wait_for_long_is_not_waited_for(ledger: Ledger) -
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ((MUTE, JSON, b""), "not complete within 0.3 s"),
-        ((DRIP, JSON, b"{}"), "not complete within 0.3 s"),
+        ((MUTE, JSON, b""), "not complete within 0.3 s; raise suggest.timeout, or lower suggest.parallel"),
+        ((DRIP, JSON, b"{}"), "not complete within 0.3 s; raise suggest.timeout, or lower suggest.parallel"),
         ((CUT, JSON, completion(RIGHT)[2]), "peer closed connection"),
         ((LOST, JSON, b""), "Server disconnected"),
         ((200, JSON, b"<html>Welcome</html>"), "what came is no chat completion: '<html>Welcome</html>'"),

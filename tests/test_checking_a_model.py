@@ -127,4 +127,5 @@ def test_an_adapter_that_is_not_there_is_said(tmp_path: Path) -> None:
     with shop(tmp_path, labeled(6)) as (_, server):
         edit(tmp_path, f"{{endpoint: {server.endpoint}, model: m, parallel: 1}}", "{adapter: r1}")
         found = findings(tmp_path, exit_code=1)
-    assert "models/r1 is not a finished adapter" in found["suggest"]["detail"] and "cost of suggest" not in found
+    assert found["suggest"]["detail"].endswith("models/r1; name another run, or fine-tune again")
+    assert "cost of suggest" not in found

@@ -1,9 +1,10 @@
 """What the terminal says of a fine-tuning: which rows it took, what the figures mean, and whether it was worth it."""
 
+import re
 from typing import Any
 
 import pytest
-from assessed import Fruit, answered, arm_of, assessed, lost, question, share_right
+from assessed import Fruit, a_record, answered, arm_of, assessed, lost, question, share_right
 
 from flows.cli.console import out
 from flows.cli.show_finetuned import show_finetuned
@@ -12,8 +13,10 @@ from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.scores import Measure
 from pipeline.finetuning.evaluate import evaluate
 from pipeline.finetuning.train import LeftOut
+from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult, Skipped, Stated
+from pipeline.reporting.verdict_page import verdict_page
 
 
 def finetuned(found: Assessment, **more: Any) -> Finetuned:
@@ -120,3 +123,35 @@ def test_what_was_not_compared_or_is_only_stated_is_named(capsys: pytest.Capture
 
 def test_a_comparison_that_was_made_before_is_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert said_of(CHAT, capsys, reused=True)[0] == "this version was trained and compared with these settings before"
+
+
+@pytest.mark.parametrize(
+    ("name", "readable", "said"),
+    [
+        ("frontier", 0, "20 of 20 answers of frontier are in the wrong format, so that its score says little of what"),
+        ("zero_shot", 10, "10 of 20 answers of the base model, prompted are in the wrong format, so that its score"),
+        ("frontier", 11, ""),
+        ("adapter_free", 0, ""),
+    ],
+    ids=["all of an endpoint's", "half of the base model's", "fewer", "what writes freely shows just that"],
+)
+def test_a_prompted_model_that_fails_by_its_format_is_no_straw_man_in_silence(
+    name: str, readable: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [question(f"q{number}", "apple") for number in range(20)]
+    texts = ["apple"] * readable + ["I like turtles."] * (20 - readable)
+    found = assessed(arm_of(name, evaluate(Fruit, asked, texts)), share_right("adapter", 15, 20))
+    lines = [line for line in said_of(found, capsys) if "its score says" in line]
+    assert [line.startswith(f"- {said}") for line in lines] == ([True] if said else [])
+    to_do = "correct model, options or max_tokens of arms.frontier." if name == "frontier" else "form to held."
+    assert all(line.endswith(to_do) and "predictions.parquet" in line for line in lines)
+
+
+def test_no_price_or_time_is_a_power_of_ten(capsys: pytest.CaptureFixture[str]) -> None:
+    cheap = share_right("linear", 19, 40, cost=2.55e-05, latency=5.3e-06)
+    found = assessed(cheap, share_right("adapter", 39, 40, cost=0.00391, latency=0.04), currency="USD")
+    said = "\n".join(said_of(found, capsys))
+    assert re.search(r"a linear model on TF-IDF +47\.5% .* <0\.0001", said) and "0.00391" in said
+    assert "1,000 calls cost 0.00391 instead of <0.0001." in said
+    for text in (said, adapter_card(Fruit, a_record(), found), verdict_page(Fruit, a_record(), found).decode()):
+        assert not re.search(r"\de-0\d", text)

@@ -161,10 +161,14 @@ def test_only_the_adapter_s_curve_says_what_more_rows_would_bring() -> None:
 def test_the_sentence_has_every_point_and_the_next() -> None:
     curve = adapter_curve(by_errors([0.4, 0.253, 0.179, 0.126]))
     assert str(curve) == (
-        "The adapter by training rows: 60.0% on 100, 74.7% on 250, 82.1% on 500, 87.4% on 1,000; "
+        f"The adapter by training rows, on {curve.questions:,} questions: "
+        "60.0% on 100, 74.7% on 250, 82.1% on 500, 87.4% on 1,000; "
         f"expected {curve.expected[0].score} on 2,000."
     )
-    assert str(adapter_curve(by_errors([0.4, 0.2])[:2])) == "The adapter by training rows: 60.0% on 100, 80.0% on 250."
+    short = adapter_curve(by_errors([0.4, 0.2])[:2])
+    assert str(short) == f"The adapter by training rows, on {curve.questions:,} questions: 60.0% on 100, 80.0% on 250."
+    older = short.model_copy(update={"questions": 0})
+    assert str(older) == "The adapter by training rows: 60.0% on 100, 80.0% on 250."
 
 
 def test_a_curve_comes_back_from_the_file_as_it_was() -> None:

@@ -117,5 +117,11 @@ def test_the_command_merges_an_adapter_by_its_folder_and_says_which_a_dataset_ha
     said = terminal.json("merge", adapter, tmp_path / "merged")
     assert said == {"path": str(tmp_path / "merged"), "base_model": str(tmp_path / "model"), "dtype": "float32"}
     write_dataset(tmp_path, [row(1, "a lamp", "billing")])
+    weights = adapter / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    failed = terminal.error("merge", adapter, tmp_path / "new")
+    assert failed.startswith(f"The adapter {adapter} is damaged (") and failed.endswith(
+        "; restore or remove the folder"
+    )
     failed = terminal.error("merge", "latest", tmp_path / "new")
     assert failed == "'questions' has no adapter 'latest': it has none; run `goldleaf finetune` first"

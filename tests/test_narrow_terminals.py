@@ -55,6 +55,13 @@ def test_a_log_of_short_steps_has_a_line_a_step() -> None:
     assert re.fullmatch(r"✓ reading 2 +0:00:0\d\n", shown.getvalue())
 
 
+def test_what_is_said_is_one_line_as_it_was_meant() -> None:
+    shown = io.StringIO()
+    text = "preflight: the template of /models/[new]/mistral ends with [/INST], not with [/b] as all others do"
+    TerminalProgress(Console(file=shown, width=60)).say(text)
+    assert shown.getvalue() == f"{text}\n"
+
+
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_no_share_is_torn_from_what_it_is_of(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()

@@ -85,7 +85,8 @@ def test_the_raw_rows_have_the_copies_that_curation_has_left_out(bench: Bench) -
     assert sum(split.rows for split in splits.values()) == PLAIN
     assert ablation.rows == PLAIN + COPIES - held_back
     assert ablation.raw.questions == ablation.curated.questions == 5
-    assert f"The same recipe on the {ablation.rows} raw rows scores" in str(ablation)
+    told = f"on the {ablation.rows} raw rows and {ablation.curated.score} on the curated ones, asked 5 questions: "
+    assert told in str(ablation)
 
 
 def test_the_adapter_that_is_kept_has_learned_the_curated_rows(bench: Bench) -> None:

@@ -45,6 +45,19 @@ def test_rounds_are_what_committed_runs_left_the_oldest_first(tmp_path: Path) ->
     assert first.started_at < second.started_at
 
 
+def test_a_fine_tuning_that_says_the_same_once_more_is_no_new_round(tmp_path: Path) -> None:
+    store = Store(tmp_path, "toy")
+    once = FinetuneSummary(
+        version="1.0.0", path="models/a", tuned=0.7, verdict="tune", train_rows=400, low=0.6, high=0.8
+    )
+    other = once.model_copy(update={"path": "models/c", "tuned": 0.8})
+    for summary in (once, once.model_copy(update={"path": "models/b"}), other, once):
+        store.commit(store.new_run(Verb.FINETUNE, "c", "0"), inputs={}, funnel=None, summary=summary)
+    rounds = list(rounds_of(store.snapshot().at_last_commit()))
+    assert [one.tuned.value for one in rounds] == [0.7, 0.8, 0.7]
+    assert rounds[0].started_at < rounds[1].started_at < rounds[2].started_at
+
+
 def test_the_report_shows_them_once_there_are_two(tmp_path: Path) -> None:
     rounds = list(rounds_of(tuned_twice(tmp_path)))
     tuning = full_report().finetuning

@@ -53,7 +53,7 @@ def test_an_adapter_that_is_not_there_is_a_line_and_stops_nothing(tmp_path: Path
     write_dataset(tmp_path, ROWS, SECTION)
     shown = Terminal(tmp_path).goldleaf("curate").stdout
     [line] = [line for line in shown.splitlines() if "suggestions wait" in line]
-    assert line.startswith("2 suggestions wait: ") and "models/r1 is not a finished adapter" in line
+    assert line.startswith("2 suggestions wait: ") and "There is no adapter " in line
 
 
 def test_latest_is_the_newest_adapter_and_a_newer_one_is_asked_anew(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_below_thirty_questions_nothing_is_decided() -> None:
     found = verdict_on(share_right("linear", 5, 29), share_right("adapter", 29, 29))
     assert (found.verdict, found.rule) == (Verdict.UNDECIDED, "too_few_questions")
     assert found.reasons[0].startswith("The adapter was asked 29 test questions; below 30 ")
-    assert found.next_step.startswith("Give the test split a larger share in split.fractions")
+    assert found.next_step.startswith("Add rows and release again; a larger share of the test split")
     assert verdict_on(share_right("linear", 5, 30), share_right("adapter", 30, 30)).verdict is Verdict.TUNE
 
 

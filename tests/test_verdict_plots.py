@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from assessed import arm_of, share_right
 from authored_arms import ToyArm
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,11 +16,14 @@ from pipeline.evaluation.estimates import Unit
 from pipeline.reporting.plot_axes import linear_axis, log_axis, number, score_axis
 from pipeline.reporting.plot_labels import Label, Spot, place_labels, text_width
 from pipeline.reporting.verdict_page import verdict_page
-from pipeline.reporting.verdict_plots import Plot, cost_plot, curve_plot
+from pipeline.reporting.verdict_plots import Plot, cost_plot, curve_plot, short_name
 from schemas.arms_section import Family
 
 Box = tuple[float, float, float, float]
 ARM = ToyArm("adapter", "the adapter", Family.TUNED, 0.8, 0.3)
+
+
+TITLES = ("the most frequent answer", "the input, copied unchanged")
 
 
 def page_of(make: Callable[[], Toy]) -> str:
@@ -173,6 +177,11 @@ def test_what_is_far_below_is_an_arrow_with_its_score() -> None:
     below = {point.spot.name: point for point in plot.points if point.is_below}
     assert set(below) == {"most frequent 6%", "base, prompted 14%"}
     assert "An arrow stands for a score below the plot." in section(page_of(classical_wins), "costs")
+
+
+def test_an_arm_is_named_by_what_it_does() -> None:
+    arms = [arm_of("majority", share_right("majority", 30, 40).evaluation, title=title) for title in TITLES]
+    assert [short_name(arm) for arm in arms] == ["most frequent", "input, copied"]
 
 
 def test_a_curve_shows_measured_points_and_continues_with_a_band() -> None:

@@ -117,7 +117,7 @@ class TerminalProgress:
             progress.update(task, advance=units, count=f"{done:,} {unit}".strip(), description=shown)
             if not self._console.is_terminal and progress.get_time() >= logged + _LOGGED:
                 logged = progress.get_time()
-                self._console.print(f"… {shown}  {_so_far(progress.tasks[0], unit)}")
+                self._console.print(f"… {shown}  {_so_far(progress.tasks[0], unit)}", soft_wrap=True)
 
         progress.start()
         try:
@@ -131,8 +131,8 @@ class TerminalProgress:
         progress.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the progress."""
-        self._console.print(text)
+        """Print a line above the progress; it may quote a model's template or its name, which are not rich's markup."""
+        self._console.print(text, markup=False, soft_wrap=True)
 
 
 def _so_far(task: Task, unit: str) -> str:

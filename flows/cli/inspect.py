@@ -85,6 +85,8 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print(str(source), markup=False)
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
+    if result.finetuned:
+        out.print(result.finetuned, markup=False)
     for problem in result.damaged_releases:
         out.print(f"[red]{escape(problem)}")
     if result.runs:
@@ -297,15 +299,15 @@ def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     """Try a dataset.yaml without changing anything: task, sources, first rows, tokens, models, home, servers.
 
     Of each source, the first 200 rows and those of the newest file are tried, and the 20 newest files opened. Of a
-    model that `suggest` names, it shows whether it answers, and what curate would pay at most; it is not asked.
+    model that `suggest` names, it shows whether it answers, and what curate would pay at most; it is not asked. Base
+    model, price file and endpoints of a fine-tuning are looked for, where the file names its own.
 
-    ✓ works; ! works, but curate would lose something, such as rows or answers; ✗ fails, and so does the command.
+    ✓ works; ! works, but something would be lost, such as rows, answers or an arm; ✗ fails, and so does the command.
     """
     from pipeline.reporting.check import check_dataset
 
     context = load_context(dataset)
-    key = context.settings.secret(context.dataset.config.suggest.api_key_env)
-    findings = check_dataset(context, key)
+    findings = check_dataset(context, context.settings.secret)
     ok, warned = all(finding.ok for finding in findings), any(finding.warning for finding in findings)
     if as_json:
         print_json([finding.model_dump() for finding in findings])

@@ -78,11 +78,15 @@ def preflight(
 
 def _settings(folder: Path, reference: str, dataset: Path) -> Finetune:
     """How would be trained: by dataset.yaml, or where only a folder is named, as the version says."""
+    from pipeline.finetuning.model_places import placed
     from pipeline.releases.versions import read_manifest
 
     if folder == Path(reference):
         return Finetune.model_validate(read_manifest(folder).config.get("finetune", {}))
-    return load_context(dataset).dataset.config.finetune
+    loaded = load_context(dataset).dataset
+    return loaded.config.finetune.model_copy(
+        update={"base_model": placed(loaded.config.finetune.base_model, loaded.folder)}
+    )
 
 
 def show_preflight(found: "Preflight") -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "examples",
     "losses",
     "merge",
+    "model_places",
     "predict",
     "preflight",
     "row_tokens",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.train import OF_EVALUATION, TrainReport
-from pipeline.state.atomic import flush, replacing
+from pipeline.state.atomic import flush, is_folder, replacing
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
@@ -82,12 +82,20 @@ def adapter_key(digest: str, config: Finetune) -> str:
     return stable_hash(digest, json.dumps(settings, sort_keys=True))
 
 
-def find_adapter(models: Path, key: str | None = None) -> Path | None:
-    """The newest finished adapter (with this key); unfinished and unreadable ones are skipped."""
+def find_adapter(models: Path, key: str | None = None, revision: str | None = None) -> Path | None:
+    """The newest finished adapter; unfinished and unreadable ones are skipped.
+
+    Args:
+        models: the folder of all adapters.
+        key: of the training; None finds any.
+        revision: of the base model; None finds any. A Hub may have another one under the same name.
+    """
     found = [
         (record.created_at, folder)
         for folder in adapters_in(models)
-        if (record := _readable(folder)) and key in (None, record.key)
+        if (record := _readable(folder))
+        and key in (None, record.key)
+        and revision in (None, record.train.base_revision)
     ]
     return max(found)[1] if found else None
 
@@ -106,6 +114,8 @@ def read_record(folder: Path) -> FinetuneRecord:
     try:
         return FinetuneRecord.model_validate_json((folder / RECORD).read_bytes())
     except (OSError, ValidationError) as error:
+        if not is_folder(folder):
+            raise TrainingError(f"There is no adapter {folder}; name another run, or fine-tune again") from error
         raise TrainingError(f"{folder} is not a finished adapter: {RECORD} cannot be read; fine-tune again") from error
 
 

@@ -139,7 +139,7 @@ def load_adapter(folder: Path, base: LoadedModel | None = None, dtype: DType | N
         dtype: that it is then loaded in; None takes the faster one here.
 
     Raises:
-        TrainingError: the folder has no adapter, or ``base`` is not the model it was trained on.
+        TrainingError: the folder has no adapter or a damaged one, or ``base`` is not the model it was trained on.
     """
     try:
         config = json.loads((folder / ADAPTER_CONFIG).read_text())
@@ -153,9 +153,14 @@ def load_adapter(folder: Path, base: LoadedModel | None = None, dtype: DType | N
             f"({base.revision}); load that base model, or fine-tune again with `goldleaf finetune --again`"
         )
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     with quiet():
-        model = PeftModel.from_pretrained(base.model, folder, is_trainable=False)
+        try:
+            model = PeftModel.from_pretrained(base.model, folder, is_trainable=False)
+        except (SafetensorError, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(f"The adapter {folder} is damaged ({reason}); restore or remove the folder") from error
     return replace(base, model=model)
 
 

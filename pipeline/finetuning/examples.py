@@ -65,7 +65,8 @@ class SplitExamples:
             there = ", ".join(manifest.splits) or "none"
             share = manifest.config.get("split", {}).get("fractions", {}).get(split, 0)
             rows = sum(file.rows for file in manifest.splits.values())
-            why = why_empty(share, rows) if share else "give it a share in split.fractions, and release again"
+            add = "add rows, and release again: published rows stay in their splits"
+            why = why_empty(share, rows) if share else f"give it a share in split.fractions, {add}"
             raise TrainingError(f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); {why}")
         self._file = version / manifest.splits[split].file
         self._rows: int = pq.read_metadata(self._file).num_rows

@@ -91,13 +91,17 @@ def _row(arm: ArmResult) -> list[str]:
         "; ".join(beside),
         str(found.questions),
         str(found.unreadable),
-        "" if arm.latency is None else f"{arm.latency:.3g}",
+        "" if arm.latency is None else _seconds(arm.latency),
     ]
 
 
 def _in_line(text: str) -> str:
     """A text of somebody else's choice, such as a model's name, as a cell of a table or a part of a line."""
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def _seconds(seconds: float) -> str:
+    return "<0.0001" if seconds < 0.0001 else f"{seconds:.3g}"
 
 
 def _training(record: FinetuneRecord) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The ladder and the verdict as they are stored beside an adapter: ``verdict.json``, and every answer."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,15 @@ from pipeline.ladder.judgement import Judgement
 from pipeline.ladder.learning_curve import Curve, curve_end_of, forecast_of
 from pipeline.ladder.results import Ladder
 from pipeline.ladder.retrained import Ablation, SeedScore, seeds_in_words
-from schemas.arms_section import Limits
+from pipeline.text.wording import counted
+from schemas.arms_section import ArmName, Family, Limits
 
 VERDICT = "verdict.json"
 PREDICTIONS = "predictions.parquet"
 PAGE = "verdict.html"
 """The same for readers."""
+_MOSTLY = 0.5
+"""The share of answers in the wrong format from which on a score is about the format."""
 
 
 class Assessment(BaseModel):
@@ -95,8 +98,24 @@ class Assessment(BaseModel):
     @property
     def beside(self) -> list[str]:
         """What else is known, in sentences."""
-        found = (seeds_in_words(self.seeds), self.ablation, self.forgetting, *self.curves)
+        found = (*self.unreadable, seeds_in_words(self.seeds), self.ablation, self.forgetting, *self.curves)
         return [str(one) for one in found if one]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Prompted models whose scores are about the format of their answers rather than about what they know."""
+        found = []
+        for arm in self.ladder.arms:
+            wrong, asked = arm.evaluation.unreadable, arm.evaluation.questions
+            if arm.family is not Family.PROMPT or wrong < _MOSTLY * asked:
+                continue
+            is_here = arm.name in list(ArmName)
+            how = "set finetune.form to held" if is_here else f"correct model, options or max_tokens of arms.{arm.name}"
+            found.append(
+                f"{wrong:,} of {counted(asked, 'answer')} of {arm.title} are in the wrong format, so that its score "
+                f"says little of what it knows: read them in {PREDICTIONS}, and {how}."
+            )
+        return found
 
     def as_json(self) -> bytes:
         """The file; single answers are in ``predictions.parquet`` instead."""
@@ -119,18 +138,19 @@ def read_assessment(folder: Path) -> Assessment:
         raise TrainingError(f"{folder} has no verdict: {VERDICT} cannot be read; fine-tune again") from error
 
 
-def find_assessed(models: Path, key: str | None = None) -> Path | None:
+def find_assessed(models: Path, key: str | None = None, lacking: Set[tuple[str, str]] = frozenset()) -> Path | None:
     """The newest adapter with a verdict; unfinished and unreadable ones are skipped.
 
     Args:
         models: the folder of all adapters.
-        key: of the comparison, of which no arm is to be asked again; None finds any.
+        key: of the comparison; None finds any.
+        lacking: the arms of the comparison that are to be asked again, by name and reason; by default there are none.
     """
     found = []
     for folder in adapters_in(models):
         with suppress(TrainingError):
             known = read_assessment(folder)
-            if key is None or (known.key == key and known.ladder.is_complete):
+            if key is None or (known.key == key and known.ladder.lacking == lacking):
                 found.append((read_record(folder).created_at, folder))
     return max(found)[1] if found else None
 

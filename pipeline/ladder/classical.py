@@ -11,6 +11,7 @@ from pipeline.finetuning.examples import Example
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
 from pipeline.ladder.linear_fields import FieldModel, HeldOut, fit_field, is_closed
+from pipeline.ladder.results import COPIED
 from pipeline.ladder.retrieval import Memory, text_of
 from pipeline.ladder.slot_answers import filled
 from pipeline.ladder.tagger import Tagger, fit_tagger
@@ -40,7 +41,7 @@ class Majority(Arm):
         if conversation_target(self._task):
             raise CannotAnswer("no two conversations are continued alike")
         if kind_of(self._task).copied(self._task, published_inputs(self._task, self._rows[0].fields)) is not None:
-            self.title = "the input, copied unchanged"
+            self.title = COPIED
         golds = [published_targets(self._task, row.fields) for row in self._rows]
         for field in self._task.task_targets():
             counts = Counter(json.dumps(gold[field.name], sort_keys=True) for gold in golds)

@@ -67,6 +67,11 @@ class Climb:
         """How well an arm that has answered did, with its outcomes."""
         return next(arm.evaluation for arm in self.done if arm.name == name)
 
+    @property
+    def lacking(self) -> set[tuple[str, str]]:
+        """As of the ladder: the arms that are to be asked again, with the reason of each."""
+        return Ladder(arms=(), skipped=tuple(self._skipped)).lacking
+
     def _result(self, arm: Arm, title: str, questions: Questions, answers: Answers, times: Times) -> ArmResult:
         count = len(questions.asked)
         cost = None if answers.cost is None else answers.cost * CALLS / count

@@ -13,7 +13,7 @@ from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.training_rows import check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm_builder import ArmBuilder
-from pipeline.ladder.assessment import read_assessment
+from pipeline.ladder.assessment import find_assessed, read_assessment
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.conclude import Extras, Page, conclude
 from pipeline.ladder.forgetting import Forgetting, general_knowledge
@@ -48,13 +48,14 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         TrainingError: the version has no train or test split, or the model or its rows cannot be used.
     """
     config = plan.config
-    check_examples(SplitExamples(plan.version, TRAIN), config)
+    train, test = (SplitExamples(plan.version, split) for split in (TRAIN, TEST))
+    check_examples(train, config)
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
-    found = None if again else find_adapter(plan.models, plan.training_key)
+    found = None if again else find_adapter(plan.models, plan.training_key, base.revision)
     checked = _checked(plan, base, progress, timing=found is None)
-    examples = checked.fixes[TRAIN].applied(SplitExamples(plan.version, TRAIN), base)
-    rows = questions(task, checked.fixes[TEST].applied(SplitExamples(plan.version, TEST), base))
+    examples = checked.fixes[TRAIN].applied(train, base)
+    rows = questions(task, checked.fixes[TEST].applied(test, base))
     asked = askable(rows, task, config, base)
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
     kept = KeptAnswers(plan.models / UNFINISHED / plan.key)
@@ -75,6 +76,9 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
             if (arm := builder.tuned(section, tuned)) is not None:
                 climb.take(arm)
         after = general_knowledge(model, "what the adapter still knows", progress.step)
+    if not again and climb.lacking and (same := find_assessed(plan.models, plan.key, climb.lacking)):
+        # An endpoint that is still down makes no second copy of the adapter.
+        return same
     extras = _extras(
         plan, climb, builder, recipe, examples, (report.rows, fewer), Forgetting(before=before, after=after)
     )

@@ -63,7 +63,7 @@ def _too_few_questions(evidence: Evidence) -> Judgement | None:
         next_step=(
             f"Raise finetune.eval_rows: the test split has {counted(evidence.test_rows, 'question')}."
             if asked + evidence.held_back >= FEWEST_QUESTIONS
-            else "Give the test split a larger share in split.fractions, or add rows; then release again."
+            else "Add rows and release again; a larger share of the test split (split.fractions) is of new rows only."
         ),
     )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.scores import judged_in, ratios
 from pipeline.finetuning.evaluate import Evaluation
+from pipeline.text.wording import counted, sentence
 from schemas.arms_section import ArmName
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
@@ -44,13 +45,15 @@ class Curve(BaseModel):
     measured: tuple[CurvePoint, ...]
     expected: tuple[CurvePoint, ...] = ()
     """On more rows than there are, with the band of the extrapolation; empty if there are too few points."""
+    questions: int = 0
+    """That every point was asked, which may be fewer than the arm itself; 0 if that was not written down."""
 
     def __str__(self) -> str:
         points = ", ".join(f"{one.score.unit.shown(one.score.value)} on {one.rows:,}" for one in self.measured)
         ahead = ", ".join(f"{one.score} on {one.rows:,}" for one in self.expected[:1])
-        return f"{self.title[:1].upper()}{self.title[1:]} by training rows: {points}" + (
-            f"; expected {ahead}." if ahead else "."
-        )
+        asked = f", on {counted(self.questions, 'question')}" if self.questions else ""
+        told = f"{sentence(self.title)} by training rows{asked}: {points}"
+        return f"{told}; expected {ahead}." if ahead else f"{told}."
 
 
 def forecast_of(curves: Sequence[Curve]) -> CurvePoint | None:
@@ -81,13 +84,14 @@ def curve_of(arm: str, title: str, points: Sequence[tuple[int, Evaluation]]) -> 
         points: training rows and the evaluation after them, fewest rows first; with their outcomes.
     """
     measured = tuple(CurvePoint(rows=rows, score=found.score) for rows, found in points)
+    asked = points[0][1].questions
     if len(points) < _FEWEST_POINTS:
-        return Curve(arm=arm, title=title, measured=measured)
+        return Curve(arm=arm, title=title, measured=measured, questions=asked)
     unit = judged_in(points[0][1].outcomes)
     sizes = np.array([rows for rows, _ in points], dtype=np.float64)
     credits = np.array([ratios(found.outcomes) for _, found in points])
     expected = _expected(sizes, credits, unit, measured[-1].score)
-    return Curve(arm=arm, title=title, measured=measured, expected=tuple(expected))
+    return Curve(arm=arm, title=title, measured=measured, expected=tuple(expected), questions=asked)
 
 
 def _expected(sizes: Floats, credits: Floats, unit: Unit, last: Estimate) -> list[CurvePoint]:

@@ -40,13 +40,16 @@ class Plan:
     """The share of rows whose answer is wrong, as audited."""
     curve: bool = False
     """Whether the recipe is trained on fewer rows, too, to see what more of them would bring."""
+    base: str = ""
+    """What tells the files of a local base model from others in the same place."""
     raw: Sequence[Example] | None = None
     """The raw rows, to be trained on beside the curated ones; None if that is not wanted."""
 
     @property
     def training_key(self) -> str:
         """Equal keys, equal adapters."""
-        return adapter_key(read_manifest(self.version).digest, self.config)
+        key = adapter_key(read_manifest(self.version).digest, self.config)
+        return stable_hash(key, self.base) if self.base else key
 
     @property
     def key(self) -> str:

@@ -12,6 +12,9 @@ from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
 from pipeline.text.wording import sentence
 from schemas.arms_section import ArmName, Family
 
+COPIED = "the input, copied unchanged"
+"""What the most frequent answer is called where that is the input."""
+
 
 class _Result(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -105,9 +108,14 @@ class Ladder(_Result):
         return found
 
     @property
+    def lacking(self) -> set[tuple[str, str]]:
+        """The arms that are to be asked again, with the reason of each."""
+        return {(one.name, one.why) for one in self.skipped if one.for_now}
+
+    @property
     def is_complete(self) -> bool:
         """Whether no arm is to be asked again."""
-        return not any(one.for_now for one in self.skipped)
+        return not self.lacking
 
     @property
     def comparable(self) -> list[ArmResult]:

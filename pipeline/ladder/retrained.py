@@ -16,6 +16,7 @@ from pipeline.ladder.learning_curve import SHARES
 from pipeline.ladder.plan import Plan
 from pipeline.ladder.trained_once import train_on
 from pipeline.steps import Progress
+from pipeline.text.wording import counted
 from schemas.dataset import Finetune
 
 _ROWS = "training rows"
@@ -36,8 +37,8 @@ class Ablation(BaseModel):
 
     def __str__(self) -> str:
         return (
-            f"The same recipe on the {self.rows:,} raw rows scores {self.raw.score}; the curated rows make "
-            f"{self.comparison}."
+            f"The same recipe scores {self.raw.score} on the {self.rows:,} raw rows and {self.curated.score} on the "
+            f"curated ones, asked {counted(self.curated.questions, 'question')}: {self.comparison}."
         )
 
 

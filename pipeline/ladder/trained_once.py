@@ -39,7 +39,7 @@ def trained_once(
     output, written = folder / "adapter", folder / "report.json"
     with suppress(OSError, ValidationError):
         report = TrainReport.model_validate_json(written.read_bytes())
-        if output.is_dir():
+        if output.is_dir() and report.base_revision == base.revision:
             return output, report
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -5,7 +5,7 @@ import itertools
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
@@ -15,6 +15,7 @@ from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.ingest.field_checks import Seen, see_groups, ungrouped
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
+from pipeline.reporting.check_finetuning import check_finetuning
 from pipeline.reporting.check_model import check_model
 from pipeline.reporting.check_source import CheckResult, TriedSource
 from pipeline.reporting.overview import nobody_left
@@ -35,12 +36,12 @@ _LONG_FORM = 100
 _LARGE_SHARE = 0.5
 
 
-def check_dataset(workspace: Workspace, api_key: str = "") -> list[CheckResult]:
+def check_dataset(workspace: Workspace, secret: Callable[[str], str] = lambda name: "") -> list[CheckResult]:
     """Try everything that a first curate would need, on the first rows of every source.
 
     Args:
         workspace: the dataset.
-        api_key: the one that ``suggest.api_key_env`` names.
+        secret: the value of an environment variable that the file names for a key; empty if it is not set.
     """
     config, task = workspace.dataset.config, workspace.dataset.task
     kind = kind_of(task)
@@ -73,7 +74,8 @@ def check_dataset(workspace: Workspace, api_key: str = "") -> list[CheckResult]:
         findings.append(CheckResult(what="token counts", ok=True, detail=config.measure.encoding))
     except GoldleafError as error:
         findings.append(CheckResult(what="token counts", ok=False, detail=str(error)))
-    findings += check_model(workspace, api_key, tried)
+    findings += check_model(workspace, secret(config.suggest.api_key_env), tried)
+    findings += check_finetuning(workspace, secret)
     findings += _check_team(workspace)
     findings += _check_what_is_there(workspace)
     findings += [_check_home(workspace.store.root), _check_label_studio(workspace)]

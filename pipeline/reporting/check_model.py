@@ -35,7 +35,7 @@ def check_model(workspace: Workspace, api_key: str, tried: Sequence[TriedSource]
     if section.adapter:
         yield _check_adapter(workspace, section.adapter)
     elif section.is_on:
-        yield _check_endpoint(section, api_key)
+        yield check_endpoint(section, api_key)
         yield from _check_cost(workspace, tried)
 
 
@@ -52,34 +52,38 @@ def _check_adapter(workspace: Workspace, run: str) -> CheckResult:
     return CheckResult(what="suggest", ok=True, detail=f"adapter {run}, trained on {record.lineage.reference}")
 
 
-def _check_endpoint(section: Suggest, api_key: str) -> CheckResult:
-    """Ask for the list of models, which is free everywhere."""
+def check_endpoint(section: Suggest, api_key: str, keys: str = "suggest") -> CheckResult:
+    """Ask for the list of models, which is free everywhere.
+
+    Args:
+        section: how the endpoint is asked.
+        api_key: of the endpoint; empty if there is none.
+        keys: what the settings are called in the dataset.yaml.
+    """
     name, at = section.api_key_env, f"model {section.model} at {section.endpoint}"
     key = f"the key is in {name}" if api_key else f"no key, since {name} is not set"
     client = ChatCompletions(section, api_key)
     try:
         models = client.models(_SECONDS)
     except NotSent as error:
-        detail = f"{at} does not answer ({error}); start the server, or correct suggest.endpoint"
-        return CheckResult(what="suggest", ok=False, detail=detail)
+        detail = f"{at} does not answer ({error}); start the server, or correct {keys}.endpoint"
+        return CheckResult(what=keys, ok=False, detail=detail)
     except OutOfMoney as error:
         detail = f"{at} refuses: {error}; top its account up, or raise its limit"
-        return CheckResult(what="suggest", ok=False, detail=detail)
+        return CheckResult(what=keys, ok=False, detail=detail)
     except CallFailed as error:
         if str(error).startswith("401"):
             advice = f"the key in {name} is not accepted" if api_key else f"set {name}, which is empty"
-            return CheckResult(what="suggest", ok=False, detail=f"{at} refuses: {error}; {advice}")
-        detail = (
-            f"{at} lists no models: {error}; see whether suggest.endpoint is right, which ends in /v1 mostly; {key}"
-        )
-        return CheckResult(what="suggest", ok=True, warning=True, detail=detail)
+            return CheckResult(what=keys, ok=False, detail=f"{at} refuses: {error}; {advice}")
+        detail = f"{at} lists no models: {error}; see whether {keys}.endpoint is right, which ends in /v1 mostly; {key}"
+        return CheckResult(what=keys, ok=True, warning=True, detail=detail)
     finally:
         client.close()
     if any(_is_named(section.model, model) for model in models):
-        return CheckResult(what="suggest", ok=True, detail=f"{at}, which lists it; {key}")
+        return CheckResult(what=keys, ok=True, detail=f"{at}, which lists it; {key}")
     known = ", ".join(models[:_SHOWN]) + (", …" if len(models) > _SHOWN else "")
-    detail = f"{at}, which does not list it, but {known or 'none'}; see whether suggest.model is right; {key}"
-    return CheckResult(what="suggest", ok=True, warning=True, detail=detail)
+    detail = f"{at}, which does not list it, but {known or 'none'}; see whether {keys}.model is right; {key}"
+    return CheckResult(what=keys, ok=True, warning=True, detail=detail)
 
 
 def _is_named(model: str, listed: str) -> bool:

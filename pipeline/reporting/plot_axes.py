@@ -107,10 +107,12 @@ def log_axis(values: Iterable[float], shown: Shown | None = None) -> Axis:
 
 
 def number(value: float) -> str:
-    """A number in few characters: 0.05, 3, 1,500, 200k, 3M."""
+    """A number in few characters: 0.00002, 0.05, 3, 1,500, 200k, 3M."""
     for least, size, letter in ((1e6, 1e6, "M"), (1e5, 1e3, "k")):
         if value >= least:
             return f"{value / size:.3g}{letter}"
+    if 0 < value < 1e-4:
+        return f"{value:.8f}".rstrip("0")
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -11,11 +11,14 @@ from schemas.run_summary import FinetuneSummary
 
 
 def rounds_of(snapshot: Snapshot) -> Iterator[Round]:
-    """All fine-tunings that were judged, the oldest first."""
+    """All fine-tunings that were judged, the oldest first; of those that say the same one after another, the first."""
+    before: FinetuneSummary | None = None
     began = dict(snapshot.runs.select("run", "started_at").iter_rows())
     for run in snapshot.committed_runs(FinetuneSummary):
         found = run.summary
-        if not found.verdict:
+        same = before is not None and found == before.model_copy(update={"path": found.path})
+        before = found
+        if same or not found.verdict:
             continue
         low = -math.inf if found.low is None else found.low
         high = math.inf if found.high is None else found.high

@@ -3,11 +3,16 @@
 import shlex
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
+from pipeline.errors import TrainingError
+from pipeline.evaluation.estimates import Unit
+from pipeline.ladder.assessment import PAGE, read_assessment
+from pipeline.ladder.judgement import Verdict
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
@@ -34,7 +39,7 @@ from pipeline.text.wording import counted
 from schemas.dataset import Review
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateSummary, Proof, ReleaseSummary, Verb
+from schemas.run_summary import CollectSummary, CurateSummary, FinetuneSummary, Proof, ReleaseSummary, Verb
 
 _LAST_RUNS = 5
 
@@ -100,6 +105,8 @@ class Status(BaseModel):
     frozen: list[FrozenSource]
     """What is published of each frozen source, and why the rest is not; none until they are curated as frozen."""
     latest_release: str | None
+    finetuned: str | None = None
+    """What the last fine-tuning found, in a sentence; None before the first."""
     damaged_releases: list[str]
     """What is wrong with each version that cannot be read."""
     runs: list[RunLine]
@@ -152,11 +159,22 @@ def read_status(workspace: Workspace) -> Status:
         proof=curated.summary.proof if curated else None,
         frozen=frozen,
         latest_release=versions[-1].version if versions else None,
+        finetuned=_finetuned(workspace, snapshot),
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],
         next_step=str(todo),
         next_command=todo.command,
     )
+
+
+def _finetuned(workspace: Workspace, snapshot: Snapshot) -> str | None:
+    last = snapshot.last_run(FinetuneSummary)
+    if last is None or not last.summary.verdict:
+        return None
+    found, unit = last.summary, Unit(last.summary.unit)
+    rival = "" if found.rival is None else f", {found.rival_title} {unit.shown(found.rival)}"
+    scores = f"the adapter {unit.shown(found.tuned)}{rival}"
+    return f"fine-tuned on {workspace.dataset.config.name}@{found.version}: {Verdict(found.verdict).heading} ({scores})"
 
 
 def _has_news(snapshot: Snapshot) -> bool:
@@ -224,13 +242,29 @@ def _step(workspace: Workspace, snapshot: Snapshot, asked: Waiting, needed: int)
     if asked.questions:
         project = _project(workspace, snapshot)
         return f"{connect}label in Label Studio{f' at {project}' if project else ''}, then ", Verb.COLLECT, ""
-    funnel, released = snapshot.settled_funnel(), bool(readable_versions(workspace.store.releases)[0])
+    funnel, released = snapshot.settled_funnel(), readable_versions(workspace.store.releases)[0]
     if not funnel.accepted:
         way_out = _if_nothing_is_accepted(funnel, review, curated.summary.budget)
         return f"{way_out}, then ", Verb.CURATE, ""
     if released and _has_news(snapshot):
         return "", Verb.RELEASE, ", since rows were decided after the latest release"
-    return "", Verb.FINETUNE if released else Verb.RELEASE, ""
+    if not released:
+        return "", Verb.RELEASE, ""
+    tuned = [run.summary for run in snapshot.committed_runs(FinetuneSummary)]
+    paths = [Path(one.path) for one in tuned if one.version == released[-1].version]
+    return _after_finetuning(workspace.store.models / paths[-1].name) if paths else ("", Verb.FINETUNE, "")
+
+
+def _after_finetuning(adapter: Path) -> tuple[str, Verb, str]:
+    """What comes after the latest version was fine-tuned on."""
+    try:
+        is_complete = read_assessment(adapter).ladder.is_complete
+    except TrainingError:
+        # Somebody has deleted the adapter.
+        return "", Verb.FINETUNE, ""
+    if not is_complete:
+        return "", Verb.FINETUNE, " to ask the arms that did not answer"
+    return f"read {adapter / PAGE}; for another round, add or correct rows, then ", Verb.CURATE, ""
 
 
 def _is_gone(snapshot: Snapshot) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.learning_curve import Curve
-from pipeline.ladder.results import ArmResult
+from pipeline.ladder.results import COPIED, ArmResult
 from pipeline.reporting.plot_axes import Axis, Tick, log_axis, number, score_axis
 from pipeline.reporting.plot_labels import Box, Label, Spot, place_labels, text_width
 from pipeline.reporting.verdict_bars import reference_lines, score_ends
@@ -101,7 +101,7 @@ class Plot:
 
 def short_name(arm: ArmResult) -> str:
     """How an arm is called in plots; endpoints have names of their owner's choice."""
-    name = _NAMES.get(arm.name, arm.name)
+    name = "input, copied" if arm.title == COPIED else _NAMES.get(arm.name, arm.name)
     half = _NAME // 2
     # Names of one owner are told apart by their ends.
     return name if len(name) <= _NAME else f"{name[:half]}…{name[1 - half :]}"
@@ -138,7 +138,7 @@ def cost_plot(found: Assessment) -> Plot | None:
         Point(
             spot=spot,
             style=arm.family.value,
-            said=f"{arm.heading}: {arm.score}, {costs[arm.name]:.3g} {measure}",
+            said=f"{arm.heading}: {arm.score}, {number(costs[arm.name])} {measure}",
             label=label,
             is_chosen=arm.name == chosen,
             is_below=arm.name in below,

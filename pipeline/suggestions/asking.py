@@ -27,6 +27,7 @@ from pipeline.suggestions.chat_completions import (
 from pipeline.suggestions.ledger import Ledger, Reply, Spent
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
+from pipeline.time_limits import TooSlow
 from schemas.suggest_section import Suggest
 from schemas.task import Task
 
@@ -190,7 +191,9 @@ class Asking:
             raise self._stop(_asks_to_wait(self._section, error))
         if isinstance(error, Forbidden):
             raise self._stop(self._forbids(f"{most} rows in a row" if self._is_heard else "every row", error))
-        raise self._stop(f"{self._section.endpoint} gave no answer to {most} rows in a row: {error}")
+        is_slow = isinstance(error.__cause__, TooSlow)
+        more = f"; raise {self._asker.keys}.timeout, or lower {self._asker.keys}.parallel" if is_slow else ""
+        raise self._stop(f"{self._section.endpoint} gave no answer to {most} rows in a row: {error}{more}")
 
     def _forbids(self, rows: str, error: Forbidden) -> str:
         return f"{self._section.endpoint} refuses {rows}: {error}; {self._advice(error)}"

@@ -1,0 +1,46 @@
+"""Which base model a dataset.yaml means: where its folder is, and what its files hold."""
+
+import hashlib
+from pathlib import Path
+
+from pipeline.errors import TrainingError
+from pipeline.finetuning.base_model import BUNDLED
+from pipeline.state.atomic import is_folder
+from schemas.identity import stable_hash
+
+
+def placed(name: str, folder: Path) -> str:
+    """A base model's name as ``load_base`` takes it: a relative path starts at the dataset.yaml's folder.
+
+    Args:
+        name: ``finetune.base_model``.
+        folder: of the dataset.yaml.
+    """
+    if name == BUNDLED or name.startswith("~"):
+        return name
+    beside = folder / name
+    # A path that starts at the working directory was the only relative one at first.
+    is_meant = is_folder(beside) or (name.startswith(".") and not is_folder(Path(name)))
+    return str(beside.resolve()) if is_meant else name
+
+
+def digest_of_files(name: str) -> str:
+    """32 hex digits over the files of a base model's folder; empty for one that is no folder, such as a Hub's.
+
+    Raises:
+        TrainingError: a file cannot be read.
+    """
+    folder = Path(name).expanduser()
+    if name == BUNDLED or not is_folder(folder):
+        return ""
+    parts: list[str] = []
+    try:
+        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+            with path.open("rb") as file:
+                parts += [path.name, hashlib.file_digest(file, "sha256").hexdigest()]
+    except OSError as error:
+        raise TrainingError(
+            f"The base model {folder} cannot be read ({error.strerror}); give this user read permission, or fix "
+            "finetune.base_model"
+        ) from error
+    return stable_hash(*parts)

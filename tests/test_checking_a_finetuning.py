@@ -1,0 +1,71 @@
+"""What fine-tuning needs is looked for by `check`: a typo shows before a version is published, not after."""
+
+from pathlib import Path
+
+import pytest
+from checked import edit, findings
+from model_server import completion, model_server
+from support import row, write_dataset
+from terminal import Terminal
+
+ROWS = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", ("billing", "returns")[n % 2]) for n in range(20)]
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+def test_what_the_file_does_not_name_is_not_looked_for(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS, "finetune: {epochs: 3}\narms: [majority, adapter]\n")
+    assert not [what for what in findings(tmp_path) if what.startswith(("finetune", "arms", "verdict"))]
+
+
+def test_a_base_model_is_looked_for_from_the_dataset_yaml(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS, "finetune: {base_model: ./mine}\n")
+    found = findings(tmp_path, exit_code=1)["finetune.base_model"]
+    assert found["detail"] == f"there is no model folder {tmp_path}/mine; fix finetune.base_model" and not found["ok"]
+    (tmp_path / "mine").mkdir()
+    assert findings(tmp_path)["finetune.base_model"]["detail"] == f"the folder {tmp_path}/mine"
+    edit(tmp_path, "./mine", "org/theirs")
+    assert "looks for org/theirs in Hugging Face's cache" in findings(tmp_path)["finetune.base_model"]["detail"]
+
+
+def test_a_typo_in_the_price_file_fails_and_a_model_without_a_price_is_named(tmp_path: Path) -> None:
+    with model_server(lambda request, number: completion("")) as server:
+        arm = f"{{name: frontier, endpoint: '{server.endpoint}', model: small}}"
+        write_dataset(tmp_path, ROWS, f"arms: [{arm}, adapter]\nverdict: {{prices: prices.yaml}}\n")
+        prices = tmp_path / "prices.yaml"
+        prices.write_text("machine_hour: 0,4\n")
+        assert f"{prices}:1: machine_hour: " in findings(tmp_path, exit_code=1)["verdict.prices"]["detail"]
+        prices.write_text("machine_hour: 0.4\nmodels: {smal: {input: 1, output: 2}}\n")
+        found = findings(tmp_path)["verdict.prices"]
+        assert found["warning"] and found["detail"] == (
+            "in USD: 0.4 an hour, 1 model; what small costs is not known: add it under models, as the server calls it"
+        )
+        prices.write_text("machine_hour: 0.4\nmodels: {small: {input: 1, output: 2}}\n")
+        assert findings(tmp_path)["verdict.prices"] | {"detail": ""} == {
+            "what": "verdict.prices",
+            "ok": True,
+            "warning": False,
+            "detail": "",
+        }
+        assert not server.asked
+
+
+def test_an_endpoint_of_an_arm_is_looked_for_and_its_absence_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOUSE_KEY", "sk-1")
+    with model_server(lambda request, number: completion("")) as server:
+        arm = f"{{name: frontier, endpoint: '{server.endpoint}', model: small, api_key_env: HOUSE_KEY}}"
+        write_dataset(tmp_path, ROWS, f"arms: [{arm}, adapter]\n")
+        found = findings(tmp_path)["arms.frontier"]
+        assert found["detail"] == f"model small at {server.endpoint}, which lists it; the key is in HOUSE_KEY"
+        assert server.headers_seen[-1]["authorization"] == "Bearer sk-1"
+        edit(tmp_path, "model: small", "model: smal")
+        assert "see whether arms.frontier.model is right" in findings(tmp_path)["arms.frontier"]["detail"]
+    found = findings(tmp_path)["arms.frontier"]
+    assert (found["ok"], found["warning"]) == (True, True)
+    assert found["detail"].endswith("; start the server, or correct arms.frontier.endpoint")
+    assert "next: look at what is marked !, then goldleaf curate" in Terminal(tmp_path).goldleaf("check").stdout
