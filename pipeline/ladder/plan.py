@@ -16,7 +16,8 @@ from schemas.identity import stable_hash
 
 _RULES = 3
 """Raise it whenever arms or verdicts come out differently for the same settings: what an older Goldleaf has judged is
-judged again. 2: a tagger reads values that stand in the text. 3: intervals of few different answers are wider."""
+judged again. 2: a tagger reads values that stand in the text. 3: intervals of few different answers are wider,
+and answers begin where a template begins them."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
