@@ -1,6 +1,7 @@
 """What an arm has answered comes back as it was, so that after a kill only what is missing is asked."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +14,10 @@ from pipeline.config.price_file import Prices
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.exam import Answers, Questions
 from pipeline.finetuning.row_tokens import Tokens
+from pipeline.ladder import kept_answers
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
 from pipeline.ladder.climb import Climb
-from pipeline.ladder.kept_answers import KeptAnswers, Times
+from pipeline.ladder.kept_answers import Earlier, KeptAnswers, Times
 from schemas.arms_section import Family
 
 ASKED = [question(name, "apple") for name in ("q1", "q2", "q3")]
@@ -198,3 +200,49 @@ def test_an_arm_that_failed_is_asked_again_and_what_it_said_is_told(kept: KeptAn
     second = Counting()
     assert climb(kept).take(second) is not None
     assert second.heard
+
+
+# --- runs that ended ----------------------------------------------------------------------------
+def of_run(tmp_path: Path, number: int, key: str = "k", *, is_read: bool = True) -> KeptAnswers:
+    earlier = Earlier(tmp_path / "earlier", lambda name: key, is_read=is_read)
+    return KeptAnswers(tmp_path / f"run {number}", earlier)
+
+
+def test_the_next_run_has_what_was_handed_on(tmp_path: Path) -> None:
+    first = of_run(tmp_path, 1)
+    first.keep("linear", "a linear model", QUESTIONS, ANSWERS, TIMES)
+    assert of_run(tmp_path, 2).get("linear", QUESTIONS) is None, "the first one has not ended"
+    first.hand_on()
+    assert not list((tmp_path / "run 1").iterdir())
+    found = of_run(tmp_path, 2).get("linear", QUESTIONS)
+    assert found is not None and found[0] == "a linear model"
+    assert of_run(tmp_path, 2, "other").get("linear", QUESTIONS) is None
+    assert of_run(tmp_path, 2, is_read=False).get("linear", QUESTIONS) is None
+    assert of_run(tmp_path, 2, "").get("linear", QUESTIONS) is None
+
+
+def test_what_a_killed_run_has_left_is_handed_on_by_the_one_that_ends(tmp_path: Path) -> None:
+    of_run(tmp_path, 1).keep("linear", "a linear model", QUESTIONS, ANSWERS, TIMES)
+    second = of_run(tmp_path, 1)
+    assert second.get("linear", QUESTIONS) is not None
+    second.hand_on()
+    assert of_run(tmp_path, 2).get("linear", QUESTIONS) is not None
+
+
+def test_calls_of_an_endpoint_are_not_handed_on(tmp_path: Path) -> None:
+    run = of_run(tmp_path, 1, key="")
+    run.keep("frontier", "a model", QUESTIONS, ANSWERS, TIMES)
+    run.hand_on()
+    assert not (tmp_path / "earlier").exists() and run.get("frontier", QUESTIONS) is not None
+
+
+def test_only_so_many_answers_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_answers, "_MOST", 3)
+    for number in range(5):
+        run = of_run(tmp_path, number, key=f"key {number}")
+        run.keep("linear", "a linear model", QUESTIONS, ANSWERS, TIMES)
+        [file] = (tmp_path / f"run {number}").iterdir()
+        os.utime(file, (number, number))
+        run.hand_on()
+    known = [of_run(tmp_path, 9, key=f"key {number}").get("linear", QUESTIONS) for number in range(5)]
+    assert [one is not None for one in known] == [False, False, True, True, True]

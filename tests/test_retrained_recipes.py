@@ -1,6 +1,7 @@
 """The same recipe on fewer rows, with other seeds and on the raw rows: `--curve`, `--seeds` and `--ablate` together."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,6 +14,7 @@ from flows.engines.engine import Inline
 from flows.finetune import Finetuned, finetune
 from flows.release import release
 from pipeline.finetuning.adapters import read_record
+from pipeline.finetuning.exam import Answers, Exam
 from pipeline.ladder.assessment import read_assessment
 from pipeline.releases.versions import read_manifest
 
@@ -101,3 +103,39 @@ def test_the_same_command_trains_nothing_again(bench: Bench, monkeypatch: pytest
     again = bench.run()
     assert again.path == bench.found.path
     assert read_assessment(Path(again.path)) == read_assessment(Path(bench.found.path))
+
+
+def test_other_limits_of_the_verdict_ask_and_train_nothing_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices, margins and arms are judged by what was answered before."""
+    file = bench.context.dataset.folder / "dataset.yaml"
+    file.write_text(file.read_text() + "verdict: {margin: 0.3}\n")
+    context = Context.load(file, offline(bench.context.dataset.folder / "home"))
+    with monkeypatch.context() as nothing:
+        for done in ("ladder.trained_once.train", "finetuning.exam.Exam.take", "ladder.classical.Linear.answer"):
+            nothing.setattr(f"pipeline.{done}", None)
+        # Its curve is fitted in a moment.
+        nothing.setattr("pipeline.ladder.arm_builder.ArmBuilder.linear_curve", lambda builder, asked: iter(()))
+        found = finetune(context, Inline(), seeds=2, curve=True, ablate=True)
+    before, after = bench.found.assessment, found.assessment
+    assert found.path != bench.found.path and after.limits.margin == 0.3 and after.key != before.key
+    assert after.ladder.arms == before.ladder.arms
+    assert (after.seeds, after.ablation, after.curves) == (before.seeds, before.ablation, before.curves[1:])
+
+    file.write_text(file.read_text().replace("arms: [linear, adapter]", "arms: [linear, nearest, adapter]"))
+    asked = []
+    monkeypatch.setattr("pipeline.finetuning.exam.Exam.take", lambda *given, **options: asked.append(given))
+    more = finetune(Context.load(file, offline(bench.context.dataset.folder / "home")), Inline())
+    assert [arm.name for arm in more.assessment.ladder.arms] == ["linear", "nearest", "adapter"] and not asked
+
+
+def test_again_asks_every_arm_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    take = Exam.take
+
+    def noted(exam: Exam, *given: Any, **options: Any) -> Answers:
+        asked.append(given)
+        return take(exam, *given, **options)
+
+    monkeypatch.setattr(Exam, "take", noted)
+    again = finetune(bench.context, Inline(), again=True)
+    assert again.path != bench.found.path and asked

@@ -1,6 +1,7 @@
 """Fine-tunes on a published version, compares the adapter with all other arms, and judges whether it was worth it."""
 
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,19 +18,22 @@ from pipeline.ladder.assessment import find_assessed, read_assessment
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.conclude import Extras, Page, conclude
 from pipeline.ladder.forgetting import Forgetting, general_knowledge
-from pipeline.ladder.kept_answers import UNFINISHED, KeptAnswers
+from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
 from pipeline.ladder.language_models import Candidate
 from pipeline.ladder.learning_curve import curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.results import ArmResult
 from pipeline.ladder.retrained import Recipe
-from pipeline.ladder.trained_once import trained_once
+from pipeline.ladder.trained_once import CHECKPOINTS, trained_once
 from pipeline.steps import Progress
 from schemas.arms_section import ArmName
+from schemas.identity import stable_hash
 from schemas.task import Task
 
 _MOST_KNOWN = 200_000
 """Rows are objects to arms without training, of several kB each, and are compared with every question."""
+_ABANDONED = 30 * 24 * 3600
+"""Seconds after which nobody goes on with a killed run."""
 
 
 def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Page, *, again: bool = False) -> Path:
@@ -58,7 +62,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     rows = questions(task, checked.fixes[TEST].applied(test, base))
     asked = askable(rows, task, config, base)
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
-    kept = KeptAnswers(plan.models / UNFINISHED / plan.key)
+    kept = _kept(plan, base, again=again)
     climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept)
     builder = ArmBuilder(plan, task, _known(examples, config.seed, progress), base, exam)
     for section in plan.arms:
@@ -83,6 +87,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         plan, climb, builder, recipe, examples, (report.rows, fewer), Forgetting(before=before, after=after)
     )
     final = conclude(plan, climb, rows, folder, report, exam, extras, page)
+    kept.hand_on()
     forget_unfinished(plan, is_complete=read_assessment(final).ladder.is_complete)
     return final
 
@@ -114,8 +119,17 @@ def _extras(
     )
 
 
+def _kept(plan: Plan, base: LoadedModel, *, again: bool) -> KeptAnswers:
+    def key(name: str) -> str:
+        known = plan.answers_key(name)
+        return known and stable_hash(known, base.revision, base.model.device.type)
+
+    earlier = Earlier(plan.models / ANSWERS, key, is_read=not again)
+    return KeptAnswers(plan.models / UNFINISHED / plan.key, earlier)
+
+
 def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:
-    """Remove what runs of a plan have kept for the next one, as its result is stored.
+    """Remove what runs of a plan have kept for the next one, as its result is stored, and what others have given up.
 
     Args:
         plan: what was done.
@@ -123,6 +137,11 @@ def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:
     """
     for key in (plan.training_key, *([plan.key] if is_complete else [])):
         shutil.rmtree(plan.models / UNFINISHED / key, ignore_errors=True)
+    for left in (UNFINISHED, CHECKPOINTS):
+        for folder in (plan.models / left).glob("*"):
+            newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+            if time.time() - newest > _ABANDONED:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checked(plan: Plan, base: LoadedModel, progress: Progress, *, timing: bool) -> Preflight:

@@ -1,7 +1,8 @@
-"""Keeps the answers of arms until all is done: after kill -9, the same command asks only what is missing."""
+"""Keeps the answers of arms: neither after kill -9 nor for another verdict's limits is anything asked twice."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +14,10 @@ from schemas.identity import stable_hash
 
 UNFINISHED = ".unfinished"
 """The folder, among the adapters, of what killed runs have left to the next one."""
+ANSWERS = ".answers"
+"""The one of what arms have answered in runs that ended."""
+_MOST = 200
+"""Files that are kept there, the newest ones."""
 
 
 class Times(BaseModel):
@@ -40,31 +45,38 @@ class _Kept(BaseModel):
     settings: dict[str, float] = {}
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """Answers of earlier runs, with whatever arms, prices and limits these were."""
+
+    folder: Path
+    key: Callable[[str], str]
+    """Of an arm: equal keys, equal answers to equal questions. Empty if they are only for the run that asked."""
+    is_read: bool = True
+    """Whether they are used, too, or only replaced."""
+
+    def file(self, name: str, questions: Questions) -> Path | None:
+        """Of an arm; None if its answers are not kept."""
+        key = self.key(name)
+        return self.folder / f"{name}-{key[:16]}-{_digest(questions)}.json" if key else None
+
+
 class KeptAnswers:
     """The answers of one experiment's arms."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take a folder of its own, which need not exist."""
-        self._folder = folder
+    def __init__(self, folder: Path, earlier: Earlier | None = None) -> None:
+        """Take a folder of its own, which need not exist, and one that all experiments share."""
+        self._folder, self._earlier = folder, earlier
+        self._handed: dict[Path, Path] = {}
 
     def get(self, name: str, questions: Questions) -> tuple[str, Answers, Times] | None:
         """The title, answers and times of an arm that was asked these very questions; None if it was not."""
-        with suppress(OSError, ValidationError):
-            kept = _Kept.model_validate_json(self._file(name, questions).read_bytes())
-            # Most arms are not asked about calls.
-            if len(kept.texts) != len(questions.asked) or len(kept.called) not in (0, len(questions.steps)):
-                return None
-            answers = Answers(
-                texts=kept.texts,
-                losses=kept.losses,
-                called=list(zip(questions.steps, kept.called, strict=False)),
-                tokens_in=kept.tokens_in,
-                tokens_out=kept.tokens_out,
-                cost=kept.cost,
-                latency=kept.times.alone,
-                settings=kept.settings,
-            )
-            return kept.title, answers, kept.times
+        for file in self._files(name, questions):
+            with suppress(OSError, ValidationError):
+                kept = _Kept.model_validate_json(file.read_bytes())
+                # Most arms are not asked about calls.
+                if len(kept.texts) == len(questions.asked) and len(kept.called) in (0, len(questions.steps)):
+                    return kept.title, _answers(kept, questions), kept.times
         return None
 
     def keep(self, name: str, title: str, questions: Questions, answers: Answers, times: Times) -> None:
@@ -84,9 +96,42 @@ class KeptAnswers:
         with replacing(self._file(name, questions)) as sink:
             sink.write(kept.model_dump_json().encode())
 
+    def hand_on(self) -> None:
+        """Leave the answers to runs with other arms, prices or limits, as this one ends."""
+        for file, later in self._handed.items():
+            with suppress(FileNotFoundError):
+                later.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(later)
+        if self._earlier and self._earlier.folder.is_dir():
+            known = sorted(self._earlier.folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
+            for file in known[:-_MOST]:
+                file.unlink()
+
+    def _files(self, name: str, questions: Questions) -> Iterator[Path]:
+        yield self._file(name, questions)
+        later = self._earlier and self._earlier.file(name, questions)
+        if self._earlier and later and self._earlier.is_read:
+            yield later
+
     def _file(self, name: str, questions: Questions) -> Path:
-        return self._folder / f"{name}-{_digest([one.id for one in questions.asked])}.json"
+        file = self._folder / f"{name}-{_digest(questions)}.json"
+        if self._earlier and (later := self._earlier.file(name, questions)):
+            self._handed[file] = later
+        return file
 
 
-def _digest(ids: Sequence[str]) -> str:
-    return stable_hash(*ids)[:16]
+def _answers(kept: _Kept, questions: Questions) -> Answers:
+    return Answers(
+        texts=kept.texts,
+        losses=kept.losses,
+        called=list(zip(questions.steps, kept.called, strict=False)),
+        tokens_in=kept.tokens_in,
+        tokens_out=kept.tokens_out,
+        cost=kept.cost,
+        latency=kept.times.alone,
+        settings=kept.settings,
+    )
+
+
+def _digest(questions: Questions) -> str:
+    return stable_hash(*(one.id for one in questions.asked))[:16]

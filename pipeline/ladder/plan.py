@@ -10,7 +10,7 @@ from pipeline.finetuning.adapters import adapter_key
 from pipeline.finetuning.examples import Example
 from pipeline.ladder.endpoints import Access
 from pipeline.releases.versions import read_manifest
-from schemas.arms_section import Arm, Limits
+from schemas.arms_section import Arm, EndpointArm, Family, Limits, LocalArm
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 
@@ -18,6 +18,8 @@ _RULES = 3
 """Raise it whenever arms or verdicts come out differently for the same settings: what an older Goldleaf has judged is
 judged again. 2: a tagger reads values that stand in the text. 3: intervals of few different answers are wider,
 and answers begin where a template begins them."""
+_OF_ANSWERS = {"base_model", "quantize", "max_length", "fix", "turns", "form", "max_new_tokens", "seed"}
+"""The settings that answers of an arm without training depend on."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
@@ -59,7 +61,24 @@ class Plan:
         settings = [self.config.model_dump(mode="json"), arms, self.limits.model_dump(mode="json")]
         prices = self.access.prices.model_dump(mode="json")
         noise = self.noise and self.noise.model_dump(mode="json")
-        # The raw rows are of the home as it is now, whatever the version.
-        raw = None if self.raw is None else stable_hash(*(text for row in self.raw for text in (row.id, row.answer)))
-        more = [_RULES, prices, noise, self.curve, raw]
+        more = [_RULES, prices, noise, self.curve, self._raw_key]
         return stable_hash(self.training_key, json.dumps([settings, more], sort_keys=True))
+
+    def answers_key(self, name: str) -> str:
+        """Equal keys, equal answers of an arm to the same questions, whatever else is compared.
+
+        Empty for an endpoint, which keeps every call by itself.
+        """
+        arm = next((arm for arm in self.arms if arm.name == name), None)
+        if isinstance(arm, EndpointArm):
+            return ""
+        is_trained = not isinstance(arm, LocalArm) or arm.arm.family is Family.TUNED
+        learned = [self.training_key, None if arm else self._raw_key] if is_trained else [self.base]
+        settings = self.config.model_dump(mode="json", include=_OF_ANSWERS)
+        asked = [settings, arm and arm.model_dump(mode="json"), self.goldleaf, _RULES]
+        return stable_hash(read_manifest(self.version).digest, json.dumps([learned, asked], sort_keys=True))
+
+    @property
+    def _raw_key(self) -> str | None:
+        # The raw rows are of the home as it is now, whatever the version.
+        return None if self.raw is None else stable_hash(*(text for row in self.raw for text in (row.id, row.answer)))

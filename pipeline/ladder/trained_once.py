@@ -17,7 +17,7 @@ from pipeline.state.atomic import replacing
 from pipeline.steps import Progress
 from schemas.dataset import Finetune
 
-_CHECKPOINTS = ".training"
+CHECKPOINTS = ".training"
 """The folder, among the adapters, of the states of unfinished trainings."""
 
 
@@ -74,6 +74,6 @@ def train_on(
             lambda step: advance(step.more, str(step)),
             base,
             validation=validation,
-            checkpoints=plan.models / _CHECKPOINTS / key,
+            checkpoints=plan.models / CHECKPOINTS / key,
             on_note=progress.say,
         )
