@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 
 from pipeline.evaluation.estimates import Unit
 from pipeline.evaluation.paired import sign_test
+from pipeline.ladder.experiment import _before_training
 from pipeline.ladder.results import ArmResult
 from schemas.arms_section import Family
 
@@ -163,3 +164,13 @@ def test_an_evaluation_of_some_questions_says_of_them_what_it_said_of_all() -> N
 def test_how_many_questions_a_second_is_told_by_what_all_took() -> None:
     assert share_right("linear", 1, 10, seconds=4.0).per_second == 2.5
     assert share_right("linear", 1, 10, seconds=0.0).per_second == math.inf
+
+
+def test_before_training_the_arm_to_beat_is_found_on_shared_questions() -> None:
+    # Of the 20 questions of the slow arm, which are easy ones, the other has all right, too.
+    linear = answered("linear", [True] * 60 + [False] * 40)
+    prompted = answered("few_shot", [True] * 19 + [False])
+    assert prompted.score.value > linear.score.value
+    said = _before_training([linear, prompted], linear.evaluation.metric)
+    assert said.startswith("without training: a linear model on TF-IDF scores 60.0% (")
+    assert _before_training([linear], "loss_per_token") == _before_training([], "accuracy") == ""

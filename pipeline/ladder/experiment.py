@@ -22,7 +22,7 @@ from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswe
 from pipeline.ladder.language_models import Candidate
 from pipeline.ladder.learning_curve import curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
-from pipeline.ladder.results import ArmResult
+from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.retrained import Recipe
 from pipeline.ladder.trained_once import CHECKPOINTS, trained_once
 from pipeline.steps import Progress
@@ -164,10 +164,10 @@ def _known(examples: Examples, seed: int, progress: Progress) -> list[Example]:
     return list(ChosenExamples(examples, drawn_places(examples, _MOST_KNOWN, seed)))
 
 
-def _before_training(done: Sequence[ArmResult], metric: str) -> str:
+def _before_training(arms: Sequence[ArmResult], metric: str) -> str:
     """What the arms that need no training have reached, before an hour is spent on it; empty if there are none."""
-    judged = [arm for arm in done if arm.evaluation.metric == metric]
-    if not judged:
+    judged = [arm for arm in arms if arm.evaluation.metric == metric]
+    best = Ladder(arms=tuple(judged), pairs=tuple(all_pairs(judged))).best_of(judged)
+    if best is None:
         return ""
-    best = max(judged, key=lambda arm: arm.score.unit.gain(arm.score.value))
     return f"without training: {best.title} scores {best.score}; the adapter has to be better than that"
