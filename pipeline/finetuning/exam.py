@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from pipeline.finetuning.row_tokens import Tokens, as_tokens, calling_turns, mes
 from pipeline.finetuning.training_rows import LeftOut, context, no_calls_shown, reach
 from pipeline.finetuning.written_turns import readable_turn
 from pipeline.kinds.registry import kind_of
+from pipeline.releases.published_rows import published_inputs
 from schemas.dataset import Finetune, Form
 from schemas.field import JsonValue, ValueType
 from schemas.task import Task
@@ -48,6 +49,8 @@ class Questions:
     judged by the loss on them."""
     left_out: dict[LeftOut, int]
     """How many are not asked, by reason. Those whose calls the template does not show are counted before the draw."""
+    whole: Mapping[str, EvalQuestion] = field(default_factory=dict)
+    """By their ids those of ``asked`` that were shortened, as they were before."""
 
     @property
     def work(self) -> int:
@@ -58,7 +61,13 @@ class Questions:
         """Some of them; they are in random order, so that the first few are a sample."""
         asked = self.asked[places]
         ids = {question.id for question in asked}
-        return Questions(asked, [step for step in self.steps if step.id in ids], self.golds[places], self.left_out)
+        steps = [step for step in self.steps if step.id in ids]
+        return replace(self, asked=asked, steps=steps, golds=self.golds[places])
+
+    @property
+    def unshortened(self) -> "Questions":
+        """The same as they were before any was shortened: what need not be trained has no ``max_length``."""
+        return replace(self, asked=[self.whole.get(question.id, question) for question in self.asked])
 
     def reworded(
         self, change: Callable[[EvalQuestion], EvalQuestion], base: LoadedModel, config: Finetune
@@ -69,7 +78,7 @@ class Questions:
             _judged_alike(as_tokens(one.examples[0], base, config.turns, context(base)), gold)
             for one, gold in zip(asked, self.golds, strict=False)
         ]
-        return Questions(asked, [change(step) for step in self.steps], golds, self.left_out)
+        return replace(self, asked=asked, steps=[change(step) for step in self.steps], golds=golds)
 
 
 def _judged_alike(row: Tokens, known: Tokens) -> Tokens:
@@ -119,6 +128,29 @@ def askable(questions: Sequence[EvalQuestion], task: type[Task], config: Finetun
             f"No test row can be asked: {refused}; set another finetune.base_model, or correct the rows"
         )
     return Questions(asked, steps, golds, {reason: count for reason, count in left_out.items() if count})
+
+
+def whole_questions(
+    asked: Sequence[EvalQuestion], rows: Iterable[Example], task: type[Task], base: LoadedModel, longest: int
+) -> dict[str, EvalQuestion]:
+    """Questions as they were before they were shortened, by their ids; none where rows are judged by their tokens.
+
+    Args:
+        asked: the questions.
+        rows: those that were shortened, as they were.
+        task: of the dataset.
+        base: has to be able to read prompt and answer; what it cannot read stays short for all.
+        longest: tokens of an answer.
+    """
+    known = {} if kind_of(task).judged_by_loss else {question.id: question for question in asked}
+    found = {}
+    for row in rows if known else ():
+        if (question := known.get(row.id)) is None:
+            continue
+        if len(base.token_ids(row.prompt, row.tools, answer_follows=True)) + longest <= context(base):
+            whole = {"prompt": row.prompt, "inputs": published_inputs(task, row.fields)}
+            found[row.id] = question.model_copy(update=whole)
+    return found
 
 
 def longest_answer(examples: Iterable[Example], task: type[Task], base: LoadedModel) -> int:

@@ -33,6 +33,14 @@ class Fixes:
         """The rows to go on with, in their order."""
         return FixedExamples(examples, self, loaded)
 
+    def kept(self, examples: Examples) -> "KeptExamples":
+        """The same rows, none of them shortened."""
+        return KeptExamples(examples, self.dropped)
+
+    def whole(self, examples: Examples) -> Iterator[Example]:
+        """Those that are shortened, as they are."""
+        return (example for example in examples if example.id in self.shortened)
+
 
 @dataclass(frozen=True, slots=True)
 class FixedExamples:
@@ -46,15 +54,27 @@ class FixedExamples:
     loaded: LoadedModel
 
     def __len__(self) -> int:
-        return len(self.examples) - len(self.fixes.dropped)
+        return len(self.fixes.kept(self.examples))
 
     def __iter__(self) -> Iterator[Example]:
         fixes = self.fixes
-        for example in self.examples:
-            if example.id in fixes.dropped:
-                continue
+        for example in fixes.kept(self.examples):
             is_cut = example.id in fixes.shortened
             yield (shortened(example, self.loaded, fixes.limit, fixes.inputs) or example) if is_cut else example
+
+
+@dataclass(frozen=True, slots=True)
+class KeptExamples:
+    """Rows without those that are left out."""
+
+    examples: Examples
+    dropped: frozenset[str]
+
+    def __len__(self) -> int:
+        return len(self.examples) - len(self.dropped)
+
+    def __iter__(self) -> Iterator[Example]:
+        return (example for example in self.examples if example.id not in self.dropped)
 
 
 def shortened(example: Example, loaded: LoadedModel, limit: int, inputs: Collection[str]) -> Example | None:

@@ -60,7 +60,7 @@ class AdapterAndLinear(Arm):
         one, linear = self._candidate, self._linear
         assert linear is not None and one.exam.choices is not None
         [field] = self._task.task_targets()
-        margins = linear.margins(self._memory.seen(questions.asked))
+        margins = linear.margins(self._memory.seen(questions.unshortened.asked))
         beside = self._by_choice(field, linear.values, _log_softmax(self._scale * margins), one.exam.choices)
         answers = one.exam.take(one.model, questions, advance, one.config.form, beside=beside)
         return replace(answers, settings={"C": linear.strength, "scale of margins": self._scale})

@@ -12,6 +12,7 @@ from pipeline.finetuning.exam import Answers, Questions
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer, CannotAnswerNow
 from pipeline.ladder.kept_answers import KeptAnswers, Times
 from pipeline.ladder.results import ArmResult, Ladder, Skipped, Stated, all_pairs
+from schemas.arms_section import Family
 from schemas.task import Task
 
 Show = Callable[[str, int | None], AbstractContextManager[Advance]]
@@ -39,6 +40,8 @@ class Climb:
     def take(self, arm: Arm) -> ArmResult | None:
         """Let an arm answer, unless a killed run has left its answers; None if it cannot."""
         questions = self.questions.some(slice(self.slow_rows)) if arm.is_slow else self.questions
+        if arm.family is not Family.TUNED:
+            questions = questions.unshortened
         known = self.kept.get(arm.name, questions)
         try:
             title, answers, times = known or self._asked(arm, questions)

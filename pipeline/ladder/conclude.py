@@ -67,7 +67,8 @@ def conclude(
     """
     manifest = read_manifest(plan.version)
     ladder = climb.ladder([arm.name for arm in plan.arms], _stated(plan))
-    leaked = leaked_questions(climb.task, rows, SplitExamples(plan.version, TRAIN))
+    whole = [climb.questions.whole.get(one.id, one) for one in rows]
+    leaked = leaked_questions(climb.task, whole, SplitExamples(plan.version, TRAIN))
     known = {
         "train_rows": report.rows,
         "undrawn": report.left_out.get(LeftOut.NOT_DRAWN, 0),

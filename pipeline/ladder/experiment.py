@@ -3,12 +3,13 @@
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.finetuning.adapters import find_adapter
 from pipeline.finetuning.base_model import LoadedModel, adapted, load_base
 from pipeline.finetuning.evaluate import Evaluation, questions
-from pipeline.finetuning.exam import Exam, askable, longest_answer
+from pipeline.finetuning.exam import Exam, askable, longest_answer, whole_questions
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, SplitExamples, drawn_places
 from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.training_rows import check_examples
@@ -60,11 +61,13 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     checked = _checked(plan, base, progress, timing=found is None)
     examples = checked.fixes[TRAIN].applied(train, base)
     rows = questions(task, checked.fixes[TEST].applied(test, base))
-    asked = askable(rows, task, config, base)
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
+    whole = whole_questions(rows, checked.fixes[TEST].whole(test), task, base, exam.longest)
+    asked = replace(askable(rows, task, config, base), whole=whole)
     kept = _kept(plan, base, again=again)
     climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept)
-    builder = ArmBuilder(plan, task, _known(examples, config.seed, progress), base, exam)
+    known = _known(checked.fixes[TRAIN].kept(train), config.seed, progress)
+    builder = ArmBuilder(plan, task, known, base, exam)
     for section in plan.arms:
         if (arm := builder.untrained(section)) is not None:
             climb.take(arm)
@@ -107,7 +110,7 @@ def _extras(
     """
     rows, fewer = learned
     judged = climb.done_by(ArmName.ADAPTER.value)
-    curves = [*builder.linear_curve(recipe.sample)]
+    curves = [*builder.linear_curve(recipe.sample.unshortened)]
     if fewer:
         whole = judged.of({one.id for one in recipe.sample.asked})
         curves.append(curve_of(ArmName.ADAPTER.value, "the adapter", [*fewer, (rows, whole)]))
