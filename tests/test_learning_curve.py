@@ -78,12 +78,12 @@ def test_the_band_holds_what_the_law_gives_about_as_often_as_it_says() -> None:
 def test_the_band_holds_that_trainings_differ_by_chance() -> None:
     """Each point is of one training: of 3,000 questions the law alone, 0.02 off each time, was in 45% of the bands."""
     law, held = [power(0.4, -0.4, rows) for rows in (*ROWS, 2000)], 0
-    for seed in range(40):
+    for seed in range(15):
         chance = np.random.default_rng(seed)
         points = by_errors([wrong + chance.normal(0, 0.02) for wrong in law[:-1]], 3000)
         found = adapter_curve(points).expected[0].score
         held += found.low <= 1 - law[-1] <= found.high
-    assert held >= 30
+    assert held >= 12
 
 
 def test_more_questions_make_the_band_narrower() -> None:
