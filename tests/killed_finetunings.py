@@ -19,6 +19,7 @@ from support import row, write_dataset
 from flows.cli.main import app
 from flows.settings import prepare_training
 from pipeline.finetuning import train
+from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED
 
 POINTS = {
     "while an arm answers": Point("pipeline.suggestions.ledger", "Ledger.complete", "after", 2),
@@ -78,8 +79,9 @@ def life(dataset: Path, name: str, point: Point | None) -> None:
 
 def kept_in(dataset: Path) -> dict[str, Any]:
     """The seconds that arms took whose answers are kept, by their names."""
-    files = (dataset / "home" / "questions" / "models" / ".unfinished").glob("*/*-*.json")
-    return {file.stem.rpartition("-")[0]: json.loads(file.read_bytes())["times"]["answering"] for file in files}
+    models = dataset / "home" / "questions" / "models"
+    files = [*models.glob(f"{UNFINISHED}/*/*-*.json"), *models.glob(f"{ANSWERS}/*.json")]
+    return {file.stem.split("-")[0]: json.loads(file.read_bytes())["times"]["answering"] for file in files}
 
 
 def main(folder: Path, endpoint: str) -> None:

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 
 from pipeline.evaluation.estimates import Unit
 from pipeline.evaluation.paired import sign_test
-from pipeline.ladder.experiment import _before_training
+from pipeline.ladder import experiment
 from pipeline.ladder.results import ArmResult
 from schemas.arms_section import Family
 
@@ -171,6 +171,6 @@ def test_before_training_the_arm_to_beat_is_found_on_shared_questions() -> None:
     linear = answered("linear", [True] * 60 + [False] * 40)
     prompted = answered("few_shot", [True] * 19 + [False])
     assert prompted.score.value > linear.score.value
-    said = _before_training([linear, prompted], linear.evaluation.metric)
+    said = experiment._before_training([linear, prompted], linear.evaluation.metric)
     assert said.startswith("without training: a linear model on TF-IDF scores 60.0% (")
-    assert _before_training([linear], "loss_per_token") == _before_training([], "accuracy") == ""
+    assert experiment._before_training([linear], "loss_per_token") == experiment._before_training([], "accuracy") == ""

@@ -89,8 +89,8 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     extras = _extras(
         plan, climb, builder, recipe, examples, (report.rows, fewer), Forgetting(before=before, after=after)
     )
-    final = conclude(plan, climb, rows, folder, report, exam, extras, page)
     kept.hand_on()
+    final = conclude(plan, climb, rows, folder, report, exam, extras, page)
     forget_unfinished(plan, is_complete=read_assessment(final).ladder.is_complete)
     return final
 

@@ -97,7 +97,7 @@ class KeptAnswers:
             sink.write(kept.model_dump_json().encode())
 
     def hand_on(self) -> None:
-        """Leave the answers to runs with other arms, prices or limits, as this one ends."""
+        """Leave the answers to runs with other arms, prices or limits, once all arms have answered."""
         for file, later in self._handed.items():
             with suppress(FileNotFoundError):
                 later.parent.mkdir(parents=True, exist_ok=True)
