@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 
 import pytest
 from rich.console import Console
@@ -31,6 +32,20 @@ def test_a_step_always_shows_how_far_it_is_and_how_long_it_takes(width: int, tot
     assert line.endswith(" left") == bool(unit)
     assert "asking " in line and (LABEL in line) == ("…" not in line)
     assert ("━" in line) == (width >= (160 if unit else 100)), "a bar needs room"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_long_note_gives_way_to_the_numbers_and_is_gone_at_the_end(width: int) -> None:
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=width, color_system=None)
+    with TerminalProgress(terminal).step("training", 206) as advance:
+        for _ in range(206):
+            advance(1, "2 min left, loss 0.010 (validation 0.084), 1,408 tokens/s on the CPU")
+            time.sleep(0.001)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue()).replace("\r", "\n").splitlines()
+    during = [line for line in plain if "training: 2 min" in line]
+    assert during and all(re.search(r" \d+/206 0:00:0\d$", line.rstrip()) and len(line) <= width for line in during)
+    assert re.fullmatch(r"✓ training( ━+)? 206/206 0:00:0\d", [line.rstrip() for line in plain if line.strip()][-1])
 
 
 def test_a_log_gets_a_line_a_minute_about_a_long_step() -> None:

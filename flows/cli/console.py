@@ -90,8 +90,9 @@ class TerminalProgress:
         """Show a spinner, and a bar if the total is known, until the step ends."""
         # On a narrow terminal the bar and then the end of the label give way, never a number.
         left = self._console.width - _BESIDE - 2 * len(str(total or "")) - (_AHEAD if unit else 0)
-        has_bar = left >= len(label) + _BAR + (_AHEAD if unit else 0)
-        room = Column(no_wrap=True, overflow="ellipsis", max_width=max(_READABLE, left))
+        bar = _BAR + (_AHEAD if unit else 0)
+        has_bar = left >= len(label) + bar
+        room = Column(no_wrap=True, overflow="ellipsis", max_width=max(_READABLE, left - (bar if has_bar else 0)))
         columns: list[ProgressColumn] = [
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}", table_column=room),
@@ -127,7 +128,8 @@ class TerminalProgress:
             progress.live.transient = True
             progress.live.stop()
             raise
-        progress.update(task, total=total or max(done, 1), completed=total or max(done, 1))
+        # Without the last note, which says that no time is left.
+        progress.update(task, description=escape(label), total=total or max(done, 1), completed=total or max(done, 1))
         progress.stop()
 
     def say(self, text: str) -> None:
