@@ -126,6 +126,14 @@ def test_strictly_an_answer_is_right_for_only_one_of_the_rows_that_ask_alike() -
     assert evaluate(Fruit, ask(Fruit, *rows[1:]), ["apple", "plum"]).measures == ()
 
 
+def test_the_interval_of_strict_accuracy_is_as_wide_as_groups_make_it() -> None:
+    rows = [{"text": f"t{number}", "kind": kind} for number in range(40) for kind in ("apple", "pear")]
+    asked, answers = ask(Fruit, *rows), ["apple"] * 20 + ["plum"] * 20
+    grouped = [one.model_copy(update={"group": f"g{number // 10}"}) for number, one in enumerate(asked)]
+    [alone], [together] = (evaluate(Fruit, questions, answers).measures for questions in (asked, grouped))
+    assert together.value.low < alone.value.low < alone.value.high < together.value.high
+
+
 def test_a_repeated_row_adds_no_gold_answer() -> None:
     (question,) = ask(Fruit, {"text": "same", "kind": "apple"}, {"text": "same", "kind": "apple"})
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
@@ -208,8 +209,12 @@ def evaluate(
 def _score(metric: str, outcomes: Sequence[Outcome]) -> Estimate:
     if metric == ACCURACY:
         return accuracy(outcomes)
-    found = ratio_estimate(ratios(outcomes), judged_in(outcomes))
-    return widened(found, design_effect(influences(ratios(outcomes)), groups(outcomes)))
+    return _of_groups(ratios(outcomes), outcomes)
+
+
+def _of_groups(rows: NDArray[np.float64], outcomes: Sequence[Outcome]) -> Estimate:
+    """A ratio of sums over questions, whose interval is as wide as their groups make it."""
+    return widened(ratio_estimate(rows, judged_in(outcomes)), design_effect(influences(rows), groups(outcomes)))
 
 
 def compare_models(before: Evaluation, after: Evaluation) -> Comparison:
@@ -246,7 +251,7 @@ def _strict(metric: str, outcomes: Sequence[Outcome]) -> list[Measure]:
     if metric != ACCURACY or all(len(outcome.golds) == 1 for outcome in outcomes):
         return []
     rows = np.array([(outcome.right, len(outcome.golds)) for outcome in outcomes], dtype=np.float64)
-    return [Measure(name="strict accuracy", value=ratio_estimate(rows))]
+    return [Measure(name="strict accuracy", value=_of_groups(rows, outcomes))]
 
 
 # --- one answer -------------------------------------------------------------------------------
