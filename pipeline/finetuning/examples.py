@@ -153,15 +153,11 @@ def drawn_places(examples: Examples, count: int | None, seed: int) -> Sequence[i
     """Which of the rows to take: at most ``count`` at random, so that every answer keeps its share; ascending."""
     if count is None or count >= len(examples):
         return range(len(examples))
-    return sorted(_drawn(examples, count, seed))
+    return sorted(nested_places(examples, count, seed))
 
 
 def nested_places(examples: Examples, count: int | None, seed: int) -> list[int]:
     """The same in a random order: the first n of them are a random sample, too, which holds all smaller ones."""
-    return _drawn(examples, count, seed)
-
-
-def _drawn(examples: Examples, count: int | None, seed: int) -> list[int]:
     # Digests, since the answers themselves may be long.
     answers = [hashlib.sha256(example.answer.encode("utf-8", "surrogatepass")).digest()[:8] for example in examples]
     return draw(range(len(answers)), count, seed, stratum=lambda place: answers[place].hex())

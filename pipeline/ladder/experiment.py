@@ -15,7 +15,7 @@ from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.training_rows import check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm_builder import ArmBuilder
-from pipeline.ladder.assessment import find_assessed, read_assessment
+from pipeline.ladder.assessment import find_assessed
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.conclude import Extras, Page, conclude
 from pipeline.ladder.forgetting import Forgetting, general_knowledge
@@ -91,7 +91,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     )
     kept.hand_on()
     final = conclude(plan, climb, rows, folder, report, exam, extras, page)
-    forget_unfinished(plan, is_complete=read_assessment(final).ladder.is_complete)
+    forget_unfinished(plan, is_complete=not climb.lacking)
     return final
 
 
