@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from flows.cli.console import out, show_rows
-from pipeline.text.wording import counted, shown_cost
+from pipeline.text.wording import counted, shown_amount
 
 if TYPE_CHECKING:
     from flows.finetune import Finetuned
@@ -62,7 +62,7 @@ def _show_arms(found: "Assessment") -> None:
         row += [arm.evaluation.questions] if some else []
         row += [arm.evaluation.unreadable] if unreadable else []
         row += ["" if arm.latency is None else f"{1000 * arm.latency:,.{0 if arm.latency >= 0.01 else 1}f}"]
-        row += ["" if arm.cost is None else shown_cost(arm.cost)] if found.currency else []
+        row += ["" if arm.cost is None else shown_amount(arm.cost)] if found.currency else []
         rows.append(row)
     show_rows("", columns, rows)
 

@@ -9,6 +9,7 @@ from pipeline.finetuning.base_model import BUNDLED
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.linear_recipe import linear_recipe
 from pipeline.ladder.results import ArmResult
+from pipeline.text.wording import shown_amount
 from schemas.task import Task
 
 _BUNDLED_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -91,17 +92,13 @@ def _row(arm: ArmResult) -> list[str]:
         "; ".join(beside),
         str(found.questions),
         str(found.unreadable),
-        "" if arm.latency is None else _seconds(arm.latency),
+        "" if arm.latency is None else shown_amount(arm.latency),
     ]
 
 
 def _in_line(text: str) -> str:
     """A text of somebody else's choice, such as a model's name, as a cell of a table or a part of a line."""
     return " ".join(text.split()).replace("|", "\\|")
-
-
-def _seconds(seconds: float) -> str:
-    return "<0.0001" if seconds < 0.0001 else f"{seconds:.3g}"
 
 
 def _training(record: FinetuneRecord) -> dict[str, str]:

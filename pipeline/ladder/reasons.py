@@ -6,7 +6,7 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.results import ArmResult
 from pipeline.ladder.retrained import SeedScore
-from pipeline.text.wording import counted, shown_cost
+from pipeline.text.wording import counted, shown_amount
 from schemas.arms_section import ArmName
 
 _THOUSANDS = 1000
@@ -29,7 +29,7 @@ def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) ->
         f"{counted(pair.questions, 'question')} ({interval}; {evidence.paired_test} p {_p(pair.p_value)})."
     )
     if before.cost is not None and after.cost:
-        text += f" 1,000 calls cost {shown_cost(after.cost)} instead of {shown_cost(before.cost)}."
+        text += f" 1,000 calls cost {shown_amount(after.cost)} instead of {shown_amount(before.cost)}."
     return text
 
 

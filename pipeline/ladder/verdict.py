@@ -22,7 +22,7 @@ from pipeline.ladder.reasons import (
     which_seeds,
 )
 from pipeline.ladder.results import ArmResult
-from pipeline.text.wording import shown_cost
+from pipeline.text.wording import shown_amount
 from schemas.arms_section import ArmName, Family
 
 _CHEAPER = 5
@@ -93,7 +93,7 @@ def _forbidden(arm: ArmResult, evidence: Evidence, notes: list[str]) -> bool:
     limits = evidence.limits
     if limits.max_cost is not None and arm.cost is not None and arm.cost > limits.max_cost:
         notes.append(
-            f"{arm.heading} costs {shown_cost(arm.cost)} per 1,000 calls, above the {limits.max_cost:g} allowed."
+            f"{arm.heading} costs {shown_amount(arm.cost)} per 1,000 calls, above the {limits.max_cost:g} allowed."
         )
         return True
     if limits.max_seconds is not None and arm.latency is not None and arm.latency > limits.max_seconds:

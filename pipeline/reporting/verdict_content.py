@@ -20,7 +20,7 @@ from pipeline.reporting.verdict_tables import (
     number_columns,
     numbers,
 )
-from pipeline.text.wording import shown_cost
+from pipeline.text.wording import shown_amount
 from schemas.arms_section import ArmName, Family
 
 
@@ -108,7 +108,7 @@ def _cards(found: Assessment) -> list[Card]:
 def _card(arm: ArmResult, found: Assessment) -> Card:
     takes = [
         "" if arm.latency is None else f"{short_time(1000 * arm.latency)} ms a call",
-        "" if arm.cost is None else f"{shown_cost(arm.cost)} {found.currency} per 1,000",
+        "" if arm.cost is None else f"{shown_amount(arm.cost)} {found.currency} per 1,000",
     ]
     return Card(
         family=arm.family.value,

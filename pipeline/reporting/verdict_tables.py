@@ -10,7 +10,7 @@ from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult
 from pipeline.reporting.plot_axes import number, short_time
 from pipeline.reporting.tuned_arm import tuned_arm
-from pipeline.text.wording import shown_cost, shown_label
+from pipeline.text.wording import shown_amount, shown_label
 from schemas.arms_section import Family
 
 _MATRIX = 8
@@ -65,7 +65,7 @@ def _columns(found: Assessment, training: float) -> Iterator[tuple[str, list[str
         "tokens in, out",
         [f"{number(arm.tokens_in)}, {number(arm.tokens_out)}" if arm.tokens_in else "" for arm in arms],
     )
-    yield f"{found.currency} per 1,000".strip(), ["" if arm.cost is None else shown_cost(arm.cost) for arm in arms]
+    yield f"{found.currency} per 1,000".strip(), ["" if arm.cost is None else shown_amount(arm.cost) for arm in arms]
 
 
 def _score(arm: ArmResult, metric: str) -> str:

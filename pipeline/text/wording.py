@@ -42,8 +42,8 @@ def shown_share(share: float) -> str:
     return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
-def shown_cost(cost: float) -> str:
-    """With three digits, without powers of ten: those of the classical arms are next to nothing."""
-    if 0 < cost < 0.0001:
+def shown_amount(amount: float) -> str:
+    """Money or seconds with three digits, without powers of ten: those of the classical arms are next to nothing."""
+    if 0 < amount < 0.0001:
         return "<0.0001"
-    return f"{cost:.3g}" if cost < 1000 else f"{cost:,.0f}"
+    return f"{amount:.3g}" if amount < 1000 else f"{amount:,.0f}"
