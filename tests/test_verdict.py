@@ -7,7 +7,7 @@ from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.results import Skipped
-from pipeline.ladder.retrained import SeedScore
+from pipeline.ladder.retrained_scores import SeedScore
 from pipeline.ladder.verdict import judge
 from schemas.task import Input, Target, Task
 

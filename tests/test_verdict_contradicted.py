@@ -11,7 +11,7 @@ from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult, Skipped
-from pipeline.ladder.retrained import SeedScore
+from pipeline.ladder.retrained_scores import SeedScore
 from pipeline.ladder.verdict import judge
 from schemas.task import Input, Target, Task
 

@@ -19,7 +19,7 @@ from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting, General
 from pipeline.ladder.learning_curve import Curve, CurvePoint, curve_of, forecast_of
 from pipeline.ladder.results import ArmResult, Ladder, Skipped, Stated
-from pipeline.ladder.retrained import Ablation, SeedScore
+from pipeline.ladder.retrained_scores import Ablation, SeedScore
 from pipeline.ladder.verdict import judge
 from schemas.arms_section import Family, Limits
 from schemas.dataset import Finetune

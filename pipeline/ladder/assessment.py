@@ -20,7 +20,7 @@ from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.judgement import Judgement
 from pipeline.ladder.learning_curve import Curve, curve_end_of, forecast_of
 from pipeline.ladder.results import Ladder
-from pipeline.ladder.retrained import Ablation, SeedScore, seeds_in_words
+from pipeline.ladder.retrained_scores import Ablation, SeedScore, seeds_in_words
 from pipeline.text.wording import counted
 from schemas.arms_section import ArmName, Family, Limits
 

@@ -19,7 +19,7 @@ from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.learning_curve import Curve, curve_end_of, forecast_of
 from pipeline.ladder.plan import TRAIN, Plan
 from pipeline.ladder.results import Ladder, Stated
-from pipeline.ladder.retrained import Ablation, SeedScore
+from pipeline.ladder.retrained_scores import Ablation, SeedScore
 from pipeline.ladder.verdict import judge
 from pipeline.releases.published_rows import published_inputs
 from pipeline.releases.versions import read_manifest

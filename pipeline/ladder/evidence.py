@@ -7,7 +7,7 @@ from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.scores import ACCURACY
 from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
-from pipeline.ladder.retrained import SeedScore
+from pipeline.ladder.retrained_scores import SeedScore
 from schemas.arms_section import ArmName, Family, Limits
 
 FEWEST_QUESTIONS = 30

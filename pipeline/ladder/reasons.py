@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.results import ArmResult
-from pipeline.ladder.retrained import SeedScore
+from pipeline.ladder.retrained_scores import SeedScore
 from pipeline.text.wording import counted, shown_amount
 from schemas.arms_section import ArmName
 

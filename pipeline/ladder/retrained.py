@@ -4,61 +4,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import BaseModel, ConfigDict
-
-from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.base_model import LoadedModel, adapted
-from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
+from pipeline.finetuning.evaluate import Evaluation, compare_models
 from pipeline.finetuning.exam import Answers, Exam, Questions
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, nested_places
 from pipeline.ladder.kept_answers import KeptAnswers, Times
 from pipeline.ladder.learning_curve import SHARES
 from pipeline.ladder.plan import Plan
+from pipeline.ladder.retrained_scores import Ablation, SeedScore
 from pipeline.ladder.trained_once import train_on
 from pipeline.steps import Progress
-from pipeline.text.wording import counted
 from schemas.dataset import Finetune
 
 _ROWS = "training rows"
-
-
-class Ablation(BaseModel):
-    """What the same recipe scores on the raw rows, before anything was curated."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rows: int
-    """Raw rows trained on: as their sources have them, but for the test rows."""
-    raw: Evaluation
-    curated: Evaluation
-    """The adapter, on the same questions."""
-    comparison: Comparison
-    """Of the curated rows with the raw ones."""
-
-    def __str__(self) -> str:
-        return (
-            f"The same recipe scores {self.raw.score} on the {self.rows:,} raw rows and {self.curated.score} on the "
-            f"curated ones, asked {counted(self.curated.questions, 'question')}: {self.comparison}."
-        )
-
-
-class SeedScore(BaseModel):
-    """What the same recipe scores with another seed: on the same rows, or on others if ``max_rows`` draws some."""
-
-    model_config = ConfigDict(frozen=True)
-
-    seed: int
-    score: Estimate
-
-
-def seeds_in_words(scores: Sequence[SeedScore]) -> str:
-    """How far the score depends on chance; empty if only one seed was tried."""
-    if len(scores) < 2:
-        return ""
-    unit, values = scores[0].score.unit, [one.score.value for one in scores]
-    listed = ", ".join(unit.shown(value) for value in values)
-    spread = f"{unit.shown_change(max(values) - min(values))} {unit.of_changes}"
-    return f"With {len(scores)} seeds the adapter scores {listed}: chance moves it by {spread}."
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from pipeline.finetuning.adapters import FinetuneRecord
 from pipeline.ladder.assessment import Assessment
-from pipeline.ladder.retrained import seeds_in_words
+from pipeline.ladder.retrained_scores import seeds_in_words
 from pipeline.reporting.page_environment import page_environment
 from pipeline.reporting.verdict_content import verdict_content
 from pipeline.reporting.worst_rows import worst_parts
