@@ -12,6 +12,6 @@ __all__ = [
     "learning_curve",
     "plan",
     "results",
-    "retrained",
+    "retrained_scores",
     "uncurated_rows",
 ]
