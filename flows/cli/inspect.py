@@ -87,6 +87,8 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
     if result.finetuned:
         out.print(result.finetuned, markup=False)
+    if result.training:
+        out.print(str(result.training), markup=False)
     for problem in result.damaged_releases:
         out.print(f"[red]{escape(problem)}")
     if result.runs:

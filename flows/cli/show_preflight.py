@@ -11,7 +11,7 @@ from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_con
 from flows.cli.console import TerminalProgress, out, show_rows
 from flows.cli.inspect import version_folder
 from pipeline.steps import Silent
-from pipeline.text.wording import counted, shown_share
+from pipeline.text.wording import counted, shown_duration, shown_share
 from schemas.dataset import Finetune, Fix
 
 if TYPE_CHECKING:
@@ -141,20 +141,14 @@ def _show_cost(found: "Preflight") -> None:
     timing, memory = found.figures.timing, found.figures.memory
     if timing:
         out.print(
-            f"about {_shown_time(timing.seconds)} of training: a usual step took {timing.usual_step:.2g} s here, that "
-            f"with most tokens {timing.largest_step:.2g} s ({timing.steps} were tried)"
+            f"about {shown_duration(timing.seconds)} of training: a usual step took {timing.usual_step:.2g} s here, "
+            f"that with most tokens {timing.largest_step:.2g} s ({timing.steps} were tried)"
         )
     if memory:
         out.print(
             f"memory: about {shown_bytes(memory.needed)} beside the model's {shown_bytes(memory.weights)}; "
             f"{shown_bytes(memory.free)} are free"
         )
-
-
-def _shown_time(seconds: float) -> str:
-    if seconds < 90:
-        return counted(max(1, round(seconds)), "second")
-    return counted(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def _show_next(found: "Preflight", command: str, *, is_told: bool) -> None:

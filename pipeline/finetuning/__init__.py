@@ -8,6 +8,7 @@ __all__ = [
     "adapters",
     "answer_form",
     "base_model",
+    "checkpoints",
     "evaluate",
     "exam",
     "examples",

@@ -6,13 +6,19 @@ dies while writing leaves none. The two newest are kept, since a disk may damage
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.state.atomic import checksum_of, flush
 from pipeline.state.staging import put_in_place, staged
+from pipeline.text.wording import shown_duration
+
+CHECKPOINTS = ".training"
+"""The folder, among the adapters, of the states of unfinished trainings, each in its own folder."""
 
 _KEPT = 2
 _RECORD = "checkpoint.json"
@@ -26,6 +32,8 @@ class _Record(BaseModel):
 
     training: str
     step: int
+    steps: int
+    """Of the whole training."""
     seconds: float
     cpu_seconds: float
     checksums: dict[str, int]
@@ -41,6 +49,45 @@ class Checkpoint:
     seconds: float
     """That training had taken so far, in all processes."""
     cpu_seconds: float
+
+
+class UnfinishedTraining(BaseModel):
+    """How far a training is that has not ended; it may be running now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: int
+    """Of its newest checkpoint."""
+    steps: int
+    seconds_left: float
+    """From there on."""
+    written_at: datetime
+
+    def __str__(self) -> str:
+        return (
+            f"a training has not ended: step {self.step:,} of {self.steps:,} at {self.written_at:%F %T}, "
+            f"about {shown_duration(self.seconds_left)} from its end"
+        )
+
+
+def unfinished_training(models: Path) -> UnfinishedTraining | None:
+    """The training that has written the newest checkpoint.
+
+    Args:
+        models: the folder of the adapters.
+    """
+    written = []
+    for file in models.glob(f"{CHECKPOINTS}/*/{_NAME}*/{_RECORD}"):
+        # Another process may remove it meanwhile.
+        with suppress(OSError, ValidationError):
+            written.append((file.stat().st_mtime, _Record.model_validate_json(file.read_bytes())))
+    if not written:
+        return None
+    at, record = max(written, key=lambda one: one[0])
+    left = record.seconds / record.step * (record.steps - record.step)
+    return UnfinishedTraining(
+        step=record.step, steps=record.steps, seconds_left=left, written_at=datetime.fromtimestamp(at, UTC)
+    )
 
 
 @dataclass(slots=True)
@@ -80,11 +127,12 @@ class Checkpoints:
                 raise ValueError(f"{name} is damaged")
         return record
 
-    def write(self, step: int, seconds: float, cpu_seconds: float, fill: Callable[[Path], None]) -> None:
+    def write(self, step: int, steps: int, seconds: float, cpu_seconds: float, fill: Callable[[Path], None]) -> None:
         """Write the state after a step, and remove older ones; if the disk is full, say so and keep those.
 
         Args:
             step: the number of steps done.
+            steps: of the whole training.
             seconds: that training has taken.
             cpu_seconds: the same of the processor.
             fill: writes the files into a folder.
@@ -97,7 +145,12 @@ class Checkpoints:
                 files = sorted(path for path in unfinished.iterdir())
                 checksums = {path.name: _checksum(path) for path in files}
                 record = _Record(
-                    training=self.training, step=step, seconds=seconds, cpu_seconds=cpu_seconds, checksums=checksums
+                    training=self.training,
+                    step=step,
+                    steps=steps,
+                    seconds=seconds,
+                    cpu_seconds=cpu_seconds,
+                    checksums=checksums,
                 )
                 (unfinished / _RECORD).write_text(record.model_dump_json(), encoding="utf-8")
                 for path in unfinished.iterdir():

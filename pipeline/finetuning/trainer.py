@@ -107,7 +107,8 @@ def run(trainer: Any, checkpoints: Checkpoints | None, watch: Watch) -> tuple[fl
 
     def write_checkpoint() -> None:
         if checkpoints and checkpoints.writes:
-            checkpoints.write(trainer.state.global_step, *spent(), lambda folder: _fill(trainer, watch, folder))
+            done, steps = trainer.state.global_step, trainer.state.max_steps
+            checkpoints.write(done, steps, *spent(), lambda folder: _fill(trainer, watch, folder))
 
     trainer.write_checkpoint = write_checkpoint
     trainer.train(resume_from_checkpoint=str(found.folder) if found else None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.finetuning.adapters import find_adapter
 from pipeline.finetuning.base_model import LoadedModel, adapted, load_base
+from pipeline.finetuning.checkpoints import CHECKPOINTS
 from pipeline.finetuning.evaluate import Evaluation, questions
 from pipeline.finetuning.exam import Exam, askable, longest_answer, whole_questions
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, SplitExamples, drawn_places
@@ -25,7 +26,7 @@ from pipeline.ladder.learning_curve import curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.retrained import Recipe
-from pipeline.ladder.trained_once import CHECKPOINTS, trained_once
+from pipeline.ladder.trained_once import trained_once
 from pipeline.steps import Progress
 from schemas.arms_section import ArmName
 from schemas.identity import stable_hash

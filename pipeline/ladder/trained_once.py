@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.finetuning.adapters import read_record
 from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.checkpoints import CHECKPOINTS
 from pipeline.finetuning.examples import Examples, SplitExamples, has_split
 from pipeline.finetuning.train import TrainReport, expected_steps, train
 from pipeline.finetuning.training_rows import training_rows
@@ -16,9 +17,6 @@ from pipeline.ladder.plan import VALIDATION, Plan
 from pipeline.state.atomic import replacing
 from pipeline.steps import Progress
 from schemas.dataset import Finetune
-
-CHECKPOINTS = ".training"
-"""The folder, among the adapters, of the states of unfinished trainings."""
 
 
 def trained_once(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Unit
+from pipeline.finetuning.checkpoints import UnfinishedTraining, unfinished_training
 from pipeline.ladder.assessment import PAGE, read_assessment
 from pipeline.ladder.judgement import Verdict
 from pipeline.releases.audit_result import AuditResult, audit_result
@@ -107,6 +108,8 @@ class Status(BaseModel):
     latest_release: str | None
     finetuned: str | None = None
     """What the last fine-tuning found, in a sentence; None before the first."""
+    training: UnfinishedTraining | None = None
+    """One that has not ended, if it is newer than the last fine-tuning."""
     damaged_releases: list[str]
     """What is wrong with each version that cannot be read."""
     runs: list[RunLine]
@@ -160,6 +163,7 @@ def read_status(workspace: Workspace) -> Status:
         frozen=frozen,
         latest_release=versions[-1].version if versions else None,
         finetuned=_finetuned(workspace, snapshot),
+        training=_training(workspace, snapshot),
         damaged_releases=damaged,
         runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],
         next_step=str(todo),
@@ -175,6 +179,14 @@ def _finetuned(workspace: Workspace, snapshot: Snapshot) -> str | None:
     rival = "" if found.rival is None else f", {found.rival_title} {unit.shown(found.rival)}"
     scores = f"the adapter {unit.shown(found.tuned)}{rival}"
     return f"fine-tuned on {workspace.dataset.config.name}@{found.version}: {Verdict(found.verdict).heading} ({scores})"
+
+
+def _training(workspace: Workspace, snapshot: Snapshot) -> UnfinishedTraining | None:
+    found, last = unfinished_training(workspace.store.models), snapshot.last_run(FinetuneSummary)
+    if found is None or last is None:
+        return found
+    ended_at = snapshot.runs.filter(pl.col("run") == last.id)["finished_at"].item()
+    return found if found.written_at > ended_at else None
 
 
 def _has_news(snapshot: Snapshot) -> bool:

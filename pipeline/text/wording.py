@@ -47,3 +47,10 @@ def shown_amount(amount: float) -> str:
     if 0 < amount < 0.0001:
         return "<0.0001"
     return f"{amount:.3g}" if amount < 1000 else f"{amount:,.0f}"
+
+
+def shown_duration(seconds: float) -> str:
+    """A time that is only known roughly."""
+    if seconds < 90:
+        return counted(max(1, round(seconds)), "second")
+    return counted(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
