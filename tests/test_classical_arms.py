@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal, cast
 
@@ -18,6 +19,7 @@ from pipeline.ladder import experiment, linear_fields
 from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.classical import Linear, Majority, Nearest
+from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.linear_fields import HeldOut, fit_field
 from pipeline.ladder.retrieval import Memory, tfidf
 from schemas.arms_section import ArmName, LocalArm
@@ -347,16 +349,17 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
     assert found[1e-9,] < found[1.0,] == found[1e-9, 1.0] == found[1.0, 1e-9]
 
 
-def test_the_curve_of_the_linear_model_ends_where_the_arm_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_curve_of_the_linear_model_ends_where_the_arm_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is fitted as the arm is: with the strength that is best on the validation rows."""
     monkeypatch.setattr(linear_fields, "STRENGTHS", (1e-9, 1.0))
     monkeypatch.setattr(linear_fields, "_USUAL", 1e-9)
     rows = [topic(number, "billing" if number % 8 else "returns") for number in range(40)]
     held_out, asked = questions(Topic, rows), Questions(questions(Topic, rows), [], [], {})
     monkeypatch.setattr(ArmBuilder, "_held_out", lambda self: held_out)
-    plan: Any = SimpleNamespace(config=Finetune(), arms=(LocalArm(arm=ArmName.LINEAR),))
+    arms = (LocalArm(arm=ArmName.LINEAR),)
+    plan: Any = SimpleNamespace(config=Finetune(), arms=arms, answers_key=lambda name: f"key of {name}")
     builder = ArmBuilder(plan, Topic, rows, cast("LoadedModel", None), Exam(Topic, 4))
-    [curve] = builder.linear_curve(asked)
+    [curve] = builder.linear_curves(asked, KeptMeasures(tmp_path, "0"))
     assert curve.measured[-1].score.value == 1
     assert answers(linear(Topic, rows, held_out), Topic, rows) == golds(rows)
 

@@ -1,7 +1,5 @@
 """Makes the arms that a dataset.yaml lists."""
 
-from collections.abc import Iterator
-
 from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Exam, Questions
@@ -10,8 +8,9 @@ from pipeline.ladder.adapter_and_linear import AdapterAndLinear
 from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.endpoints import Endpoint
+from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.language_models import Adapter, Candidate, FewShot, ZeroShot
-from pipeline.ladder.learning_curve import SHARES, Curve, curve_of
+from pipeline.ladder.learning_curve import SHARES, Curve, Curves, curve_of
 from pipeline.ladder.plan import VALIDATION, Plan
 from pipeline.ladder.retrieval import Memory
 from pipeline.releases.versions import read_manifest
@@ -66,21 +65,25 @@ class ArmBuilder:
             return AdapterAndLinear(candidate, self._task, self._memory, self._plan.config.seed)
         return Adapter(candidate, is_free=section.arm is ArmName.ADAPTER_FREE)
 
-    def linear_curve(self, asked: Questions) -> Iterator[Curve]:
-        """What the linear model scores after fewer rows, where it is an arm; nothing where it has no answer."""
-        arms = [one for one in self._plan.arms if one.name == ArmName.LINEAR.value]
+    def linear_curves(self, asked: Questions, measured: KeptMeasures) -> tuple[Curve, ...]:
+        """What the linear model scores after fewer rows, where it is an arm; none where it has no answer."""
+        if all(one.name != ArmName.LINEAR.value for one in self._plan.arms):
+            return ()
+        depends_on = (self._plan.answers_key(ArmName.LINEAR.value), *(one.id for one in asked.asked))
+        return measured.once("linear-curve", depends_on, Curves, lambda: self._linear_curves(asked)).curves
+
+    def _linear_curves(self, asked: Questions) -> Curves:
         seed, points = self._plan.config.seed, []
         kept = draw(self._examples, None, seed, stratum=lambda row: row.answer)
         # As the arm itself: else its last point were another model's.
-        held_out = self._held_out() if arms else []
-        for share in SHARES if arms else ():
+        held_out = self._held_out()
+        for share in SHARES:
             some = kept[: max(1, round(share * len(kept)))]
             arm = Linear(self._task, Memory(self._task, some), held_out, seed)
             try:
                 arm.learn()
                 answers = arm.answer(asked, lambda units: None)
             except CannotAnswer:
-                return
+                return Curves(curves=())
             points.append((len(some), answers.scored(self._task, asked)))
-        if points:
-            yield curve_of(ArmName.LINEAR.value, arm.title, points)
+        return Curves(curves=(curve_of(ArmName.LINEAR.value, arm.title, points),))

@@ -19,10 +19,11 @@ from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.assessment import find_assessed
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.conclude import Extras, Page, conclude
-from pipeline.ladder.forgetting import Forgetting, general_knowledge
+from pipeline.ladder.forgetting import Forgetting, General, general_knowledge
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
+from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.language_models import Candidate
-from pipeline.ladder.learning_curve import curve_of
+from pipeline.ladder.learning_curve import Curve, curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.retrained import Recipe
@@ -65,14 +66,14 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
     whole = whole_questions(rows, checked.fixes[TEST].whole(test), task, base, exam.longest)
     asked = replace(askable(rows, task, config, base), whole=whole)
-    kept = _kept(plan, base, again=again)
+    kept, measured = _kept(plan, base, again=again), KeptMeasures(plan.models / ANSWERS, plan.goldleaf, not again)
     climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept)
     known = _known(checked.fixes[TRAIN].kept(train), config.seed, progress)
     builder = ArmBuilder(plan, task, known, base, exam)
     for section in plan.arms:
         if (arm := builder.untrained(section)) is not None:
             climb.take(arm)
-    before = general_knowledge(base, "what the base model knows beside the task", progress.step)
+    before = _known_beside(plan, base, "what the base model knows beside the task", progress, measured)
     if found is None and (said := _before_training(climb.done, kind_of(task).metric)):
         progress.say(said)
     recipe = Recipe(plan, base, exam, asked, kept, progress)
@@ -83,13 +84,13 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         for section in plan.arms:
             if (arm := builder.tuned(section, tuned)) is not None:
                 climb.take(arm)
-        after = general_knowledge(model, "what the adapter still knows", progress.step)
+        after = _known_beside(plan, model, "what the adapter still knows", progress, measured, plan.training_key)
     if not again and climb.lacking and (same := find_assessed(plan.models, plan.key, climb.lacking)):
         # An endpoint that is still down makes no second copy of the adapter.
         return same
-    extras = _extras(
-        plan, climb, builder, recipe, examples, (report.rows, fewer), Forgetting(before=before, after=after)
-    )
+    curves = builder.linear_curves(recipe.sample.unshortened, measured)
+    forgotten = Forgetting(before=before, after=after)
+    extras = _extras(plan, climb, curves, recipe, examples, (report.rows, fewer), forgotten)
     kept.hand_on()
     final = conclude(plan, climb, rows, folder, report, exam, extras, page)
     forget_unfinished(plan, is_complete=not climb.lacking)
@@ -99,7 +100,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
 def _extras(
     plan: Plan,
     climb: Climb,
-    builder: ArmBuilder,
+    curves: tuple[Curve, ...],
     recipe: Recipe,
     examples: Examples,
     learned: tuple[int, list[tuple[int, Evaluation]]],
@@ -107,17 +108,17 @@ def _extras(
 ) -> Extras:
     """What is known beside the arms: curves, seeds and what the raw rows would have given.
 
-    ``learned`` is how many rows the adapter learned, and its scores after fewer.
+    ``curves`` are those of other arms than the adapter. ``learned`` is how many rows the adapter learned, and its
+    scores after fewer.
     """
     rows, fewer = learned
     judged = climb.done_by(ArmName.ADAPTER.value)
-    curves = [*builder.linear_curve(recipe.sample.unshortened)]
     if fewer:
         whole = judged.of({one.id for one in recipe.sample.asked})
-        curves.append(curve_of(ArmName.ADAPTER.value, "the adapter", [*fewer, (rows, whole)]))
+        curves += (curve_of(ArmName.ADAPTER.value, "the adapter", [*fewer, (rows, whole)]),)
     return Extras(
         forgetting=forgetting,
-        curves=tuple(curves),
+        curves=curves,
         seeds=tuple(recipe.seeds(examples, judged)),
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
@@ -130,6 +131,14 @@ def _kept(plan: Plan, base: LoadedModel, *, again: bool) -> KeptAnswers:
 
     earlier = Earlier(plan.models / ANSWERS, key, is_read=not again)
     return KeptAnswers(plan.models / UNFINISHED / plan.key, earlier)
+
+
+def _known_beside(
+    plan: Plan, model: LoadedModel, label: str, progress: Progress, measured: KeptMeasures, *learned: str
+) -> General:
+    """What a model knows beside the task; ``learned`` is the key of the training of its adapter."""
+    depends_on = (model.revision, model.model.device.type, str(plan.config.quantize), *learned)
+    return measured.once("general", depends_on, General, lambda: general_knowledge(model, label, progress.step))
 
 
 def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:

@@ -56,6 +56,14 @@ class Curve(BaseModel):
         return f"{told}; expected {ahead}." if ahead else f"{told}."
 
 
+class Curves(BaseModel):
+    """Those of one arm: none where it has no answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    curves: tuple[Curve, ...]
+
+
 def forecast_of(curves: Sequence[Curve]) -> CurvePoint | None:
     """What the adapter is expected to score on twice the rows; None without its curve."""
     return next((curve.expected[0] for curve in _of_adapter(curves)), None)
