@@ -15,7 +15,9 @@ from flows.finetune import Finetuned, finetune
 from flows.release import release
 from pipeline.finetuning.adapters import read_record
 from pipeline.finetuning.exam import Answers, Exam
+from pipeline.ladder import experiment
 from pipeline.ladder.assessment import read_assessment
+from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.releases.versions import read_manifest
 
 TOPICS = ("billing", "delivery", "returns")
@@ -125,6 +127,27 @@ def test_other_limits_of_the_verdict_ask_and_train_nothing_again(bench: Bench, m
     monkeypatch.setattr("pipeline.finetuning.exam.Exam.take", lambda *given, **options: asked.append(given))
     more = finetune(Context.load(file, offline(bench.context.dataset.folder / "home")), Inline())
     assert [arm.name for arm in more.assessment.ladder.arms] == ["linear", "nearest", "adapter"] and not asked
+
+
+@pytest.mark.parametrize(
+    ("verdict", "longest", "asked", "tried"),
+    [
+        (Verdict.TUNE, 300, None, [17, 18, 19]),
+        (Verdict.TUNE, 300, 1, [17]),
+        (Verdict.TUNE, 0, None, [17]),
+        (Verdict.UNDECIDED, 300, None, [17]),
+    ],
+)
+def test_a_short_training_that_seems_worth_it_is_repeated_with_other_seeds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, longest: int, asked: int | None, tried: list[int]
+) -> None:
+    """Unless the number of seeds is given."""
+    judged = Judgement(verdict=verdict, rule="", reasons=(), next_step="")
+    monkeypatch.setattr(experiment, "judge", lambda evidence: judged)
+    monkeypatch.setattr(experiment, "_SHORT", longest)
+    monkeypatch.setattr("flows.finetune.find_assessed", lambda *given: None)
+    found = finetune(bench.context, Inline(), seeds=asked)
+    assert [one.seed for one in found.assessment.seeds] == tried
 
 
 def test_again_asks_every_arm_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.learning_curve import Curve, curve_end_of, forecast_of
 from pipeline.ladder.plan import TRAIN, Plan
-from pipeline.ladder.results import Ladder, Stated
+from pipeline.ladder.results import Stated
 from pipeline.ladder.retrained_scores import Ablation, SeedScore
 from pipeline.ladder.verdict import judge
 from pipeline.releases.published_rows import published_inputs
@@ -43,10 +43,38 @@ class Extras:
     ablation: Ablation | None
 
 
+def evidence_of(
+    plan: Plan, climb: Climb, rows: Sequence[EvalQuestion], report: TrainReport, extras: Extras
+) -> Evidence:
+    """What the verdict rests on, once all arms have answered.
+
+    Args:
+        plan: what was done.
+        climb: all arms have answered.
+        rows: every question of the test split.
+        report: of the training.
+        extras: what is known beside the arms.
+    """
+    whole = [climb.questions.whole.get(one.id, one) for one in rows]
+    return Evidence(
+        climb.ladder([arm.name for arm in plan.arms], _stated(plan)),
+        plan.limits,
+        train_rows=report.rows,
+        test_rows=len(rows),
+        leaked=leaked_questions(climb.task, whole, SplitExamples(plan.version, TRAIN)),
+        noise=plan.noise,
+        forecast=forecast_of(extras.curves),
+        seeds=extras.seeds,
+        curve_end=curve_end_of(extras.curves),
+        held_back=len(rows) - len(climb.questions.asked) - sum(climb.questions.left_out.values()),
+        undrawn=report.left_out.get(LeftOut.NOT_DRAWN, 0),
+    )
+
+
 def conclude(
     plan: Plan,
     climb: Climb,
-    rows: Sequence[EvalQuestion],
+    evidence: Evidence,
     trained: Path,
     report: TrainReport,
     exam: Exam,
@@ -58,7 +86,7 @@ def conclude(
     Args:
         plan: what was done.
         climb: all arms have answered.
-        rows: every question of the test split.
+        evidence: what the verdict rests on.
         trained: the folder of the adapter, new or known.
         report: of its training.
         exam: how models were asked.
@@ -66,17 +94,7 @@ def conclude(
         page: renders the verdict.
     """
     manifest = read_manifest(plan.version)
-    ladder = climb.ladder([arm.name for arm in plan.arms], _stated(plan))
-    whole = [climb.questions.whole.get(one.id, one) for one in rows]
-    leaked = leaked_questions(climb.task, whole, SplitExamples(plan.version, TRAIN))
-    known = {
-        "train_rows": report.rows,
-        "undrawn": report.left_out.get(LeftOut.NOT_DRAWN, 0),
-        "test_rows": len(rows),
-        "held_back": len(rows) - len(climb.questions.asked) - sum(climb.questions.left_out.values()),
-        "leaked": leaked,
-    }
-    evidence = _evidence(plan, ladder, extras, **known)
+    ladder = evidence.ladder
     record = _record(plan, manifest, report, exam)
     assessment = Assessment(
         key=plan.key,
@@ -88,7 +106,11 @@ def conclude(
         ladder=ladder,
         limits=plan.limits,
         currency=climb.prices.currency if any(arm.cost is not None for arm in ladder.arms) else "",
-        **known,
+        train_rows=evidence.train_rows,
+        undrawn=evidence.undrawn,
+        test_rows=evidence.test_rows,
+        held_back=evidence.held_back,
+        leaked=evidence.leaked,
         test_left_out=climb.questions.left_out,
         noise=plan.noise,
         forgetting=extras.forgetting,
@@ -103,18 +125,6 @@ def conclude(
         PAGE: page(climb.task, record, assessment),
     }
     return save_adapter(trained, plan.models, record, beside)
-
-
-def _evidence(plan: Plan, ladder: Ladder, extras: Extras, **known: int) -> Evidence:
-    return Evidence(
-        ladder,
-        plan.limits,
-        noise=plan.noise,
-        forecast=forecast_of(extras.curves),
-        curve_end=curve_end_of(extras.curves),
-        seeds=extras.seeds,
-        **known,
-    )
 
 
 def _stated(plan: Plan) -> list[Stated]:

@@ -13,13 +13,16 @@ from pipeline.finetuning.evaluate import Evaluation, questions
 from pipeline.finetuning.exam import Exam, askable, longest_answer, whole_questions
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, SplitExamples, drawn_places
 from pipeline.finetuning.preflight import Preflight, preflight
+from pipeline.finetuning.train import TrainReport
 from pipeline.finetuning.training_rows import check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.assessment import find_assessed
 from pipeline.ladder.climb import Climb
-from pipeline.ladder.conclude import Extras, Page, conclude
+from pipeline.ladder.conclude import Extras, Page, conclude, evidence_of
+from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting, General, general_knowledge
+from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
 from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.language_models import Candidate
@@ -27,7 +30,9 @@ from pipeline.ladder.learning_curve import Curve, curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.retrained import Recipe
+from pipeline.ladder.retrained_scores import SeedScore
 from pipeline.ladder.trained_once import trained_once
+from pipeline.ladder.verdict import judge
 from pipeline.steps import Progress
 from schemas.arms_section import ArmName
 from schemas.identity import stable_hash
@@ -35,6 +40,9 @@ from schemas.task import Task
 
 _MOST_KNOWN = 200_000
 """Rows are objects to arms without training, of several kB each, and are compared with every question."""
+_SHORT = 300
+"""Seconds of a training that is repeated with other seeds of itself."""
+_SEEDS = 3
 _ABANDONED = 30 * 24 * 3600
 """Seconds after which nobody goes on with a killed run."""
 
@@ -91,8 +99,10 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     curves = builder.linear_curves(recipe.sample.unshortened, measured)
     forgotten = Forgetting(before=before, after=after)
     extras = _extras(plan, climb, curves, recipe, examples, (report.rows, fewer), forgotten)
+    evidence = evidence_of(plan, climb, rows, report, extras)
+    extras = replace(extras, seeds=_seeds(recipe, examples, report, evidence))
     kept.hand_on()
-    final = conclude(plan, climb, rows, folder, report, exam, extras, page)
+    final = conclude(plan, climb, replace(evidence, seeds=extras.seeds), folder, report, exam, extras, page)
     forget_unfinished(plan, is_complete=not climb.lacking)
     return final
 
@@ -119,9 +129,18 @@ def _extras(
     return Extras(
         forgetting=forgetting,
         curves=curves,
-        seeds=tuple(recipe.seeds(examples, judged)),
+        seeds=recipe.seeds(examples, judged, plan.config.seeds or 1),
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
+
+
+def _seeds(recipe: Recipe, examples: Examples, report: TrainReport, evidence: Evidence) -> tuple[SeedScore, ...]:
+    """The scores with more seeds, if that takes minutes and the verdict may be one of chance."""
+    is_open = recipe.config.seeds is None and report.seconds <= _SHORT
+    if not is_open or judge(evidence).verdict is not Verdict.TUNE:
+        return evidence.seeds
+    recipe.progress.say(f"the adapter seems worth it: {_SEEDS} seeds tell whether that is chance (finetune.seeds)")
+    return recipe.seeds(examples, evidence.ladder.adapter.evaluation, _SEEDS)
 
 
 def _kept(plan: Plan, base: LoadedModel, *, again: bool) -> KeptAnswers:

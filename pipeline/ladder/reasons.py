@@ -105,11 +105,13 @@ def unpriced(evidence: Evidence) -> list[str]:
 
 def circumstances(evidence: Evidence) -> list[str]:
     """What usually makes fine-tuning pay, and is not so here."""
-    if evidence.train_rows >= _THOUSANDS or (evidence.forecast is not None and len(evidence.seeds) > 1):
+    untold = "" if evidence.forecast is not None else " --curve"
+    untold += "" if len(evidence.seeds) > 1 else " --seeds 3"
+    if evidence.train_rows >= _THOUSANDS or not untold:
         return []
     return [
         f"It has learned from {counted(evidence.train_rows, 'row')}; fine-tuning usually pays from thousands on, so "
-        "`goldleaf finetune --curve --seeds 3` is worth its time."
+        f"`goldleaf finetune{untold}` is worth its time."
     ]
 
 

@@ -82,14 +82,14 @@ class Recipe:
                 found.append(self.trained_on(some, f"{share:.0%} of the rows"))
         return found
 
-    def seeds(self, rows: Examples, first: Evaluation) -> list[SeedScore]:
-        """The scores with as many seeds as are wanted, the first of which is known."""
+    def seeds(self, rows: Examples, first: Evaluation, count: int) -> tuple[SeedScore, ...]:
+        """The scores with so many seeds, the first of which is known."""
         scores = [SeedScore(seed=self.config.seed, score=first.score)]
-        for seed in range(self.config.seed + 1, self.config.seed + self.config.seeds):
+        for seed in range(self.config.seed + 1, self.config.seed + count):
             config = self.config.model_copy(update={"seed": seed})
             _, found = self._judged(rows, f"seed {seed}", config, self.every)
             scores.append(SeedScore(seed=seed, score=found.score))
-        return scores
+        return tuple(scores)
 
     def ablation(self, raw: Sequence[Example], curated: Evaluation) -> Ablation:
         """The same on raw rows, compared with the evaluation of the adapter."""
