@@ -94,13 +94,35 @@ def test_a_target_that_nothing_reaches_needs_more_rows() -> None:
         "Nothing reaches 95.0%, the score that is needed: the adapter scores 90.0% (88.0% to 91.7%)."
     )
     assert "finetune.base_model" in found.next_step
-    assert verdict_on(LINEAR, ADAPTER, limits={"target": 0.91}).verdict is Verdict.TUNE, "it may be that good"
+    assert verdict_on(LINEAR, ADAPTER, limits={"target": 0.9}).verdict is Verdict.TUNE
+
+
+@pytest.mark.parametrize(
+    ("more", "step"),
+    [
+        ({}, "Label more rows: more test rows tell whether it does"),
+        ({"held_back": 500}, "`finetune.eval_rows: 1500` in the dataset.yaml asks about 1,500 questions"),
+    ],
+)
+def test_an_arm_that_may_but_need_not_reach_the_target_is_not_recommended(more: dict[str, Any], step: str) -> None:
+    found = verdict_on(LINEAR, ADAPTER, limits={"target": 0.91}, **more)
+    assert (found.verdict, found.rule, found.arm) == (Verdict.UNDECIDED, "target_open", "")
+    assert found.reasons[0] == (
+        "Whether the adapter reaches 91.0%, the score that is needed, cannot be told: 90.0% (88.0% to 91.7%)."
+    )
+    assert "a difference of +10.0 points" in found.reasons[1] and found.next_step.startswith(step)
+
+
+def test_a_slow_arm_that_may_reach_the_target_is_asked_more() -> None:
+    arms = (spread("linear", 0.7, 1000), spread("adapter", 0.72, 1000, seed=1), spread("few_shot", 0.9, 500, seed=2))
+    found = verdict_on(*arms, limits={"target": 0.91})
+    assert found.rule == "target_open" and "`goldleaf finetune --slow-rows 1000` asks all arms" in found.next_step
 
 
 def test_the_arm_that_reaches_the_target_is_chosen_though_it_is_hardly_better() -> None:
     arms = (share_right("linear", 2700, 3000), share_right("adapter", 2738, 3000))
     assert verdict_on(*arms).verdict is Verdict.CLASSICAL
-    found = verdict_on(*arms, limits={"target": 0.915})
+    found = verdict_on(*arms, limits={"target": 0.912})
     assert (found.verdict, found.arm) == (Verdict.TUNE, "adapter")
 
 
@@ -157,7 +179,7 @@ def test_a_target_of_losses_is_reached_from_above() -> None:
     arms = (losing("zero_shot", 3.0), losing("adapter", 2.0))
     assert verdict_on(*arms, limits={"target": 2.5}).verdict is Verdict.TUNE
     low = arms[1].score.low
-    assert verdict_on(*arms, limits={"target": low + 0.001}).verdict is Verdict.TUNE, "it may be that good"
+    assert verdict_on(*arms, limits={"target": low + 0.001}).rule == "target_open", "it may be that good"
     missed = verdict_on(*arms, limits={"target": low - 0.001})
     assert (missed.rule, missed.verdict) == ("target_missed", Verdict.MORE_DATA)
 

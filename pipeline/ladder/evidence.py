@@ -122,6 +122,10 @@ class Evidence:
         best = max((score.value, score.low, score.high), key=self.unit.gain) if score.is_bounded else score.value
         return self.unit.gain(best - self.limits.target) >= 0
 
+    def is_below_target(self, arm: ArmResult) -> bool:
+        """Whether an arm scores less than is needed, even if its interval holds that."""
+        return self.limits.target is not None and self.unit.gain(arm.score.value - self.limits.target) < 0
+
     def gain(self, before: ArmResult, after: ArmResult) -> Estimate:
         """By how much the second arm is better, on the questions that both answered; negative if it is worse."""
         return self.ladder.gain(before, after)

@@ -14,10 +14,12 @@ from schemas.arms_section import Arm, EndpointArm, Family, Limits, LocalArm
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 
-_RULES = 3
-"""Raise it whenever arms or verdicts come out differently for the same settings: what an older Goldleaf has judged is
-judged again. 2: a tagger reads values that stand in the text. 3: intervals of few different answers are wider,
-and answers begin where a template begins them."""
+_ANSWERS = 3
+"""Raise it whenever arms answer or are scored differently for the same settings: what an older Goldleaf has asked is
+asked again. 2: a tagger reads values that stand in the text. 3: intervals of few different answers are wider, and
+answers begin where a template begins them."""
+_VERDICTS = 1
+"""Raise it whenever the same answers are judged differently. 1: an arm below `verdict.target` is not recommended."""
 _OF_ANSWERS = {"base_model", "quantize", "max_length", "fix", "turns", "form", "max_new_tokens", "seed"}
 """The settings that answers of an arm without training depend on."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -61,7 +63,7 @@ class Plan:
         settings = [self.config.model_dump(mode="json"), arms, self.limits.model_dump(mode="json")]
         prices = self.access.prices.model_dump(mode="json")
         noise = self.noise and self.noise.model_dump(mode="json")
-        more = [_RULES, prices, noise, self.curve, self._raw_key]
+        more = [_ANSWERS, _VERDICTS, prices, noise, self.curve, self._raw_key]
         return stable_hash(self.training_key, json.dumps([settings, more], sort_keys=True))
 
     def answers_key(self, name: str) -> str:
@@ -75,7 +77,7 @@ class Plan:
         is_trained = not isinstance(arm, LocalArm) or arm.arm.family is Family.TUNED
         learned = [self.training_key, None if arm else self._raw_key] if is_trained else [self.base]
         settings = self.config.model_dump(mode="json", include=_OF_ANSWERS)
-        asked = [settings, arm and arm.model_dump(mode="json"), self.goldleaf, _RULES]
+        asked = [settings, arm and arm.model_dump(mode="json"), self.goldleaf, _ANSWERS]
         return stable_hash(read_manifest(self.version).digest, json.dumps([learned, asked], sort_keys=True))
 
     @property

@@ -46,20 +46,26 @@ def what_more_rows_bring(evidence: Evidence, arm: ArmResult, growth: Estimate) -
     )
 
 
-def about_target(evidence: Evidence, arm: ArmResult) -> list[str]:
-    """What is not sure of the score that is needed: whether an arm reaches it, and whether it can be seen to."""
+def target_above_ceiling(evidence: Evidence) -> list[str]:
+    """That no model can be seen to reach the score that is needed, if that is so."""
     target, ceiling = evidence.limits.target, evidence.ceiling
-    if target is None:
+    if target is None or ceiling is None or ceiling >= target:
         return []
-    needed, found = evidence.unit.shown(target), []
-    if evidence.may_reach_target(arm) and evidence.unit.gain(arm.score.value - target) < 0:
-        found.append(f"Whether {arm.title} reaches {needed}, the score that is needed, cannot be told: {arm.score}.")
-    if ceiling is not None and ceiling < target:
-        found.append(
-            f"By the audit's wrong answers no model can be seen above {ceiling:.1%}, and {needed} is needed: correct "
-            "the test rows, or lower verdict.target."
-        )
-    return found
+    return [
+        f"By the audit's wrong answers no model can be seen above {ceiling:.1%}, and {evidence.unit.shown(target)} is "
+        "needed: correct the test rows, or lower verdict.target."
+    ]
+
+
+def what_tells_the_target(evidence: Evidence, arm: ArmResult) -> str:
+    """How to find out whether an arm reaches the score that is needed."""
+    asked, most = arm.evaluation.questions, min(evidence.ladder.adapter.evaluation.questions, evidence.test_rows)
+    if asked < most:
+        return f"`goldleaf finetune --slow-rows {most}` asks all arms about {most:,} questions instead of {asked:,}."
+    if evidence.held_back:
+        most += evidence.held_back
+        return f"`finetune.eval_rows: {most}` in the dataset.yaml asks about {most:,} questions instead of {asked:,}."
+    return "Label more rows: more test rows tell whether it does, and more training rows may bring it there."
 
 
 def which_seeds(evidence: Evidence, before: ArmResult, after: ArmResult, unlucky: Sequence[SeedScore]) -> str:

@@ -9,15 +9,16 @@ from pipeline.ladder.first_rules import FIRST_RULES
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.reasons import (
     LIST_ARMS,
-    about_target,
     at_ceiling,
     circumstances,
     how_they_compare,
     how_to_prompt,
     how_to_use,
     not_heard,
+    target_above_ceiling,
     unpriced,
     what_more_rows_bring,
+    what_tells_the_target,
     what_would_decide,
     which_seeds,
 )
@@ -124,7 +125,7 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
     adapter = evidence.ladder.adapter
     if evidence.is_at_ceiling(arm):
         notes.append(at_ceiling(evidence, arm))
-    notes += about_target(evidence, arm)
+    notes += target_above_ceiling(evidence)
     is_open = arm.name != adapter.name and not _forbidden(adapter, evidence, [])
     if growth is not None and is_open and not evidence.is_at_ceiling(arm):
         now = evidence.gain(arm, adapter).value
@@ -144,6 +145,8 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
             reasons=tuple(notes),
             next_step="Collect and label more rows, or try a larger base model (`finetune.base_model`).",
         )
+    if evidence.is_below_target(arm):
+        return _target_open(evidence, arm, notes)
     if arm.family is Family.TUNED and not evidence.rivals:
         return _no_rival(evidence)
     match arm.family:
@@ -178,6 +181,19 @@ def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[
             *notes,
         ),
         next_step=what_would_decide(evidence, gain, pair.questions),
+    )
+
+
+def _target_open(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
+    needed = evidence.unit.shown(evidence.limits.target or 0)
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="target_open",
+        reasons=(
+            f"Whether {arm.title} reaches {needed}, the score that is needed, cannot be told: {arm.score}.",
+            *notes,
+        ),
+        next_step=what_tells_the_target(evidence, arm),
     )
 
 
