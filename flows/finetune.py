@@ -13,7 +13,7 @@ from pipeline.config.price_file import Prices, read_prices
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.finetuning.examples import Example
-from pipeline.finetuning.model_places import digest_of_files, placed
+from pipeline.finetuning.model_places import cached_revision, digest_of_files, placed
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import finetune_version, forget_unfinished
@@ -92,8 +92,8 @@ def finetune(
         with store.scratch(run.id) as work:
             plan = _plan(context, folder, settings, access, run, work)
             plan = replace(plan, curve=curve, raw=_raw(context) if ablate else None)
-            found = None if again else find_assessed(store.models, plan.key)
             prepare_training()
+            found = None if again else _judged_before(plan)
             if found:
                 # A run may have been killed after storing its adapter.
                 forget_unfinished(plan)
@@ -110,6 +110,12 @@ def finetune(
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def _judged_before(plan: Plan) -> Path | None:
+    """The adapter that exactly this plan has led to; None if the cache has another revision of the base model now."""
+    found, revision = find_assessed(plan.models, plan.key), cached_revision(plan.config.base_model)
+    return found if found and revision in ("", read_record(found).train.base_revision) else None
 
 
 def _settings(context: Context, **given: object) -> Finetune:

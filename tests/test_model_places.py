@@ -10,7 +10,7 @@ from small_models import save_small_model
 from support import row, write_dataset
 from terminal import Terminal
 
-from pipeline.finetuning.model_places import digest_of_files, placed
+from pipeline.finetuning.model_places import cached_revision, digest_of_files, placed
 
 SETTINGS = (
     "review: {budget: 0, audit: 0.0}\n"
@@ -63,6 +63,20 @@ def test_only_a_folder_has_files(tmp_path: Path) -> None:
     assert digest_of_files("org/model") == digest_of_files("smollm2-135m-instruct") == ""
 
 
+def test_a_hub_s_model_has_the_commit_that_is_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert cached_revision("org/model") == ""
+    for commit in ("4f1c0" * 8, "b2d77" * 8):
+        snapshot = tmp_path / "models--org--model" / "snapshots" / commit
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text("{}")
+        (snapshot.parents[1] / "refs").mkdir(exist_ok=True)
+        (snapshot.parents[1] / "refs" / "main").write_text(commit)
+        assert cached_revision("org/model") == commit
+    for name in ("smollm2-135m-instruct", str(tmp_path), "no//name", "../gone", ""):
+        assert cached_revision(name) == ""
+
+
 def test_commands_find_the_model_wherever_they_are_given(shop: Terminal) -> None:
     assert "models/mine: 128 tokens" in shop.goldleaf("preflight", "questions@1.0.0", "dataset", "--no-timing").stdout
     file = shop.folder / "dataset" / "dataset.yaml"
@@ -93,3 +107,12 @@ def test_an_adapter_of_another_revision_of_the_base_model_is_trained_anew(shop: 
         file.write_text(re.sub(r'revision": "sha256:[0-9a-f]+"', 'revision": "sha256:old"', file.read_text()))
     said = shop.goldleaf("finetune", "dataset", "--slow-rows", 7)
     assert Path(said.stdout.splitlines()[-1]).name != first and "training" in said.stderr
+
+
+def test_what_was_judged_with_another_commit_of_a_hub_s_model_is_not_taken_for_the_same(
+    shop: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(shop)
+    assert shop.goldleaf("finetune", "dataset").stdout.startswith(BEFORE)
+    monkeypatch.setattr("flows.finetune.cached_revision", lambda name: "b2d77" * 8)
+    assert BEFORE not in shop.goldleaf("finetune", "dataset").stdout

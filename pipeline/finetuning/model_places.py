@@ -24,6 +24,21 @@ def placed(name: str, folder: Path) -> str:
     return str(beside.resolve()) if is_meant else name
 
 
+def cached_revision(name: str) -> str:
+    """The commit of a Hub's model in the cache of Hugging Face; empty if there is none, or the model is no Hub's."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if name == BUNDLED or is_folder(Path(name).expanduser()):
+        return ""
+    try:
+        found = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:
+        # No name that a Hub could have.
+        return ""
+    return Path(found).parent.name if isinstance(found, str) else ""
+
+
 def digest_of_files(name: str) -> str:
     """32 hex digits over the files of a base model's folder; empty for one that is no folder, such as a Hub's.
 
