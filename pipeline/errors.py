@@ -69,5 +69,9 @@ class TrainingError(GoldleafError):
     """The model or the rows cannot be used for fine-tuning."""
 
 
+class OutOfMemory(TrainingError):
+    """The memory does not suffice for the settings, or another program took it."""
+
+
 class Unrendered(TrainingError):
     """A base model's chat template fails on a conversation."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from killed_trainings import POINTS, ROWS
 from small_models import questions_and_answers, save_small_model
 
-from pipeline.errors import TrainingError
+from pipeline.errors import OutOfMemory, TrainingError
 from pipeline.finetuning import checkpoints
 from pipeline.finetuning import train as training
 from pipeline.finetuning.base_model import LoadedModel, load_base
@@ -183,6 +184,19 @@ def test_a_full_disk_costs_checkpoints_but_not_the_training(shop: Shop, monkeypa
         "The checkpoint of step 1 cannot be written ([Errno 28] No space left on device); training goes on without it"
     )
     assert (shop.folder / "full" / WEIGHTS).read_bytes() == shop.weights
+
+
+def test_a_training_whose_memory_another_program_took_goes_on(shop: Shop) -> None:
+    def on_step(step: StepReport) -> None:
+        if step.step == 6:
+            torch.empty(2**55, dtype=torch.int8)
+
+    kept, rows = shop.folder / "crowded-checkpoints", questions_and_answers(40)
+    with pytest.raises(OutOfMemory, match=r"lower finetune\.batch_size .* the same command goes on where it was"):
+        train(rows, CONFIG, shop.folder / "crowded", on_step, shop.base, checkpoints=kept, checkpoint_seconds=0)
+    assert [path.name for path in sorted(kept.iterdir())] == ["checkpoint-4", "checkpoint-5"]
+    assert shop.train("crowded").notes[0] == "The training goes on after step 5"
+    assert (shop.folder / "crowded" / WEIGHTS).read_bytes() == shop.weights
 
 
 def test_a_loss_that_is_no_number_leaves_no_checkpoints(shop: Shop) -> None:

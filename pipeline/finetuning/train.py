@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.errors import TrainingError
+from pipeline.errors import OutOfMemory, TrainingError
 from pipeline.finetuning.adapted import keep_initial, save, with_new_adapter
 from pipeline.finetuning.base_model import LoadedModel, lacks_memory, load_base, quiet
 from pipeline.finetuning.checkpoints import Checkpoints
@@ -180,6 +180,9 @@ class _Training:
         checkpoints = Checkpoints(folder, self._identity(), self.say) if folder else None
         try:
             report = self._fit(watch, checkpoints, output)
+        except OutOfMemory as error:
+            left = "; if another program took it, the same command goes on where it was" if checkpoints else ""
+            raise OutOfMemory(f"{error}{left}") from error
         except TrainingError:
             # Other settings are needed: nothing will resume from here.
             if checkpoints:
@@ -250,14 +253,14 @@ def memory_explained(config: Finetune) -> Iterator[None]:
     """Say which setting to lower if the memory does not suffice.
 
     Raises:
-        TrainingError: it does not.
+        OutOfMemory: it does not.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
-        raise TrainingError(f"The memory does not suffice for {_size(config)}; {_smaller(config)}") from error
+        raise OutOfMemory(f"The memory does not suffice for {_size(config)}; {_smaller(config)}") from error
 
 
 def _size(config: Finetune) -> str:
