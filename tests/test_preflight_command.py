@@ -170,6 +170,20 @@ def test_a_training_is_stopped_with_every_error(version: Path, config: Finetune)
     assert found.figures.timing is None
 
 
+def test_a_version_without_test_rows_could_not_be_judged(tmp_path: Path, shop: Terminal) -> None:
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(12)]
+    only = "split: {fractions: {train: 1.0, validation: 0.0, test: 0.0}}\n"
+    model = f"finetune: {{base_model: {shop.folder / 'model'}, batch_size: 4, max_length: 128}}\n"
+    write_dataset(tmp_path, rows, "review: {budget: 0, audit: 0.0}\n" + only + model)
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    terminal.goldleaf("release")
+    found = by_code(terminal.json("preflight", "questions@1.0.0", exit_code=1))
+    assert found["no_test_rows"]["next"].startswith("give test a share in split.fractions")
+    said = "questions@1.0.0 has no 'test' split (it has: train); give it a share in split.fractions"
+    assert terminal.error("finetune").startswith(said)
+
+
 def test_what_was_fixed_is_what_is_trained_on(shop: Terminal, version: Path, config: Finetune) -> None:
     told = config.model_copy(update={"fix": (Fix.DROP, Fix.SHORTEN)})
     base = load_base(told.base_model)

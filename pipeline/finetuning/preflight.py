@@ -36,11 +36,20 @@ from pipeline.text.wording import counted
 from schemas.dataset import Finetune, Fix, OnConflict
 from schemas.manifest import Manifest
 
-TRAIN = "train"
+TRAIN, TEST = "train", "test"
 Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 """Shows a stage while it runs: its name and number of units, then how many more are done."""
 
 _Numbers = npt.NDArray[np.int64]
+_NO_TEST_ROWS = Finding(
+    code="no_test_rows",
+    severity=Severity.ERROR,
+    split="",
+    rows=0,
+    of=0,
+    what="the version has no test rows, so that nobody could tell whether the training was worth it",
+    next="give test a share in split.fractions, add rows, and release again: published rows stay in their splits",
+)
 
 
 class SplitFigures(BaseModel):
@@ -152,6 +161,7 @@ class _Preflight:
         rows = {split: self._measured(split) for split in (TRAIN, *others)}
         findings = self._judge.trained(rows[TRAIN])
         findings += [finding for split in others for finding in self._judge.asked(rows[split], split)]
+        findings += [] if TEST in others else [_NO_TEST_ROWS]
         places = self._drawn(np.flatnonzero(self._judge.kept(rows[TRAIN])))
         tokens, trained = rows[TRAIN].tokens[places], rows[TRAIN].trained[places]
         batches = batches_of(tokens, self._config.batch_size, self._config.seed)
