@@ -9,8 +9,8 @@ import numpy as np
 
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.adapters import CARD, WEIGHTS, FinetuneRecord, Lineage, adapter_key, save_adapter
-from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate
+from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.finetuning.train import LeftOut, TrainReport
 from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions

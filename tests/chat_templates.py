@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 from transformers import AutoTokenizer
 
-from pipeline.finetuning import base_model
-from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning import model_sources
+from pipeline.finetuning.loaded_model import LoadedModel
 
 TOKENIZER = AutoTokenizer.from_pretrained(
-    str(base_model._bundled_file().parent), gguf_file=base_model._bundled_file().name
+    str(model_sources.bundled_file().parent), gguf_file=model_sources.bundled_file().name
 )
 HEAD = "{% for m in messages %}<|im_start|>{{ m.role }}\n"
 OPENS = "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

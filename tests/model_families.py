@@ -8,7 +8,7 @@ import torch
 from chat_templates import HERMES, TOKENIZER
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.loaded_model import LoadedModel
 
 _TURN = "{% for m in messages %}"
 _ASKS = "{% if add_generation_prompt %}"

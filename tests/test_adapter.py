@@ -24,8 +24,8 @@ from assessed import (
 from pipeline.errors import TrainingError
 from pipeline.finetuning import adapters as adapter
 from pipeline.finetuning.adapters import adapter_key, find_adapter, read_record, save_adapter
-from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
+from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.finetuning.train import LeftOut
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.results import Skipped, Stated

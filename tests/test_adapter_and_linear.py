@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from small_models import save_small_model
 
-from pipeline.finetuning.base_model import LoadedModel, load_base
+from pipeline.finetuning.base_model import load_base
 from pipeline.finetuning.closed_answers import log_likelihoods
 from pipeline.finetuning.evaluate import questions
 from pipeline.finetuning.exam import Exam, Questions, askable
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.ladder import linear_fields
 from pipeline.ladder.adapter_and_linear import AdapterAndLinear
 from pipeline.ladder.arm import CannotAnswer

@@ -20,7 +20,8 @@ from tried_examples import examples
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.answer_form import grammar_of
-from pipeline.finetuning.base_model import LoadedModel, load_base
+from pipeline.finetuning.base_model import load_base
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.predict import predict
 from schemas.message import Message, Speaker
 from schemas.task import Conversation, Input, Target, Task

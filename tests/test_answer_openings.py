@@ -10,10 +10,10 @@ from test_training_variants import CHATS
 
 from pipeline.finetuning import predict as predicting
 from pipeline.finetuning.answer_opening import Opening
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.exam import longest_answer
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.held_to_form import FormKeeper
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.predict import predict
 from pipeline.finetuning.row_tokens import as_tokens
 from schemas.dataset import Turns

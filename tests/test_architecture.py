@@ -201,6 +201,8 @@ def test_training_libraries_are_imported_in_a_few_modules_and_only_when_they_run
         "pipeline/finetuning/answer_search.py",
         "pipeline/finetuning/attention_masks.py",
         "pipeline/finetuning/base_model.py",
+        "pipeline/finetuning/model_sources.py",
+        "pipeline/finetuning/training_libraries.py",
         "pipeline/finetuning/dtypes.py",
         "pipeline/finetuning/adapted.py",
         "pipeline/finetuning/batches.py",

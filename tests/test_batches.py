@@ -13,11 +13,12 @@ from transformers import AutoModelForCausalLM, BloomConfig, Lfm2Config
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.attention_masks import keeps_rows_apart
-from pipeline.finetuning.base_model import load_base, quiet
+from pipeline.finetuning.base_model import load_base
 from pipeline.finetuning.batches import Row, RowOrder, packed, padded
 from pipeline.finetuning.train import train
 from pipeline.finetuning.train_table import IGNORED
 from pipeline.finetuning.trainer import summed_loss
+from pipeline.finetuning.training_libraries import quiet
 from schemas.dataset import Finetune
 
 TINY: Any = {"vocab_size": len(TOKENIZER), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}

@@ -9,9 +9,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning import base_model
-from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning import model_sources
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import as_tokens
 from pipeline.finetuning.train import expected_steps
 from pipeline.finetuning.training_rows import LeftOut, training_rows
@@ -22,7 +22,7 @@ from schemas.message import FunctionCall, Message, Speaker, ToolCall
 @pytest.fixture(scope="module")
 def loaded() -> LoadedModel:
     """SmolLM2's tokenizer and template; its weights are not needed."""
-    file = base_model._bundled_file()
+    file = model_sources.bundled_file()
     tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
     return LoadedModel(SimpleNamespace(config=SimpleNamespace()), tokenizer, "smollm2", "r")
 

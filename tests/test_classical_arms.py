@@ -11,10 +11,10 @@ from pydantic import Field
 from small_models import questions_and_answers
 from support import Steps
 
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Exam, Questions
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.ladder import experiment, linear_fields
 from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.arm_builder import ArmBuilder

@@ -33,8 +33,11 @@ from transformers import (
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning import answer_search, token_tree
-from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_base, quiet
+from pipeline.finetuning.base_model import load_base
 from pipeline.finetuning.closed_answers import ClosedAnswer, likeliest, log_likelihoods
+from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.finetuning.model_sources import BUNDLED
+from pipeline.finetuning.training_libraries import quiet
 from schemas.message import Message, Speaker
 
 SIZE: dict[str, Any] = {"vocab_size": len(TOKENIZER), "hidden_size": 16, "eos_token_id": TOKENIZER.eos_token_id}

@@ -11,10 +11,10 @@ from chat_templates import TEMPLATES, TOKENIZER
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Unit
 from pipeline.evaluation.text_similarity import chrf
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate, questions
 from pipeline.finetuning.exam import Exam, Questions, askable, longest_answer
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import calling_turns
 from pipeline.finetuning.training_rows import LeftOut
 from pipeline.finetuning.written_turns import readable_turn

@@ -5,10 +5,11 @@ from chat_templates import TEMPLATES, TOKENIZER
 from small_models import save_small_model
 
 from pipeline.finetuning import training_rows
-from pipeline.finetuning.base_model import LoadedModel, load_base
+from pipeline.finetuning.base_model import load_base
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Exam, Questions, askable
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import Tokens
 from pipeline.ladder.language_models import Adapter, Candidate, FewShot, ZeroShot, with_examples
 from pipeline.ladder.retrieval import Memory

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from pipeline.evaluation.estimates import Unit
-from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_base
+from pipeline.finetuning.base_model import load_base
+from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.ladder import forgetting
 from pipeline.ladder.forgetting import Forgetting, General, general_knowledge
 

@@ -12,10 +12,12 @@ from small_models import save_small_model
 from transformers import AutoModelForCausalLM
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning import base_model
-from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_base
+from pipeline.finetuning import model_sources
+from pipeline.finetuning.base_model import load_base
 from pipeline.finetuning.dtypes import DType, fast_dtype
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.finetuning.train import train
 from schemas.dataset import Finetune
 from schemas.message import Message, Speaker
@@ -26,15 +28,15 @@ def test_the_bundled_model_is_unpacked_once_and_the_same_from_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path))
-    unpacked = base_model._unpacked(base_model._sha256([base_model._bundled_file()]), fast_dtype())
+    unpacked = model_sources._unpacked(model_sources._sha256([model_sources.bundled_file()]), fast_dtype())
     unpacked.mkdir(parents=True)
     # Once a disk has lost a part of it.
     (unpacked / "model.safetensors").write_bytes(b"half")
     packed = load_base(BUNDLED)
     assert [path.name for path in unpacked.parent.iterdir()] == [unpacked.name]
 
-    monkeypatch.setattr(base_model, "_bundled_file", lambda: tmp_path / "gone.gguf")
-    monkeypatch.setattr(base_model, "_sha256", lambda files: packed.revision.removeprefix("sha256:"))
+    monkeypatch.setattr(model_sources, "bundled_file", lambda: tmp_path / "gone.gguf")
+    monkeypatch.setattr(model_sources, "_sha256", lambda files: packed.revision.removeprefix("sha256:"))
     again = load_base(BUNDLED)
     assert (again.name, again.revision, again.dtype) == (BUNDLED, packed.revision, packed.dtype)
     assert again.model.name_or_path == packed.model.name_or_path == BUNDLED
@@ -50,10 +52,10 @@ def test_the_bundled_model_is_unpacked_once_and_the_same_from_there(
 
 def test_without_a_place_for_it_the_unpacked_model_is_not_kept(tmp_path: Path, small: LoadedModel) -> None:
     (tmp_path / "full").write_bytes(b"")
-    base_model._keep(small, tmp_path / "full" / "model")
-    base_model._keep(small, tmp_path / "here" / "model")
+    model_sources._keep(small, tmp_path / "full" / "model")
+    model_sources._keep(small, tmp_path / "here" / "model")
     # Another process was faster.
-    base_model._keep(small, tmp_path / "here" / "model")
+    model_sources._keep(small, tmp_path / "here" / "model")
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["model"]
     assert load_base(str(tmp_path / "here" / "model")).dtype == fast_dtype()
 

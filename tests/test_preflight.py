@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from model_families import GEMMA, HERMES_CALLS, LLAMA, PHI, QWEN, SMOLLM, SOUND, Family, model_of
 
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.preflight_findings import Finding, Judge, Severity
 from pipeline.finetuning.preflight_rows import Measured, Meter, Problem, joined
 from pipeline.finetuning.training_rows import reach

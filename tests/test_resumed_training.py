@@ -18,7 +18,8 @@ from small_models import questions_and_answers, save_small_model
 from pipeline.errors import OutOfMemory, TrainingError
 from pipeline.finetuning import checkpoints
 from pipeline.finetuning import train as training
-from pipeline.finetuning.base_model import LoadedModel, load_base
+from pipeline.finetuning.base_model import load_base
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.train import TrainReport, train
 from pipeline.finetuning.training_watch import StepReport
 from schemas.dataset import Finetune, Form

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_families import LLAMA, SMOLLM, model_of
 
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_fixes import Fixes, shortened
 from pipeline.finetuning.row_tokens import RenderedRow
 from schemas.message import Message, Speaker

@@ -5,8 +5,8 @@ from chat_templates import TEMPLATES, with_template
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import as_tokens, common, learned_turns, opened, written_turn
 from schemas.dataset import Turns
 from schemas.message import FunctionCall, Message, Speaker, ToolCall

@@ -24,13 +24,14 @@ from transformers import (
 
 from pipeline.finetuning import batches
 from pipeline.finetuning.attention_masks import follows_masks
-from pipeline.finetuning.base_model import LoadedModel, quiet
 from pipeline.finetuning.batches import Row, padded, shared
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import as_tokens
 from pipeline.finetuning.train_table import IGNORED, table_writer
 from pipeline.finetuning.trainer import make_trainer, summed_loss
 from pipeline.finetuning.training_attention import attention_for_training
+from pipeline.finetuning.training_libraries import quiet
 from pipeline.finetuning.training_watch import Watch
 from schemas.dataset import Finetune, Turns
 from schemas.message import Message, Speaker

@@ -12,7 +12,9 @@ from model_server import completion
 from support import row
 from test_suggestions import decisions, opened, shop
 
-from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_base
+from pipeline.finetuning.base_model import load_base
+from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.finetuning.predict import predict
 from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.questions import question

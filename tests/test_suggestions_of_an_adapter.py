@@ -12,7 +12,8 @@ from terminal import Terminal
 from test_suggestions import decisions
 
 from pipeline.finetuning.adapters import RECORD
-from pipeline.finetuning.base_model import load_base, quiet
+from pipeline.finetuning.base_model import load_base
+from pipeline.finetuning.training_libraries import quiet
 
 ROWS = [row(1, "Where is my parcel?", None), row(2, "Why was I charged twice?", "billing")]
 SECTION = "suggest: {adapter: r1}\nreview: {budget: 10, audit: 0.0}\n"

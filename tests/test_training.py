@@ -20,9 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ReleaseError, TrainingError
-from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_adapter, load_base
+from pipeline.finetuning.base_model import load_adapter, load_base
 from pipeline.finetuning.evaluate import evaluate, questions
 from pipeline.finetuning.examples import Example, draw, read_examples
+from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.finetuning.predict import answer_tokens, predict
 from pipeline.finetuning.train import LeftOut, StepReport, TrainReport, train
 from schemas.dataset import Finetune

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, Qwen3MoeConfig
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning import train as training
-from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base, take_off
+from pipeline.finetuning.base_model import load_adapter, load_base, take_off
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.lora_config import lora_config
 from pipeline.finetuning.predict import predict
 from pipeline.finetuning.train import train

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from small_models import questions_and_answers, save_small_model
 
-from pipeline.finetuning.base_model import LoadedModel, load_adapter, load_base
+from pipeline.finetuning.base_model import load_adapter, load_base
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.row_tokens import as_tokens
 from pipeline.finetuning.train import train

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.base_model import LoadedModel, take_off
+from pipeline.finetuning.base_model import take_off
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.lora_config import changes_base
 
 if TYPE_CHECKING:

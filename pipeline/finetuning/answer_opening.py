@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import Unrendered
-from pipeline.finetuning.base_model import LoadedModel, Tools
+from pipeline.finetuning.loaded_model import LoadedModel, Tools
 from schemas.message import Message, Speaker
 
 _ANSWER = "Answer7f3a9c"

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.finetuning.answer_tokens import AnswerTree, answer_tokens_after, shared_tokens
-from pipeline.finetuning.base_model import LoadedModel, Tools, quiet
+from pipeline.finetuning.loaded_model import LoadedModel, Tools
 from pipeline.finetuning.predict import adapter_used
 from pipeline.finetuning.token_tree import READ_AT_ONCE, ROOT, Floats, TokenTree, token_tree
+from pipeline.finetuning.training_libraries import quiet
 from schemas.message import Message
 
 T = TypeVar("T")

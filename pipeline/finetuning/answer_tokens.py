@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.base_model import LoadedModel, Tools
 from pipeline.finetuning.held_to_form import ends_of
+from pipeline.finetuning.loaded_model import LoadedModel, Tools
 from schemas.message import Message, Speaker
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.finetuning.answer_search import OnProgress, Row, answered, best_first, every_answer
-from pipeline.finetuning.base_model import LoadedModel, Tools
+from pipeline.finetuning.loaded_model import LoadedModel, Tools
 from schemas.message import Message
 
 

@@ -15,10 +15,10 @@ from pipeline.errors import TrainingError, Unrendered
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.answer_form import grammar_of
 from pipeline.finetuning.answer_opening import Opening
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.closed_answers import likeliest
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate
 from pipeline.finetuning.examples import Example, draw
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import answer_tokens, predict
 from pipeline.finetuning.row_tokens import Tokens, as_tokens, calling_turns, messages_of, shows_calls, written_turn

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.loaded_model import LoadedModel
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.base_model import quiet, training_packages
+from pipeline.finetuning.training_libraries import quiet, training_packages
 from schemas.dataset import Finetune
 
 if TYPE_CHECKING:

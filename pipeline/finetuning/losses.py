@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from pipeline.evaluation.scores import Credit
-from pipeline.finetuning.base_model import LoadedModel, quiet
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import Tokens
+from pipeline.finetuning.training_libraries import quiet
 
 
 def answer_losses(

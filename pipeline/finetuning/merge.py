@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.adapters import RECORD
-from pipeline.finetuning.base_model import LoadedModel, load_adapter, own_dtype, quiet, training_packages
+from pipeline.finetuning.base_model import load_adapter
+from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.finetuning.model_sources import own_dtype
+from pipeline.finetuning.training_libraries import quiet, training_packages
 from pipeline.state.atomic import flush
 from pipeline.state.staging import put_in_place, staged
 

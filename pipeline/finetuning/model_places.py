@@ -1,10 +1,9 @@
 """Which base model a dataset.yaml means: where its folder is, and what its files hold."""
 
-import hashlib
 from pathlib import Path
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.base_model import BUNDLED
+from pipeline.finetuning.model_sources import BUNDLED, sha256_of
 from pipeline.state.atomic import is_folder
 from schemas.identity import stable_hash
 
@@ -51,8 +50,7 @@ def digest_of_files(name: str) -> str:
     parts: list[str] = []
     try:
         for path in sorted(path for path in folder.iterdir() if path.is_file()):
-            with path.open("rb") as file:
-                parts += [path.name, hashlib.file_digest(file, "sha256").hexdigest()]
+            parts += [path.name, sha256_of(path).hex()]
     except OSError as error:
         raise TrainingError(
             f"The base model {folder} cannot be read ({error.strerror}); give this user read permission, or fix "

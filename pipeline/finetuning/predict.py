@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from pipeline.finetuning.answer_opening import Opening
 from pipeline.finetuning.attention_masks import innermost
-from pipeline.finetuning.base_model import LoadedModel, Tools, quiet
 from pipeline.finetuning.held_to_form import FormKeeper, ends_of
+from pipeline.finetuning.loaded_model import LoadedModel, Tools
+from pipeline.finetuning.training_libraries import quiet
 from schemas.message import Message
 
 BATCH_SIZE = 16

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example, SplitExamples, example_batches
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.preflight_estimates import (
     TIMED_STEPS,
     Memory,

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import psutil
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.train import train
 from pipeline.finetuning.training_watch import StepReport
 from schemas.dataset import Finetune

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import Unrendered
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_batches import BatchRow, batch_rows, texts_of
 from pipeline.finetuning.row_fixes import fitted
 from pipeline.finetuning.row_tokens import messages_of, shows_calls

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import Unrendered
-from pipeline.finetuning.base_model import LoadedModel, Tools
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel, Tools
 from pipeline.finetuning.row_tokens import Tokens, common, learned_turns, messages_of
 from schemas.dataset import Turns
 from schemas.message import Message, Speaker

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import Unrendered
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import Example, Examples
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import RenderedRow
 from schemas.message import Message, Speaker
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import Unrendered
-from pipeline.finetuning.base_model import LoadedModel, Tools
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel, Tools
 from schemas.dataset import Turns
 from schemas.message import FunctionCall, Message, Speaker
 

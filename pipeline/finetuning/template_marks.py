@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import Unrendered
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.held_to_form import ends_of
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.text.screening import template_tokens
 from schemas.message import Message, Speaker
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.finetuning.attention_masks import follows_masks, parameters
-from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.loaded_model import LoadedModel
 
 Floats = npt.NDArray[np.float32]
 

@@ -18,13 +18,15 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import OutOfMemory, TrainingError
 from pipeline.finetuning.adapted import keep_initial, save, with_new_adapter
-from pipeline.finetuning.base_model import LoadedModel, lacks_memory, load_base, quiet
+from pipeline.finetuning.base_model import load_base
 from pipeline.finetuning.checkpoints import Checkpoints
 from pipeline.finetuning.dtypes import DType
 from pipeline.finetuning.examples import Examples, SplitExamples, has_split
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.lora_config import changes_base, lora_config
 from pipeline.finetuning.train_table import TrainTable
 from pipeline.finetuning.trainer import make_trainer, run
+from pipeline.finetuning.training_libraries import lacks_memory, quiet
 from pipeline.finetuning.training_rows import LeftOut, TrainingRows, check_examples, training_rows, validation_rows
 from pipeline.finetuning.training_watch import StepReport, ValidationLoss, Watch, best_of, losses_of, validation_of
 from pipeline.state.staging import staged

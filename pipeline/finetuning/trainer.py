@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.attention_masks import keeps_rows_apart
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.batches import Collate, Row, RowOrder, packed, padded, shared
 from pipeline.finetuning.checkpoints import Checkpoints
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.train_table import IGNORED, TrainTable
 from pipeline.finetuning.training_attention import Rests, attention_for_training, read_rests
 from pipeline.finetuning.training_watch import Watch, watching

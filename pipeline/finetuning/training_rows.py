@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.errors import TrainingError, Unrendered
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, drawn_places
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import RenderedRow, Tokens, learned_turns, messages_of, shows_calls
 from pipeline.finetuning.train_table import TrainTable, table_writer
 from pipeline.text.wording import counted

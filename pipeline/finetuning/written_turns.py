@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.finetuning.base_model import LoadedModel, Tools
+from pipeline.finetuning.loaded_model import LoadedModel, Tools
 from schemas.message import Message
 from schemas.written_calls import write_turn
 

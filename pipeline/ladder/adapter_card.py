@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from pipeline.finetuning.adapters import FinetuneRecord
-from pipeline.finetuning.base_model import BUNDLED
+from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.linear_recipe import linear_recipe
 from pipeline.ladder.results import ArmResult

@@ -1,9 +1,9 @@
 """Makes the arms that a dataset.yaml lists."""
 
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Exam, Questions
 from pipeline.finetuning.examples import Example, draw, read_examples
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.ladder.adapter_and_linear import AdapterAndLinear
 from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.classical import Linear, Majority, Nearest

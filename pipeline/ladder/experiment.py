@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.finetuning.adapters import find_adapter
-from pipeline.finetuning.base_model import LoadedModel, adapted, load_base
+from pipeline.finetuning.base_model import adapted, load_base
 from pipeline.finetuning.checkpoints import CHECKPOINTS
 from pipeline.finetuning.evaluate import Evaluation, questions
 from pipeline.finetuning.exam import Exam, askable, longest_answer, whole_questions
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, SplitExamples, drawn_places
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.train import TrainReport
 from pipeline.finetuning.training_rows import check_examples

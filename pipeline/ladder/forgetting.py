@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.evaluation.estimates import Estimate, loss_estimate
-from pipeline.finetuning.base_model import LoadedModel
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import predict
 from pipeline.finetuning.row_tokens import Tokens

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.exam import Answers, Exam, Questions
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.training_rows import context
 from pipeline.ladder.arm import Advance, Arm
 from pipeline.ladder.retrieval import Memory

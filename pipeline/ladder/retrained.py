@@ -4,10 +4,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.finetuning.base_model import LoadedModel, adapted
+from pipeline.finetuning.base_model import adapted
 from pipeline.finetuning.evaluate import Evaluation, compare_models
 from pipeline.finetuning.exam import Answers, Exam, Questions
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, nested_places
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.ladder.kept_answers import KeptAnswers, Times
 from pipeline.ladder.learning_curve import SHARES
 from pipeline.ladder.plan import Plan

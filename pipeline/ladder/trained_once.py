@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.finetuning.adapters import read_record
-from pipeline.finetuning.base_model import LoadedModel
 from pipeline.finetuning.checkpoints import CHECKPOINTS
 from pipeline.finetuning.examples import Examples, SplitExamples, has_split
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.train import TrainReport, expected_steps, train
 from pipeline.finetuning.training_rows import training_rows
 from pipeline.ladder.kept_answers import UNFINISHED

@@ -6,8 +6,8 @@ from pathlib import Path
 from pipeline.config.price_file import read_prices
 from pipeline.config.workspace import Workspace
 from pipeline.errors import ConfigError
-from pipeline.finetuning.base_model import BUNDLED
 from pipeline.finetuning.model_places import placed
+from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.reporting.check_model import check_endpoint
 from pipeline.reporting.check_source import CheckResult
 from pipeline.state.atomic import is_folder

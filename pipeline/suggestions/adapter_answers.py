@@ -7,7 +7,8 @@ from typing import Any
 from pipeline.errors import TrainingError
 from pipeline.finetuning.adapters import FinetuneRecord, find_adapter, read_record
 from pipeline.finetuning.answer_form import grammar_of
-from pipeline.finetuning.base_model import LoadedModel, load_adapter
+from pipeline.finetuning.base_model import load_adapter
+from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.predict import BATCH_SIZE, predict
 from pipeline.finetuning.written_turns import readable_turn
 from pipeline.suggestions.asker import Asker, Question

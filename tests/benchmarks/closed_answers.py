@@ -16,9 +16,11 @@ import torch
 from rich.console import Console
 from tables import Results, ratio
 
-from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_adapter, load_base
+from pipeline.finetuning.base_model import load_adapter, load_base
 from pipeline.finetuning.closed_answers import likeliest
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.finetuning.predict import answer_tokens, predict
 from pipeline.finetuning.train import StepReport, train
 from schemas.finetune_section import Finetune

@@ -16,8 +16,9 @@ import torch
 from rich.console import Console
 from tables import Results
 
-from pipeline.finetuning.base_model import load_base, own_dtype
+from pipeline.finetuning.base_model import load_base
 from pipeline.finetuning.examples import Example, read_examples
+from pipeline.finetuning.model_sources import own_dtype
 from pipeline.finetuning.predict import predict
 from schemas.message import Message
 

@@ -18,10 +18,13 @@ from flows.settings import prepare_training
 
 prepare_training()
 
-from pipeline.finetuning.base_model import BUNDLED, LoadedModel, load_base, quiet  # noqa: E402
+from pipeline.finetuning.base_model import load_base  # noqa: E402
 from pipeline.finetuning.batches import RowOrder  # noqa: E402
 from pipeline.finetuning.examples import Example  # noqa: E402
+from pipeline.finetuning.loaded_model import LoadedModel  # noqa: E402
+from pipeline.finetuning.model_sources import BUNDLED  # noqa: E402
 from pipeline.finetuning.train import train  # noqa: E402
+from pipeline.finetuning.training_libraries import quiet  # noqa: E402
 from schemas.dataset import Finetune  # noqa: E402
 from schemas.message import Message, Speaker  # noqa: E402
 
