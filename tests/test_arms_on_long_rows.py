@@ -93,3 +93,18 @@ def test_a_linear_model_learns_and_sees_whole_rows_beside_the_adapter_too(bench:
     # By the linear arm, its curve, the nearest rows, and beside the adapter.
     tests = len(set(bench.asked["Adapter"]))
     assert len(bench.seen) > 4 * tests and all(one.endswith(TOPICS) for one in bench.seen)
+
+
+def test_equal_inputs_that_are_cut_to_unequal_ones_are_one_question_with_all_its_answers() -> None:
+    """A longer answer leaves less room for the input."""
+    topics = ("billing", "a refund for what was returned")
+    rows = [Example(str(n), (said("long words"),), topic, {"question": "long words"}) for n, topic in enumerate(topics)]
+    read = [replace(row, prompt=(said(text),)) for row, text in zip(rows, ("long wor", "lo"), strict=True)]
+    [question] = questions(Question, rows, read)
+    assert [gold["topic"] for gold in question.golds] == list(topics)
+    assert (question.prompt, question.examples) == (read[0].prompt, tuple(read))
+    assert len(questions(Question, read)) == 2
+
+
+def said(text: str) -> Message:
+    return Message(role=Speaker.USER, content=text)

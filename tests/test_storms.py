@@ -1,4 +1,4 @@
-"""Four storms with a real Label Studio: two homes push and pull at once while everything goes wrong; nothing is lost."""
+"""Storms with a real Label Studio: two homes push and pull at once while everything goes wrong; nothing is lost."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -131,10 +131,17 @@ class Comparison(BaseModel):
         return f"{value} {change.unit.of_changes} ({interval}); {self.better} better, {self.worse} worse"
 
 
-def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:
-    """Merge rows with the same inputs into one question each, in order of appearance."""
+def questions(task: type[Task], rows: Iterable[Example], shown: Iterable[Example] | None = None) -> list[EvalQuestion]:
+    """Merge rows with the same inputs into one question each, in order of appearance.
+
+    Args:
+        task: of the dataset.
+        rows: as they are published.
+        shown: the same, as models read them: how much of a row is cut also depends on its answer, so that equal inputs
+            may be cut to unequal ones. None: as they are.
+    """
     merged: dict[str, EvalQuestion] = {}
-    for row in rows:
+    for row, read in ((row, row) for row in rows) if shown is None else zip(rows, shown, strict=True):
         inputs = published_inputs(task, row.fields)
         asked = [inputs[name] for name in task.task_names(Role.INPUT)]
         # Of a chat, the turns between question and last answer are part of the prompt, too.
@@ -143,10 +150,10 @@ def questions(task: type[Task], rows: Iterable[Example]) -> list[EvalQuestion]:
         known = merged.get(key)
         if known is None:
             merged[key] = EvalQuestion(
-                id=row.id, prompt=row.prompt, golds=(gold,), inputs=inputs, examples=(row,), group=row.group
+                id=row.id, prompt=read.prompt, golds=(gold,), inputs=inputs, examples=(read,), group=row.group
             )
         elif gold not in known.golds:
-            more = {"golds": (*known.golds, gold), "examples": (*known.examples, row)}
+            more = {"golds": (*known.golds, gold), "examples": (*known.examples, read)}
             merged[key] = known.model_copy(update=more)
     return list(merged.values())
 

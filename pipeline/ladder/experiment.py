@@ -71,7 +71,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     found = None if again else find_adapter(plan.models, plan.training_key, base.revision)
     checked = _checked(plan, base, progress, timing=found is None)
     examples = checked.fixes[TRAIN].applied(train, base)
-    rows = questions(task, checked.fixes[TEST].applied(test, base))
+    rows = questions(task, checked.fixes[TEST].kept(test), checked.fixes[TEST].applied(test, base))
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
     whole = whole_questions(rows, checked.fixes[TEST].whole(test), task, base, exam.longest)
     asked = replace(askable(rows, task, config, base), whole=whole)
