@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.finetune import Finetuned, finetune
 from flows.release import release
-from pipeline.finetuning.evaluate import EvalQuestion
+from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Answers, Questions
+from pipeline.finetuning.examples import Example
 from pipeline.ladder.arm import Advance, Arm
 from pipeline.ladder.classical import Linear, Nearest
 from pipeline.ladder.language_models import Adapter, ZeroShot
 from pipeline.ladder.retrieval import Memory
+from schemas.message import Message, Speaker
+from schemas.task import Input, Target, Task
 
 TOPICS = ("billing", "returns")
 ROWS = 60
@@ -30,6 +34,13 @@ finetune:
   {{base_model: {model}, slow_rows: 5, batch_size: 4, epochs: 1, max_length: 160, max_new_tokens: 4, fix: [shorten]}}
 arms: [linear, nearest, zero_shot, adapter, adapter_linear]
 """
+
+
+class Issue(Task):
+    """Name the topic."""
+
+    question: Input[str]
+    topic: Target[str]
 
 
 class Bench:
@@ -98,12 +109,15 @@ def test_a_linear_model_learns_and_sees_whole_rows_beside_the_adapter_too(bench:
 def test_equal_inputs_that_are_cut_to_unequal_ones_are_one_question_with_all_its_answers() -> None:
     """A longer answer leaves less room for the input."""
     topics = ("billing", "a refund for what was returned")
-    rows = [Example(str(n), (said("long words"),), topic, {"question": "long words"}) for n, topic in enumerate(topics)]
+    rows = [
+        Example(str(n), (said("long words"),), (said(topic),), {"question": "long words", "topic": topic})
+        for n, topic in enumerate(topics)
+    ]
     read = [replace(row, prompt=(said(text),)) for row, text in zip(rows, ("long wor", "lo"), strict=True)]
-    [question] = questions(Question, rows, read)
+    [question] = questions(Issue, rows, read)
     assert [gold["topic"] for gold in question.golds] == list(topics)
     assert (question.prompt, question.examples) == (read[0].prompt, tuple(read))
-    assert len(questions(Question, read)) == 2
+    assert len(questions(Issue, read)) == 2
 
 
 def said(text: str) -> Message:
