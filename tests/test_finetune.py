@@ -130,13 +130,6 @@ def test_a_run_that_was_killed_before_its_commit_is_made_up_for(bench: Bench) ->
     assert log.read_bytes() != last
 
 
-def test_again_retrains_with_the_same_result(bench: Bench) -> None:
-    again = finetune(bench.context, Inline(), again=True)
-    assert again.path != bench.first.path
-    scores = [[(arm.name, arm.score) for arm in one.assessment.ladder.arms] for one in (again, bench.first)]
-    assert (again.reused, scores[0]) == (False, scores[1])
-
-
 def test_what_is_only_asked_anew_is_not_trained_anew(bench: Bench) -> None:
     known = read_record(Path(finetune(bench.context, Inline()).path))
     wider = finetune(bench.context, Inline(), slow_rows=3)

@@ -150,7 +150,7 @@ def test_a_short_training_that_seems_worth_it_is_repeated_with_other_seeds(
     assert [one.seed for one in found.assessment.seeds] == tried
 
 
-def test_again_asks_every_arm_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_again_trains_and_asks_all_again_with_the_same_result(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     take = Exam.take
 
@@ -160,4 +160,8 @@ def test_again_asks_every_arm_again(bench: Bench, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Exam, "take", noted)
     again = finetune(bench.context, Inline(), again=True)
-    assert again.path != bench.found.path and asked
+    assert again.path != bench.found.path and asked and not again.reused
+    scores = [[(arm.name, arm.score) for arm in one.assessment.ladder.arms] for one in (again, bench.found)]
+    assert scores[0] == scores[1]
+    first, second = ((Path(one.path) / "adapter_model.safetensors").read_bytes() for one in (again, bench.found))
+    assert first == second
