@@ -81,7 +81,9 @@ def kept_in(dataset: Path) -> dict[str, Any]:
     """The seconds that arms took whose answers are kept, by their names."""
     models = dataset / "home" / "questions" / "models"
     files = [*models.glob(f"{UNFINISHED}/*/*-*.json"), *models.glob(f"{ANSWERS}/*.json")]
-    return {file.stem.split("-")[0]: json.loads(file.read_bytes())["times"]["answering"] for file in files}
+    kept = {file.stem.split("-")[0]: json.loads(file.read_bytes()) for file in files}
+    # What is measured beside the answers has none.
+    return {name: one["times"]["answering"] for name, one in kept.items() if "times" in one}
 
 
 def main(folder: Path, endpoint: str) -> None:
