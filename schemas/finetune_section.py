@@ -56,7 +56,7 @@ class Finetune(BaseModel):
     """Training also seeds numpy, which accepts no larger one."""
     seeds: Annotated[int, Field(ge=1, le=20)] | None = None
     """Train with so many seeds in all, from ``seed`` on, to see how far the score depends on chance; the adapter of the
-    first one is kept. Default: 3 if fine-tuning seems worth it and a training takes at most five minutes, else 1."""
+    first one is kept. Default: 3 if fine-tuning seems worth it and a training takes at most two minutes, else 1."""
 
     @model_validator(mode="after")
     def _something_is_measured(self) -> Self:

@@ -132,10 +132,10 @@ def test_other_limits_of_the_verdict_ask_and_train_nothing_again(bench: Bench, m
 @pytest.mark.parametrize(
     ("verdict", "longest", "asked", "tried"),
     [
-        (Verdict.TUNE, 300, None, [17, 18, 19]),
-        (Verdict.TUNE, 300, 1, [17]),
+        (Verdict.TUNE, 120, None, [17, 18, 19]),
+        (Verdict.TUNE, 120, 1, [17]),
         (Verdict.TUNE, 0, None, [17]),
-        (Verdict.UNDECIDED, 300, None, [17]),
+        (Verdict.UNDECIDED, 120, None, [17]),
     ],
 )
 def test_a_short_training_that_seems_worth_it_is_repeated_with_other_seeds(

@@ -41,7 +41,7 @@ from schemas.task import Task
 
 _MOST_KNOWN = 200_000
 """Rows are objects to arms without training, of several kB each, and are compared with every question."""
-_SHORT = 300
+_SHORT = 120
 """Seconds of a training that is repeated with other seeds of itself."""
 _SEEDS = 3
 _ABANDONED = 30 * 24 * 3600
