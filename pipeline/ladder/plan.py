@@ -14,10 +14,10 @@ from schemas.arms_section import Arm, EndpointArm, Family, Limits, LocalArm
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 
-_ANSWERS = 3
+_ANSWERS = 4
 """Raise it whenever arms answer or are scored differently for the same settings: what an older Goldleaf has asked is
 asked again. 2: a tagger reads values that stand in the text. 3: intervals of few different answers are wider, and
-answers begin where a template begins them."""
+answers begin where a template begins them. 4: equal inputs are one question, however they are cut."""
 _VERDICTS = 1
 """Raise it whenever the same answers are judged differently. 1: an arm below `verdict.target` is not recommended."""
 _OF_ANSWERS = {"base_model", "quantize", "max_length", "fix", "turns", "form", "max_new_tokens", "seed"}
