@@ -39,8 +39,8 @@ class Extras:
 
     forgetting: Forgetting
     curves: tuple[Curve, ...]
-    seeds: tuple[SeedScore, ...]
     ablation: Ablation | None
+    seeds: tuple[SeedScore, ...] = ()
 
 
 def evidence_of(

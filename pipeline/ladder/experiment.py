@@ -99,7 +99,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         return same
     curves = builder.linear_curves(recipe.sample.unshortened, measured)
     forgotten = Forgetting(before=before, after=after)
-    extras = _extras(plan, climb, curves, recipe, examples, (report.rows, fewer), forgotten)
+    extras = _extras(plan, climb, curves, recipe, (report.rows, fewer), forgotten)
     evidence = evidence_of(plan, climb, rows, report, extras)
     extras = replace(extras, seeds=_seeds(recipe, examples, report, evidence))
     kept.hand_on()
@@ -113,11 +113,10 @@ def _extras(
     climb: Climb,
     curves: tuple[Curve, ...],
     recipe: Recipe,
-    examples: Examples,
     learned: tuple[int, list[tuple[int, Evaluation]]],
     forgetting: Forgetting,
 ) -> Extras:
-    """What is known beside the arms: curves, seeds and what the raw rows would have given.
+    """What is known beside the arms, but for other seeds: curves, and what the raw rows would have given.
 
     ``curves`` are those of other arms than the adapter. ``learned`` is how many rows the adapter learned, and its
     scores after fewer.
@@ -130,18 +129,17 @@ def _extras(
     return Extras(
         forgetting=forgetting,
         curves=curves,
-        seeds=recipe.seeds(examples, judged, plan.config.seeds or 1),
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
 
 
 def _seeds(recipe: Recipe, examples: Examples, report: TrainReport, evidence: Evidence) -> tuple[SeedScore, ...]:
-    """The scores with more seeds, if that takes minutes and the verdict may be one of chance."""
-    is_open = recipe.config.seeds is None and report.seconds <= _SHORT
-    if not is_open or judge(evidence).verdict is not Verdict.TUNE:
-        return evidence.seeds
-    recipe.progress.say(f"the adapter seems worth it: {_SEEDS} seeds tell whether that is chance (finetune.seeds)")
-    return recipe.seeds(examples, evidence.ladder.adapter.evaluation, _SEEDS)
+    """The scores with as many seeds as are wanted, or a few if that takes minutes and the verdict may be chance."""
+    count = recipe.config.seeds
+    if count is None and report.seconds <= _SHORT and judge(evidence).verdict is Verdict.TUNE:
+        count = _SEEDS
+        recipe.progress.say(f"the adapter seems worth it: {count} seeds tell whether that is chance (finetune.seeds)")
+    return recipe.seeds(examples, evidence.ladder.adapter.evaluation, count or 1)
 
 
 def _kept(plan: Plan, base: LoadedModel, *, again: bool) -> KeptAnswers:
