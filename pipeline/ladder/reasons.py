@@ -61,10 +61,9 @@ def what_tells_the_target(evidence: Evidence, arm: ArmResult) -> str:
     """How to find out whether an arm reaches the score that is needed."""
     asked, most = arm.evaluation.questions, min(evidence.ladder.adapter.evaluation.questions, evidence.test_rows)
     if asked < most:
-        return f"`goldleaf finetune --slow-rows {most}` asks all arms about {most:,} questions instead of {asked:,}."
+        return _ask_all_arms(most, asked)
     if evidence.held_back:
-        most += evidence.held_back
-        return f"`finetune.eval_rows: {most}` in the dataset.yaml asks about {most:,} questions instead of {asked:,}."
+        return _ask_more(asked + evidence.held_back, asked)
     return "Label more rows: more test rows tell whether it does, and more training rows may bring it there."
 
 
@@ -140,7 +139,7 @@ def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
     askable = min(evidence.ladder.adapter.evaluation.questions, evidence.test_rows)
     if asked < askable:
         most = min(needed or askable, askable)
-        return f"`goldleaf finetune --slow-rows {most}` asks all arms about {most:,} questions instead of {asked:,}."
+        return _ask_all_arms(most, asked)
     if needed is not None and needed > _TOO_MANY * asked:
         return (
             f"About {needed:,} test questions would decide, instead of {asked:,}: the gain is about as large as the "
@@ -149,12 +148,20 @@ def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
     there = asked + evidence.held_back
     if evidence.held_back and (needed is None or needed <= there or asked <= evidence.held_back):
         most = min(needed or there, there)
-        return (
-            f"`finetune.eval_rows: {most}` in the dataset.yaml asks about {most:,} questions instead of {asked:,}: the "
-            f"test split has them."
-        )
+        return _ask_more(most, asked)
     amount = "More" if needed is None else f"About {needed:,}"
     return (
         f"{amount} test questions would decide, instead of {asked:,}: label more rows, give the test split a "
         "larger share in split.fractions, and run `goldleaf release` and `goldleaf finetune`."
+    )
+
+
+def _ask_all_arms(most: int, asked: int) -> str:
+    return f"`goldleaf finetune --slow-rows {most}` asks all arms about {most:,} questions instead of {asked:,}."
+
+
+def _ask_more(most: int, asked: int) -> str:
+    return (
+        f"`finetune.eval_rows: {most}` in the dataset.yaml asks about {most:,} questions instead of {asked:,}: the "
+        f"test split has them."
     )
