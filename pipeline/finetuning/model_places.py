@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.model_sources import BUNDLED, sha256_of
+from pipeline.finetuning.model_sources import BUNDLED, digest_of
 from pipeline.state.atomic import is_folder
 from schemas.identity import stable_hash
 
@@ -50,7 +50,7 @@ def digest_of_files(name: str) -> str:
     parts: list[str] = []
     try:
         for path in sorted(path for path in folder.iterdir() if path.is_file()):
-            parts += [path.name, sha256_of(path).hex()]
+            parts += [path.name, digest_of(path)]
     except OSError as error:
         raise TrainingError(
             f"The base model {folder} cannot be read ({error.strerror}); give this user read permission, or fix "

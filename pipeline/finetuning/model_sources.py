@@ -14,6 +14,7 @@ from pipeline.errors import TrainingError
 from pipeline.finetuning.dtypes import DType
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.training_libraries import lacks_memory
+from pipeline.releases.versions import sha256_of
 from pipeline.state.atomic import flush, is_folder
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Quantize
@@ -206,17 +207,16 @@ def _line(error: Exception) -> str:
 def _sha256(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        digest.update(sha256_of(path))
+        digest.update(bytes.fromhex(digest_of(path)))
     return digest.hexdigest()
 
 
-def sha256_of(path: Path) -> bytes:
-    """The digest of a file; read once by a process, as long as the file does not change."""
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, which a process reads once, as long as it does not change."""
     stat = path.stat()
-    return _sha256_of(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return _digest_of(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache
-def _sha256_of(path: Path, _inode: int, _size: int, _changed: int) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+def _digest_of(path: Path, _inode: int, _size: int, _changed: int) -> str:
+    return sha256_of(path)
