@@ -179,7 +179,7 @@ def test_a_version_without_test_rows_could_not_be_judged(tmp_path: Path, shop: T
     terminal.goldleaf("curate")
     terminal.goldleaf("release")
     found = by_code(terminal.json("preflight", "questions@1.0.0", exit_code=1))
-    assert found["no_test_rows"]["next"].startswith("give test a share in split.fractions")
+    assert found["no_test_rows"]["next"].startswith("give it a share in split.fractions, add rows")
     said = "questions@1.0.0 has no 'test' split (it has: train); give it a share in split.fractions"
     assert terminal.error("finetune").startswith(said)
 

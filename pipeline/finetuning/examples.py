@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import TrainingError
 from pipeline.releases.absent_labels import why_empty
 from pipeline.releases.versions import read_manifest
+from schemas.manifest import Manifest
 from schemas.message import Message
 
 T = TypeVar("T")
@@ -50,6 +51,14 @@ class Examples(Protocol):
     def __iter__(self) -> Iterator[Example]: ...
 
 
+def how_to_fill(split: str, manifest: Manifest) -> str:
+    """What to do about a split that a version does not have."""
+    share = manifest.config.get("split", {}).get("fractions", {}).get(split, 0)
+    if share:
+        return why_empty(share, sum(file.rows for file in manifest.splits.values()))
+    return "give it a share in split.fractions, add rows, and release again: published rows stay in their splits"
+
+
 class SplitExamples:
     """A split of a published version, in the order of its file, which is read in batches whenever it is iterated."""
 
@@ -63,11 +72,10 @@ class SplitExamples:
         manifest = read_manifest(version)
         if split not in manifest.splits:
             there = ", ".join(manifest.splits) or "none"
-            share = manifest.config.get("split", {}).get("fractions", {}).get(split, 0)
-            rows = sum(file.rows for file in manifest.splits.values())
-            add = "add rows, and release again: published rows stay in their splits"
-            why = why_empty(share, rows) if share else f"give it a share in split.fractions, {add}"
-            raise TrainingError(f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); {why}")
+            raise TrainingError(
+                f"{manifest.name}@{manifest.version} has no '{split}' split (it has: {there}); "
+                f"{how_to_fill(split, manifest)}"
+            )
         self._file = version / manifest.splits[split].file
         self._rows: int = pq.read_metadata(self._file).num_rows
 

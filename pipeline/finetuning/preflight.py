@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.examples import Example, SplitExamples, example_batches
+from pipeline.finetuning.examples import Example, SplitExamples, example_batches, how_to_fill
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.preflight_estimates import (
     TIMED_STEPS,
@@ -41,15 +41,6 @@ Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]
 """Shows a stage while it runs: its name and number of units, then how many more are done."""
 
 _Numbers = npt.NDArray[np.int64]
-_NO_TEST_ROWS = Finding(
-    code="no_test_rows",
-    severity=Severity.ERROR,
-    split="",
-    rows=0,
-    of=0,
-    what="the version has no test rows, so that nobody could tell whether the training was worth it",
-    next="give test a share in split.fractions, add rows, and release again: published rows stay in their splits",
-)
 
 
 class SplitFigures(BaseModel):
@@ -161,7 +152,7 @@ class _Preflight:
         rows = {split: self._measured(split) for split in (TRAIN, *others)}
         findings = self._judge.trained(rows[TRAIN])
         findings += [finding for split in others for finding in self._judge.asked(rows[split], split)]
-        findings += [] if TEST in others else [_NO_TEST_ROWS]
+        findings += [] if TEST in others else [_no_test_rows(self._manifest)]
         places = self._drawn(np.flatnonzero(self._judge.kept(rows[TRAIN])))
         tokens, trained = rows[TRAIN].tokens[places], rows[TRAIN].trained[places]
         batches = batches_of(tokens, self._config.batch_size, self._config.seed)
@@ -252,6 +243,18 @@ class _Preflight:
 def _lengths(tokens: _Numbers, model: str) -> TokenLengths:
     lengths, rows = np.unique(tokens, return_counts=True)
     return TokenLengths(encoding=model, records_by_length=dict(zip(lengths.tolist(), rows.tolist(), strict=True)))
+
+
+def _no_test_rows(manifest: Manifest) -> Finding:
+    return Finding(
+        code="no_test_rows",
+        severity=Severity.ERROR,
+        split="",
+        rows=0,
+        of=0,
+        what="the version has no test split, so that nobody could tell whether the training was worth it",
+        next=how_to_fill(TEST, manifest),
+    )
 
 
 def _of_memory(need: Memory, config: Finetune) -> Iterator[Finding]:
