@@ -114,6 +114,14 @@ def test_a_step_that_fails_leaves_no_spinner_behind(tmp_path: Path) -> None:
     assert shown.getvalue().endswith("\x1b[2K"), "the line is erased"
 
 
+def test_a_result_as_json_leaves_the_progress_to_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_dataset(tmp_path, ROWS)
+    shown = io.StringIO()
+    monkeypatch.setattr("flows.cli.console.err", Console(file=shown, force_terminal=True, width=80))
+    assert Terminal(tmp_path).json("curate")["lines"] == len(ROWS)
+    assert "reading the sources" in shown.getvalue()
+
+
 def test_a_dataset_that_is_in_use_is_left_alone_and_its_user_named(shop: Terminal) -> None:
     context = Context.load(shop.folder / "dataset.yaml", offline(shop.home))
     with context.store.lock(Verb.COLLECT):

@@ -18,11 +18,10 @@ from pydantic import BaseModel
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from flows.cli.console import TerminalProgress, err, out
+from flows.cli.console import err, out, progress_for
 from flows.cli.stdout import known_interrupts, results, results_alone
 from flows.engines.engine import Engine, Inline
 from pipeline.errors import GoldleafError, StoreError
-from pipeline.steps import Silent
 from schemas.dataset import Runner
 from schemas.user_code_errors import described, plain_words
 
@@ -212,7 +211,7 @@ def _runner(context: "Context", chosen: Runner | None) -> Runner:
 
 def run_verb(context: "Context", chosen: Runner | None, as_json: bool, verb: str, **arguments: Any) -> Any:
     """Run a verb on the chosen engine and return its result."""
-    progress = Silent() if as_json else TerminalProgress()
+    progress = progress_for(as_json)
     if _runner(context, chosen) is Runner.PREFECT:
         from flows.settings import prepare_prefect
 

@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     SpinnerColumn,
     Task,
@@ -18,13 +17,14 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as ProgressLines
 from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from flows.cli.stdout import results
 from pipeline.reporting.overview import rejection_lines
-from pipeline.steps import Advance
+from pipeline.steps import Advance, Progress, Silent
 from pipeline.text.wording import counted
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
@@ -107,7 +107,7 @@ class TerminalProgress:
                 columns += [_Rate(unit)] if has_bar else []
                 columns += [TimeRemainingColumn(), TextColumn("left")]
         # A step of training may take half a minute: the time left needs several.
-        progress = Progress(*columns, console=self._console, speed_estimate_period=300)
+        progress = ProgressLines(*columns, console=self._console, speed_estimate_period=300)
         task = progress.add_task(escape(label), total=total, count="")
         done, logged = 0, progress.get_time()
 
@@ -135,6 +135,15 @@ class TerminalProgress:
     def say(self, text: str) -> None:
         """Print a line above the progress; it may quote a model's template or its name, which are not rich's markup."""
         self._console.print(text, markup=False, soft_wrap=True)
+
+
+def progress_for(as_json: bool) -> Progress:
+    """What shows the progress of a command that may print its result as JSON.
+
+    Whoever reads such a result may read stderr along with it; who sits at a terminal wants to see how far an hour's
+    run is.
+    """
+    return Silent() if as_json and not err.is_terminal else TerminalProgress(err)
 
 
 def _so_far(task: Task, unit: str) -> str:

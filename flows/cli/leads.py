@@ -6,12 +6,11 @@ import typer
 from rich.markup import escape
 
 from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
-from flows.cli.console import TerminalProgress, out, show_rows
+from flows.cli.console import out, progress_for, show_rows
 from flows.cli.verbs import REFUSED, show_review
 from flows.engines.engine import Inline
 from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.errors import ConfigError
-from pipeline.steps import Silent
 from pipeline.text.wording import counted
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def reconcile(
     from flows.reconcile import reconcile
 
     context = load_context(dataset)
-    result = reconcile(context, Inline(Silent() if as_json else TerminalProgress()), dry_run=dry_run)
+    result = reconcile(context, Inline(progress_for(as_json)), dry_run=dry_run)
     if as_json:
         print_json(result)
         return

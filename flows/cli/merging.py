@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
-from flows.cli.console import TerminalProgress, err, out
+from flows.cli.console import out, progress_for
 from pipeline.errors import TrainingError
-from pipeline.steps import Silent
 
 
 @app.command(rich_help_panel="Workflow")
@@ -36,7 +35,7 @@ def merge(
     from pipeline.finetuning.merge import merge_adapter
 
     adapter = _adapter_folder(run, dataset)
-    progress = Silent() if as_json else TerminalProgress(err)
+    progress = progress_for(as_json)
     with progress.step(f"merging {adapter.name}"):
         merged = merge_adapter(adapter, destination)
     if as_json:

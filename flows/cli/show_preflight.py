@@ -8,9 +8,8 @@ import typer
 from rich.markup import escape
 
 from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
-from flows.cli.console import TerminalProgress, out, show_rows
+from flows.cli.console import out, progress_for, show_rows
 from flows.cli.inspect import version_folder
-from pipeline.steps import Silent
 from pipeline.text.wording import counted, shown_duration, shown_share
 from schemas.dataset import Finetune, Fix
 
@@ -63,7 +62,7 @@ def preflight(
     config = _settings(folder, reference, dataset).model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
-    progress = Silent() if as_json else TerminalProgress()
+    progress = progress_for(as_json)
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model)
     found = look_over(folder, config, base, progress.step, timing=timing)
