@@ -45,6 +45,11 @@ def test_few_rows_or_rows_that_are_all_alike_prove_nothing(
     )
 
 
+def test_two_models_with_the_same_losses_are_said_to_be_the_same() -> None:
+    losses = [(10.0, 5.0)] * 20
+    assert str(compare_models(judged(*losses), judged(*losses))) == "the same on all 20 questions"
+
+
 def test_an_estimate_without_bounds_survives_json() -> None:
     score = judged((10.0, 5.0)).score
     assert score.model_dump(mode="json") == {"value": 2, "low": None, "high": None, "unit": "nats"}

@@ -42,6 +42,7 @@ from pipeline.finetuning.examples import Example
 from pipeline.kinds.interface import Kind
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.published_rows import published_inputs, published_targets
+from pipeline.text.wording import counted
 from schemas.field import JsonValue
 from schemas.message import Message
 from schemas.task import Role, Task
@@ -126,6 +127,8 @@ class Comparison(BaseModel):
 
     def __str__(self) -> str:
         change = self.difference
+        if not change.is_bounded and not (self.better or self.worse):
+            return f"the same on all {counted(self.same, 'question')}"
         value, low, high = (change.unit.shown_change(part, "+") for part in (change.value, change.low, change.high))
         interval = f"{low} to {high}" if change.is_bounded else NO_INTERVAL
         return f"{value} {change.unit.of_changes} ({interval}); {self.better} better, {self.worse} worse"
