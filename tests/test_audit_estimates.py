@@ -12,7 +12,7 @@ from pipeline.evaluation.estimates import wilson
 
 def test_likely_wrong_rows_have_the_better_chance_and_none_has_less_than_half_of_the_average() -> None:
     rows = made_up(World.CALIBRATED, 0.03, 20_000, np.random.default_rng(1))
-    chances = draw(rows.hashes, rows.scores, 300, Chances.none(20_000))
+    chances = draw(numbers(rows.hashes), rows.scores, 300, Chances.none(20_000))
     best, worst = rows.scores >= np.quantile(rows.scores, 0.98), rows.scores <= np.quantile(rows.scores, 0.5)
     assert chances.probability[best].mean() > 1.5 * chances.probability[worst].mean()
     assert chances.probability.min() > 0.4 * 300 / 20_000
@@ -25,34 +25,34 @@ def test_the_same_rows_are_drawn_in_any_order() -> None:
     rows.scores[::7] = 0.25
     rows.scores[::11] = np.nan
     order = np.random.default_rng(3).permutation(5_000)
-    one = draw(rows.hashes, rows.scores, 100, Chances.none(5_000))
-    other = draw(rows.hashes[order], rows.scores[order], 100, Chances.none(5_000))
+    one = draw(numbers(rows.hashes), rows.scores, 100, Chances.none(5_000))
+    other = draw(numbers(rows.hashes[order]), rows.scores[order], 100, Chances.none(5_000))
     assert (one.stratum[order] == other.stratum).all() and np.allclose(one.probability[order], other.probability)
 
 
 @pytest.mark.parametrize("size", [0.4, 7, 100, 400])
 def test_a_repeated_draw_changes_nothing_and_new_rows_withdraw_no_question(size: float) -> None:
     rows = made_up(World.HALF, 0.03, 4_000, np.random.default_rng(4))
-    first = draw(rows.hashes[:2_000], rows.scores[:2_000], size, Chances.none(2_000))
-    again = draw(rows.hashes[:2_000], 1 - rows.scores[:2_000], size, first)
+    first = draw(numbers(rows.hashes[:2_000]), rows.scores[:2_000], size, Chances.none(2_000))
+    again = draw(numbers(rows.hashes[:2_000]), 1 - rows.scores[:2_000], size, first)
     assert (again.probability == first.probability).all() and (again.stratum == first.stratum).all()
     new = Chances.none(2_000)
     before = Chances(np.concatenate([first.stratum, new.stratum]), np.concatenate([first.probability, new.probability]))
-    grown = draw(rows.hashes, rows.scores, size, before)
+    grown = draw(numbers(rows.hashes), rows.scores, size, before)
     assert (grown.probability[:2_000] == first.probability).all(), "the size did not grow with the rows"
     assert (grown.probability[2_000:] > 0).all(), "no row is without a chance"
     assert grown.probability[2_000:].sum() == pytest.approx(size / 2, rel=0.25, abs=1)
-    more = draw(rows.hashes, rows.scores, 3 * size, before)
+    more = draw(numbers(rows.hashes), rows.scores, 3 * size, before)
     assert (more.probability >= grown.probability * 0.999).all()
     assert more.probability[:2_000].sum() >= 1.2 * first.probability.sum() or size < 1
-    settled = draw(rows.hashes, rows.scores, 3 * size, more)
+    settled = draw(numbers(rows.hashes), rows.scores, 3 * size, more)
     assert (settled.probability == more.probability).all()
 
 
 def test_chances_can_be_raised_to_draw_exactly_so_many_rows_of_a_stratum() -> None:
     rows = made_up(World.NONE, 0.03, 1_000, np.random.default_rng(5))
     spots, nobody = numbers(rows.hashes), np.zeros(1_000, dtype=bool)
-    first = draw(rows.hashes, rows.scores, 50, Chances.none(1_000))
+    first = draw(numbers(rows.hashes), rows.scores, 50, Chances.none(1_000))
     more = raised_to(first, spots, nobody, {0: 200.0})
     assert (first.drawn(spots).sum(), more.drawn(spots).sum()) == (50, 200)
     assert (first.drawn(spots) <= more.drawn(spots)).all()
@@ -103,7 +103,7 @@ def rounds(world: World, rate: float, rows: int, size: int, count: int) -> tuple
     held, width, peer = 0, 0.0, 0.0
     for _ in range(count):
         some = made_up(world, rate, rows, chance)
-        chances = draw(some.hashes, some.scores, size, Chances.none(rows))
+        chances = draw(numbers(some.hashes), some.scores, size, Chances.none(rows))
         asked = chances.drawn(numbers(some.hashes))
         found = estimate(chances, asked, asked & some.wrong, rows)
         assert found is not None and found.low <= found.rate <= found.high
@@ -128,7 +128,7 @@ def test_with_scores_that_know_what_is_wrong_the_interval_is_a_fourth_narrower_t
 
 def test_without_an_answer_there_is_no_estimate_and_with_all_answers_nothing_is_left() -> None:
     rows = made_up(World.HALF, 0.1, 200, np.random.default_rng(8))
-    chances = draw(rows.hashes, rows.scores, 200, Chances.none(200))
+    chances = draw(numbers(rows.hashes), rows.scores, 200, Chances.none(200))
     nobody, everybody = np.zeros(200, dtype=bool), np.ones(200, dtype=bool)
     assert estimate(chances, nobody, nobody, 200) is None
     assert estimate(chances, everybody, rows.wrong, 200) == estimate(chances, everybody, nobody, 200)
@@ -143,7 +143,7 @@ def test_the_interval_holds_for_small_sets_of_which_much_was_asked(rows: int, si
     chance = np.random.default_rng(9)
     for number in range(120):
         some = made_up(list(World)[number % len(World)], 0.02, rows, chance)
-        chances = draw(some.hashes, some.scores, size, Chances.none(rows))
+        chances = draw(numbers(some.hashes), some.scores, size, Chances.none(rows))
         asked = chances.drawn(numbers(some.hashes))
         found = estimate(chances, asked, asked & some.wrong, rows)
         assert found is not None and found.low <= found.rate <= found.high

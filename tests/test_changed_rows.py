@@ -8,16 +8,14 @@ import pytest
 from desk import Desk, desk_at
 from fake_studio import fake_studio
 from support import row
-from triage_cases import PERSON, case, chance_of
+from triage_cases import PERSON, case, chance_of, run
 
-from pipeline.curation.triage import triage
 from pipeline.reporting.status import Status, read_status
 from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.field import JsonValue
 from schemas.run_summary import Proof
-from schemas.tasks.contract_clause import ContractClause
 
 TOPICS = ("billing", "delivery", "returns")
 WORDS = [
@@ -111,9 +109,9 @@ def test_an_audit_stays_when_the_source_takes_the_corrections_over(tmp_path: Pat
 
 def proof_with(**correction: object) -> Proof:
     """That of 200 rows, of which some were drawn and answered, five of them with a correction."""
-    review, task = Review(error_rate=0.2), ContractClause
+    review = Review(error_rate=0.2)
     cases = [case(f"r{number}", label_error_score=0.05) for number in range(200)]
-    first = triage(cases, review, run="run", task=task, proof=None)
+    first = run(cases, review)
     drawn = [one for one, decision in zip(cases, first.decisions, strict=True) if decision.routed]
     for one, decision in zip(cases, first.decisions, strict=True):
         one.chance, one.past_route = chance_of(decision), decision.routed
@@ -121,7 +119,7 @@ def proof_with(**correction: object) -> Proof:
         one.human, one.human_reasons = Verdict.LABELED, PERSON[Verdict.LABELED]
         for name, value in correction.items() if number < 5 else ():
             setattr(one, name, value)
-    proof = triage(cases, review, run="run", task=task, proof=first.proof).proof
+    proof = run(cases, review, proof=first.proof).proof
     assert proof is not None and proof.looks == 1
     return proof
 

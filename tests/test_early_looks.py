@@ -6,24 +6,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from audit_worlds import World, made_up
-from triage_cases import FLAGGED, PERSON, answered, case
+from triage_cases import FLAGGED, PERSON, Triaged, answered, case, run
 
 from pipeline.curation.case import Case
-from pipeline.curation.triage import Triage, triage
 from pipeline.estimation.audit_draw import Bools, Chances, draw, numbers
 from pipeline.estimation.error_target import Rows, bound_at, next_questions
 from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.fate import Routed
 from schemas.run_summary import Proof
-from schemas.tasks.contract_clause import ContractClause
 
 TARGET, BATCH = 0.04, 200
 TEAM = Review(error_rate=TARGET, annotators=["ana@example.com", "ben@example.com", "cleo@example.com"])
 
 
-def decided(cases: Sequence[Case], proof: Proof | None) -> Triage:
-    return triage(cases, TEAM, run="run", task=ContractClause, proof=proof)
+def decided(cases: Sequence[Case], proof: Proof | None) -> Triaged:
+    return run(cases, TEAM, proof=proof)
 
 
 def proof_of(cases: Sequence[Case], proof: Proof | None) -> Proof:
@@ -146,7 +144,7 @@ def looks(world: World, rate: float, size: int, chance: np.random.Generator) -> 
     """The first looks at a dataset."""
     made = made_up(world, rate, size, chance)
     spots, batch = numbers(made.hashes), size // 10
-    chances = draw(made.hashes, made.scores, batch, Chances.none(size))
+    chances = draw(numbers(made.hashes), made.scores, batch, Chances.none(size))
     for number in range(1, 6):
         asked = chances.drawn(spots)
         late = np.zeros(size, dtype=bool)

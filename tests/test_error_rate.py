@@ -6,21 +6,19 @@ import numpy as np
 import pytest
 from audit_worlds import World, made_up
 from pydantic import ValidationError
-from triage_cases import HOLD, PERSON, answered, case, chance_of, suspected
+from triage_cases import HOLD, PERSON, Triaged, answered, case, chance_of, run, suspected
 
 from pipeline.curation.case import Case
-from pipeline.curation.triage import Triage, triage
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.run_summary import Proof
-from schemas.tasks.contract_clause import ContractClause
 
 UNTIL = Review(error_rate=0.04)
 
 
-def decided(cases: list[Case], proof: Proof | None, review: Review = UNTIL) -> Triage:
-    return triage(cases, review, run="run", task=ContractClause, proof=proof)
+def decided(cases: list[Case], proof: Proof | None, review: Review = UNTIL) -> Triaged:
+    return run(cases, review, proof=proof)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -18,7 +18,7 @@ def asked_until_proven(
     """Whether the error is above the target after it was proven to be below, and the share of rows asked about."""
     some = made_up(world, rate, rows, chance)
     spots = numbers(some.hashes)
-    chances = draw(some.hashes, some.scores, batch, Chances.none(rows))
+    chances = draw(numbers(some.hashes), some.scores, batch, Chances.none(rows))
     for look in range(1, 100):
         asked = chances.drawn(spots)
         plan = next_questions(Rows(chances, spots, asked, asked & some.wrong, rows, some.scores), TARGET, batch, look)
@@ -52,7 +52,7 @@ def test_how_many_more_answers_it_takes_is_within_the_forecast_range() -> None:
         world = (World.SHARP, World.CALIBRATED, World.TOO_SURE)[number % 3]
         some = made_up(world, (0.01, 0.04)[number % 2], 1_240, chance)
         spots, forecast = numbers(some.hashes), None
-        chances = draw(some.hashes, some.scores, 124, Chances.none(1_240))
+        chances = draw(numbers(some.hashes), some.scores, 124, Chances.none(1_240))
         for look in range(1, 100):
             asked = chances.drawn(spots)
             rows = Rows(chances, spots, asked, asked & some.wrong, 1_240, some.scores)

@@ -7,12 +7,11 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from triage_cases import case, codes
+from triage_cases import case, codes, run
 from tried_examples import examples
 
 from pipeline.curation.case import Case
 from pipeline.curation.score_labels import score_labels
-from pipeline.curation.triage import triage
 from pipeline.label_errors.extractions import Extracted, score_values
 from schemas.dataset import OnConflict, Review, Unreviewed
 from schemas.fate import LEAST_DOUBT, Fate, Reason, ReasonCode, Routed
@@ -89,7 +88,7 @@ def test_a_row_above_the_floor_is_asked_about_or_named_unreviewed(
     task: type[Task], floor: float, budget: float, unreviewed: Unreviewed
 ) -> None:
     review = Review(budget=budget, audit=0.0, floor=floor, unreviewed=unreviewed)
-    decisions = triage(scored(task), review, run="run", task=task).decisions
+    decisions = run(scored(task), review, task).decisions
     above = [one for one in decisions if one.label_error_score is not None and one.label_error_score >= floor]
     for one in above:
         assert ReasonCode.PASSED not in codes(one)
@@ -139,7 +138,7 @@ def test_a_score_of_an_earlier_version_without_a_reason_counts_where_scores_are_
 ) -> None:
     """What rules give only ranks the rows: a conversation that no rule doubts has a score, too."""
     one = case("r1", label_error_score=0.2)
-    decision = triage([one], Review(budget=1.0, audit=0.0), run="run", task=task).decisions[0]
+    decision = run([one], Review(budget=1.0, audit=0.0), task).decisions[0]
     expected = [Reason(code=ReasonCode.LABEL_ERROR)] if doubted else [Reason(code=ReasonCode.PASSED)]
     assert decision.reasons == expected
     assert (decision.routed is Routed.UNCERTAIN) is doubted

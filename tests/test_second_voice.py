@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.curation import second_voice
@@ -93,11 +94,11 @@ def test_that_doubted_rows_are_asked_about_where_the_model_differs_makes_it_look
         scores.append(Voice().heard(alone, agrees=said == given))
     suspects = set(sorted(range(count), key=lambda n: -scores[n])[:600])
     others = [n for n in range(count) if n not in suspects]
-    frame = AuditFrame([f"r{n}" for n in others], [scores[n] for n in others], [None] * len(others))
+    frame = AuditFrame.of([f"r{n}" for n in others], [scores[n] for n in others])
     drawn = draw_audit(frame, Review(audit=0.1))
     cases = [answered(*rows[n], name=f"r{n}", past_route=Routed.UNCERTAIN) for n in sorted(suspects)]
-    for n in (n for n in others if f"r{n}" in drawn.asked):
-        cases.append(answered(*rows[n], name=f"r{n}", past_route=Routed.AUDIT, chance=drawn.chances[f"r{n}"]))
+    for n, probability in ((others[at], drawn.chances.probability[at]) for at in np.flatnonzero(drawn.asked)):
+        cases.append(answered(*rows[n], name=f"r{n}", past_route=Routed.AUDIT, chance=Chance(0, probability)))
     wrong = [(said, given) for said, truth, given in rows if truth != given]
     voice = voice_of(cases)
     assert voice.right == pytest.approx(sum(said == truth for said, truth, _ in rows) / count, abs=0.05)

@@ -1,16 +1,20 @@
 """Cases for triage, made from what is found about them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.curation.audit import Chance
 from pipeline.curation.case import SHOWN_ANSWERS, Case
-from pipeline.curation.triage import Triage, triage
+from pipeline.curation.settle import settle
+from pipeline.curation.triage import BudgetUse, triage
+from pipeline.state.decisions import from_frame
 from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.decision import Decision
 from schemas.fate import Reason, ReasonCode, Routed
+from schemas.run_summary import Proof
+from schemas.task import Task
 from schemas.tasks.contract_clause import ContractClause
 
 ALL = Review(budget=1.0, audit=0.0)
@@ -54,8 +58,20 @@ def conflict(key: str, *names: str) -> list[Case]:
     ]  # fmt: skip
 
 
-def run(cases: Sequence[Case], review: Review = ALL) -> Triage:
-    return triage(cases, review, run="run", task=ContractClause)
+@dataclass(frozen=True)
+class Triaged:
+    """What triage says of some cases."""
+
+    decisions: list[Decision]
+    use: BudgetUse
+    proof: Proof | None
+
+
+def run(
+    cases: Sequence[Case], review: Review = ALL, task: type[Task] = ContractClause, proof: Proof | None = None
+) -> Triaged:
+    found = triage(settle(cases, review, task), review, run="run", proof=proof)
+    return Triaged(list(from_frame(found.decisions)), found.use, found.proof)
 
 
 def decide(cases: Sequence[Case], review: Review = ALL) -> dict[str, Decision]:
@@ -73,7 +89,7 @@ def codes(decision: Decision) -> list[ReasonCode]:
     return [reason.code for reason in decision.reasons]
 
 
-def answered(cases: list[Case], result: Triage, wrong: set[str]) -> tuple[list[Case], int]:
+def answered(cases: list[Case], result: Triaged, wrong: set[str]) -> tuple[list[Case], int]:
     """The cases in the next run, after annotators have answered everything, and how much that was."""
     following, asked = [], 0
     for one, decision in zip(cases, result.decisions, strict=True):

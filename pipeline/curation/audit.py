@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import polars as pl
 
-from pipeline.estimation.audit_draw import NO_STRATUM, Chances, Floats, draw, hashes_of, numbers
+from pipeline.estimation.audit_draw import Bools, Chances, Floats, draw, numbers_of
 from schemas.dataset import Review
 
 SHARE = 0.02
@@ -29,52 +29,39 @@ class Chance:
 class AuditFrame:
     """The records that the audit is drawn from, in any order."""
 
-    record_ids: Sequence[str]
-    scores: Sequence[float | None]
-    """How likely each is wrong."""
-    earlier: Sequence[Chance | None]
+    record_ids: pl.Series
+    spots: Floats
+    """The numbers by which they are drawn (``audit_draw.numbers``)."""
+    scores: Floats
+    """How likely each is wrong; NaN if unknown."""
+    earlier: Chances
     """The chances that they have."""
+
+    @classmethod
+    def of(cls, record_ids: Sequence[str], scores: Sequence[float]) -> "AuditFrame":
+        """Records that have no chance yet."""
+        spots = numbers_of(record_ids)
+        return cls(pl.Series(record_ids), spots, np.array(scores, dtype=np.float64), Chances.none(len(spots)))
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The result of a draw."""
+    """The result of a draw, in the order of the frame."""
 
-    chances: dict[str, Chance]
-    """By record; of all records of the frame."""
-    asked: set[str]
+    chances: Chances
+    asked: Bools
     """The records to audit, answered ones included."""
 
 
 def draw_audit(frame: AuditFrame, review: Review) -> Drawn:
     """Draw the audit; records that have a chance keep it, unless a larger share is configured."""
-    share, most = (SHARE, MOST) if review.audit is None else (review.audit, len(frame.record_ids))
-    hashes, scores, earlier = arrays(frame)
-    found = drawn_from(frame, draw(hashes, scores, min(share * len(hashes), most), earlier), numbers(hashes))
+    count = len(frame.spots)
+    share, most = (SHARE, MOST) if review.audit is None else (review.audit, count)
+    chances = draw(frame.spots, frame.scores, min(share * count, most), frame.earlier)
     # Without a share, nothing is asked, but what was answered still counts.
-    return found if share else Drawn(found.chances, set())
-
-
-def arrays(frame: AuditFrame) -> tuple[NDArray[np.uint64], Floats, Chances]:
-    """The hashes, the scores and the earlier chances of a frame."""
-    hashes = hashes_of(frame.record_ids)
-    scores = np.array([np.nan if score is None else score for score in frame.scores], dtype=np.float64)
-    earlier = Chances(
-        np.array([NO_STRATUM if one is None else one.stratum for one in frame.earlier], dtype=np.int8),
-        np.array([0.0 if one is None else one.probability for one in frame.earlier], dtype=np.float64),
-    )
-    return hashes, scores, earlier
+    return Drawn(chances, chances.drawn(frame.spots) & bool(share))
 
 
 def is_drawn(record_id: str, chance: Chance) -> bool:
     """Whether a record's chance draws it."""
-    return bool(numbers(hashes_of([record_id]))[0] < chance.probability)
-
-
-def drawn_from(frame: AuditFrame, chances: Chances, spots: Floats) -> Drawn:
-    """The chances by record, and the records that they draw."""
-    known = zip(frame.record_ids, chances.stratum.tolist(), chances.probability.tolist(), strict=True)
-    return Drawn(
-        {name: Chance(stratum, probability) for name, stratum, probability in known if probability > 0},
-        {frame.record_ids[at] for at in np.flatnonzero(chances.drawn(spots))},
-    )
+    return bool(numbers_of([record_id])[0] < chance.probability)

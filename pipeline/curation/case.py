@@ -12,7 +12,6 @@ from schemas.answers_in_words import answers_in_words
 from schemas.fate import Reason, ReasonCode, Routed
 from schemas.field import JsonValue
 from schemas.task import Task
-from schemas.team import Team
 from schemas.user_code_errors import described, own
 
 _NOT_HANDED_ON_UNSEEN = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.TEMPLATE_TOKEN}
@@ -114,12 +113,6 @@ def stands_for_others(case: Case) -> bool:
     if case.chance is None or case.rejection_reasons or case.is_trusted or case.past_route is not Routed.AUDIT:
         return False
     return is_drawn(case.record_id, case.chance)
-
-
-def awaits_another(case: Case, team: Team) -> bool:
-    """Whether another annotator of the team is asked about a row that one has answered, and somebody is left to ask."""
-    is_held = case.human in (Verdict.DISPUTED, Verdict.UNSURE)
-    return case.has_open_seat and ((team.has_second and case.unconfirmed) or (team.has_third and is_held))
 
 
 def is_candidate(case: Case) -> bool:

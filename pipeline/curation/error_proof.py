@@ -1,18 +1,17 @@
 """Asks about accepted rows, batch by batch, until their error is proven to be below ``review.error_rate``."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
-from pipeline.curation.audit import AuditFrame, Drawn, arrays, drawn_from
-from pipeline.curation.case import Case, awaits_another
-from pipeline.estimation.audit_draw import Bools, Chances, Floats, draw, numbers
+from pipeline.curation.audit import AuditFrame, Drawn
+from pipeline.estimation.audit_draw import Bools, Chances, Floats, draw
 from pipeline.estimation.error_target import Rows, answers_needed, bound_at, next_questions
 from schemas.annotation import Verdict
 from schemas.run_summary import Proof
-from schemas.team import Team
 
 FEWEST = 20
 """Questions of a batch, if there are as many rows: rows are drawn by chance, and of fewer there might be none."""
@@ -30,12 +29,12 @@ _GROWN = 1.1
 class Answers:
     """What annotators said about the records of an audit frame, in its order."""
 
-    answered: Sequence[bool]
-    wrong: Sequence[bool]
+    answered: Bools
+    wrong: Bools
     """Corrected, unusable, or not settled yet."""
-    mended: Sequence[bool]
+    mended: Bools
     """Of these, corrected or unusable: the error is gone."""
-    in_vain: Sequence[bool]
+    in_vain: Bools
     """Nobody answers, though it was asked."""
     total: int
     """The accepted rows that the error rate is of."""
@@ -57,18 +56,19 @@ class Suspects:
     """Of these, accepted ones that the sample says nothing about."""
 
 
-def answers_about(frame: Sequence[Case], total: int, team: Team) -> Answers:
-    """What annotators said about the rows of a frame."""
-    is_known = [case.human is not None and not awaits_another(case, team) for case in frame]
-    is_mended = [case.human is Verdict.UNUSABLE or case.was_wrong for case in frame]
-    return Answers(
-        is_known,
-        # A confirmed answer is right; all others were wrong, or nobody knows yet.
-        [case.human is not None and (case.human is not Verdict.LABELED or case.was_wrong) for case in frame],
-        [known and gone for known, gone in zip(is_known, is_mended, strict=True)],
-        [case.is_in_vain for case in frame],
-        total,
+def answers_about(frame: pl.DataFrame, total: int) -> Answers:
+    """What annotators said about the rows of a frame, of which ``awaits`` says whether somebody else is asked, too."""
+    is_known = pl.col("human").is_not_null() & ~pl.col("awaits")
+    is_mended = (pl.col("human") == Verdict.UNUSABLE.value) | pl.col("was_wrong")
+    # A confirmed answer is right; all others were wrong, or nobody knows yet.
+    is_wrong = (pl.col("human") != Verdict.LABELED.value) | (pl.col("human").is_not_null() & pl.col("was_wrong"))
+    found = frame.select(
+        answered=is_known,
+        wrong=is_wrong.fill_null(value=False),
+        mended=(is_known & is_mended).fill_null(value=False),
+        in_vain=pl.col("in_vain"),
     )
+    return Answers(**{name: found[name].to_numpy() for name in found.columns}, total=total)
 
 
 def ask_until_proven(
@@ -110,7 +110,7 @@ def ask_until_proven(
     # If all were suspects, no random sample is left to draw.
     is_unknown = not (state.given or state.unheard) and not (state.known.all() and answers.total)
     if is_same or is_unknown:
-        return drawn_from(frame, state.chances, state.spots), waits
+        return state.draw(state.chances), waits
     # One that proved nothing, and that more rows were drawn after, was a look.
     look = last.looks + 1 + (last.tried not in (0, state.drawn))
     # While so many likely errors are to be asked about, a look would hardly succeed.
@@ -118,9 +118,9 @@ def ask_until_proven(
         if len(state.open) <= _FEW * state.drawn and not last.tried < state.drawn < _GROWN * last.tried:
             tried = waits.model_copy(update={"looks": look - 1, "tried": state.drawn})
             waits = _early_look(state, target - unseen, look, now) or tried
-        return drawn_from(frame, state.chances, state.spots), waits
+        return state.draw(state.chances), waits
     chances, proof = _look(state, target - unseen, room, look, now)
-    return drawn_from(frame, chances, state.spots), proof
+    return state.draw(chances), proof
 
 
 def _shrunk(last: Proof, total: int) -> float:
@@ -191,21 +191,21 @@ def _early_look(state: "_State", target: float, look: int, now: dict[str, float]
 
 def _state(frame: AuditFrame, answers: Answers, room: int) -> "_State":
     """Who is drawn now, new rows included, and what is known."""
-    hashes, scores, earlier = arrays(frame)
+    earlier, count = frame.earlier, len(frame.spots)
     old = earlier.probability > 0
     # New rows are drawn from at the average chance of the others. At a lower one, which would keep a large delivery
     # within a batch, the answers about old rows would say too much of the new ones in their stratum.
-    size = float(earlier.probability[old].mean()) * len(hashes) if old.any() else float(min(room, len(hashes)))
+    size = float(earlier.probability[old].mean()) * count if old.any() else float(min(room, count))
     return _State(
         names=frame.record_ids,
-        chances=draw(hashes, scores, size, earlier),
-        spots=numbers(hashes),
-        known=np.array(answers.answered, dtype=bool),
-        wrong=np.array(answers.wrong, dtype=bool),
-        mended=np.array(answers.mended, dtype=bool),
-        in_vain=np.array(answers.in_vain, dtype=bool),
+        chances=draw(frame.spots, frame.scores, size, earlier),
+        spots=frame.spots,
+        known=answers.answered,
+        wrong=answers.wrong,
+        mended=answers.mended,
+        in_vain=answers.in_vain,
         total=max(1, answers.total),
-        scores=scores,
+        scores=frame.scores,
     )
 
 
@@ -213,7 +213,7 @@ def _state(frame: AuditFrame, answers: Answers, room: int) -> "_State":
 class _State:
     """Who is drawn, and who has answered."""
 
-    names: Sequence[str]
+    names: pl.Series
     chances: Chances
     spots: Floats
     known: Bools
@@ -222,6 +222,10 @@ class _State:
     in_vain: Bools
     total: int
     scores: Floats
+
+    def draw(self, chances: Chances) -> Drawn:
+        """Whom chances draw."""
+        return Drawn(chances, chances.drawn(self.spots))
 
     @property
     def is_drawn(self) -> Bools:
@@ -246,7 +250,7 @@ class _State:
     @property
     def open(self) -> set[str]:
         """The records that were drawn and may still be answered."""
-        return {self.names[at] for at in np.flatnonzero(self.waits)}
+        return set(self.names.filter(pl.Series(self.waits)))
 
     @property
     def drawn(self) -> int:
@@ -292,9 +296,11 @@ class _State:
 
     def digest(self, without: Collection[str] = ()) -> str:
         """What was said about the sample, some rows left out; the same whatever the order of the rows."""
+        about = self.sampled | self.lost
+        sample = zip(self.names.filter(pl.Series(about)), self.known[about], self.wrong[about], strict=True)
         said = [
-            f"{self.names[at]} {'wrong' if self.wrong[at] else 'right'}" if self.known[at] else f"{self.names[at]} lost"
-            for at in np.flatnonzero(self.sampled | self.lost)
-            if self.names[at] not in without
+            f"{name} {('wrong' if wrong else 'right') if known else 'lost'}"
+            for name, known, wrong in sample
+            if name not in without
         ]
         return hashlib.blake2b("\n".join(sorted(said)).encode(), digest_size=8).hexdigest()

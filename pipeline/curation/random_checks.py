@@ -1,93 +1,120 @@
 """Draws which accepted rows are checked at random: for the audit, or to prove ``review.error_rate``."""
 
-from collections.abc import Mapping, Sequence
+import polars as pl
 
 from pipeline.curation.audit import AuditFrame, draw_audit
-from pipeline.curation.case import Case, awaits_another, stands_for_others
 from pipeline.curation.error_proof import Suspects, answers_about, ask_until_proven
-from pipeline.curation.outcome import PASSED, Outcome
+from pipeline.estimation.audit_draw import NO_STRATUM, Chances
+from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.fate import Fate, Routed
 from schemas.run_summary import Proof
+from schemas.team import Team
+
+_IS_AUDIT = (pl.col("past_route") == Routed.AUDIT.value).fill_null(value=False)
+_WAS_UNCERTAIN = (pl.col("past_route") == Routed.UNCERTAIN.value).fill_null(value=False)
+_HAS_CHANCE = pl.col("past_stratum").is_not_null()
+_IS_ANSWERED = pl.col("human").is_not_null()
+_IS_ACCEPTED = pl.col("fate") == Fate.ACCEPTED.value
+STANDS_FOR_OTHERS = (
+    _HAS_CHANCE
+    & ~pl.col("rejected")
+    & ~pl.col("trusted")
+    & _IS_AUDIT
+    & (pl.col("number") < pl.col("past_probability")).fill_null(value=False)
+)
+"""Whether an answered row is one of the random sample; as ``case.stands_for_others`` says."""
+_BECAME_SUSPECT = _HAS_CHANCE & _WAS_UNCERTAIN & ~pl.col("rejected") & ~pl.col("trusted")
+"""Whether an answered row had a chance before it was asked about as a suspect."""
 
 
 def draw_checks(
-    cases: Sequence[Case], outcomes: Mapping[str, Outcome], review: Review, room: int, proof: Proof | None
-) -> Proof | None:
+    rows: pl.DataFrame, review: Review, room: int, proof: Proof | None
+) -> tuple[pl.DataFrame, Proof | None]:
     """Draw the random sample from the accepted rows that no annotator has decided.
 
     The question covers any findings about the record since, and then remains asked. One that was drawn and answered
     keeps its place in the draw, or every answer would call for another question.
 
     Args:
-        cases: all of them.
-        outcomes: what they become; those that are drawn are routed, and get their chance.
+        rows: all of them, as ``triage`` has routed them so far, with the columns ``asked`` and ``suspect``.
         review: the share of the audit, or the error rate.
         room: the most questions of a batch that proves an error rate.
         proof: of the error rate, after the last run.
+
+    Returns:
+        The rows, those that are drawn routed and with their chance; and the new state of the proof.
     """
-    frame = [case for case in cases if _is_drawn_from(case, outcomes[case.record_id], review)]
-    # What was asked and is doubted since remains asked.
-    asked = {
-        case.record_id
-        for case in frame
-        if case.past_route is Routed.AUDIT and outcomes[case.record_id].reasons[0] is not PASSED
-    }
+    rows = rows.with_columns(awaits=_awaits_another(review), drawn_from=_is_drawn_from(review))
+    frame = rows.filter("drawn_from")
     known = AuditFrame(
-        [case.record_id for case in frame],
-        [case.label_error_score for case in frame],
-        [case.chance for case in frame],
+        frame["record_id"],
+        frame["number"].to_numpy(),
+        frame["label_error_score"].fill_null(float("nan")).to_numpy(),
+        Chances(
+            frame["past_stratum"].fill_null(NO_STRATUM).to_numpy(),
+            frame["past_probability"].fill_null(0.0).to_numpy(),
+        ),
     )
     if review.error_rate is None:
         drawn, proof = draw_audit(known, review), None
     else:
-        accepted = (c for c in cases if outcomes[c.record_id].fate is Fate.ACCEPTED and not c.published_as_is)
-        answers = answers_about(frame, sum(1 for _ in accepted), review)
-        suspects = _suspects(cases, outcomes, review)
-        drawn, proof = ask_until_proven(known, answers, suspects, review.error_rate, room, proof)
-    asked |= drawn.asked
-    for case in frame:
-        outcome = outcomes[case.record_id]
-        outcome.chance = drawn.chances.get(case.record_id)
-        if case.human is None and not outcome.routed and case.record_id in asked:
-            outcome.routed = Routed.AUDIT
-    return proof
+        accepted = rows.filter(_IS_ACCEPTED, ~pl.col("as_is")).height
+        answers = answers_about(frame, accepted)
+        drawn, proof = ask_until_proven(known, answers, _suspects(rows), review.error_rate, room, proof)
+    chances = pl.DataFrame(
+        {
+            "record_id": frame["record_id"],
+            "is_drawn": drawn.asked,
+            "audit_stratum": drawn.chances.stratum,
+            "audit_probability": drawn.chances.probability,
+        }
+    ).with_columns(
+        pl.when(pl.col("audit_probability") > 0).then(pl.col(name)) for name in ("audit_stratum", "audit_probability")
+    )
+    rows = rows.drop("audit_stratum", "audit_probability")
+    rows = rows.join(chances, on="record_id", how="left", maintain_order="left")
+    # What was asked and is doubted since remains asked.
+    asked = pl.col("is_drawn").fill_null(value=False) | (pl.col("drawn_from") & _IS_AUDIT & ~pl.col("passed"))
+    is_asked = asked & ~_IS_ANSWERED & pl.col("routed").is_null()
+    routed = pl.when(is_asked).then(pl.lit(Routed.AUDIT.value)).otherwise(pl.col("routed"))
+    return rows.with_columns(routed=routed), proof
 
 
-def _is_drawn_from(case: Case, outcome: Outcome, review: Review) -> bool:
+def _awaits_another(team: Team) -> pl.Expr:
+    """Whether another annotator of the team is asked about a row that one has answered, and somebody is left to ask."""
+    is_held = pl.col("human").is_in([Verdict.DISPUTED.value, Verdict.UNSURE.value]).fill_null(value=False)
+    second, third = pl.lit(team.has_second) & pl.col("unconfirmed"), pl.lit(team.has_third) & is_held
+    return pl.col("open_seat") & (second | third)
+
+
+def _is_drawn_from(review: Review) -> pl.Expr:
     """Whether the draw is about a row: one that is accepted unseen, or was when it got its chance."""
-    if case.human is not None:
-        return stands_for_others(case) or (review.error_rate is not None and _became_suspect(case))
-    if case.published_as_is:
-        return False
-    if outcome.is_suspect and review.error_rate is not None:
+    proves = pl.lit(review.error_rate is not None)
+    was_asked = _IS_AUDIT & (pl.col("fate") == Fate.REVIEW.value)
+    return (
+        pl.when(_IS_ANSWERED)
+        .then(STANDS_FOR_OTHERS | (proves & _BECAME_SUSPECT))
+        .when(pl.col("as_is"))
+        .then(pl.lit(value=False))
         # Suspects are asked about anyway. Who had a chance before still counts as one of those that the sample is of.
-        return case.chance is not None
-    was_asked = case.past_route is Routed.AUDIT and outcome.fate is Fate.REVIEW
-    return not outcome.routed and (outcome.fate is Fate.ACCEPTED or was_asked)
+        .when(pl.col("suspect") & proves)
+        .then(_HAS_CHANCE)
+        .otherwise(pl.col("routed").is_null() & (_IS_ACCEPTED | was_asked))
+    )
 
 
-def _became_suspect(case: Case) -> bool:
-    """Whether an answered row had a chance before it was asked about as a suspect."""
-    has_chance = case.chance is not None and case.past_route is Routed.UNCERTAIN
-    return has_chance and not case.rejection_reasons and not case.is_trusted
-
-
-def _suspects(cases: Sequence[Case], outcomes: Mapping[str, Outcome], review: Review) -> Suspects:
+def _suspects(rows: pl.DataFrame) -> Suspects:
     """How many likely errors annotators are asked about, or will be."""
-    asked = waiting = again = unasked = uncounted = 0
-    for case in cases:
-        outcome = outcomes[case.record_id]
-        if case.human is not None:
-            is_again = awaits_another(case, review)
-            again += is_again
-            if is_again and case.past_route is Routed.UNCERTAIN:
-                asked += 1
-                waiting += 1
-        elif outcome.is_suspect and outcome.routed is Routed.UNCERTAIN and not case.is_in_vain:
-            asked += 1
-            waiting += case.past_route is not None
-        elif outcome.is_suspect and not outcome.routed and case.past_route is None:
-            unasked += 1
-            uncounted += outcome.fate is Fate.ACCEPTED and case.chance is None
-    return Suspects(asked, waiting, again, unasked, uncounted)
+    again = _IS_ANSWERED & pl.col("awaits")
+    routed = (pl.col("routed") == Routed.UNCERTAIN.value).fill_null(value=False)
+    open_ = ~_IS_ANSWERED & pl.col("suspect") & routed & ~pl.col("in_vain")
+    unasked = ~_IS_ANSWERED & pl.col("suspect") & pl.col("routed").is_null() & pl.col("past_route").is_null()
+    counts = rows.select(
+        asked=((again & _WAS_UNCERTAIN) | open_).sum(),
+        waiting=((again & _WAS_UNCERTAIN) | (open_ & pl.col("past_route").is_not_null())).sum(),
+        again=again.sum(),
+        unasked=unasked.sum(),
+        uncounted=(unasked & _IS_ACCEPTED & ~_HAS_CHANCE).sum(),
+    )
+    return Suspects(**counts.row(0, named=True))

@@ -42,6 +42,7 @@ from pipeline.curation.repairable_rows import offer_repairs
 from pipeline.curation.rescoring import Scoring, is_due, rules_off
 from pipeline.curation.score_labels import forget_scores, score_labels
 from pipeline.curation.second_voice import hear_model
+from pipeline.curation.settle import settle
 from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
@@ -53,7 +54,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.releases.recovery import commit_version
-from pipeline.state.decisions import changed_decisions, to_frame, with_reason
+from pipeline.state.decisions import changed_decisions, with_reason
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
@@ -266,8 +267,8 @@ def triage_cases(
         note_open_questions(cases, snapshot, dataset)
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
-    result = triage(cases, config.review, run=run, task=task, proof=past)
-    decisions = to_frame(result.decisions)
+    result = triage(settle(cases, config.review, task), config.review, run=run, proof=past)
+    decisions = result.decisions
     path = folder / "decisions.parquet"
     write_work(decisions, path)
     notes += notes_about_fields(prepared, dataset)

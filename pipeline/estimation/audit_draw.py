@@ -10,7 +10,7 @@ also find what the scores do not know.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +53,7 @@ class Chances:
         return np.asarray(numbers < self.probability)
 
 
-def hashes_of(record_ids: Sequence[str]) -> NDArray[np.uint64]:
+def hashes_of(record_ids: Collection[str]) -> NDArray[np.uint64]:
     """By which records are drawn: uniform over 64 bits."""
     digests = (hashlib.blake2b(f"audit {name}".encode(), digest_size=8).digest() for name in record_ids)
     return np.fromiter((int.from_bytes(one, "big") for one in digests), dtype=np.uint64, count=len(record_ids))
@@ -65,7 +65,12 @@ def numbers(hashes: NDArray[np.uint64]) -> Floats:
     return np.asarray((hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
-def draw(hashes: NDArray[np.uint64], scores: Floats, size: float, earlier: Chances) -> Chances:
+def numbers_of(record_ids: Collection[str]) -> Floats:
+    """The numbers of records."""
+    return numbers(hashes_of(record_ids))
+
+
+def draw(spots: Floats, scores: Floats, size: float, earlier: Chances) -> Chances:
     """Give every row a chance, so that about ``size`` are drawn.
 
     Rows that have a chance keep it, unless the size grows faster than the rows: then all earlier chances rise by the
@@ -73,14 +78,14 @@ def draw(hashes: NDArray[np.uint64], scores: Floats, size: float, earlier: Chanc
     dataset that grows without limit is asked about ever more, though ever less often.
 
     Args:
-        hashes: of the rows, uniform over 64 bits; shape (n,).
+        spots: the numbers of the rows, uniform from 0 to 1; shape (n,).
         scores: how likely each row is wrong, 0 to 1; NaN if unknown. Only their order and rough size matter.
         size: how many of the rows to draw, answered ones included.
         earlier: the chances so far.
     """
-    if not len(hashes) or size <= 0:
+    if not len(spots) or size <= 0:
         return earlier
-    spots, base = numbers(hashes), min(1.0, size / len(hashes))
+    base = min(1.0, size / len(spots))
     stratum, weight = _strata(scores, size)
     old = earlier.stratum != NO_STRATUM
     probability = np.where(old, earlier.probability, 0.0)

@@ -1,7 +1,7 @@
 """Decisions as rows of their table, and back."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -146,31 +146,37 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.task_digest,
         decision.content or None,
         decision.fate.value,
-        _reasons(decision.reasons),
+        json_of_reasons(decision.reasons),
         decision.duplicate_of,
         decision.similarity,
         decision.routed.value if decision.routed else None,
-        orjson.dumps(decision.inputs).decode(),
-        orjson.dumps(decision.targets).decode() if decision.targets is not None else None,
-        orjson.dumps(decision.suggestion).decode() if decision.suggestion is not None else None,
+        json_of(decision.inputs),
+        json_of(decision.targets),
+        json_of(decision.suggestion),
         decision.label_source.value if decision.label_source else None,
         decision.label_error_score,
         decision.group,
         decision.pinned_split,
         decision.tokens,
-        orjson.dumps(decision.model_answer).decode() if decision.model_answer is not None else None,
+        json_of(decision.model_answer),
         decision.score_alone,
-        orjson.dumps(decision.replaced).decode() if decision.replaced is not None else None,
+        json_of(decision.replaced),
         decision.audit_stratum,
         decision.audit_probability,
     )
 
 
-def _reasons(reasons: list[Reason]) -> str:
+def json_of(value: Mapping[str, Any] | None) -> str | None:
+    """Inputs or an answer as they are stored; None stays None."""
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def json_of_reasons(reasons: Sequence[Reason]) -> str:
+    """Reasons as they are stored."""
     # Nearly all rows have one of a few reasons without details.
     if len(reasons) == 1 and not (reasons[0].detail or reasons[0].field or reasons[0].refs):
         return _plain(reasons[0].code)
-    return _REASONS.dump_json(reasons, exclude_defaults=True).decode()
+    return _REASONS.dump_json(list(reasons), exclude_defaults=True).decode()
 
 
 @functools.cache

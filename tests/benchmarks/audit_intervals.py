@@ -42,7 +42,7 @@ def one(world: World, rate: float, chance: np.random.Generator) -> Round:
 def audited(made: MadeUp, size: float) -> Round:
     """The same for given rows and an expected number of questions."""
     rows = len(made.scores)
-    chances = draw(made.hashes, made.scores, size, Chances.none(rows))
+    chances = draw(numbers(made.hashes), made.scores, size, Chances.none(rows))
     asked = chances.drawn(numbers(made.hashes))
     found = estimate(chances, asked, asked & made.wrong, rows)
     if found is None:

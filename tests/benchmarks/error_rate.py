@@ -12,18 +12,16 @@ import numpy as np
 from rich.console import Console
 from tables import Results
 
-from pipeline.curation.triage import triage
 from pipeline.estimation.audit_draw import Chances, draw, numbers
 from pipeline.estimation.error_curve import error_curve
 from pipeline.estimation.error_target import Rows, next_questions
 from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.fate import Routed
-from schemas.tasks.contract_clause import ContractClause
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from audit_worlds import INFORMATIVE, MadeUp, World, made_up
-from triage_cases import FLAGGED, PERSON, case, chance_of
+from triage_cases import FLAGGED, PERSON, case, chance_of, run
 
 _TARGET = 0.02
 _RATES = (0.025, 0.03, 0.06, 0.1)
@@ -55,7 +53,7 @@ def one(world: World, rate: float, rows: int, chance: np.random.Generator) -> Ou
     """Ask until the target is proven."""
     made = made_up(world, rate, rows, chance)
     spots, batch = numbers(made.hashes), min(500, rows // 10)
-    chances, look, held = draw(made.hashes, made.scores, batch, Chances.none(rows)), 0, []
+    chances, look, held = draw(numbers(made.hashes), made.scores, batch, Chances.none(rows)), 0, []
     while True:
         look += 1
         asked = chances.drawn(spots)
@@ -94,7 +92,7 @@ def by_triage(made: MadeUp, twist: Twist, chance: np.random.Generator) -> Outcom
         for number in np.flatnonzero(suspect):
             if looks or number % 2:
                 cases[number].label_error_reasons = FLAGGED
-        result = triage(cases[:present], Review(error_rate=_TARGET), run="run", task=ContractClause, proof=proof)
+        result = run(cases[:present], Review(error_rate=_TARGET), proof=proof)
         proof, asked = result.proof, 0
         unanswered = np.array([one.human is None for one in cases])
         if proof is not None and proof.proven and not unsure:

@@ -5,7 +5,7 @@ python tests/benchmarks/second_voice.py FILE    needs a CSV file with the column
 
 import argparse
 import csv
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.curation.audit import AuditFrame, Drawn, draw_audit
+from pipeline.curation.audit import AuditFrame, Chance, draw_audit
 from pipeline.curation.case import Case
 from pipeline.curation.second_voice import Voice, voice_of
 from pipeline.label_errors.classifier import label_error_scores
@@ -131,29 +131,31 @@ class Rows:
         count = len(self.alone)
         heard = set(np.argsort(-self.alone, kind="stable")[: int(asked * count)].tolist())
         suspects: list[int] = []
-        audit = Drawn({}, set())
+        audit: dict[str, Chance] = {}
         for batch in range(_ROUNDS):
             scores = self._scores(heard, self._voice(suspects, audit, heard))
-            open_ = [row for row in np.argsort(-scores, kind="stable").tolist() if f"{row}" not in audit.asked]
+            open_ = [row for row in np.argsort(-scores, kind="stable").tolist() if f"{row}" not in audit]
             done = set(suspects)
             suspects += [row for row in open_ if row not in done][: round(_SHARE * count / _ROUNDS)]
             if not batch:
                 audit = self._audited(suspects, scores)
-                heard |= {int(name) for name in audit.asked} if asked else set()
+                heard |= {int(name) for name in audit} if asked else set()
         return Reviewed(suspects, self._voice(suspects, audit, heard))
 
-    def _audited(self, suspects: Sequence[int], scores: Floats) -> Drawn:
+    def _audited(self, suspects: Sequence[int], scores: Floats) -> dict[str, Chance]:
         done = set(suspects)
         left = [row for row in range(len(scores)) if row not in done]
-        frame = AuditFrame([f"{row}" for row in left], [float(scores[row]) for row in left], [None] * len(left))
-        return draw_audit(frame, Review())
+        drawn = draw_audit(AuditFrame.of([f"{row}" for row in left], scores[left].tolist()), Review())
+        chances = zip(drawn.chances.stratum.tolist(), drawn.chances.probability.tolist(), strict=True)
+        known = zip(left, chances, drawn.asked.tolist(), strict=True)
+        return {f"{row}": Chance(*chance) for row, chance, is_asked in known if is_asked}
 
-    def _voice(self, suspects: Sequence[int], audit: Drawn, heard: Collection[int]) -> Voice:
+    def _voice(self, suspects: Sequence[int], audit: Mapping[str, Chance], heard: Collection[int]) -> Voice:
         cases = [self._case(row, Routed.UNCERTAIN) for row in suspects if row in heard]
-        for name in sorted(audit.asked):
+        for name in sorted(audit):
             if int(name) in heard:
                 case = self._case(int(name), Routed.AUDIT)
-                case.chance = audit.chances[name]
+                case.chance = audit[name]
                 cases.append(case)
         return voice_of(cases)
 
