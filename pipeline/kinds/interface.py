@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
+
 from pipeline.evaluation.scores import Confusion, Credit, Measure, Outcome, Part, PartMetric
 from pipeline.kinds.starter_files import starter_files
 from schemas.dataset import OnConflict
@@ -78,6 +80,22 @@ class LabelScores:
     """What limits them, as text for the report; empty if nothing does."""
 
 
+Kept = Mapping[str, NDArray[Any]]
+"""Arrays by name, none of them of Python objects: they are kept in files from run to run."""
+LEARNED_ROWS = 50_000
+"""At most so many rows are learned from; of more, a sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What comes of the rows that are compared with each other."""
+
+    scores: LabelScores
+    """Their own, each by the other rows."""
+    kept: Kept
+    """What judges rows that come later; empty if each row is judged by itself, or nothing could be learned."""
+
+
 class Kind(ABC):
     """One kind of task. Code that depends on how kinds differ asks this interface, never which kind it is."""
 
@@ -141,6 +159,33 @@ class Kind(ABC):
             seed: of what is random.
             off: those of ``rules`` that find nothing.
         """
+
+    def learn_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> Learned:
+        """Score the rows like ``score_labels``, and keep what judges others by them.
+
+        Args:
+            task: of the dataset.
+            rows: at most ``LEARNED_ROWS``.
+            seed: of what is random.
+            off: those of ``rules`` that find nothing.
+        """
+        return Learned(self.score_labels(task, rows, seed, off), {})
+
+    def judge_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
+    ) -> LabelScores:
+        """Score rows that were not learned from; each score depends on its row and on what was kept, and nothing else.
+
+        Args:
+            task: of the dataset.
+            rows: any number.
+            kept: of ``learn_labels``.
+            off: those of ``rules`` that find nothing.
+        """
+        # Right for a kind whose rules look at each row by itself; one that learns overrides both.
+        return self.score_labels(task, rows, 0, off)
 
     @abstractmethod
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
