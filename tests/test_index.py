@@ -25,8 +25,8 @@ from pipeline.similarity import index
 from pipeline.similarity import pair_chunks as chunks
 from pipeline.similarity.index import StoredIndex, take_in
 from pipeline.similarity.pairs import similar_pairs
-from pipeline.similarity.search import SearchResult, search
-from pipeline.similarity.signatures import FULL_BUCKET, Scheme
+from pipeline.similarity.search import Elsewhere, SearchResult, search
+from pipeline.similarity.signatures import FULL_BUCKET, Identities, Scheme, sign
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.arrays import load, save
 from pipeline.state.store import Store
@@ -43,7 +43,9 @@ def each(step: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     return [step(item) for item in items]
 
 
-def compare(store: Store, shards: Sequence[Sequence[str]], at: float = AT) -> SearchResult:
+def compare(
+    store: Store, shards: Sequence[Sequence[str]], at: float = AT, elsewhere: Elsewhere | None = None
+) -> SearchResult:
     """Search some shards of texts with the index of a store, which then takes them in."""
     store.root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=store.root))
@@ -51,7 +53,7 @@ def compare(store: Store, shards: Sequence[Sequence[str]], at: float = AT) -> Se
     for path, texts in zip(paths, shards, strict=True):
         Texts.of(list(texts)).write(path)
     scheme = Scheme(at)
-    found = search(paths, folder, scheme, StoredIndex(store.snapshot(), scheme), each)
+    found = search(paths, folder, scheme, StoredIndex(store.snapshot(), scheme), each, elsewhere)
     take_in(store, scheme, found)
     return found
 
@@ -111,6 +113,38 @@ def test_a_batch_in_parts_gives_the_groups_of_the_whole(
     assert parts.known == len({text for text in first if text})
     assert pairs_of(parts) == pairs_of(whole)
     assert groups(parts, [first, *shards]) == groups(whole, [texts])
+
+
+class Remembered:
+    """Texts that are in no shard, by what they say."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = {tuple(one): text for one, text in zip(self._sign(texts), texts, strict=True)}
+
+    @staticmethod
+    def _sign(texts: Sequence[str]) -> list[list[int]]:
+        found: list[list[int]] = sign(Texts.of(list(texts)), Scheme(AT)).identities.tolist()
+        return found
+
+    def identities(self) -> Identities:
+        return np.array(list(self._texts), dtype=np.uint64).reshape(-1, 2)
+
+    def texts(self, identities: Identities) -> Texts:
+        return Texts.of([self._texts[tuple(one)] for one in identities.tolist()])
+
+
+@examples(40)
+@given(TEXTS, st.integers(0, FULL_BUCKET), st.integers(0, 3))
+def test_texts_that_are_not_read_again_are_compared_all_the_same(
+    new_store: Callable[[], Store], texts: list[str], cut: int, shard: int
+) -> None:
+    first, second = texts[:cut], texts[cut:]
+    here, beside = new_store(), new_store()
+    for store in (here, beside):
+        compare(store, [first])
+    found = compare(here, [first, second])
+    others = compare(beside, [second[:shard], second[shard:]], elsewhere=Remembered(first))
+    assert pairs_of(others) == pairs_of(found)
 
 
 def corpus(count: int, seed: int = 3) -> list[str]:

@@ -72,6 +72,16 @@ class Index(Protocol):
         """The identities of both sides, and the pairs, whose ``left`` and ``right`` mean nothing."""
 
 
+class Elsewhere(Protocol):
+    """Texts of the index that are in no shard, and are compared with the new ones all the same."""
+
+    def identities(self) -> Identities:
+        """Texts x 2, in any order; those that are not in the index do not count."""
+
+    def texts(self, identities: Identities) -> Texts:
+        """Some of them, in the given order; all with answers or all without, like those of the shards."""
+
+
 @dataclass(frozen=True)
 class SearchResult:
     """The entries of a search and the pairs among them."""
@@ -112,8 +122,15 @@ class SearchResult:
         return Pairs(left, right, similarity, answers)
 
 
-def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | None, each: Map) -> SearchResult:
-    """Find the similar pairs among the texts of some shards.
+def search(
+    shards: Sequence[Path],
+    folder: Path,
+    scheme: Scheme,
+    index: Index | None,
+    each: Map,
+    elsewhere: Elsewhere | None = None,
+) -> SearchResult:
+    """Find the similar pairs among the texts of some shards, and of others.
 
     Args:
         shards: files written by ``Texts.write``, all with answers or all without.
@@ -122,20 +139,38 @@ def search(shards: Sequence[Path], folder: Path, scheme: Scheme, index: Index | 
         index: the output of earlier searches under the same scheme; its texts are neither signed again nor compared
             with each other again.
         each: runs a step for every item.
+        elsewhere: texts of the index that are not in the shards. Only those that may be similar to a new one are read.
     """
     shards = list(shards)
     _save_known(folder, index)
     each(partial(_sign_shard, folder=folder, shards=shards, scheme=scheme), range(len(shards)))
-    count, known = _gather(folder, shards, index)
+    count, known = _gather(folder, shards, index, elsewhere)
     groups = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
     proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), groups)
     left, right = _entries_of(folder, proposed, known, count)
+    read = shards if elsewhere is None else [*shards, _read_elsewhere(folder, len(shards), left, elsewhere)]
     chunks = [(left[part], right[part]) for part in in_chunks(folder, left, right)]
     least = scheme.threshold - NEAR_MISS
-    verified = each(partial(verify_chunk, folder=folder, shards=shards, least=least), save_chunks(folder, chunks))
+    verified = each(partial(verify_chunk, folder=folder, shards=read, least=least), save_chunks(folder, chunks))
     fresh = Pairs.concat(load_pairs(path) for path in verified)
     before = _known_pairs(folder, index) if index else Pairs.none()
     return SearchResult(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)
+
+
+def _read_elsewhere(folder: Path, shard: int, left: Rows, elsewhere: Elsewhere) -> Path:
+    """Write those of the other texts that are in a pair, which is always the first one, as another shard."""
+    homes = load(folder / SearchFile.HOMES, np.int64, -1, 2)
+    entries = np.unique(left)
+    entries = entries[homes[entries, 0] == shard]
+    texts = elsewhere.texts(mapped(folder / SearchFile.IDENTITIES, np.uint64, -1, 2)[entries])
+    homes[entries, 1] = np.arange(len(entries))
+    sizes = load(folder / SearchFile.BYTES, np.int64)
+    sizes[entries] = texts.sizes
+    save(folder / SearchFile.HOMES, homes)
+    save(folder / SearchFile.BYTES, sizes)
+    path = folder / "elsewhere.arrow"
+    texts.write(path)
+    return path
 
 
 # --- sign -----------------------------------------------------------------------------------------
@@ -173,12 +208,13 @@ def _sign_shard(shard: int, folder: Path, shards: list[Path], scheme: Scheme) ->
 
 
 # --- gather ---------------------------------------------------------------------------------------
-def _gather(folder: Path, shards: list[Path], index: Index | None) -> tuple[int, int]:
+def _gather(folder: Path, shards: list[Path], index: Index | None, elsewhere: Elsewhere | None) -> tuple[int, int]:
     """Number the distinct texts, the known ones first, and lay out the signatures that the bands need.
 
     Returns how many there are, and how many of them are known.
     """
-    places, homes = _number(folder, len(shards), index.identities() if index else NO_IDENTITIES)
+    other = NO_IDENTITIES if elsewhere is None else elsewhere.identities()
+    places, homes = _number(folder, len(shards), index.identities() if index else NO_IDENTITIES, other)
     save(folder / SearchFile.HOMES, homes)
     save(folder / SearchFile.BYTES, _bytes(shards, homes))
     for shard, mine in enumerate(_by_shard(homes[len(places) :, 0], len(shards))):
@@ -191,13 +227,16 @@ def _gather(folder: Path, shards: list[Path], index: Index | None) -> tuple[int,
     return len(homes), len(places)
 
 
-def _number(folder: Path, shards: int, before: Identities) -> tuple[Rows, Rows]:
+def _number(folder: Path, shards: int, before: Identities, elsewhere: Identities) -> tuple[Rows, Rows]:
     """Number the distinct texts: those of the index in its order, then the others as they come.
 
     Writes the identity of every entry, and the entry of every row. Returns the index places of the known ones,
-    and the shard and row of each entry's first occurrence.
+    and the shard and row of each entry's first occurrence; what is elsewhere is in the shard after the last one.
     """
     homes = np.full((len(before), 2), -1, dtype=np.int64)
+    if len(elsewhere):
+        there = Known.read(folder / SearchFile.KNOWN_WORDS).find(elsewhere)
+        homes[there[there >= 0], 0] = shards
     for shard in reversed(range(shards)):
         places = load(folder / ShardFile.PLACES.of(shard), np.int64)
         # The first row is written last, so it remains.
@@ -242,8 +281,9 @@ def _by_shard(shard: Rows, shards: int) -> list[Rows]:
 
 def _bytes(shards: list[Path], homes: Rows) -> Rows:
     """The length of every entry's text."""
-    found = np.empty(len(homes), dtype=np.int64)
-    for path, mine in zip(shards, _by_shard(homes[:, 0], len(shards)), strict=True):
+    found = np.zeros(len(homes), dtype=np.int64)
+    # Those elsewhere are measured once they are read.
+    for path, mine in zip(shards, _by_shard(homes[:, 0], len(shards) + 1), strict=False):
         found[mine] = Texts.read(path).sizes[homes[mine, 1]]
     return found
 
