@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.curation.audit import Chance
 from pipeline.curation.case import SHOWN_ANSWERS, Case
 from pipeline.curation.settle import settle
-from pipeline.curation.triage import BudgetUse, triage
+from pipeline.curation.triage import BudgetUse, decisions, triage
 from pipeline.state.decisions import from_frame
 from schemas.annotation import Verdict
 from schemas.dataset import Review
@@ -70,8 +70,9 @@ class Triaged:
 def run(
     cases: Sequence[Case], review: Review = ALL, task: type[Task] = ContractClause, proof: Proof | None = None
 ) -> Triaged:
-    found = triage(settle(cases, review, task), review, run="run", proof=proof)
-    return Triaged(list(from_frame(found.decisions)), found.use, found.proof)
+    settled = settle(cases, review, task)
+    found = triage(settled, review, proof=proof)
+    return Triaged(list(from_frame(decisions(settled, found.verdicts, review, "run"))), found.use, found.proof)
 
 
 def decide(cases: Sequence[Case], review: Review = ALL) -> dict[str, Decision]:

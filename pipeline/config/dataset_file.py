@@ -95,9 +95,14 @@ class LoadedDataset:
         The task's code is included: it makes the prompts and checks.
         """
         values = self.config.model_dump(mode="json", exclude=_LATER)
-        code = inspect.getsource(inspect.getmodule(self.task) or self.task)
-        text = json.dumps([values, self.task.task_digest(), kind_of(self.task).name, code], sort_keys=True)
+        text = json.dumps([values, *self.task_code], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def task_code(self) -> tuple[str, str, str]:
+        """What changes with the task: the digest of its schema, its kind, and the code that makes prompts and checks."""
+        code = inspect.getsource(inspect.getmodule(self.task) or self.task)
+        return self.task.task_digest(), kind_of(self.task).name, code
 
     def __reduce__(self) -> "tuple[Callable[[Path, str], LoadedDataset], tuple[Path, str]]":
         # A task that was loaded from a file is in no module that another process could import.

@@ -72,7 +72,6 @@ def draw_checks(
     ).with_columns(
         pl.when(pl.col("audit_probability") > 0).then(pl.col(name)) for name in ("audit_stratum", "audit_probability")
     )
-    rows = rows.drop("audit_stratum", "audit_probability")
     rows = rows.join(chances, on="record_id", how="left", maintain_order="left")
     # What was asked and is doubted since remains asked.
     asked = pl.col("is_drawn").fill_null(value=False) | (pl.col("drawn_from") & _IS_AUDIT & ~pl.col("passed"))

@@ -46,7 +46,7 @@ from pipeline.curation.settle import settle
 from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
-from pipeline.curation.triage import BudgetUse, triage
+from pipeline.curation.triage import BudgetUse, decisions, triage
 from pipeline.curation.trusted import trust_gold
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
@@ -181,10 +181,10 @@ def decide(
     similar = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
         triaged = steps.run(triage_cases, cases, prepared, similar, snapshot, dataset, run.id, folder)
-    decisions = read_work(triaged.path)
-    found = steps.run(count_similarities, similar, decisions, dataset.config.duplicates.threshold)
-    fresh = changed_decisions(decisions, snapshot.latest_decisions().collect())
-    funnel = _funnel(snapshot, decisions)
+    decided = read_work(triaged.path)
+    found = steps.run(count_similarities, similar, decided, dataset.config.duplicates.threshold)
+    fresh = changed_decisions(decided, snapshot.latest_decisions().collect())
+    funnel = _funnel(snapshot, decided)
     added = _added(snapshot, read)
     store.append(Table.DECISIONS, fresh)
     store.commit(
@@ -193,9 +193,7 @@ def decide(
         funnel=funnel,
         summary=_summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring),
     )
-    near = (
-        decisions.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
-    )
+    near = decided.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
     layouts = notes_about_layouts(prepared, dataset) if added else []
     return Decided(fresh.height, added, near, triaged, funnel, adopted, layouts)
 
@@ -267,12 +265,13 @@ def triage_cases(
         note_open_questions(cases, snapshot, dataset)
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
-    result = triage(settle(cases, config.review, task), config.review, run=run, proof=past)
-    decisions = result.decisions
+    settled = settle(cases, config.review, task)
+    result = triage(settled, config.review, proof=past)
+    decided = decisions(settled, result.verdicts, config.review, run)
     path = folder / "decisions.parquet"
-    write_work(decisions, path)
+    write_work(decided, path)
     notes += notes_about_fields(prepared, dataset)
-    frozen = frozen_sources(snapshot, config.sources, decisions.lazy())
+    frozen = frozen_sources(snapshot, config.sources, decided.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
     return Triaged(path, note, result.use, result.proof, None if result.proof else past)

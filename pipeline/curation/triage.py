@@ -14,7 +14,7 @@ import polars as pl
 from pipeline.curation.choose import Candidate, Wait, choose
 from pipeline.curation.error_proof import FEWEST
 from pipeline.curation.random_checks import draw_checks
-from pipeline.curation.settle import DECIDED
+from pipeline.curation.settle import ASKING, DECIDED
 from pipeline.estimation.error_target import least_sample
 from pipeline.state.decisions import json_of_reasons
 from pipeline.state.tables import SCHEMAS, Table
@@ -27,6 +27,8 @@ _MOST_ASKED = 500
 """Records to review if no budget is configured: some hours of an annotator's work."""
 _ASKED = [route.value for route in (Routed.UNCERTAIN, Routed.CONFLICT, Routed.REPAIR)]
 """Routes that use up the budget."""
+TRIAGED = ["record_id", "fate", "routed", "group", "label_error_score", *ASKING]
+"""The columns of settled records that are looked at."""
 IS_SUSPECT = (
     pl.col("score").is_not_null() & (pl.col("wait") == Wait.NO.value) & (pl.col("route") == Routed.UNCERTAIN.value)
 )
@@ -46,27 +48,40 @@ class BudgetUse:
     """The same by what annotators would be asked, the most frequent first."""
 
 
+VERDICT = pl.Schema(
+    {
+        "record_id": pl.String(),
+        "fate": pl.String(),
+        "routed": pl.String(),
+        # Accepted though it is suspect, since the budget does not reach it.
+        "unreviewed": pl.Boolean(),
+        "audit_stratum": pl.Int8(),
+        "audit_probability": pl.Float64(),
+    }
+)
+"""What triage says of a record; the rest of its decision is as it was settled."""
+
+
 @dataclass(frozen=True)
 class Triage:
-    """The decisions, and how much of the budget they use."""
+    """What becomes of the records, and how much of the budget that uses."""
 
-    decisions: pl.DataFrame
-    """Rows of the ``decisions`` table, in the order of the settled ones."""
+    verdicts: pl.DataFrame
+    """One row per record with the columns of ``VERDICT``, in the order of the settled ones."""
     use: BudgetUse
     proof: Proof | None = None
     """Of ``review.error_rate``, if it is set."""
 
 
-def triage(settled: pl.DataFrame, review: Review, *, run: str, proof: Proof | None = None) -> Triage:
+def triage(settled: pl.DataFrame, review: Review, *, proof: Proof | None = None) -> Triage:
     """Decide about every record.
 
     Args:
-        settled: one row per current record, with the columns of ``SETTLED``.
+        settled: one row per current record, with the columns of ``SETTLED`` that a choice depends on (``TRIAGED``).
         review: budget, audit rate, and what happens beyond the budget.
-        run: the deciding run.
         proof: the state of ``review.error_rate`` after the last run.
     """
-    rows = settled.with_columns(
+    rows = settled.select(TRIAGED).with_columns(
         # A question that was asked and not answered remains asked, whatever the current budget.
         asked=pl.col("past_route").is_in(_ASKED).fill_null(value=False)
         & (pl.col("human").is_not_null() | pl.col("score").is_not_null()),
@@ -81,8 +96,29 @@ def triage(settled: pl.DataFrame, review: Review, *, run: str, proof: Proof | No
     beyond = beyond.sort("len", descending=True, maintain_order=True)
     by_reason = {ReasonCode(code): count for code, count in beyond.iter_rows()}
     use = BudgetUse(picked.budget, picked.used, sum(by_reason.values()), by_reason)
-    decisions = rows.select(DECIDED.names()).with_columns(run=pl.lit(run)).select(SCHEMAS[Table.DECISIONS].names())
-    return Triage(decisions, use, proof)
+    return Triage(rows.select(VERDICT.names()), use, proof)
+
+
+def decisions(settled: pl.DataFrame, verdicts: pl.DataFrame, review: Review, run: str) -> pl.DataFrame:
+    """The decisions about some settled records, as rows of their table.
+
+    Args:
+        settled: with the columns of ``DECIDED``.
+        verdicts: what triage says of these, in any order, and maybe of others.
+        review: as it was triaged by.
+        run: the deciding run.
+    """
+    rows = settled.select(DECIDED.names()).drop("fate", "routed", "audit_stratum", "audit_probability")
+    rows = rows.join(verdicts, on="record_id", maintain_order="left")
+    first = json_of_reasons([_unreviewed(review)])
+    reasons = pl.when("unreviewed").then(pl.concat_str(pl.lit(f"{first[:-1]},"), pl.col("reasons").str.slice(1)))
+    rows = rows.with_columns(run=pl.lit(run), reasons=reasons.otherwise(pl.col("reasons")))
+    return rows.select(SCHEMAS[Table.DECISIONS].names())
+
+
+def _unreviewed(review: Review) -> Reason:
+    later = "annotators are asked about it in a later batch" if review.error_rate is not None else ""
+    return Reason(code=ReasonCode.UNREVIEWED, detail=later)
 
 
 # --- the budget -----------------------------------------------------------------------------------
@@ -164,15 +200,15 @@ def _with_routes(rows: pl.DataFrame, chosen: set[str]) -> pl.DataFrame:
 
 def _with_fates(rows: pl.DataFrame, review: Review) -> pl.DataFrame:
     """Accept what need not wait for an annotator, and is beyond the budget."""
-    if review.unreviewed is not Unreviewed.ACCEPT:
-        return rows
-    later = "annotators are asked about it in a later batch" if review.error_rate is not None else ""
-    first = json_of_reasons([Reason(code=ReasonCode.UNREVIEWED, detail=later)])
-    may_pass = (pl.col("fate") == Fate.REVIEW.value) & pl.col("suspect") & ~pl.col("asked") & ~pl.col("chosen")
+    may_pass = (
+        pl.lit(review.unreviewed is Unreviewed.ACCEPT)
+        & (pl.col("fate") == Fate.REVIEW.value)
+        & pl.col("suspect")
+        & ~pl.col("asked")
+        & ~pl.col("chosen")
+    )
     return rows.with_columns(
         fate=pl.when(may_pass).then(pl.lit(Fate.ACCEPTED.value)).otherwise(pl.col("fate")),
-        reasons=pl.when(may_pass)
-        .then(pl.concat_str(pl.lit(f"{first[:-1]},"), pl.col("reasons").str.slice(1)))
-        .otherwise(pl.col("reasons")),
+        unreviewed=may_pass,
         passed=pl.col("passed") & ~may_pass,
     )

@@ -1,0 +1,205 @@
+"""Keeps what follows from a row alone: a row is parsed, cleaned and screened once, and not in every run.
+
+A cache: what is missing, damaged or was derived by other rules is derived anew from the raw rows.
+"""
+
+import hashlib
+import json
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.errors import StoreError
+from pipeline.ingest.chat_layouts import Layouts
+from pipeline.ingest.field_checks import Seen
+from pipeline.state.atomic import replacing, sealed_bytes
+from pipeline.state.own_code import code_digest
+from schemas.dataset import Layout
+
+_FACTS = b"facts"
+DERIVED = pl.Schema(
+    {
+        "record_id": pl.String(),
+        "revision": pl.String(),
+        "source": pl.String(),
+        # What it shares with others of its group, as a JSON list with one entry per field of split.group_by.
+        "group_keys": pl.String(),
+        "inputs": pl.String(),
+        "targets": pl.String(),
+        # Of both; null if the row breaks the schema.
+        "content": pl.String(),
+        # For prompt and answer; null if the task's own code fails.
+        "tokens": pl.Int64(),
+        # JSON lists of reasons: why it is rejected, why an annotator must look.
+        "rejection_reasons": pl.String(),
+        "review_reasons": pl.String(),
+        # Of a rejected row that a person can repair: the valid part of its answer.
+        "draft": pl.String(),
+    }
+)
+"""What is kept of a row; what else is prepared of it follows from these without parsing it again."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What some rows are like, for notes on fields and layouts, and to refuse misspelled ones."""
+
+    rows: int
+    readable: int
+    """Rows that are objects with fields."""
+    grouping: Seen
+    """The fields of ``split.group_by`` that some row has."""
+    seen: dict[str, Seen]
+    """The fields that each source's rows have; sources without a readable row are left out."""
+    layouts: dict[str, Layouts]
+    """How the conversations of each source are laid out; only for tasks with conversations."""
+
+    def as_json(self) -> bytes:
+        """As it is kept beside the rows."""
+        return json.dumps(
+            {
+                "rows": self.rows,
+                "readable": self.readable,
+                "grouping": _seen_as_json(self.grouping),
+                "seen": {name: _seen_as_json(one) for name, one in self.seen.items()},
+                "layouts": {name: _layouts_as_json(one) for name, one in self.layouts.items()},
+            }
+        ).encode()
+
+    @classmethod
+    def of_json(cls, text: bytes) -> "Facts":
+        """Read ``as_json``."""
+        found = json.loads(text)
+        return cls(
+            found["rows"],
+            found["readable"],
+            _seen_of(found["grouping"]),
+            {name: _seen_of(one) for name, one in found["seen"].items()},
+            {name: _layouts_of(one) for name, one in found["layouts"].items()},
+        )
+
+
+def _seen_as_json(seen: Seen) -> list[list[str]]:
+    return [sorted(seen.fields), list(seen.names), list(seen.unread)]
+
+
+def _seen_of(found: list[list[str]]) -> Seen:
+    fields, names, unread = found
+    return Seen(frozenset(fields), tuple(names), tuple(unread))
+
+
+def _layouts_as_json(layouts: Layouts) -> list[Any]:
+    return [dict(layouts.rows), sorted(layouts.ignored), layouts.rejected, layouts.others]
+
+
+def _layouts_of(found: list[Any]) -> Layouts:
+    rows, ignored, rejected, others = found
+    return Layouts({Layout(name): count for name, count in rows.items()}, frozenset(ignored), rejected, others)
+
+
+def write_derived(frame: pl.DataFrame, facts: Facts, path: Path) -> None:
+    """Write the rows of a file, and what they are like; it appears once it is complete."""
+    table = (
+        frame.select(pl.col(name).cast(kind) for name, kind in DERIVED.items())
+        .rechunk()
+        .to_arrow(compat_level=pl.CompatLevel.oldest())
+    )
+    table = table.replace_schema_metadata({_FACTS: facts.as_json()})
+    with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+
+
+def derivation_digest(dataset: LoadedDataset) -> str:
+    """16 hex digits over all that a derived row depends on but the raw row itself."""
+    config = dataset.config
+    parts = {
+        "goldleaf": code_digest(),
+        "task": dataset.task_code,
+        "sources": {one.name: [dict(one.fields), one.layout] for one in config.sources},
+        "normalize": config.normalize.model_dump(mode="json"),
+        "screen": config.screen.model_dump(mode="json"),
+        "encoding": config.measure.encoding,
+        "group_by": config.split.group_by,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class DerivedRows:
+    """The files of derived rows under one digest."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder of this digest, which need not exist; those of others are its siblings."""
+        self.folder = folder
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Those that can be read, in the order of their names; damaged ones are removed."""
+        return [path for path in sorted(self.folder.glob("*.arrow")) if self._is_sound(path)]
+
+    def _is_sound(self, path: Path) -> bool:
+        try:
+            sealed_bytes(path)
+        except (StoreError, OSError):
+            with suppress(OSError):
+                path.unlink()
+            return False
+        return True
+
+    def known(self) -> pl.DataFrame:
+        """``record_id``, ``revision``, ``file`` (its name) and ``row`` of all rows that are kept, each once."""
+        parts = [
+            _frame(_table(path).select(["record_id", "revision"]))
+            .with_row_index("row")
+            .with_columns(file=pl.lit(path.name))
+            for path in self.files
+        ]
+        schema = {"record_id": pl.String, "revision": pl.String, "file": pl.String, "row": pl.UInt32}
+        rows = pl.concat([pl.DataFrame(schema=schema), *(part.select(schema) for part in parts)])
+        # A killed run may have left rows that the next one derived again.
+        return rows.unique(["record_id", "revision"], keep="first", maintain_order=True)
+
+    def take(self, places: pl.DataFrame) -> pl.DataFrame:
+        """Rows with the columns of ``DERIVED`` at some ``file`` and ``row``, in the order of these.
+
+        Raises:
+            StoreError: a file is gone or damaged.
+        """
+        wanted = places.select("file", "row").with_row_index("at")
+        parts = [pl.DataFrame(schema=DERIVED | {"at": pl.UInt32})]
+        for (name,), some in wanted.group_by("file", maintain_order=True):
+            rows = pa.array(some["row"].cast(pl.Int64).to_numpy())
+            found = _frame(_table(self.folder / str(name)).take(rows))
+            parts.append(found.with_columns(at=some["at"]).select(parts[0].columns))
+        return pl.concat(parts).sort("at").drop("at")
+
+    def facts(self) -> list[Facts]:
+        """What the rows of each file are like."""
+        return [Facts.of_json(_table(path).schema.metadata[_FACTS]) for path in self.files]
+
+    def forget_others(self) -> None:
+        """Remove what was derived by other rules."""
+        for sibling in self.folder.parent.glob("*"):
+            if sibling != self.folder:
+                shutil.rmtree(sibling, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Remove everything, so that all rows are derived anew."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _table(path: Path) -> pa.Table:
+    """Map a file: rows that are not taken are not read, except for the checksum the first time."""
+    return pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    found = pl.from_arrow(table)
+    assert isinstance(found, pl.DataFrame)
+    return found
