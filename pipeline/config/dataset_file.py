@@ -100,7 +100,7 @@ class LoadedDataset:
 
     @property
     def task_code(self) -> tuple[str, str, str]:
-        """What changes with the task: the digest of its schema, its kind, and the code that makes prompts and checks."""
+        """What changes with the task: the digest of its schema, its kind, the code that makes prompts and checks."""
         code = inspect.getsource(inspect.getmodule(self.task) or self.task)
         return self.task.task_digest(), kind_of(self.task).name, code
 

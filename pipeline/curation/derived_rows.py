@@ -7,21 +7,17 @@ import hashlib
 import json
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.row_facts import Facts
 from pipeline.errors import StoreError
-from pipeline.ingest.chat_layouts import Layouts
-from pipeline.ingest.field_checks import Seen
 from pipeline.state.atomic import replacing, sealed_bytes
 from pipeline.state.own_code import code_digest
-from schemas.dataset import Layout
 
 _FACTS = b"facts"
 DERIVED = pl.Schema(
@@ -45,63 +41,6 @@ DERIVED = pl.Schema(
     }
 )
 """What is kept of a row; what else is prepared of it follows from these without parsing it again."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What some rows are like, for notes on fields and layouts, and to refuse misspelled ones."""
-
-    rows: int
-    readable: int
-    """Rows that are objects with fields."""
-    grouping: Seen
-    """The fields of ``split.group_by`` that some row has."""
-    seen: dict[str, Seen]
-    """The fields that each source's rows have; sources without a readable row are left out."""
-    layouts: dict[str, Layouts]
-    """How the conversations of each source are laid out; only for tasks with conversations."""
-
-    def as_json(self) -> bytes:
-        """As it is kept beside the rows."""
-        return json.dumps(
-            {
-                "rows": self.rows,
-                "readable": self.readable,
-                "grouping": _seen_as_json(self.grouping),
-                "seen": {name: _seen_as_json(one) for name, one in self.seen.items()},
-                "layouts": {name: _layouts_as_json(one) for name, one in self.layouts.items()},
-            }
-        ).encode()
-
-    @classmethod
-    def of_json(cls, text: bytes) -> "Facts":
-        """Read ``as_json``."""
-        found = json.loads(text)
-        return cls(
-            found["rows"],
-            found["readable"],
-            _seen_of(found["grouping"]),
-            {name: _seen_of(one) for name, one in found["seen"].items()},
-            {name: _layouts_of(one) for name, one in found["layouts"].items()},
-        )
-
-
-def _seen_as_json(seen: Seen) -> list[list[str]]:
-    return [sorted(seen.fields), list(seen.names), list(seen.unread)]
-
-
-def _seen_of(found: list[list[str]]) -> Seen:
-    fields, names, unread = found
-    return Seen(frozenset(fields), tuple(names), tuple(unread))
-
-
-def _layouts_as_json(layouts: Layouts) -> list[Any]:
-    return [dict(layouts.rows), sorted(layouts.ignored), layouts.rejected, layouts.others]
-
-
-def _layouts_of(found: list[Any]) -> Layouts:
-    rows, ignored, rejected, others = found
-    return Layouts({Layout(name): count for name, count in rows.items()}, frozenset(ignored), rejected, others)
 
 
 def write_derived(frame: pl.DataFrame, facts: Facts, path: Path) -> None:
@@ -183,15 +122,10 @@ class DerivedRows:
         """What the rows of each file are like."""
         return [Facts.of_json(_table(path).schema.metadata[_FACTS]) for path in self.files]
 
-    def forget_others(self) -> None:
-        """Remove what was derived by other rules."""
-        for sibling in self.folder.parent.glob("*"):
-            if sibling != self.folder:
-                shutil.rmtree(sibling, ignore_errors=True)
-
-    def forget(self) -> None:
-        """Remove everything, so that all rows are derived anew."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def renew(self) -> None:
+        """Begin anew: what is kept so far, by these rules or by others, does not count any more."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        self.folder.mkdir(parents=True)
 
 
 def _table(path: Path) -> pa.Table:

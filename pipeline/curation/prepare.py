@@ -1,4 +1,7 @@
-"""Parses raw records with their task: normalized, validated, screened, and ready to be compared."""
+"""Parses raw records with their task: normalized, validated, screened, and ready to be compared.
+
+What follows from a row alone is kept; a row that was derived before is only made ready again.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +14,8 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.derived_rows import write_derived
+from pipeline.curation.row_facts import Facts
 from pipeline.ingest.chat_layouts import Chat, Layouts, NotAChat, layouts_found
 from pipeline.ingest.field_checks import Seen, see, see_groups, together
 from pipeline.ingest.row_values import cleaned, row_values
@@ -59,28 +64,15 @@ PREPARED = pl.Schema(
         "review_reasons": pl.String(),
         # Of a rejected row that a person can repair: the valid part of its answer.
         "draft": pl.String(),
+        "source": pl.String(),
     }
 )
 _WITH_TEXTS = pl.Schema(PREPARED | {"text": pl.String(), "free_text": pl.String()})
-_FOUND = [
-    *(
-        "group_keys",
-        "fixed_split",
-        "frozen",
-        "key",
-        "inputs",
-        "targets",
-        "content",
-        "answer",
-        "closed",
-        "has_free_text",
-        "rejection_reasons",
-        "review_reasons",
-        "draft",
-    ),
-    *("text", "free_text"),
-]
-"""The columns derived from one raw row."""
+_PARSED = ["inputs", "targets", "content", "rejection_reasons", "review_reasons", "draft"]
+_COMPARED = ["key", "answer", "closed", "has_free_text", "text", "free_text"]
+"""The columns that follow from the inputs and targets of a row."""
+_PLACED = ["fixed_split", "frozen"]
+"""The columns that its source says."""
 _BLOCK_ROWS = 5_000
 """Rows that are parsed before they are screened together."""
 
@@ -94,19 +86,23 @@ class Prepared:
     """The inputs of each row, as texts to compare."""
     whole: Path
     """The inputs and free-text answers of the rows that have any; no file if none has."""
-    rows: int
-    readable: int
-    """Rows that are objects with fields."""
-    grouping: Seen
-    """The fields of ``split.group_by`` that some row has."""
-    seen: Mapping[str, Seen]
-    """The fields that each source's rows have; sources without a readable row are left out."""
-    layouts: Mapping[str, Layouts]
-    """How the conversations of each source are laid out; only for tasks with conversations."""
+    facts: Facts
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return self.facts.rows
 
 
-def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
-    """Prepare the records of one Parquet shard with ``RECORD_COLUMNS``, and write them to ``out``."""
+def prepare_shard(shard: Path, out: Path, kept: Path, dataset: LoadedDataset) -> Prepared:
+    """Prepare the records of one Parquet shard.
+
+    Args:
+        shard: has ``RECORD_COLUMNS``.
+        out: the file of the prepared rows; their texts go beside it.
+        kept: the file for what later runs need not derive again.
+        dataset: configuration and task.
+    """
     records = read_work(shard)
     blocks, grouping, readable = [], Seen(), 0
     seen: dict[str, Seen] = {}
@@ -120,13 +116,42 @@ def prepare_shard(shard: Path, out: Path, dataset: LoadedDataset) -> Prepared:
         parsed = _parse(block["source"], raws, dataset, layouts)
         blocks.append(_prepare(block, raws, parsed, dataset))
     frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)
+    facts = Facts(frame.height, readable, grouping, seen, layouts)
+    write_derived(frame, facts, kept)
+    return _written(frame, out, facts)
+
+
+def prepare_again(rows: pl.DataFrame, out: Path, dataset: LoadedDataset) -> Prepared:
+    """Make rows ready that were derived before; what they are like is kept with them.
+
+    Args:
+        rows: with the columns of ``DERIVED``, and ``order``.
+        out: as for ``prepare_shard``.
+        dataset: configuration and task.
+    """
+    answers, blocks = Answers(dataset.task), []
+    for block in rows.iter_slices(_BLOCK_ROWS):
+        read = [
+            [None if text is None else orjson.loads(text) for text in block[name]] for name in ("inputs", "targets")
+        ]
+        found = [_compared(inputs, targets, dataset.task, answers) for inputs, targets in zip(*read, strict=True)]
+        blocks.append(_placed(block, dataset).hstack(_columns(_COMPARED, found)).select(_WITH_TEXTS.names()))
+    frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)
+    return _written(frame, out, Facts(frame.height, 0, Seen(), {}, {}))
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+def _written(frame: pl.DataFrame, out: Path, facts: Facts) -> Prepared:
     write_work(frame.drop("text", "free_text"), out)
     texts, whole = out.with_suffix(".arrow"), out.with_suffix(".whole.arrow")
     Texts.of(frame["text"]).write(texts)
     writing = frame.select("text", "free_text").filter(frame["has_free_text"])
     if writing.height:
         Texts.of(writing["text"], writing["free_text"]).write(whole)
-    return Prepared(out, texts, whole, frame.height, readable, grouping, seen, layouts)
+    return Prepared(out, texts, whole, facts)
 
 
 def _seen(names: Iterable[str], raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> dict[str, Seen]:
@@ -165,49 +190,74 @@ def _prepare(
     dataset: LoadedDataset,
 ) -> pl.DataFrame:
     """Prepare some records, given their raw rows, and these as they were parsed."""
+    group_by, answers = dataset.config.split.group_by, Answers(dataset.task)
+    shared = [
+        orjson.dumps(group_keys(raw, group_by)).decode() if group_by and raw is not None else "[]" for raw in raws
+    ]
+    found = [
+        (None, None, None, f"[{error}]", "[]", None) if parsed is None else _parsed(parsed, dataset.task)
+        for parsed, error in zip(seen, block["error"], strict=True)
+    ]
+    compared = [
+        _compared(None, None, dataset.task, answers)
+        if parsed is None or not _is_whole(parsed)
+        else _compared(parsed.inputs, parsed.targets, dataset.task, answers)
+        for parsed in seen
+    ]
+    frame = _screened(_columns(_PARSED, found), seen, dataset)
+    frame = frame.with_columns(tokens=_tokens(seen, dataset), group_keys=pl.Series(shared, dtype=pl.String))
+    rows = _placed(block.select("record_id", "revision", "order", "source"), dataset)
+    return rows.hstack(frame).hstack(_columns(_COMPARED, compared)).select(_WITH_TEXTS.names())
+
+
+def _columns(names: Sequence[str], rows: Sequence[tuple[str | bool | None, ...]]) -> pl.DataFrame:
+    # By columns: row by row, polars takes several times as long.
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pl.DataFrame(dict(zip(names, columns, strict=True)), schema={name: _WITH_TEXTS[name] for name in names})
+
+
+def _placed(rows: pl.DataFrame, dataset: LoadedDataset) -> pl.DataFrame:
+    """The same rows, with what their sources say of them."""
     sources = {source.name: source for source in dataset.config.sources}
     # A source that was removed from the file keeps its records until the next curate.
-    places = [sources.get(name) for name in block["source"]]
-    group_by, answers = dataset.config.split.group_by, Answers(dataset.task)
-    rows = [
-        (
-            orjson.dumps(group_keys(raw, group_by)).decode() if group_by and raw is not None else "[]",
-            place.split if place else None,
-            place.frozen if place else False,
-            *(_nothing(f"[{error}]") if parsed is None else _outcome(parsed, dataset.task, answers)),
-        )
-        for raw, place, parsed, error in zip(raws, places, seen, block["error"], strict=True)
-    ]
-    # By columns: row by row, polars takes several times as long.
-    columns = dict(zip(_FOUND, zip(*rows, strict=True), strict=True))
-    found = pl.DataFrame(columns, schema={name: _WITH_TEXTS[name] for name in _FOUND})
-    found = _screened(found, seen, dataset).with_columns(tokens=_tokens(seen, dataset))
-    return block.select("record_id", "revision", "order").hstack(found).select(_WITH_TEXTS.names())
+    places = [sources.get(name) for name in rows["source"]]
+    found = [(place.split if place else None, place.frozen if place else False) for place in places]
+    return rows.hstack(_columns(_PLACED, found))
 
 
-def _nothing(rejection_reasons: str) -> tuple[str | bool | None, ...]:
-    return ("", None, None, None, None, "", False, rejection_reasons, "[]", None, "", "")
+def _is_whole(parsed: Parsed) -> bool:
+    """Whether a row can be asked about: it is valid, or a person can repair it."""
+    return not parsed.problems or parsed.draft is not None
 
 
-def _outcome(parsed: Parsed, task: type[Task], answers: Answers) -> tuple[str | bool | None, ...]:
-    """The result for a readable row before screening: the last columns of ``_FOUND``."""
-    if parsed.problems and parsed.draft is None:
-        return _nothing(_json(parsed.problems))
-    free_text = answers.free_text(parsed.targets)
-    inputs, key = orjson.dumps(parsed.inputs), inputs_key(task, parsed.inputs)
+def _parsed(parsed: Parsed, task: type[Task]) -> tuple[str | None, ...]:
+    """The columns of ``_PARSED`` for a readable row before screening."""
+    if not _is_whole(parsed):
+        return None, None, None, _json(parsed.problems), "[]", None
     targets = orjson.dumps(parsed.targets) if parsed.targets is not None else None
     return (
-        key,
-        inputs.decode(),
+        orjson.dumps(parsed.inputs).decode(),
         targets.decode() if targets is not None else None,
-        None if parsed.problems else content_digest(key, targets),
-        answers.key(parsed.targets),
-        answers.closed_key(parsed.targets) if free_text else "",
-        bool(free_text),
+        None if parsed.problems else content_digest(inputs_key(task, parsed.inputs), targets),
         _json(parsed.problems),
         _json(parsed.warnings),
         orjson.dumps(parsed.draft).decode() if parsed.draft is not None else None,
-        compared_text(task, parsed.inputs),
+    )
+
+
+def _compared(
+    inputs: Mapping[str, Any] | None, targets: Mapping[str, JsonValue] | None, task: type[Task], answers: Answers
+) -> tuple[str | bool | None, ...]:
+    """The columns of ``_COMPARED``."""
+    if inputs is None:
+        return "", None, "", False, "", ""
+    free_text = answers.free_text(targets)
+    return (
+        inputs_key(task, inputs),
+        answers.key(targets),
+        answers.closed_key(targets) if free_text else "",
+        bool(free_text),
+        compared_text(task, inputs),
         free_text,
     )
 

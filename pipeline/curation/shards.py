@@ -46,6 +46,7 @@ def warm_up(dataset: LoadedDataset) -> None:
         count_tokens(["a word"], dataset.config.measure.encoding)
 
 
-def prepare(shard: Path, dataset: LoadedDataset) -> Prepared:
-    """Prepare one shard of records."""
-    return prepare_shard(shard, prepared_path(shard), dataset)
+def prepare(shard: Path, kept: Path, dataset: LoadedDataset) -> Prepared:
+    """Prepare one shard of records, and keep what it derives in a folder, in a file for each run and shard."""
+    derived = kept / f"{shard.parent.name}-{shard.with_suffix('.arrow').name}"
+    return prepare_shard(shard, prepared_path(shard), derived, dataset)

@@ -25,6 +25,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.curation.case import Case
 from pipeline.curation.contamination import forget_known_answers, reject_contaminated
+from pipeline.curation.derived_rows import DerivedRows, derivation_digest
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.history import build_cases, read_histories, stale_answers
 from pipeline.curation.known_fields import (
@@ -40,6 +41,7 @@ from pipeline.curation.open_questions import note_open_questions
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.repairable_rows import offer_repairs
 from pipeline.curation.rescoring import Scoring, is_due, rules_off
+from pipeline.curation.row_facts import Facts
 from pipeline.curation.score_labels import forget_scores, score_labels
 from pipeline.curation.second_voice import hear_model
 from pipeline.curation.settle import settle
@@ -168,12 +170,16 @@ def decide(
     snapshot = store.snapshot()
     folder = store.work(run.id)
     shards = steps.run(write_shards, snapshot, folder, dataset.config.engine.workers)
+    kept = DerivedRows(store.derived(derivation_digest(dataset)))
+    kept.renew()
     with steps.progress.step("checking rows") as advance:
-        prepared = steps.map_in_processes(partial(prepare, dataset=dataset), shards, lambda part: advance(part.rows))
+        deriving = partial(prepare, kept=kept.folder, dataset=dataset)
+        prepared = steps.map_in_processes(deriving, shards, lambda part: advance(part.rows))
+    facts = Facts.of_all(part.facts for part in prepared)
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
-    require_group_fields(prepared, dataset.config)
-    require_mapped_fields(prepared, dataset.config)
-    require_named_layouts(prepared, dataset)
+    require_group_fields(facts, dataset.config)
+    require_mapped_fields(facts, dataset.config)
+    require_named_layouts(facts, dataset)
     adopted = _adopt_splits(workspace, steps, run, prepared, unknown) if read is not None else Adopted()
     snapshot = store.snapshot()
     opened = steps.run(open_cases, prepared, snapshot, dataset, rescore, read is not None)
@@ -194,7 +200,7 @@ def decide(
         summary=_summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring),
     )
     near = decided.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
-    layouts = notes_about_layouts(prepared, dataset) if added else []
+    layouts = notes_about_layouts(facts, dataset) if added else []
     return Decided(fresh.height, added, near, triaged, funnel, adopted, layouts)
 
 
@@ -270,7 +276,7 @@ def triage_cases(
     decided = decisions(settled, result.verdicts, config.review, run)
     path = folder / "decisions.parquet"
     write_work(decided, path)
-    notes += notes_about_fields(prepared, dataset)
+    notes += notes_about_fields(Facts.of_all(part.facts for part in prepared), dataset)
     frozen = frozen_sources(snapshot, config.sources, decided.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))

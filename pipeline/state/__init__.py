@@ -3,4 +3,16 @@
 In: frames and models of ``schemas``. Out: a store that commits runs, and snapshots of what is committed.
 """
 
-__all__ = ["arrays", "atomic", "decisions", "refusals", "runs", "snapshot", "staging", "store", "tables", "work_files"]
+__all__ = [
+    "arrays",
+    "atomic",
+    "decisions",
+    "own_code",
+    "refusals",
+    "runs",
+    "snapshot",
+    "staging",
+    "store",
+    "tables",
+    "work_files",
+]

@@ -31,7 +31,7 @@ from schemas.identity import stable_hash
 from schemas.manifest import Funnel
 from schemas.run_summary import RunSummary, Verb
 
-_OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions"}
+_OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions", "derived", "standing"}
 REPORT = "report.html"
 """The version of the layout of a home and of a version."""
 _OWN_ENDINGS = (".lock", REPORT)
@@ -94,6 +94,15 @@ class Store:
     def refused(self) -> Path:
         """The questions that a Label Studio server has refused; may not exist."""
         return self.root / "tables" / "refused.parquet"
+
+    def derived(self, digest: str) -> Path:
+        """The folder of what was derived from rows under a digest; a cache."""
+        return self.root / "derived" / digest
+
+    @property
+    def standing(self) -> Path:
+        """The folder of what stands of the last curate; a cache."""
+        return self.root / "standing"
 
     @property
     def place(self) -> str:
