@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     # Stores create snapshots.
     from pipeline.state.store import Store
 
+BY_AGE = ["since", "turn", "record_id"]
+"""What the age of a record is told by."""
 _END_OF_TIME = "9"
 """Sorts after every run."""
 
@@ -36,6 +38,24 @@ class Snapshot:
         if table not in self._frames:
             self._frames[table] = self.store.scan(table, self.versions[table])
         return self._frames[table]
+
+    def added_since(self, table: Table, version: int) -> pl.LazyFrame:
+        """The rows that a table has at the pinned version, and did not have at an earlier one."""
+        return self.store.scan_added(table, version, self.versions[table])
+
+    def of_records(self, record_ids: Collection[str]) -> "Snapshot":
+        """The same state without all other records: their rows, decisions and splits.
+
+        What the rows say is left out: of these, only ids, places and times are read.
+        """
+        wanted = pl.col("record_id").is_in(list(record_ids))
+        frames = {table: self.scan(table).filter(wanted).collect().lazy() for table in (Table.DECISIONS, Table.SPLITS)}
+        narrow = pl.exclude("raw", "error")
+        rows = self.scan(Table.RECORDS).filter(wanted).select(narrow).collect()
+        frames[Table.RECORDS] = (
+            rows.with_columns(raw=pl.lit(b""), error=pl.lit("")).select(SCHEMAS[Table.RECORDS].names()).lazy()
+        )
+        return Snapshot(self.store, self.versions, frames)
 
     @functools.cached_property
     def runs(self) -> pl.DataFrame:
@@ -104,14 +124,14 @@ class Snapshot:
         return self.current_records().filter(pl.col("source").is_in(list(sources))).select("record_id")
 
     def by_age(self) -> pl.LazyFrame:
-        """The same, first arrivals first: by the batch that a record first came with, then by source in the order of
-        dataset.yaml. A row's line number makes no difference.
+        """The same, first arrivals first: by the batch that a record first came with (``since``), then by source in the
+        order of dataset.yaml (``turn``). A row's line number makes no difference.
         """
         ever = self.scan(Table.RECORDS).filter(~pl.col("withdrawn"))
         age = ever.group_by("record_id").agg(pl.col("batch").min().alias("since"))
         turn = ever.group_by("source", pl.col("batch").alias("since")).agg(pl.col("position").min().alias("turn"))
         aged = self.current_records().join(age, on="record_id").join(turn, on=["source", "since"])
-        return aged.sort("since", "turn", "record_id").drop("since", "turn")
+        return aged.sort(BY_AGE)
 
     def committed_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
         """All decisions of committed runs (of a verb), oldest first."""

@@ -247,6 +247,18 @@ class Store:
         except (ValueError, DeltaError) as error:
             raise self._damaged(table, error) from error
 
+    def scan_added(self, table: Table, earlier: int, version: int) -> pl.LazyFrame:
+        """The rows that were added between two versions, lazily."""
+        if version <= earlier or version < 0:
+            return pl.LazyFrame(schema=SCHEMAS[table])
+        path = self._path(table)
+        try:
+            log = read_log(path, version)
+            known = set(read_log(path, earlier).files) if earlier >= 0 else set()
+            return scan_files(log, path, SCHEMAS[table], without=known)
+        except (ValueError, DeltaError) as error:
+            raise self._damaged(table, error) from error
+
     def _require_known_columns(self, log: Log, table: Table) -> None:
         """Refuse a table from an older Goldleaf with other columns, before its rows are misread."""
         if other := set(log.columns) - set(SCHEMAS[table].names()):

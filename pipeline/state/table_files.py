@@ -9,7 +9,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -178,8 +178,14 @@ def _read_log(folder: Path, _seen: int, version: int | None) -> Log:
     return Log(table.version(), columns, tuple(files.iter_rows()))
 
 
-def scan_files(log: Log, folder: Path, schema: pl.Schema) -> pl.LazyFrame:
+def scan_files(log: Log, folder: Path, schema: pl.Schema, without: Collection[tuple[str, int]] = ()) -> pl.LazyFrame:
     """The rows of a table at a version, lazily; each of its files was verified.
+
+    Args:
+        log: names the files.
+        folder: of the table.
+        schema: its columns.
+        without: files that are left out.
 
     Raises:
         ValueError: a file is corrupt, or the log names too few; the text says which and how.
@@ -187,11 +193,12 @@ def scan_files(log: Log, folder: Path, schema: pl.Schema) -> pl.LazyFrame:
     # Every log entry except the first adds a file.
     if len(log.files) < log.version:
         raise ValueError(f"its log names {len(log.files):,} files at version {log.version:,}")
-    if not log.files:
+    named = [file for file in log.files if file not in without]
+    if not named:
         return pl.LazyFrame(schema=schema)
     # Not polars' scan_delta, which takes the URLs in the log for paths and so finds nothing in a folder whose
     # path has a space or an umlaut.
-    files = [_sound(folder / unquote(name), size) for name, size in log.files]
+    files = [_sound(folder / unquote(name), size) for name, size in named]
     rows = pl.scan_parquet(files, glob=False, hive_partitioning=False, missing_columns="insert", schema=schema)
     return rows.select(schema.names())
 

@@ -1,0 +1,97 @@
+"""Finds what has changed since the last curate: rows, answers, and what versions contain."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+import polars as pl
+
+from pipeline.curation.relations import hashed
+from pipeline.curation.standing import PLACED, Standing
+from pipeline.state.snapshot import BY_AGE, Snapshot
+from pipeline.state.tables import Table
+from pipeline.text.normalize import inputs_key
+from schemas.task import Task
+
+_ROW = ["record_id", "revision", "source", "withdrawn", "batch", "position"]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a run has to look at, beside all that is related to it."""
+
+    rows: pl.DataFrame
+    """The current rows of new, edited and returned records, with the columns of ``PLACED`` but for their files."""
+    records: frozenset[str]
+    """Records that have changed, are gone, or whose answers have."""
+    components: pl.Series
+    """The components of these, as far as they stood."""
+
+
+def read_changes(snapshot: Snapshot, standing: Standing, task: type[Task]) -> Changes:
+    """What has changed since a standing."""
+    delivered = _delivered(snapshot, standing)
+    changed = set(delivered["record_id"]) | set(_ids(snapshot, standing, Table.DECISIONS))
+    answered = set(_answered(snapshot, standing))
+    changed |= answered
+    rows = _placed(delivered, snapshot, standing)
+    keys = _questions_of_gone(snapshot, standing, answered - set(standing.rows["record_id"]), task)
+    is_changed = pl.col("record_id").is_in(list(changed)) | pl.col("key").is_in(keys)
+    touched = standing.rows.filter(is_changed)["component"]
+    return Changes(rows, frozenset(changed), touched.unique())
+
+
+def _ids(snapshot: Snapshot, standing: Standing, table: Table) -> pl.Series:
+    added = snapshot.added_since(table, standing.header.versions.get(table.value, -1))
+    return added.select(pl.col("record_id").unique()).collect().to_series()
+
+
+# --- rows -----------------------------------------------------------------------------------------
+def _delivered(snapshot: Snapshot, standing: Standing) -> pl.DataFrame:
+    """All rows ever of the records that have a new one, or a mark that they are withdrawn."""
+    ids = _ids(snapshot, standing, Table.RECORDS)
+    if ids.is_empty():
+        return pl.DataFrame(schema={name: snapshot.scan(Table.RECORDS).collect_schema()[name] for name in _ROW})
+    return snapshot.scan(Table.RECORDS).select(_ROW).filter(pl.col("record_id").is_in(ids.implode())).collect()
+
+
+def _placed(delivered: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> pl.DataFrame:
+    """The current ones of them, by age."""
+    latest = delivered.sort("batch", "position").unique("record_id", keep="last", maintain_order=True)
+    ever = delivered.filter(~pl.col("withdrawn"))
+    since = ever.group_by("record_id").agg(since=pl.col("batch").min())
+    current = latest.filter(~pl.col("withdrawn")).join(since, on="record_id")
+    turns = _turns(current.select("source", "since").unique(), snapshot, standing)
+    placed = current.join(turns, on=["source", "since"]).sort(BY_AGE)
+    return placed.select(name for name in PLACED if name not in ("file", "row"))
+
+
+def _turns(batches: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> pl.DataFrame:
+    """The turn of each source in some batches; known ones are not looked for again."""
+    known = standing.rows.select("source", "since", "turn").unique().join(batches, on=["source", "since"], how="semi")
+    missing = batches.join(known, on=["source", "since"], how="anti")
+    rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch").is_in(missing["since"].implode()))
+    found = rows.group_by("source", pl.col("batch").alias("since")).agg(turn=pl.col("position").min()).collect()
+    return pl.concat([known, found.join(missing, on=["source", "since"], how="semi").select(known.columns)])
+
+
+# --- answers --------------------------------------------------------------------------------------
+def _answered(snapshot: Snapshot, standing: Standing) -> Iterator[str]:
+    """The records that annotations came in about; and those that several annotators have answered: how much a vote
+    weighs depends on all others of its annotator."""
+    new = _ids(snapshot, standing, Table.ANNOTATIONS)
+    if new.is_empty():
+        return
+    yield from new
+    voters = snapshot.scan(Table.ANNOTATIONS).group_by("record_id").agg(pl.struct("server", "annotator").n_unique())
+    yield from voters.filter(pl.col("server") > 1).select("record_id").collect().to_series()
+
+
+def _questions_of_gone(snapshot: Snapshot, standing: Standing, records: set[str], task: type[Task]) -> list[int]:
+    """What annotators were asked about records that are gone, as keys: another row may ask the same."""
+    if not records:
+        return []
+    asked = snapshot.committed_decisions().filter(pl.col("record_id").is_in(list(records))).select("inputs").unique()
+    keys = {inputs_key(task, orjson.loads(inputs)) for inputs in asked.collect().to_series()}
+    found: list[int] = hashed(sorted(keys)).tolist()
+    return found

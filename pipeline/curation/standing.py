@@ -1,0 +1,124 @@
+"""What stands of the last curate: a narrow row for every current record, from which the next run goes on.
+
+A cache: it says nothing that the tables do not say, and a run that finds none, or a damaged one, looks at everything.
+"""
+
+import json
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import polars as pl
+import pyarrow as pa
+
+from pipeline.curation.relations import RELATED
+from pipeline.curation.settle import ASKING
+from pipeline.curation.triage import VERDICT
+from pipeline.errors import StoreError
+from pipeline.state.atomic import replacing, sealed_bytes
+from pipeline.state.store import Store
+
+PLACED = pl.Schema(
+    {
+        "record_id": pl.String(),
+        "revision": pl.String(),
+        "source": pl.String(),
+        # Its age: the batch that it first came with, and the place of its source among those of the batch.
+        "since": pl.String(),
+        "turn": pl.Int64(),
+        # Where its derived row is.
+        "file": pl.String(),
+        "row": pl.UInt32(),
+    }
+)
+"""The columns that say where the current row of a record is."""
+_COUNTED = pl.Schema(
+    {
+        # Whether it may end up in a version; has an answer; could be repaired; is a copy in other words.
+        "kept": pl.Boolean(),
+        "labeled": pl.Boolean(),
+        "repairable": pl.Boolean(),
+        "near": pl.Boolean(),
+    }
+)
+_OUTCOME = pl.Schema(
+    {
+        **{"settled_fate": pl.String(), "settled_routed": pl.String(), "group": pl.String()},
+        "label_error_score": pl.Float64(),
+    }
+)
+"""The rest of what triage looks at: before the budget was looked at."""
+STANDING = pl.Schema(
+    PLACED
+    | RELATED
+    | {"component": pl.UInt64()}
+    | ASKING
+    | _OUTCOME
+    | _COUNTED
+    | {name: kind for name, kind in VERDICT.items() if name != "record_id"}
+    # Of all that makes its decision differ from another one.
+    | {"meaning": pl.UInt64()}
+)
+_ROWS, _PAST, _HEADER = "rows.arrow", "past.arrow", "header.json"
+PAST = pl.Schema({"record_id": pl.String(), "revision": pl.String()} | RELATED | {"component": pl.UInt64()})
+"""Rows of versions that are no current record any more: they pin what is related to them."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a standing follows from."""
+
+    run: str
+    """The curate that it is of."""
+    curation: str
+    """The digest of configuration and task."""
+    derivation: str
+    """The digest of what rows are derived by."""
+    evaluation: str
+    """That of the evaluation rows."""
+    versions: dict[str, int]
+    """Of the tables, after the run."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands of a curate."""
+
+    header: Header
+    rows: pl.DataFrame
+    """One per current record, by age, with the columns of ``STANDING``."""
+    past: pl.DataFrame
+    """With the columns of ``PAST``."""
+
+    def write(self, store: Store) -> None:
+        """Keep it for the run that comes after this one; it does not count before this one is committed."""
+        folder = store.standing / self.header.run
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, frame, schema in ((_ROWS, self.rows, STANDING), (_PAST, self.past, PAST)):
+            with replacing(folder / name, sealed=True) as sink:
+                frame.select(schema.names()).write_ipc(cast("IO[bytes]", sink), compat_level=pl.CompatLevel.oldest())
+        with replacing(folder / _HEADER) as sink:
+            sink.write(json.dumps(asdict(self.header)).encode())
+
+
+def read_standing(store: Store, run: str) -> Standing | None:
+    """What stands of a committed curate; None if that is not known. What others left behind is removed."""
+    folder = store.standing / run
+    for other in store.standing.glob("*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    with suppress(StoreError, OSError, ValueError, TypeError, pa.ArrowInvalid):
+        header = Header(**json.loads((folder / _HEADER).read_bytes()))
+        rows, past = _read(folder / _ROWS), _read(folder / _PAST)
+        if rows.schema == STANDING and past.schema == PAST and header.run == run:
+            return Standing(header, rows, past)
+    return None
+
+
+def _read(path: Path) -> pl.DataFrame:
+    table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
+    found = pl.from_arrow(table)
+    assert isinstance(found, pl.DataFrame)
+    return found
