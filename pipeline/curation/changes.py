@@ -21,11 +21,14 @@ class Changes:
     """What a run has to look at, beside all that is related to it."""
 
     rows: pl.DataFrame
-    """The current rows of new, edited and returned records, with the columns of ``PLACED`` but for their files."""
+    """The current rows of new, edited and returned records, with the columns of ``PLACED`` that follow from
+    the table of records."""
     records: frozenset[str]
     """Records that have changed, are gone, or whose answers have."""
     components: pl.Series
     """The components of these, as far as they stood."""
+    withdrawn: frozenset[str]
+    """Records that stood and have no current row any more."""
 
 
 def read_changes(snapshot: Snapshot, standing: Standing, task: type[Task]) -> Changes:
@@ -38,7 +41,8 @@ def read_changes(snapshot: Snapshot, standing: Standing, task: type[Task]) -> Ch
     keys = _questions_of_gone(snapshot, standing, answered - set(standing.rows["record_id"]), task)
     is_changed = pl.col("record_id").is_in(list(changed)) | pl.col("key").is_in(keys)
     touched = standing.rows.filter(is_changed)["component"]
-    return Changes(rows, frozenset(changed), touched.unique())
+    withdrawn = set(delivered["record_id"]) - set(rows["record_id"])
+    return Changes(rows, frozenset(changed), touched.unique(), frozenset(withdrawn))
 
 
 def _ids(snapshot: Snapshot, standing: Standing, table: Table) -> pl.Series:
@@ -63,7 +67,7 @@ def _placed(delivered: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> 
     current = latest.filter(~pl.col("withdrawn")).join(since, on="record_id")
     turns = _turns(current.select("source", "since").unique(), snapshot, standing)
     placed = current.join(turns, on=["source", "since"]).sort(BY_AGE)
-    return placed.select(name for name in PLACED if name not in ("file", "row"))
+    return placed.select(name for name in PLACED if name not in ("file", "row", "state"))
 
 
 def _turns(batches: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> pl.DataFrame:

@@ -25,6 +25,8 @@ PLACED = pl.Schema(
         "record_id": pl.String(),
         "revision": pl.String(),
         "source": pl.String(),
+        # What changes with what it asks and answers (``Decision.state``).
+        "state": pl.String(),
         # Its age: the batch that it first came with, and the place of its source among those of the batch.
         "since": pl.String(),
         "turn": pl.Int64(),
@@ -62,7 +64,9 @@ STANDING = pl.Schema(
     | {"meaning": pl.UInt64()}
 )
 _ROWS, _PAST, _HEADER = "rows.arrow", "past.arrow", "header.json"
-PAST = pl.Schema({"record_id": pl.String(), "revision": pl.String()} | RELATED | {"component": pl.UInt64()})
+PAST = pl.Schema(
+    {"record_id": pl.String(), "revision": pl.String(), "inputs": pl.String()} | RELATED | {"component": pl.UInt64()}
+)
 """Rows of versions that are no current record any more: they pin what is related to them."""
 
 

@@ -1,0 +1,128 @@
+"""Compares the texts of new rows with those of all others, of which only the similar ones are read again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+import polars as pl
+
+from pipeline.curation.derived_rows import DerivedRows
+from pipeline.curation.relations import Links
+from pipeline.curation.standing import Standing
+from pipeline.similarity.index import StoredIndex, take_in
+from pipeline.similarity.search import Map, search
+from pipeline.similarity.signatures import Identities, Scheme
+from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.state.store import Store
+from pipeline.text.answer_keys import Answers
+from pipeline.text.normalize import compared_text
+from schemas.field import JsonValue
+from schemas.task import Task
+
+VIEWS = ("inputs", "whole")
+"""Texts are compared twice: the inputs, and the inputs with free-text answers."""
+_COLUMNS = {"inputs": ("text_one", "text_other"), "whole": ("whole_one", "whole_other")}
+
+
+@dataclass(frozen=True)
+class Met:
+    """What the comparison of some new texts has found, by view."""
+
+    identities: Mapping[str, list[Identities]]
+    """Of each file's texts, in their order; zeros for one without words."""
+
+
+class _Elsewhere:
+    """The texts of the rows that stand, and of those that versions have, by identity."""
+
+    def __init__(self, view: str, standing: Standing, kept: DerivedRows, answers: Mapping[str, str], task: type[Task]):
+        self._view, self._kept, self._task, self._answers = view, kept, task, answers
+        one, other = _COLUMNS[view]
+        names = {one: "one", other: "other"}
+        rows = standing.rows.select("record_id", "file", "row", *names)
+        past = standing.past.select("record_id", "inputs", *names)
+        self._rows = pl.concat([rows, past], how="diagonal").filter(pl.col(one) != 0).rename(names)
+
+    def identities(self) -> Identities:
+        """Texts x 2."""
+        return self._rows.select("one", "other").to_numpy()
+
+    def texts(self, identities: Identities) -> Texts:
+        """Some of them, in the given order."""
+        wanted = pl.DataFrame(identities, schema={"one": pl.UInt64, "other": pl.UInt64})
+        first = self._rows.unique(["one", "other"], keep="first", maintain_order=True)
+        places = wanted.join(first, on=["one", "other"], maintain_order="left").with_row_index("at")
+        derived = self._kept.take(places.drop_nulls("file"))
+        known = places.drop_nulls("file").select("at").hstack(derived.select("inputs", "targets"))
+        rows = places.join(known, on="at", how="left", suffix="_kept", maintain_order="left")
+        asked = [
+            compared_text(self._task, orjson.loads(kept or past))
+            for kept, past in rows.select("inputs_kept", "inputs").iter_rows()
+        ]
+        if self._view == "inputs":
+            return Texts.of(asked)
+        answers = Answers(self._task)
+        answered = [
+            self._answers.get(record_id) or answers.free_text(_loaded(targets))
+            for record_id, targets in rows.select("record_id", "targets").iter_rows()
+        ]
+        return Texts.of(asked, answered)
+
+
+def _loaded(targets: str | None) -> dict[str, JsonValue] | None:
+    return None if targets is None else orjson.loads(targets)
+
+
+def meet(
+    files: Mapping[str, Sequence[Path]],
+    standing: Standing,
+    kept: DerivedRows,
+    answers: Mapping[str, str],
+    store: Store,
+    task: type[Task],
+    threshold: float,
+    folder: Path,
+    each: Map,
+) -> Met:
+    """Compare new texts with all others, and add them to the index.
+
+    Args:
+        files: by view, those of the new texts, and of the evaluation rows.
+        standing: the rows that are there already.
+        kept: what was derived from these.
+        answers: by record, the free text of an annotator's answer that replaces the row's own.
+        store: has the index.
+        task: of the dataset.
+        threshold: minimum Jaccard similarity.
+        folder: for files.
+        each: runs a step for every item.
+    """
+    found: dict[str, list[Identities]] = {}
+    for view in VIEWS:
+        shards = list(files[view])
+        if not shards:
+            found[view] = []
+            continue
+        work = folder / f"meet-{view}"
+        work.mkdir()
+        scheme = Scheme(threshold, view)
+        others = _Elsewhere(view, standing, kept, answers, task)
+        result = search(shards, work, scheme, StoredIndex(store.snapshot(), scheme), each, others)
+        take_in(store, scheme, result)
+        identities = result.identities()
+        entries = [result.entries(shard) for shard in range(len(shards))]
+        found[view] = [_with_zeros(identities, some) for some in entries]
+    return Met(found)
+
+
+def _with_zeros(identities: Identities, entries: Rows) -> Identities:
+    return np.where(entries[:, None] >= 0, identities[entries], np.uint64(0)) if len(entries) else identities[:0]
+
+
+def links(store: Store, view: str, threshold: float) -> Links:
+    """All pairs of similar texts that the index knows of."""
+    left, right, pairs = StoredIndex(store.snapshot(), Scheme(threshold, view)).pairs()
+    similar = pairs.similarity >= threshold
+    return Links(left[similar], right[similar])

@@ -1,0 +1,149 @@
+"""Selects the rows that a run has to look at: what has changed, and all that is related to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+import polars as pl
+
+from pipeline.curation.changes import Changes
+from pipeline.curation.derived_rows import DerivedRows
+from pipeline.curation.meeting import Met
+from pipeline.curation.prepare import Prepared
+from pipeline.curation.relations import RELATED, Links, Names, hashed
+from pipeline.curation.standing import PLACED, Standing
+from pipeline.similarity.signatures import Identities
+from pipeline.state.snapshot import BY_AGE
+from pipeline.state.work_files import read_work
+
+_IDS = ["record_id", "revision"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows that a run looks at."""
+
+    rows: pl.DataFrame
+    """With the columns of ``PLACED``, and ``order``; by age."""
+    others: pl.DataFrame
+    """The rows that stand as they are, with the columns of ``STANDING``."""
+    past: pl.DataFrame
+    """Rows of versions that are no current record any more, and that nothing has touched."""
+    gone: frozenset[str]
+    """The records whose published rows may matter."""
+
+
+def related_rows(prepared: Sequence[Prepared], met: Met) -> pl.DataFrame:
+    """What new rows are related by, in their order: the columns of ``RELATED``, with ids.
+
+    Args:
+        prepared: the new rows.
+        met: their identities: of the inputs first those of ``prepared``, file by file, and of the whole texts likewise.
+    """
+    parts = [read_work(part.path, [*_IDS, "key", "group_keys", "has_free_text"]) for part in prepared]
+    frames, wholes = [], iter(met.identities["whole"])
+    for part, rows, texts in zip(prepared, parts, met.identities["inputs"], strict=False):
+        whole = np.zeros_like(texts)
+        if part.whole.exists():
+            whole[rows["has_free_text"].to_numpy()] = next(wholes)
+        frames.append(rows.select(_IDS).hstack(related(rows["key"], rows["group_keys"], texts, whole)))
+    return pl.concat([pl.DataFrame(schema=dict.fromkeys(_IDS, pl.String) | dict(RELATED)), *frames])
+
+
+def related(keys: pl.Series, group_keys: pl.Series, texts: Identities, wholes: Identities) -> pl.DataFrame:
+    """The columns of ``RELATED`` of some rows."""
+    ties = [[] if shared == "[]" else hashed(orjson.loads(shared)).tolist() for shared in group_keys]
+    return pl.DataFrame(
+        {
+            "key": hashed(keys),
+            "ties": ties,
+            "text_one": texts[:, 0],
+            "text_other": texts[:, 1],
+            "whole_one": wholes[:, 0],
+            "whole_other": wholes[:, 1],
+        },
+        schema=RELATED,
+    )
+
+
+def select(
+    standing: Standing,
+    changes: Changes,
+    new: pl.DataFrame,
+    kept: DerivedRows,
+    links: dict[str, Links],
+) -> Selection:
+    """Select what has changed, and all that is related to it, directly or through others.
+
+    Args:
+        standing: the rows as the last run left them.
+        changes: since then.
+        new: what the new rows are related by: the columns of ``RELATED``, with ids.
+        kept: the new rows, too, were derived by now.
+        links: by view, the pairs of similar texts that are known, new ones included.
+    """
+    touched = pl.concat([changes.components, *_touched(standing, new, links)]).unique().implode()
+    # What has changed is replaced by what it is now, or is gone.
+    is_selected = pl.col("component").is_in(touched) | pl.col("record_id").is_in(list(changes.records))
+    columns = [name for name in PLACED if name != "state"]
+    delivered = changes.rows.join(kept.known(), on=_IDS, how="left", maintain_order="left").select(columns)
+    stand = standing.rows.filter(~pl.col("record_id").is_in([*changes.withdrawn, *delivered["record_id"]]))
+    stand, delivered = _by_age(stand, delivered, standing.rows)
+    again = stand.filter(is_selected).select(*columns, "order")
+    return Selection(
+        rows=pl.concat([again, delivered]).sort("order"),
+        others=stand.filter(~is_selected),
+        past=standing.past.filter(~is_selected),
+        gone=frozenset(standing.past.filter(is_selected)["record_id"]) | changes.records,
+    )
+
+
+def _by_age(stand: pl.DataFrame, delivered: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both with their order by age: an edited row keeps its place, a new one comes last, and one that has returned makes
+    all others move."""
+    placed = delivered.join(before.select("record_id", "order"), on="record_id", how="left", maintain_order="left")
+    new = placed.filter(pl.col("order").is_null())
+    if before.is_empty() or new.is_empty() or str(new["since"].min()) > str(before["since"].max()):
+        last = int(before["order"].max() or 0) if before.height else -1  # type: ignore[arg-type]
+        ranks = new.sort(BY_AGE).select("record_id", rank=pl.int_range(pl.len(), dtype=pl.Int64) + last + 1)
+        placed = placed.join(ranks, on="record_id", how="left", maintain_order="left")
+        return stand, placed.with_columns(order=pl.coalesce("order", "rank")).drop("rank")
+    aged = pl.concat([stand.select(BY_AGE), delivered.select(BY_AGE)]).sort(BY_AGE)
+    ranks = aged.select("record_id", order=pl.int_range(pl.len(), dtype=pl.Int64))
+    stand, delivered = (
+        rows.drop("order", strict=False).join(ranks, on="record_id", maintain_order="left").select(rows.columns)
+        if "order" in rows.columns
+        else rows.join(ranks, on="record_id", maintain_order="left")
+        for rows in (stand, delivered)
+    )
+    return stand, delivered
+
+
+def _touched(standing: Standing, new: pl.DataFrame, links: dict[str, Links]) -> list[pl.Series]:
+    """The components of the rows that the new ones are related to."""
+    texts, wholes = (_near(new[column].to_numpy(), links[view]) for column, view in _VIEWS)
+    is_near = (
+        pl.col("key").is_in(_nonzero(new["key"].to_numpy()))
+        | pl.col("text_one").is_in(texts)
+        | pl.col("whole_one").is_in(wholes)
+        | pl.col("ties").list.eval(pl.element().is_in(new["ties"].explode().drop_nulls().implode())).list.any()
+    )
+    return [frame.filter(is_near)["component"] for frame in (standing.rows, standing.past)]
+
+
+_VIEWS = (("text_one", "inputs"), ("whole_one", "whole"))
+
+
+def _near(values: Names, links: Links) -> list[int]:
+    """Some identities, and those of similar texts, by their first halves."""
+    own = np.unique(values[values != 0])
+    left, right = links.left[:, 0], links.right[:, 0]
+    others = [right[np.isin(left, own)], left[np.isin(right, own)]]
+    found: list[int] = np.unique(np.concatenate([own, *others])).tolist()
+    return found
+
+
+def _nonzero(values: Names) -> list[int]:
+    found: list[int] = np.unique(values[values != 0]).tolist()
+    return found
