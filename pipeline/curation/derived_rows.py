@@ -100,7 +100,7 @@ class DerivedRows:
             for path in self.files
         ]
         schema = {"record_id": pl.String, "revision": pl.String, "file": pl.String, "row": pl.UInt32}
-        rows = pl.concat([pl.DataFrame(schema=schema), *(part.select(schema) for part in parts)])
+        rows = pl.concat([pl.DataFrame(schema=schema), *(part.select(list(schema)) for part in parts)])
         # A killed run may have left rows that the next one derived again.
         return rows.unique(["record_id", "revision"], keep="first", maintain_order=True)
 

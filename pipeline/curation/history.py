@@ -52,8 +52,18 @@ class History:
     """When the current revision came in, if they answered about another answer of the row."""
 
 
-def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task]) -> dict[str, History]:
-    """Committed decisions and annotations for every current record whose inputs and task are unchanged."""
+def read_histories(
+    snapshot: Snapshot, prepared: list[Prepared], task: type[Task], beside: pl.DataFrame | None = None
+) -> dict[str, History]:
+    """Committed decisions and annotations for every current record whose inputs and task are unchanged.
+
+    Args:
+        snapshot: the committed state.
+        prepared: the records.
+        task: as it is now.
+        beside: others that annotators have answered, with their ``record_id``, ``revision``, ``inputs`` and
+            ``content``: how much a vote weighs depends on all of its annotator's.
+    """
     if not prepared or snapshot.runs.is_empty():
         return {}
     columns = ["record_id", "revision", "inputs", "content"]
@@ -62,10 +72,11 @@ def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task
     decided = about(still_valid(snapshot.committed_decisions(), asked_now, digest), asked_now, task)
     curated = latest(_by_curate(decided, snapshot))
     automatic = {decision.record_id: decision for decision in from_frame(curated.collect())}
-    said = {record_id: answer for record_id, items in said_about(snapshot, task, asked_now).items()
+    answered = asked_now if beside is None else pl.concat([asked_now, beside.lazy().select(columns)])
+    said = {record_id: answer for record_id, items in said_about(snapshot, task, answered).items()
             if (answer := deciding(items))}  # fmt: skip
     said |= _handed_on(snapshot, prepared, task, said)
-    routes, answered = _routes(decided), _routes_of_answers(snapshot, said)
+    routes, of_answers = _routes(decided), _routes_of_answers(snapshot, said)
     chances = _chances(snapshot, asked_now, task)
     since = _changed_since(snapshot, said)
     before = [decision.record_id for decision in automatic.values() if involved_annotators(decision)]
@@ -76,7 +87,7 @@ def read_histories(snapshot: Snapshot, prepared: list[Prepared], task: type[Task
             curated=automatic.get(record_id),
             said=said.get(record_id),
             route=routes.get(record_id),
-            answered_route=answered.get(record_id),
+            answered_route=of_answers.get(record_id),
             chance=chances.get(record_id),
             since=since.get(record_id),
         )

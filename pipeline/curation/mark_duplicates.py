@@ -119,7 +119,7 @@ def _past_candidates(
     } | similar.past
     frame = pl.DataFrame(present, schema={"record_id": pl.String, "revision": pl.String}, orient="row").lazy()
     gone = snapshot.released().join(frame, on=["record_id", "revision"], how="anti", maintain_order="left").collect()
-    group_keys = _past_group_keys(gone, snapshot, dataset.config.split.group_by)
+    group_keys = past_group_keys(gone, snapshot, dataset.config.split.group_by)
     return [
         Candidate(
             record_id=f"{decision.record_id}@{decision.revision}",
@@ -139,14 +139,14 @@ def _past_candidates(
     ]
 
 
-def _past_group_keys(
+def past_group_keys(
     decisions: pl.DataFrame, snapshot: Snapshot, group_by: list[str]
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """What published rows share with others of their groups, by record and revision."""
     if not group_by or decisions.is_empty():
         return {}
     wanted = decisions.lazy().select("record_id", "revision")
-    rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("error") == "")
+    rows = snapshot.everything.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("error") == "")
     found = rows.join(wanted, on=["record_id", "revision"], how="semi").select("record_id", "revision", "raw").collect()
     return {
         (record_id, revision): tuple(group_keys(orjson.loads(raw), group_by))

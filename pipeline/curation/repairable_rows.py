@@ -5,9 +5,6 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipeline.curation.case import Case, is_candidate
-from pipeline.curation.prepare import Prepared
-from pipeline.state.snapshot import Snapshot
-from pipeline.state.work_files import read_work
 from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.fate import Routed
@@ -25,13 +22,13 @@ def accept_answer(case: Case) -> None:
         case.rejection_reasons = [reason for reason in case.rejection_reasons if reason.code not in REPAIRABLE]
 
 
-def offer_repairs(cases: Sequence[Case], prepared: Sequence[Prepared], snapshot: Snapshot) -> list[str]:
+def offer_repairs(cases: Sequence[Case], sources: pl.Series, others: pl.DataFrame) -> list[str]:
     """Mark the rows that annotators may be asked to repair: of each input one, if no other row of it is kept.
 
     Args:
-        cases: all current records, compared with each other.
-        prepared: the same records.
-        snapshot: knows their sources.
+        cases: records, compared with each other.
+        sources: of the same records.
+        others: ``source`` of all other current records, and whether a person could repair each (``repairable``).
 
     Returns:
         A note for every source of which too many rows would have to be repaired; of these none is marked.
@@ -39,7 +36,7 @@ def offer_repairs(cases: Sequence[Case], prepared: Sequence[Prepared], snapshot:
     waiting = [case for case in cases if _is_repairable(case)]
     if not waiting:
         return []
-    slips, notes = _slips(prepared, snapshot)
+    slips, notes = _slips(cases, sources, others)
     keys = {case.text_key for case in waiting}
     taken = {case.text_key for case in cases if case.text_key in keys and is_candidate(case)}
     # The one whose question annotators already have, or else the first.
@@ -61,14 +58,15 @@ def _is_repairable(case: Case) -> bool:
     return case.draft is not None and case.human is None and is_rejected_for_it
 
 
-def _slips(prepared: Sequence[Prepared], snapshot: Snapshot) -> tuple[set[str], list[str]]:
+def _slips(cases: Sequence[Case], sources: pl.Series, others: pl.DataFrame) -> tuple[set[str], list[str]]:
     """The records whose broken answers are mistakes, and a note for each source in which they are too many."""
-    drafts = [read_work(part.path, ["record_id", "draft"]).drop_nulls("draft").select("record_id") for part in prepared]
-    sources = snapshot.current_records().select("record_id", "source").collect()
-    broken = pl.concat(drafts).join(sources, on="record_id")
-    counts = broken.group_by("source").len("broken").join(sources.group_by("source").len("rows"), on="source")
+    drafts = pl.Series("repairable", [case.draft is not None for case in cases], dtype=pl.Boolean)
+    names = pl.Series("record_id", [case.record_id for case in cases], dtype=pl.String)
+    mine = pl.DataFrame([names, sources.alias("source"), drafts])
+    rows = pl.concat([frame.select("source", "repairable") for frame in (mine, others)])
+    counts = rows.group_by("source").agg(pl.col("repairable").sum().alias("broken"), pl.len().alias("rows"))
     many = counts.filter(pl.col("broken") > _MOST_SLIPS * pl.col("rows")).sort("source")
-    slips = broken.join(many, on="source", how="anti")["record_id"]
+    slips = mine.filter("repairable").join(many, on="source", how="anti")["record_id"]
     return set(slips), [_note(*row) for row in many.select("source", "broken", "rows").iter_rows()]
 
 

@@ -4,11 +4,9 @@ Between two such runs scores are kept: otherwise every answer would move other r
 annotators corrected makes a better model, which finds more errors for each question.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import Case
 from pipeline.kinds.registry import kind_of
 from schemas.run_summary import CurateFacts
 
@@ -28,9 +26,9 @@ class Scoring:
     """How many labels annotators had corrected by then."""
 
     @classmethod
-    def now(cls, cases: Sequence[Case]) -> "Scoring":
+    def now(cls, corrections: int) -> "Scoring":
         """The one that a run is about to do."""
-        return cls(_VERSION, _corrections(cases))
+        return cls(_VERSION, corrections)
 
 
 def rules_off(dataset: LoadedDataset) -> list[str]:
@@ -38,13 +36,14 @@ def rules_off(dataset: LoadedDataset) -> list[str]:
     return sorted(set(dataset.config.doubts.off))
 
 
-def is_due(cases: Sequence[Case], last: CurateFacts | None, dataset: LoadedDataset) -> bool:
+def is_due(corrections: int, labeled: int, last: CurateFacts | None, dataset: LoadedDataset) -> bool:
     """Whether scores mean something else since the last curate, or enough labels were corrected.
 
     Scores mean something else if the task was of another kind, or other rules were turned off.
 
     Args:
-        cases: the current records.
+        corrections: how many rows have another label than their source gave them first, by an annotator.
+        labeled: how many have one.
         last: the last curate run; None before the first one.
         dataset: configuration and task.
     """
@@ -53,10 +52,4 @@ def is_due(cases: Sequence[Case], last: CurateFacts | None, dataset: LoadedDatas
     other_rules = last.off is not None and last.off != rules_off(dataset)
     if other_rules or last.kind not in ("", kind_of(dataset.task).name) or last.scores != _VERSION:
         return True
-    labeled = sum(case.targets is not None for case in cases)
-    return _corrections(cases) - last.corrections >= max(_CORRECTIONS, _SHARE * labeled)
-
-
-def _corrections(cases: Sequence[Case]) -> int:
-    """How many rows have another label than their source gave them first, by an annotator."""
-    return sum(case.was_wrong for case in cases)
+    return corrections - last.corrections >= max(_CORRECTIONS, _SHARE * labeled)

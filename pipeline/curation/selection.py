@@ -100,7 +100,7 @@ def select(
 
 
 def _by_age(stand: pl.DataFrame, delivered: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Both with their order by age: an edited row keeps its place, a new one comes last, and one that has returned makes
+    """Both with their order by age: an edited row keeps its place, a new one comes last, one that has returned makes
     all others move."""
     placed = delivered.join(before.select("record_id", "order"), on="record_id", how="left", maintain_order="left")
     new = placed.filter(pl.col("order").is_null())

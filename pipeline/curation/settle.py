@@ -14,10 +14,10 @@ from pipeline.curation.case import Case
 from pipeline.curation.choose import Wait
 from pipeline.curation.outcome import PASSED, Outcome
 from pipeline.curation.repairable_rows import repair_score
+from pipeline.curation.settled_columns import SETTLED
 from pipeline.estimation.audit_draw import numbers_of
 from pipeline.kinds.registry import kind_of
 from pipeline.state.decisions import json_of, json_of_reasons
-from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
 from schemas.dataset import Review
@@ -30,45 +30,6 @@ _UNKNOWN_SCORE = 0.6
 _EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
 _UNLABELED = Reason(code=ReasonCode.UNLABELED)
 _DOUBTED = Reason(code=ReasonCode.LABEL_ERROR)
-
-DECIDED = pl.Schema({name: kind for name, kind in SCHEMAS[Table.DECISIONS].items() if name != "run"})
-"""The columns of a decision, but for the run; before the budget was looked at, so ``routed`` is what answers say."""
-ASKING = pl.Schema(
-    {
-        "order": pl.Int64(),
-        # As the audit draws, from 0 to 1.
-        "number": pl.Float64(),
-        # For candidates, the chance of an error or the urgency of a review; and how they would be asked about.
-        "score": pl.Float64(),
-        "wait": pl.Int8(),
-        "route": pl.String(),
-        # Same label and same reason.
-        "sort": pl.String(),
-        # The code of the first reason, and whether it says that nothing was found.
-        "first": pl.String(),
-        "passed": pl.Boolean(),
-        # How it was asked about before, and the chance that an earlier run gave it to be audited.
-        "past_route": pl.String(),
-        "past_stratum": pl.Int8(),
-        "past_probability": pl.Float64(),
-        # The verdict of its annotators; whether it is a single one's that nothing else speaks for; an answer of its own
-        # that was wrong, or that it never had.
-        "human": pl.String(),
-        "unconfirmed": pl.Boolean(),
-        "was_wrong": pl.Boolean(),
-        "entered": pl.Boolean(),
-        # A gold source vouches for it; its source is published as is; it must be looked at, or is rejected.
-        "trusted": pl.Boolean(),
-        "as_is": pl.Boolean(),
-        "held": pl.Boolean(),
-        "rejected": pl.Boolean(),
-        # Whether somebody else can still be asked, and whether it was asked about in vain.
-        "open_seat": pl.Boolean(),
-        "in_vain": pl.Boolean(),
-    }
-)
-"""The columns that say what annotators may be asked."""
-SETTLED = pl.Schema(DECIDED | ASKING)
 
 
 def settle(cases: Sequence[Case], review: Review, task: type[Task]) -> pl.DataFrame:

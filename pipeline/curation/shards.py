@@ -9,7 +9,6 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.prepare import RECORD_COLUMNS, Prepared, prepare_shard
 from pipeline.errors import ConfigError
-from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import write_work
 from pipeline.text.tokens import count_tokens
 
@@ -21,9 +20,9 @@ _SHARDS_A_WORKER = 4
 """Shards per worker for a corpus that fits: then no worker waits long for the last one."""
 
 
-def write_shards(snapshot: Snapshot, folder: Path, workers: int = 1) -> list[Path]:
-    """Write the current records, by age, with their position as ``order``, to Parquet shards for this many workers."""
-    records = snapshot.by_age().with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
+def write_shards(rows: pl.LazyFrame, folder: Path, workers: int = 1) -> list[Path]:
+    """Write records, with their position as ``order``, to Parquet shards for this many workers."""
+    records = rows.with_row_index("order").with_columns(pl.col("order").cast(pl.Int64))
     current = records.select(RECORD_COLUMNS).collect()
     even = math.ceil(current.height / (workers * _SHARDS_A_WORKER))
     size = min(max(even, FEW_ROWS), SHARD_ROWS)

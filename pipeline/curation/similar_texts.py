@@ -36,8 +36,10 @@ class SimilarTexts:
     """All inputs of every record."""
     texts: list[int]
     """The number of each case's inputs; -1 if they have no words."""
+    gone: list[Decision]
+    """What versions contain and no current record has."""
     past: dict[tuple[str, str], int]
-    """The same for published rows without a current case, by record and revision."""
+    """The number of the inputs of each of these, by record and revision."""
     evaluation: list[int]
     """The number of each evaluation row's inputs."""
     input_shards: list[Path]
@@ -89,6 +91,7 @@ def find_similar_texts(
     return SimilarTexts(
         inputs=inputs,
         texts=numbers[: len(cases)],
+        gone=gone,
         past=dict(zip(revisions, numbers[len(cases) : behind], strict=True)),
         evaluation=numbers[behind:],
         input_shards=own,

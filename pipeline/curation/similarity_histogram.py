@@ -1,15 +1,14 @@
 """How similar the records are to each other: a histogram, and the pairs nearest to the threshold."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.curation.similar_texts import SimilarTexts
-from pipeline.similarity.pairs import Pairs
-from pipeline.similarity.signatures import NEAR_MISS
+from pipeline.curation.relations import Names
+from pipeline.similarity.index import StoredIndex
+from pipeline.similarity.signatures import NEAR_MISS, Scheme
 from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
 from schemas.fate import Fate
 from schemas.run_summary import CurateSummary
 from schemas.similarities import BIN, NearPair, Similarities
@@ -18,26 +17,27 @@ _NEAREST = 50
 """Pairs of kept records to remember above the threshold, and as many below it."""
 
 
-def count_similarities(similar: SimilarTexts, decisions: pl.DataFrame, threshold: float) -> Similarities:
-    """Count the similar pairs among the records, whose decisions come in the order of ``similar.texts``.
+def count_similarities(rows: pl.DataFrame, store: Store, threshold: float) -> Similarities:
+    """Count the similar pairs among the records.
 
     Records with equal words count once.
+
+    Args:
+        rows: ``record_id``, ``fate`` and the identities of the texts of every current record, by age.
+        store: has the pairs of similar texts.
+        threshold: of near-duplicates.
     """
-    record_ids, kept = (
-        decisions["record_id"],
-        decisions["fate"].is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]).to_numpy(),
-    )
-    views = [(similar.inputs.pairs, similar.texts)]
-    if similar.whole is not None:
-        views.append((similar.whole.pairs, similar.free_text))
-    found = pl.concat([_rows_of(pairs, texts, kept) for pairs, texts in views])
+    record_ids = rows["record_id"]
+    kept = rows["fate"].is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]).to_numpy()
+    texts = rows["text_one"].to_numpy()
+    found = pl.concat([_rows_of(view, rows[column].to_numpy(), kept, store, threshold) for view, column in _VIEWS])
     best = _most_similar(found)
     start = round(max(threshold - NEAR_MISS, 0), 4)
     bins = int(np.floor((1 - start) / BIN + 1e-9)) + 1
     places = ((best["similarity"].to_numpy() - start) / BIN + 1e-9).astype(np.int64).clip(0, bins - 1)
     both = best.filter(kept[best["one"].to_numpy()] & kept[best["other"].to_numpy()])
-    both = _most_similar(pl.concat([both, _of_equal_words(similar.texts, kept)]))
-    both = both.with_columns(cluster=_clusters(both, decisions.height))
+    both = _most_similar(pl.concat([both, _of_equal_words(texts, kept)]))
+    both = both.with_columns(cluster=_clusters(both, rows.height))
     # Most similar first: those just below the threshold, and similar rows with other answers.
     both = both.reverse()
     below, above = both.filter(pl.col("similarity") < threshold), both.filter(pl.col("similarity") >= threshold)
@@ -55,15 +55,18 @@ def count_similarities(similar: SimilarTexts, decisions: pl.DataFrame, threshold
     )
 
 
+_VIEWS = (("inputs", "text_one"), ("whole", "whole_one"))
+
+
 def _most_similar(pairs: pl.DataFrame) -> pl.DataFrame:
     """Distinct pairs, least similar first: two records may be similar by their inputs and as a whole."""
     return pairs.group_by("one", "other").agg(pl.col("similarity").max()).sort("similarity", "one", "other")
 
 
-def _of_equal_words(texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
+def _of_equal_words(texts: Names, kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
     """Kept rows with equal words but different answers or signs: the first of each text with the others."""
-    rows = pl.DataFrame({"other": np.arange(len(texts)), "text": np.array(texts, dtype=np.int64), "kept": kept})
-    same = rows.filter(pl.col("kept"), pl.col("text") >= 0).with_columns(one=pl.col("other").first().over("text"))
+    rows = pl.DataFrame({"other": np.arange(len(texts)), "text": texts, "kept": kept})
+    same = rows.filter(pl.col("kept"), pl.col("text") != 0).with_columns(one=pl.col("other").first().over("text"))
     pairs = same.filter(pl.col("one") != pl.col("other")).with_columns(similarity=pl.lit(1.0))
     return pairs.select("one", "other", "similarity")
 
@@ -87,19 +90,20 @@ def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
     return chosen.sort("order").select("one", "other", "similarity")
 
 
-def _rows_of(pairs: Pairs, texts: Sequence[int], kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
+def _rows_of(view: str, texts: Names, kept: npt.NDArray[np.bool_], store: Store, threshold: float) -> pl.DataFrame:
     """Pairs of texts as pairs of rows that have them: the first kept row of each text, else the first."""
     schema = {"one": pl.Int64, "other": pl.Int64, "similarity": pl.Float64}
-    numbers = np.array(texts, dtype=np.int64)
-    rows = np.full(max(int(numbers.max(initial=-1)), int(pairs.right.max(initial=-1))) + 1, -1, dtype=np.int64)
-    worded = np.flatnonzero(numbers >= 0)[::-1]
-    rows[numbers[worded]] = worded
-    still = worded[kept[worded]]
-    rows[numbers[still]] = still
-    left, right = rows[pairs.left], rows[pairs.right]
-    # Texts of evaluation rows and of earlier versions are not records.
-    present = (left >= 0) & (right >= 0)
-    one, other = np.minimum(left, right)[present], np.maximum(left, right)[present]
+    rows = pl.DataFrame({"text": texts, "row": np.arange(len(texts)), "kept": kept}).filter(pl.col("text") != 0)
+    first = rows.sort(~pl.col("kept"), "row").unique("text", keep="first").sort("text")
+    names, places = first["text"].to_numpy(), first["row"].to_numpy()
+    left, right, pairs = StoredIndex(store.snapshot(), Scheme(threshold, view)).pairs()
+    if not len(names) or not len(left):
+        return pl.DataFrame(schema=schema)
+    at = [np.minimum(np.searchsorted(names, side[:, 0]), len(names) - 1) for side in (left, right)]
+    # Texts of evaluation rows, of earlier versions and of rows that are gone are not records.
+    present = (names[at[0]] == left[:, 0]) & (names[at[1]] == right[:, 0])
+    ends = [places[side[present]] for side in at]
+    one, other = np.minimum(*ends), np.maximum(*ends)
     return pl.DataFrame({"one": one, "other": other, "similarity": pairs.similarity[present]}, schema=schema)
 
 

@@ -16,7 +16,6 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -25,7 +24,16 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.curation.case import Case
 from pipeline.curation.contamination import forget_known_answers, reject_contaminated
-from pipeline.curation.derived_rows import DerivedRows, derivation_digest
+from pipeline.curation.decided import (
+    as_triaged,
+    changed_verdicts,
+    looked_at,
+    past_rows,
+    settled_before,
+    standing_rows,
+    with_components,
+)
+from pipeline.curation.derived_rows import derivation_digest
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.history import build_cases, read_histories, stale_answers
 from pipeline.curation.known_fields import (
@@ -35,19 +43,19 @@ from pipeline.curation.known_fields import (
     require_mapped_fields,
     require_named_layouts,
 )
+from pipeline.curation.look import Look, look_at_changes, look_at_everything, standing_of
 from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure, reject_long, screen_answers
 from pipeline.curation.open_questions import note_open_questions
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.repairable_rows import offer_repairs
 from pipeline.curation.rescoring import Scoring, is_due, rules_off
-from pipeline.curation.row_facts import Facts
 from pipeline.curation.score_labels import forget_scores, score_labels
 from pipeline.curation.second_voice import hear_model
 from pipeline.curation.settle import settle
-from pipeline.curation.shards import prepare, write_shards
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
+from pipeline.curation.standing import Header, Standing
 from pipeline.curation.triage import BudgetUse, decisions, triage
 from pipeline.curation.trusted import trust_gold
 from pipeline.errors import StoreError
@@ -56,11 +64,10 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.releases.recovery import commit_version
-from pipeline.state.decisions import changed_decisions, with_reason
+from pipeline.state.decisions import changed_decisions
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
-from pipeline.state.work_files import read_work, write_work
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
@@ -114,7 +121,12 @@ def follow_answers(workspace: Workspace, steps: Steps) -> str:
 class Triaged:
     """The decisions of a run that is not committed yet."""
 
-    path: Path
+    rows: pl.DataFrame
+    """What stands of every current record, with the columns of ``STANDING``."""
+    past: pl.DataFrame
+    """What stands of rows that versions have, and no current record."""
+    fresh: pl.DataFrame
+    """The decisions that differ from those that counted before, as rows of their table."""
     note: str
     """Notes on label errors and fields, a line each; empty if there are none."""
     use: BudgetUse
@@ -151,8 +163,11 @@ def decide(
     rescore: bool = False,
     read: Ingested | None = None,
     unknown: Sequence[Path] = (),
+    full: bool = False,
 ) -> Decided:
     """Give every current record its fate and commit; the caller holds the lock.
+
+    What nothing has changed for keeps its decision, and is not looked at.
 
     Args:
         workspace: the dataset.
@@ -162,46 +177,45 @@ def decide(
         rescore: score all labels again.
         read: what was read for it; without it no splits are adopted, since those of rows to come would be missed.
         unknown: the versions in this home whose splits it does not know.
+        full: look at everything, whatever has changed.
 
     Raises:
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names, or its layout.
     """
     store, dataset = workspace.store, workspace.dataset
-    snapshot = store.snapshot()
-    folder = store.work(run.id)
-    shards = steps.run(write_shards, snapshot, folder, dataset.config.engine.workers)
-    kept = DerivedRows(store.derived(derivation_digest(dataset)))
-    kept.renew()
-    with steps.progress.step("checking rows") as advance:
-        deriving = partial(prepare, kept=kept.folder, dataset=dataset)
-        prepared = steps.map_in_processes(deriving, shards, lambda part: advance(part.rows))
-    facts = Facts.of_all(part.facts for part in prepared)
+    folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
+    is_anew = full or rescore or bool(unknown) or bool(dataset.config.split.adopt)
+    standing = None if is_anew else standing_of(workspace, evaluation)
+    if standing is None:
+        look = look_at_everything(workspace, steps, run)
+    else:
+        look = look_at_changes(workspace, steps, run, standing, of_evaluation["text"].to_list())
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
-    require_group_fields(facts, dataset.config)
-    require_mapped_fields(facts, dataset.config)
-    require_named_layouts(facts, dataset)
-    adopted = _adopt_splits(workspace, steps, run, prepared, unknown) if read is not None else Adopted()
+    require_group_fields(look.facts, dataset.config)
+    require_mapped_fields(look.facts, dataset.config)
+    require_named_layouts(look.facts, dataset)
+    adopted = _adopt_splits(workspace, steps, run, look.prepared, unknown) if read is not None else Adopted()
     snapshot = store.snapshot()
-    opened = steps.run(open_cases, prepared, snapshot, dataset, rescore, read is not None)
-    cases = opened.cases
-    similar = _compare_texts(dataset, steps, snapshot, cases, prepared, evaluation, folder)
+    focus = look.focus(snapshot)
+    opened = steps.run(open_cases, look, focus, dataset, rescore, read is not None)
+    similar = _compare_texts(dataset, steps, focus, opened.cases, look.prepared, of_evaluation, folder)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
-        triaged = steps.run(triage_cases, cases, prepared, similar, snapshot, dataset, run.id, folder)
-    decided = read_work(triaged.path)
-    found = steps.run(count_similarities, similar, decided, dataset.config.duplicates.threshold)
-    fresh = changed_decisions(decided, snapshot.latest_decisions().collect())
-    funnel = _funnel(snapshot, decided)
-    added = _added(snapshot, read)
-    store.append(Table.DECISIONS, fresh)
-    store.commit(
-        run,
-        inputs={table.value: version for table, version in snapshot.versions.items()},
-        funnel=funnel,
-        summary=_summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring),
-    )
-    near = decided.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
-    layouts = notes_about_layouts(facts, dataset) if added else []
-    return Decided(fresh.height, added, near, triaged, funnel, adopted, layouts)
+        triaged = steps.run(triage_cases, opened.cases, look, similar, snapshot, focus, dataset, run.id)
+    rows, added = triaged.rows, _added(snapshot, read)
+    found = steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
+    funnel = _funnel(snapshot, rows)
+    store.append(Table.DECISIONS, triaged.fresh)
+    inputs = {table.value: version for table, version in snapshot.versions.items()}
+    after = {table.value: version for table, version in store.snapshot().versions.items()}
+    header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, after)
+    Standing(header, rows, triaged.past).write(store)
+    summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring)
+    store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
+    near = rows.filter(
+        pl.col("fate") == Fate.DUPLICATE.value, pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
+    ).height
+    layouts = notes_about_layouts(look.facts, dataset) if added else []
+    return Decided(triaged.fresh.height, added, near, triaged, funnel, adopted, layouts)
 
 
 @dataclass(frozen=True)
@@ -213,26 +227,26 @@ class Opened:
     scoring: Scoring
 
 
-def open_cases(
-    prepared: list[Prepared], snapshot: Snapshot, dataset: LoadedDataset, rescore: bool, may_rescore: bool
-) -> Opened:
-    """Combine what is known about all current records.
+def open_cases(look: Look, snapshot: Snapshot, dataset: LoadedDataset, rescore: bool, may_rescore: bool) -> Opened:
+    """Combine what is known about the records that a run looks at.
 
     Args:
-        prepared: every current record.
-        snapshot: the committed past.
+        look: the records.
+        snapshot: their committed past.
         dataset: configuration and task.
         rescore: score all labels again, not only those that no run has scored.
         may_rescore: do so as well if enough was corrected since the last time.
     """
     config, task = dataset.config, dataset.task
-    cases = build_cases(prepared, read_histories(snapshot, prepared, task), task)
+    cases = build_cases(look.prepared, read_histories(snapshot, look.prepared, task, look.beside), task)
     trust_gold(cases, snapshot, config.gold_sources)
     last = snapshot.last_run(CurateFacts)
     facts = last.summary if last else None
-    scoring = Scoring.now(cases) if facts is None else Scoring(facts.scores, facts.corrections)
-    if rescore or (may_rescore and is_due(cases, facts, dataset)):
-        scoring = Scoring.now(cases)
+    corrections = sum(case.was_wrong for case in cases) + int(look.others["was_wrong"].sum())
+    labeled = sum(case.targets is not None for case in cases) + int(look.others["labeled"].sum())
+    scoring = Scoring.now(corrections) if facts is None else Scoring(facts.scores, facts.corrections)
+    if rescore or (may_rescore and is_due(corrections, labeled, facts, dataset)):
+        scoring = Scoring.now(corrections)
         for case in cases:
             forget_scores(case)
     screen_answers(cases, config.screen)
@@ -242,45 +256,56 @@ def open_cases(
 
 def triage_cases(
     cases: list[Case],
-    prepared: list[Prepared],
+    look: Look,
     similar: SimilarTexts,
     snapshot: Snapshot,
+    focus: Snapshot,
     dataset: LoadedDataset,
     run: str,
-    folder: Path,
 ) -> Triaged:
-    """Decide about all current records and write the decisions to a Parquet file in ``folder``.
+    """Decide about all current records.
 
     Args:
-        cases: what is known about the records.
-        prepared: the same records, in the same order.
+        cases: what is known about those that the run looks at.
+        look: the same records, in the same order; and what stands of the others.
         similar: which texts are similar.
         snapshot: the committed past.
+        focus: that of the records that the run looks at.
         dataset: configuration and task.
         run: the deciding run.
-        folder: for the file.
     """
     config, task = dataset.config, dataset.task
-    mark_duplicates(cases, prepared, similar, snapshot, dataset)
-    notes = [score_labels(cases, task, config.on_conflict, config.doubts.off), stale_answers(snapshot, task)]
+    mark_duplicates(cases, look.prepared, similar, focus, dataset)
+    notes = [score_labels(cases, task, config.on_conflict, config.doubts.off), stale_answers(focus, task)]
     hear_model(cases, dataset, snapshot.store.calls)
     measure(cases, task, config)
     if config.review.repair:
-        notes += offer_repairs(cases, prepared, snapshot)
+        notes += offer_repairs(cases, look.places["source"], look.others)
     if config.review.error_rate is not None:
         note_open_questions(cases, snapshot, dataset)
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
     settled = settle(cases, config.review, task)
-    result = triage(settled, config.review, proof=past)
-    decided = decisions(settled, result.verdicts, config.review, run)
-    path = folder / "decisions.parquet"
-    write_work(decided, path)
-    notes += notes_about_fields(Facts.of_all(part.facts for part in prepared), dataset)
-    frozen = frozen_sources(snapshot, config.sources, decided.lazy())
+    rows, gone = with_components(
+        looked_at(look, cases, settled, similar),
+        past_rows(similar, focus, dataset),
+        similar,
+        config.duplicates.threshold,
+    )
+    everything = pl.concat([look.others.select(rows.columns), rows]).sort("order")
+    result = triage(as_triaged(everything), config.review, proof=past)
+    everything = standing_rows(everything, result.verdicts)
+    changed = changed_verdicts(look.others, result.verdicts)
+    before = settled_before(snapshot, look.others, changed, config.review)
+    made = decisions(settled, result.verdicts, config.review, run)
+    fresh = changed_decisions(made, focus.latest_decisions().collect())
+    fresh = pl.concat([fresh, decisions(before, result.verdicts, config.review, run)])
+    notes += notes_about_fields(look.facts, dataset)
+    frozen = frozen_sources(snapshot, config.sources, everything.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
-    return Triaged(path, note, result.use, result.proof, None if result.proof else past)
+    proofs = (result.proof, None if result.proof else past)
+    return Triaged(everything, pl.concat([look.past.select(gone.columns), gone]), fresh, note, result.use, *proofs)
 
 
 def _summary(
@@ -321,13 +346,12 @@ def _compare_texts(
     snapshot: Snapshot,
     cases: list[Case],
     prepared: list[Prepared],
-    evaluation: str,
+    of_evaluation: pl.DataFrame,
     folder: Path,
 ) -> SimilarTexts:
     """Find similar texts, and reject what is similar to the rows that a model is evaluated on."""
     task, config = dataset.task, dataset.config
     with steps.progress.step("comparing texts"):
-        of_evaluation = evaluation_rows(snapshot, evaluation)
         texts, threshold = of_evaluation["text"].to_list(), config.duplicates.threshold
         similar = find_similar_texts(cases, prepared, texts, snapshot, task, threshold, folder, steps.map)
         reject_contaminated(cases, similar, of_evaluation, config, task, folder, steps.map)
@@ -335,13 +359,13 @@ def _compare_texts(
     return similar
 
 
-def _funnel(snapshot: Snapshot, decisions: pl.DataFrame) -> Funnel:
+def _funnel(snapshot: Snapshot, rows: pl.DataFrame) -> Funnel:
     """The numbers of records once some decisions count.
 
     Raises:
         StoreError: they do not add up.
     """
-    counts = dict(decisions.group_by("fate").len().iter_rows())
+    counts = dict(rows.group_by("fate").len().iter_rows())
     funnel = snapshot.funnel().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
     if not funnel.adds_up():
         raise StoreError(

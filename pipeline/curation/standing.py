@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.curation.relations import RELATED
-from pipeline.curation.settle import ASKING
+from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.triage import VERDICT
 from pipeline.errors import StoreError
 from pipeline.state.atomic import replacing, sealed_bytes
@@ -36,32 +36,17 @@ PLACED = pl.Schema(
     }
 )
 """The columns that say where the current row of a record is."""
-_COUNTED = pl.Schema(
-    {
-        # Whether it may end up in a version; has an answer; could be repaired; is a copy in other words.
-        "kept": pl.Boolean(),
-        "labeled": pl.Boolean(),
-        "repairable": pl.Boolean(),
-        "near": pl.Boolean(),
-    }
-)
-_OUTCOME = pl.Schema(
-    {
-        **{"settled_fate": pl.String(), "settled_routed": pl.String(), "group": pl.String()},
-        "label_error_score": pl.Float64(),
-    }
-)
-"""The rest of what triage looks at: before the budget was looked at."""
 STANDING = pl.Schema(
     PLACED
     | RELATED
     | {"component": pl.UInt64()}
     | ASKING
-    | _OUTCOME
-    | _COUNTED
+    # What triage looks at beside these, before it looked at the budget.
+    | {"settled_fate": pl.String(), "settled_routed": pl.String()}
+    | {"group": pl.String(), "label_error_score": pl.Float64()}
+    # Whether it has an answer, and whether a person could repair the one that breaks its task.
+    | {"labeled": pl.Boolean(), "repairable": pl.Boolean()}
     | {name: kind for name, kind in VERDICT.items() if name != "record_id"}
-    # Of all that makes its decision differ from another one.
-    | {"meaning": pl.UInt64()}
 )
 _ROWS, _PAST, _HEADER = "rows.arrow", "past.arrow", "header.json"
 PAST = pl.Schema(

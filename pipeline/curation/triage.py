@@ -14,7 +14,7 @@ import polars as pl
 from pipeline.curation.choose import Candidate, Wait, choose
 from pipeline.curation.error_proof import FEWEST
 from pipeline.curation.random_checks import draw_checks
-from pipeline.curation.settle import ASKING, DECIDED
+from pipeline.curation.settled_columns import ASKING, DECIDED
 from pipeline.estimation.error_target import least_sample
 from pipeline.state.decisions import json_of_reasons
 from pipeline.state.tables import SCHEMAS, Table
@@ -110,13 +110,14 @@ def decisions(settled: pl.DataFrame, verdicts: pl.DataFrame, review: Review, run
     """
     rows = settled.select(DECIDED.names()).drop("fate", "routed", "audit_stratum", "audit_probability")
     rows = rows.join(verdicts, on="record_id", maintain_order="left")
-    first = json_of_reasons([_unreviewed(review)])
+    first = json_of_reasons([unreviewed(review)])
     reasons = pl.when("unreviewed").then(pl.concat_str(pl.lit(f"{first[:-1]},"), pl.col("reasons").str.slice(1)))
     rows = rows.with_columns(run=pl.lit(run), reasons=reasons.otherwise(pl.col("reasons")))
     return rows.select(SCHEMAS[Table.DECISIONS].names())
 
 
-def _unreviewed(review: Review) -> Reason:
+def unreviewed(review: Review) -> Reason:
+    """The reason of a suspect row that is accepted, since nobody is asked about it."""
     later = "annotators are asked about it in a later batch" if review.error_rate is not None else ""
     return Reason(code=ReasonCode.UNREVIEWED, detail=later)
 

@@ -32,6 +32,7 @@ class Snapshot:
     store: "Store"
     versions: dict[Table, int]
     _frames: dict[Table, pl.LazyFrame] = field(default_factory=dict)
+    _whole: "Snapshot | None" = None
 
     def scan(self, table: Table) -> pl.LazyFrame:
         """The table's rows at the pinned version, including those of uncommitted runs."""
@@ -55,7 +56,12 @@ class Snapshot:
         frames[Table.RECORDS] = (
             rows.with_columns(raw=pl.lit(b""), error=pl.lit("")).select(SCHEMAS[Table.RECORDS].names()).lazy()
         )
-        return Snapshot(self.store, self.versions, frames)
+        return Snapshot(self.store, self.versions, frames, self)
+
+    @property
+    def everything(self) -> "Snapshot":
+        """The same state with all records."""
+        return self._whole or self
 
     @functools.cached_property
     def runs(self) -> pl.DataFrame:

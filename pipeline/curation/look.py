@@ -1,0 +1,146 @@
+"""What a run looks at: every current record, or only those that something has changed for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.config.workspace import Workspace
+from pipeline.curation.changes import Changes, read_changes
+from pipeline.curation.derived_rows import DerivedRows, derivation_digest
+from pipeline.curation.meeting import links, meet
+from pipeline.curation.prepare import Prepared, prepare_again
+from pipeline.curation.row_facts import Facts
+from pipeline.curation.selection import related_rows, select
+from pipeline.curation.shards import SHARD_ROWS, prepare, write_shards
+from pipeline.curation.standing import PAST, PLACED, STANDING, Standing, read_standing
+from pipeline.similarity.text_columns import Texts
+from pipeline.state.runs import Run
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.tables import Table
+from pipeline.steps import Steps
+from schemas.run_summary import CurateFacts
+
+PLACES = [name for name in PLACED if name != "state"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """The records that a run looks at, and what stands of the others."""
+
+    prepared: list[Prepared]
+    """The current rows that it looks at, by age."""
+    places: pl.DataFrame
+    """Where they are, in the same order: the columns of ``PLACED`` but the state, and ``order``."""
+    facts: Facts
+    """What all rows are like."""
+    records: frozenset[str] | None = None
+    """The records whose past matters; None if it is that of all."""
+    others: pl.DataFrame = field(default_factory=STANDING.to_frame)
+    """The rows that stand as they are."""
+    past: pl.DataFrame = field(default_factory=PAST.to_frame)
+    """Rows of versions that are no current record any more, and that it does not look at."""
+    beside: pl.DataFrame | None = None
+    """The rows of others that annotators have answered: ``record_id``, ``revision``, ``inputs`` and ``content``."""
+
+    def focus(self, snapshot: Snapshot) -> Snapshot:
+        """The state of the records that it looks at."""
+        return snapshot if self.records is None else snapshot.of_records(self.records)
+
+
+def look_at_everything(workspace: Workspace, steps: Steps, run: Run) -> Look:
+    """Derive and look at all current rows."""
+    store, dataset = workspace.store, workspace.dataset
+    kept = DerivedRows(store.derived(derivation_digest(dataset)))
+    kept.renew()
+    snapshot = store.snapshot()
+    shards = steps.run(write_shards, snapshot.by_age(), store.work(run.id), dataset.config.engine.workers)
+    prepared = _derived(steps, shards, kept, dataset)
+    kept = DerivedRows(kept.folder)
+    ids = ["record_id", "revision"]
+    aged = snapshot.by_age().select(*ids, "source", "since", "turn").with_row_index("order").collect()
+    places = aged.with_columns(pl.col("order").cast(pl.Int64)).join(kept.known(), on=ids, maintain_order="left")
+    return Look(prepared, places.select(*PLACES, "order"), Facts.of_all(kept.facts()))
+
+
+def _derived(steps: Steps, shards: Sequence[Path], kept: DerivedRows, dataset: LoadedDataset) -> list[Prepared]:
+    with steps.progress.step("checking rows") as advance:
+        deriving = partial(prepare, kept=kept.folder, dataset=dataset)
+        return steps.map_in_processes(deriving, shards, lambda part: advance(part.rows))
+
+
+def standing_of(workspace: Workspace, evaluation: str) -> Standing | None:
+    """What stands of the last curate, if this run may go on from it."""
+    store, dataset = workspace.store, workspace.dataset
+    last = store.snapshot().last_run(CurateFacts)
+    standing = read_standing(store, last.id) if last else None
+    if standing is None:
+        return None
+    header = standing.header
+    is_same = header.curation == dataset.curation_digest and header.derivation == derivation_digest(dataset)
+    return standing if is_same and header.evaluation == evaluation else None
+
+
+def look_at_changes(
+    workspace: Workspace, steps: Steps, run: Run, standing: Standing, of_evaluation: Sequence[str]
+) -> Look:
+    """Look at what has changed since the last curate, and at all that is related to it."""
+    store, dataset, folder = workspace.store, workspace.dataset, workspace.store.work(run.id)
+    snapshot = store.snapshot()
+    kept = DerivedRows(store.derived(derivation_digest(dataset)))
+    changes = read_changes(snapshot, standing, dataset.task)
+    new, kept = _derive_new(steps, snapshot, changes, kept, dataset, folder)
+    evaluation = folder / "met-evaluation.arrow"
+    Texts.of(list(of_evaluation)).write(evaluation)
+    files = {
+        "inputs": [*(part.texts for part in new), evaluation],
+        "whole": [part.whole for part in new if part.whole.exists()],
+    }
+    threshold = dataset.config.duplicates.threshold
+    answers = dict[str, str]()
+    met = meet(files, standing, kept, answers, store, dataset.task, threshold, folder, steps.map)
+    known = {view: links(store, view, threshold) for view in ("inputs", "whole")}
+    selection = select(standing, changes, related_rows(new, met), kept, known)
+    prepared = _prepared_again(selection.rows, kept, dataset, folder)
+    annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
+    beside = selection.others.filter(pl.col("record_id").is_in(annotated.implode()))
+    return Look(
+        prepared,
+        selection.rows,
+        Facts.of_all(kept.facts()),
+        frozenset([*selection.rows["record_id"], *selection.gone, *annotated]),
+        selection.others,
+        selection.past,
+        kept.take(beside).select("record_id", "revision", "inputs", "content"),
+    )
+
+
+def _derive_new(
+    steps: Steps, snapshot: Snapshot, changes: Changes, kept: DerivedRows, dataset: LoadedDataset, folder: Path
+) -> tuple[list[Prepared], DerivedRows]:
+    """Derive the rows that were not derived before, and prepare all that were delivered."""
+    ids = ["record_id", "revision"]
+    missing = changes.rows.join(kept.known(), on=ids, how="anti", maintain_order="left")
+    raws = (
+        snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn")).join(missing.lazy().select(ids), on=ids, how="semi")
+    )
+    rows = raws.unique(ids, keep="last").join(missing.lazy().select(*ids, "since", "turn"), on=ids)
+    shards = write_shards(rows.sort("since", "turn", "record_id"), folder, dataset.config.engine.workers)
+    _derived(steps, shards, kept, dataset)
+    kept = DerivedRows(kept.folder)
+    places = changes.rows.join(kept.known(), on=ids, maintain_order="left")
+    return _prepared_again(places.with_row_index("order"), kept, dataset, folder, "new"), kept
+
+
+def _prepared_again(
+    places: pl.DataFrame, kept: DerivedRows, dataset: LoadedDataset, folder: Path, name: str = "selected"
+) -> list[Prepared]:
+    parts: list[Prepared] = []
+    for start in range(0, places.height, SHARD_ROWS):
+        some = places.slice(start, SHARD_ROWS)
+        rows = kept.take(some).with_columns(order=some["order"].cast(pl.Int64))
+        parts.append(prepare_again(rows, folder / f"{name}-{len(parts):05}.parquet", dataset))
+    return parts
