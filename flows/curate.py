@@ -128,6 +128,7 @@ def curate(
     *,
     rescore: bool = False,
     reindex: bool = False,
+    full: bool = False,
     push: bool = True,
     suggest: bool = True,
 ) -> Curated:
@@ -138,6 +139,7 @@ def curate(
         engine: runs the steps.
         rescore: score all labels again, not only those that no run has scored.
         reindex: compare all texts again, not only new ones.
+        full: decide about all records anew, not only about those that something has changed for.
         push: send the review batch; otherwise it waits for the next run.
         suggest: ask the model of `suggest`, if there is one; what it answered before counts either way.
 
@@ -152,7 +154,7 @@ def curate(
         _require_same_file(context, curated)
         if reindex:
             store.drop_index()
-        run, read, decided = _read_and_decide(context, engine, rescore)
+        run, read, decided = _read_and_decide(context, engine, rescore=rescore, full=full or reindex)
     notes = notes_about(read, decided, config.sources)
     suggested, heard = _ask_and_decide(context, engine) if suggest else (None, None)
     run, last = heard or (run, decided)
@@ -198,14 +200,14 @@ def _sent(context: Context, engine: Engine, run: str) -> tuple[ReviewBatch, Labe
         return _waiting(context, str(error)), error
 
 
-def _read_and_decide(context: Context, engine: Engine, rescore: bool) -> tuple[Run, Ingested, Decided]:
+def _read_and_decide(context: Context, engine: Engine, *, rescore: bool, full: bool) -> tuple[Run, Ingested, Decided]:
     """What a run commits; the state's lock is held."""
     store = context.store
     unknown = recover_unrecorded_releases(store, context.dataset.config.name)
     store.clear_work()
     run = context.new_run(Verb.CURATE)
     read, evaluation = _read(context, engine, run)
-    decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown)
+    decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown, full=full)
     store.clear_work()
     return run, read, decided
 

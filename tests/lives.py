@@ -16,6 +16,7 @@ import polars as pl
 from chances import CHOICES, UNSURE, Edit, Saying
 from desk import Desk
 from fake_studio import Row, fake_studio
+from full_runs import must_agree_with_a_full_run
 from themes import Theme
 
 from flows.collect import collect
@@ -159,6 +160,8 @@ class Life:
         self._runs += 1
         for number, task in self.studio.tasks.items():
             self._sent.setdefault((number, task["data"]["push_key"]), self._runs)
+        if not rescore:
+            must_agree_with_a_full_run(self.context)
         return result
 
     @property

@@ -63,6 +63,9 @@ def curate(
         bool, typer.Option("--rescore", help="Score all labels for likely errors again, not only new ones.")
     ] = False,
     reindex: Annotated[bool, typer.Option("--reindex", help="Compare all texts again, not only new ones.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Decide about all rows anew, not only about those that a change can affect.")
+    ] = False,
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -70,7 +73,7 @@ def curate(
 
     Reading the same files again adds nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
     """
-    options = {"push": push, "suggest": suggest, "rescore": rescore, "reindex": reindex}
+    options = {"push": push, "suggest": suggest, "rescore": rescore, "reindex": reindex, "full": full}
     context = load_context(dataset)
     with _shown_if_not_sent(print_json if as_json else show_curated, as_json):
         result: Curated = run_verb(context, engine, as_json, "curate", **options)

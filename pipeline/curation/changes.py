@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import orjson
 import polars as pl
 
+from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.relations import hashed
 from pipeline.curation.standing import PLACED, Standing
 from pipeline.state.snapshot import BY_AGE, Snapshot
@@ -31,8 +32,9 @@ class Changes:
     """Records that stood and have no current row any more."""
 
 
-def read_changes(snapshot: Snapshot, standing: Standing, task: type[Task]) -> Changes:
+def read_changes(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset) -> Changes:
     """What has changed since a standing."""
+    task = dataset.task
     delivered = _delivered(snapshot, standing)
     changed = set(delivered["record_id"]) | set(_ids(snapshot, standing, Table.DECISIONS))
     answered = set(_answered(snapshot, standing))
@@ -40,7 +42,7 @@ def read_changes(snapshot: Snapshot, standing: Standing, task: type[Task]) -> Ch
     rows = _placed(delivered, snapshot, standing)
     keys = _questions_of_gone(snapshot, standing, answered - set(standing.rows["record_id"]), task)
     is_changed = pl.col("record_id").is_in(list(changed)) | pl.col("key").is_in(keys)
-    touched = standing.rows.filter(is_changed)["component"]
+    touched = pl.concat([standing.rows.filter(is_changed)["component"], _published(snapshot, standing, dataset)])
     withdrawn = set(delivered["record_id"]) - set(rows["record_id"])
     return Changes(rows, frozenset(changed), touched.unique(), frozenset(withdrawn))
 
@@ -77,6 +79,25 @@ def _turns(batches: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> pl.
     rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch").is_in(missing["since"].implode()))
     found = rows.group_by("source", pl.col("batch").alias("since")).agg(turn=pl.col("position").min()).collect()
     return pl.concat([known, found.join(missing, on=["source", "since"], how="semi").select(known.columns)])
+
+
+# --- versions -------------------------------------------------------------------------------------
+def _published(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset) -> pl.Series:
+    """The components that a new version has changed: its rows pin the others, if these have no split yet, and come
+    before them if some were given one by their source."""
+    new = _ids(snapshot, standing, Table.SPLITS)
+    if new.is_empty():
+        return standing.rows["component"].clear()
+    placed = snapshot.scan(Table.SPLITS).select(pl.col("record_id").unique()).collect().to_series()
+    given = [source.name for source in dataset.config.sources if source.split or source.frozen]
+    rows = standing.rows.select(
+        "component",
+        is_new=pl.col("record_id").is_in(new.implode()),
+        is_open=~pl.col("record_id").is_in(placed.implode()) | pl.col("source").is_in(given),
+        was_pinned=pl.col("record_id").is_in(new.implode()) & pl.col("pinned"),
+    )
+    found = rows.group_by("component").agg(pl.col("is_new", "is_open", "was_pinned").any(), several=pl.len() > 1)
+    return found.filter("is_new", pl.col("was_pinned") | (pl.col("is_open") & pl.col("several")))["component"]
 
 
 # --- answers --------------------------------------------------------------------------------------

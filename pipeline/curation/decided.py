@@ -43,7 +43,7 @@ def looked_at(look: Look, cases: Sequence[Case], settled: pl.DataFrame, similar:
     return (
         look.places.drop("order")
         .hstack(relations)
-        .hstack(settled.select(*ASKING, "group", "label_error_score", **_SETTLED))
+        .hstack(settled.select(*ASKING, "group", "label_error_score", pinned=pl.col("pinned_split") != "", **_SETTLED))
         .with_columns(known)
     )
 

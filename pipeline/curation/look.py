@@ -17,6 +17,7 @@ from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import related_rows, select
 from pipeline.curation.shards import SHARD_ROWS, prepare, write_shards
 from pipeline.curation.standing import PAST, PLACED, STANDING, Standing, read_standing
+from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
@@ -75,6 +76,8 @@ def _derived(steps: Steps, shards: Sequence[Path], kept: DerivedRows, dataset: L
 def standing_of(workspace: Workspace, evaluation: str) -> Standing | None:
     """What stands of the last curate, if this run may go on from it."""
     store, dataset = workspace.store, workspace.dataset
+    if not kind_of(dataset.task).judges_alone:
+        return None
     last = store.snapshot().last_run(CurateFacts)
     standing = read_standing(store, last.id) if last else None
     if standing is None:
@@ -91,7 +94,7 @@ def look_at_changes(
     store, dataset, folder = workspace.store, workspace.dataset, workspace.store.work(run.id)
     snapshot = store.snapshot()
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
-    changes = read_changes(snapshot, standing, dataset.task)
+    changes = read_changes(snapshot, standing, dataset)
     new, kept = _derive_new(steps, snapshot, changes, kept, dataset, folder)
     evaluation = folder / "met-evaluation.arrow"
     Texts.of(list(of_evaluation)).write(evaluation)

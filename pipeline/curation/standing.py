@@ -44,8 +44,8 @@ STANDING = pl.Schema(
     # What triage looks at beside these, before it looked at the budget.
     | {"settled_fate": pl.String(), "settled_routed": pl.String()}
     | {"group": pl.String(), "label_error_score": pl.Float64()}
-    # Whether it has an answer, and whether a person could repair the one that breaks its task.
-    | {"labeled": pl.Boolean(), "repairable": pl.Boolean()}
+    # Whether it has an answer, whether a person could repair the one that breaks its task, whether it must go to a split.
+    | {"labeled": pl.Boolean(), "repairable": pl.Boolean(), "pinned": pl.Boolean()}
     | {name: kind for name, kind in VERDICT.items() if name != "record_id"}
 )
 _ROWS, _PAST, _HEADER = "rows.arrow", "past.arrow", "header.json"

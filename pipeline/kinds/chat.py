@@ -40,6 +40,7 @@ class Chat(Kind):
     answers_repeat: ClassVar[bool] = False
     digits_answer: ClassVar[bool] = False
     rules: ClassVar[Collection[str]] = tuple(rule.value for rule in Rule)
+    judges_alone = True
     learns_labels: ClassVar[bool] = False
     judged_by_loss: ClassVar[bool] = True
     scores_are_chances: ClassVar[bool] = False
