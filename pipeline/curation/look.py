@@ -9,9 +9,10 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
+from pipeline.curation.answered import NewAnswers, answers_before, new_answers
 from pipeline.curation.changes import Changes, read_changes
 from pipeline.curation.derived_rows import DerivedRows, derivation_digest
-from pipeline.curation.meeting import links, meet
+from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import related_rows, select
@@ -92,33 +93,50 @@ def look_at_changes(
 ) -> Look:
     """Look at what has changed since the last curate, and at all that is related to it."""
     store, dataset, folder = workspace.store, workspace.dataset, workspace.store.work(run.id)
-    snapshot = store.snapshot()
+    snapshot, task = store.snapshot(), dataset.task
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     changes = read_changes(snapshot, standing, dataset)
     new, kept = _derive_new(steps, snapshot, changes, kept, dataset, folder)
+    annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
+    said = snapshot.of_records(annotated.to_list())
+    answers = _new_answers(said, changes, standing, kept, dataset, folder)
     evaluation = folder / "met-evaluation.arrow"
     Texts.of(list(of_evaluation)).write(evaluation)
     files = {
         "inputs": [*(part.texts for part in new), evaluation],
-        "whole": [part.whole for part in new if part.whole.exists()],
+        "whole": [*(part.whole for part in new if part.whole.exists()), *([answers.path] if answers.records else [])],
     }
-    threshold = dataset.config.duplicates.threshold
-    answers = dict[str, str]()
-    met = meet(files, standing, kept, answers, store, dataset.task, threshold, folder, steps.map)
-    known = {view: links(store, view, threshold) for view in ("inputs", "whole")}
-    selection = select(standing, changes, related_rows(new, met), kept, known)
-    prepared = _prepared_again(selection.rows, kept, dataset, folder)
-    annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
+    threshold, before = dataset.config.duplicates.threshold, answers_before(said, task)
+    met = meet(files, standing, kept, before, store, task, threshold, folder, steps.map)
+    known = {view: links(store, view, threshold) for view in VIEWS}
+    selection = select(standing, changes, related_rows(new, answers.records, met), kept, known)
     beside = selection.others.filter(pl.col("record_id").is_in(annotated.implode()))
     return Look(
-        prepared,
+        _prepared_again(selection.rows, kept, dataset, folder),
         selection.rows,
         Facts.of_all(kept.facts()),
         frozenset([*selection.rows["record_id"], *selection.gone, *annotated]),
         selection.others,
         selection.past,
-        kept.take(beside).select("record_id", "revision", "inputs", "content"),
+        kept.take(beside).select(_ASKED),
     )
+
+
+_ASKED = ["record_id", "revision", "inputs", "content"]
+
+
+def _new_answers(
+    said: Snapshot, changes: Changes, standing: Standing, kept: DerivedRows, dataset: LoadedDataset, folder: Path
+) -> NewAnswers:
+    """The whole texts that answers have changed, of rows that are there."""
+    ids = said.scan(Table.DECISIONS).select("record_id").collect().to_series()
+    stand = standing.rows.filter(~pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]]))
+    new = changes.rows.join(kept.known(), on=["record_id", "revision"], maintain_order="left")
+    rows = pl.concat([stand.select(PLACES), new.select(PLACES)]).filter(pl.col("record_id").is_in(ids.implode()))
+    is_new = pl.col("record_id").is_in(list(changes.records))
+    answered = _prepared_again(rows.filter(is_new).with_row_index("order"), kept, dataset, folder, "answered")
+    others = kept.take(rows.filter(~is_new)).select(_ASKED)
+    return new_answers(answered, said, others, dataset.task, folder / "answered-whole.arrow")
 
 
 def _derive_new(
@@ -127,10 +145,8 @@ def _derive_new(
     """Derive the rows that were not derived before, and prepare all that were delivered."""
     ids = ["record_id", "revision"]
     missing = changes.rows.join(kept.known(), on=ids, how="anti", maintain_order="left")
-    raws = (
-        snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn")).join(missing.lazy().select(ids), on=ids, how="semi")
-    )
-    rows = raws.unique(ids, keep="last").join(missing.lazy().select(*ids, "since", "turn"), on=ids)
+    raws = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"))
+    rows = raws.join(missing.lazy().select(*ids, "since", "turn"), on=ids).unique(ids, keep="last")
     shards = write_shards(rows.sort("since", "turn", "record_id"), folder, dataset.config.engine.workers)
     _derived(steps, shards, kept, dataset)
     kept = DerivedRows(kept.folder)

@@ -1,12 +1,13 @@
 """Which questions are still going to be answered: those that somebody is left for, and that reached them."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import Case
 from pipeline.review.queue import asked_now, in_vain
-from pipeline.review.seating import Asked
 from pipeline.state.refusals import given_up
 from pipeline.state.snapshot import Snapshot
 from schemas.seat import SeatKind
@@ -14,24 +15,45 @@ from schemas.seat import SeatKind
 _AGAIN = (SeatKind.SECOND, SeatKind.ADJUDICATOR)
 
 
-def note_open_questions(cases: Iterable[Case], snapshot: Snapshot, dataset: LoadedDataset) -> None:
-    """Note about the cases whether a further annotator can still be asked, and which questions were asked in vain."""
+@dataclass(frozen=True)
+class OpenQuestions:
+    """What of the questions about rows is still going to be answered."""
+
+    again: frozenset[str]
+    """Records that somebody else can still be asked about."""
+    vain: Mapping[str, str]
+    """By record that nobody is left to answer: the state of the row that was asked about."""
+
+    def note(self, cases: Iterable[Case]) -> None:
+        """Note it about cases."""
+        for case in cases:
+            case.has_open_seat = case.record_id in self.again
+            is_present = self.vain.get(case.record_id) == (case.content or case.revision)
+            case.is_in_vain = case.human is None and is_present
+
+    def noted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows that stand, with the same noted about them."""
+        names = pl.col("record_id")
+        state = names.replace_strict(dict(self.vain), default=None, return_dtype=pl.String)
+        return rows.with_columns(
+            open_seat=names.is_in(list(self.again)),
+            in_vain=pl.col("human").is_null() & (state == pl.col("state")).fill_null(value=False),
+        )
+
+
+def open_questions_of(snapshot: Snapshot, dataset: LoadedDataset) -> OpenQuestions:
+    """Whether a further annotator can still be asked, and which questions were asked in vain."""
     review, gone = dataset.config.review, given_up(snapshot)
     if not (gone or review.has_second):
-        return
+        return OpenQuestions(frozenset(), {})
     asked = asked_now(snapshot, dataset) if review.has_seats else None
-    again: defaultdict[str, bool] = defaultdict(bool)
-    for one in asked or ():
-        is_for_somebody = one.annotator or not review.annotators
-        again[one.decision.record_id] |= bool(
-            one.seat.kind in _AGAIN and is_for_somebody and one.key(dataset.task) not in gone
-        )
-    vain = {one.decision.record_id: one for one in in_vain(snapshot, dataset, gone, asked)}
-    for case in cases:
-        case.has_open_seat = review.has_second and again.get(case.record_id, False)
-        case.is_in_vain = case.human is None and _is_about(vain.get(case.record_id), case)
-
-
-def _is_about(asked: Asked | None, case: Case) -> bool:
-    """Whether it was asked about what the row says now."""
-    return asked is not None and asked.decision.state == (case.content or case.revision)
+    again = {
+        one.decision.record_id
+        for one in asked or ()
+        if one.seat.kind in _AGAIN
+        and (one.annotator or not review.annotators)
+        and one.key(dataset.task) not in gone
+        and review.has_second
+    }
+    vain = {one.decision.record_id: one.decision.state for one in in_vain(snapshot, dataset, gone, asked)}
+    return OpenQuestions(frozenset(again), vain)

@@ -34,12 +34,14 @@ class Selection:
     """The records whose published rows may matter."""
 
 
-def related_rows(prepared: Sequence[Prepared], met: Met) -> pl.DataFrame:
-    """What new rows are related by, in their order: the columns of ``RELATED``, with ids.
+def related_rows(prepared: Sequence[Prepared], answered: Sequence[str], met: Met) -> pl.DataFrame:
+    """What new rows and new answers are related by, in their order: the columns of ``RELATED``, with ids.
 
     Args:
         prepared: the new rows.
-        met: their identities: of the inputs first those of ``prepared``, file by file, and of the whole texts likewise.
+        answered: the records of the new answers.
+        met: their identities: of the inputs first those of ``prepared``, file by file, and of the whole texts
+            likewise, those of the new answers in the file after them.
     """
     parts = [read_work(part.path, [*_IDS, "key", "group_keys", "has_free_text"]) for part in prepared]
     frames, wholes = [], iter(met.identities["whole"])

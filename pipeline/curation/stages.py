@@ -46,7 +46,7 @@ from pipeline.curation.known_fields import (
 from pipeline.curation.look import Look, look_at_changes, look_at_everything, standing_of
 from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure, reject_long, screen_answers
-from pipeline.curation.open_questions import note_open_questions
+from pipeline.curation.open_questions import open_questions_of
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.repairable_rows import offer_repairs
 from pipeline.curation.rescoring import Scoring, is_due, rules_off
@@ -281,8 +281,11 @@ def triage_cases(
     measure(cases, task, config)
     if config.review.repair:
         notes += offer_repairs(cases, look.places["source"], look.others)
+    others = look.others
     if config.review.error_rate is not None:
-        note_open_questions(cases, snapshot, dataset)
+        questions = open_questions_of(snapshot, dataset)
+        questions.note(cases)
+        others = questions.noted(others)
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
     settled = settle(cases, config.review, task)
@@ -292,7 +295,7 @@ def triage_cases(
         similar,
         config.duplicates.threshold,
     )
-    everything = pl.concat([look.others.select(rows.columns), rows]).sort("order")
+    everything = pl.concat([others.select(rows.columns), rows]).sort("order")
     result = triage(as_triaged(everything), config.review, proof=past)
     everything = standing_rows(everything, result.verdicts)
     changed = changed_verdicts(look.others, result.verdicts)

@@ -44,7 +44,7 @@ STANDING = pl.Schema(
     # What triage looks at beside these, before it looked at the budget.
     | {"settled_fate": pl.String(), "settled_routed": pl.String()}
     | {"group": pl.String(), "label_error_score": pl.Float64()}
-    # Whether it has an answer, whether a person could repair the one that breaks its task, whether it must go to a split.
+    # Whether it has an answer, whether a person could repair a broken one, and whether it must go to a certain split.
     | {"labeled": pl.Boolean(), "repairable": pl.Boolean(), "pinned": pl.Boolean()}
     | {name: kind for name, kind in VERDICT.items() if name != "record_id"}
 )

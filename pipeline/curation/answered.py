@@ -1,0 +1,67 @@
+"""The free texts of annotators' answers, which replace those of the rows when texts are compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import polars as pl
+
+from pipeline.curation.history import build_cases, read_histories
+from pipeline.curation.prepare import Prepared
+from pipeline.similarity.text_columns import Texts
+from pipeline.state.snapshot import Snapshot
+from pipeline.text.answer_keys import Answers
+from pipeline.text.normalize import compared_text
+from schemas.annotation import Verdict
+from schemas.fate import LabelSource
+from schemas.task import Task
+
+
+@dataclass(frozen=True)
+class NewAnswers:
+    """Whole texts that answers have changed since the last curate."""
+
+    records: list[str]
+    path: Path
+    """Their texts, in the same order; no file if there are none."""
+
+
+def answers_before(snapshot: Snapshot, task: type[Task]) -> dict[str, str]:
+    """By record, the free text of the answer that the last curate knew of an annotator, whatever the row says.
+
+    Args:
+        snapshot: the state of the records that annotators have answered.
+        task: of the dataset.
+    """
+    human = snapshot.latest_decisions().filter(pl.col("label_source") == LabelSource.HUMAN.value)
+    rows = human.select("record_id", "targets").drop_nulls().collect()
+    answers = Answers(task)
+    found = {record_id: answers.free_text(orjson.loads(targets)) for record_id, targets in rows.iter_rows()}
+    return {record_id: text for record_id, text in found.items() if text}
+
+
+def new_answers(
+    answered: Sequence[Prepared], snapshot: Snapshot, beside: pl.DataFrame, task: type[Task], path: Path
+) -> NewAnswers:
+    """Write the whole texts of rows that annotators have answered by now.
+
+    Args:
+        answered: rows about which answers came in.
+        snapshot: the state of all records that annotators have answered.
+        beside: the others of these.
+        task: of the dataset.
+        path: of the file.
+    """
+    parts = list(answered)
+    cases = build_cases(parts, read_histories(snapshot, parts, task, beside), task)
+    answers = Answers(task)
+    texts = {
+        case.record_id: (compared_text(task, case.inputs), text)
+        for case in cases
+        if case.human is Verdict.LABELED and (text := answers.free_text(case.targets))
+    }
+    if texts:
+        asked, answered_texts = zip(*texts.values(), strict=True)
+        Texts.of(list(asked), list(answered_texts)).write(path)
+    return NewAnswers(list(texts), path)
