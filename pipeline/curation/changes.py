@@ -11,6 +11,8 @@ from pipeline.curation.relations import hashed
 from pipeline.curation.standing import PLACED, Standing
 from pipeline.state.snapshot import BY_AGE, Snapshot
 from pipeline.state.tables import Table
+from pipeline.suggestions.asker import Asker
+from pipeline.suggestions.model_answers import ModelAnswers
 from pipeline.text.normalize import inputs_key
 from schemas.task import Task
 
@@ -38,7 +40,7 @@ def read_changes(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset)
     delivered = _delivered(snapshot, standing)
     changed = set(delivered["record_id"]) | set(_ids(snapshot, standing, Table.DECISIONS))
     answered = set(_answered(snapshot, standing))
-    changed |= answered
+    changed |= answered | _heard(snapshot, dataset)
     rows = _placed(delivered, snapshot, standing)
     keys = _questions_of_gone(snapshot, standing, answered - set(standing.rows["record_id"]), task)
     is_changed = pl.col("record_id").is_in(list(changed)) | pl.col("key").is_in(keys)
@@ -110,6 +112,15 @@ def _answered(snapshot: Snapshot, standing: Standing) -> Iterator[str]:
     yield from new
     voters = snapshot.scan(Table.ANNOTATIONS).group_by("record_id").agg(pl.struct("server", "annotator").n_unique())
     yield from voters.filter(pl.col("server") > 1).select("record_id").collect().to_series()
+
+
+def _heard(snapshot: Snapshot, dataset: LoadedDataset) -> set[str]:
+    """The records that a model was asked about: how much its word counts depends on all that annotators said of them."""
+    calls = snapshot.store.calls
+    if not dataset.config.suggest.is_on or not calls.exists():
+        return set()
+    with ModelAnswers(Asker(dataset.config.suggest, dataset.task), calls) as answers:
+        return set(answers.asked)
 
 
 def _questions_of_gone(snapshot: Snapshot, standing: Standing, records: set[str], task: type[Task]) -> list[int]:
