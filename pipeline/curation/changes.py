@@ -115,7 +115,7 @@ def _answered(snapshot: Snapshot, standing: Standing) -> Iterator[str]:
 
 
 def _heard(snapshot: Snapshot, dataset: LoadedDataset) -> set[str]:
-    """The records that a model was asked about: how much its word counts depends on all that annotators said of them."""
+    """The records that a model was asked about: what its word counts depends on what annotators said of all of them."""
     calls = snapshot.store.calls
     if not dataset.config.suggest.is_on or not calls.exists():
         return set()

@@ -83,9 +83,12 @@ def standing_of(workspace: Workspace, evaluation: str) -> Standing | None:
     standing = read_standing(store, last.id) if last else None
     if standing is None:
         return None
-    header = standing.header
-    is_same = header.curation == dataset.curation_digest and header.derivation == derivation_digest(dataset)
-    return standing if is_same and header.evaluation == evaluation else None
+    header, derivation = standing.header, derivation_digest(dataset)
+    is_same = header.curation == dataset.curation_digest and header.derivation == derivation
+    if not is_same or header.evaluation != evaluation:
+        return None
+    there = {path.name for path in DerivedRows(store.derived(derivation)).files}
+    return standing if there.issuperset(standing.rows["file"].unique()) else None
 
 
 def look_at_changes(
