@@ -12,6 +12,7 @@ from pipeline.config.workspace import Workspace
 from pipeline.curation.answered import NewAnswers, answers_before, new_answers
 from pipeline.curation.changes import Changes, read_changes
 from pipeline.curation.derived_rows import DerivedRows, derivation_digest
+from pipeline.curation.judge import Judge, read_judge
 from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again
 from pipeline.curation.row_facts import Facts
@@ -74,31 +75,49 @@ def _derived(steps: Steps, shards: Sequence[Path], kept: DerivedRows, dataset: L
         return steps.map_in_processes(deriving, shards, lambda part: advance(part.rows))
 
 
-def standing_of(workspace: Workspace, evaluation: str) -> Standing | None:
-    """What stands of the last curate, if this run may go on from it."""
+@dataclass(frozen=True)
+class Earlier:
+    """What the last curate has left to this one."""
+
+    standing: Standing | None = None
+    """What stands of it, if this run may go on from there."""
+    judge: Judge | None = None
+    """What judged its labels, if it may judge others."""
+
+
+def earlier(workspace: Workspace, evaluation: str) -> Earlier:
+    """What the last curate has left to this one."""
     store, dataset = workspace.store, workspace.dataset
-    if not kind_of(dataset.task).judges_alone:
-        return None
     last = store.snapshot().last_run(CurateFacts)
     standing = read_standing(store, last.id) if last else None
     if standing is None:
-        return None
+        return Earlier()
     header, derivation = standing.header, derivation_digest(dataset)
+    judge = read_judge(store, header.judge, dataset) if header.judge else None
     is_same = header.curation == dataset.curation_digest and header.derivation == derivation
-    if not is_same or header.evaluation != evaluation:
-        return None
     there = {path.name for path in DerivedRows(store.derived(derivation)).files}
-    return standing if there.issuperset(standing.rows["file"].unique()) else None
+    is_there = there.issuperset(standing.rows["file"].unique())
+    is_judged = judge is not None or kind_of(dataset.task).judges_alone
+    if is_same and header.evaluation == evaluation and is_there and is_judged:
+        return Earlier(standing, judge)
+    return Earlier(None, judge)
 
 
 def look_at_changes(
-    workspace: Workspace, steps: Steps, run: Run, standing: Standing, of_evaluation: Sequence[str]
-) -> Look:
-    """Look at what has changed since the last curate, and at all that is related to it."""
+    workspace: Workspace, steps: Steps, run: Run, before: Earlier, of_evaluation: Sequence[str]
+) -> Look | None:
+    """Look at what has changed since the last curate, and at all that is related to it; None if that is not enough."""
+    standing = before.standing
+    if standing is None:
+        return None
     store, dataset, folder = workspace.store, workspace.dataset, workspace.store.work(run.id)
     snapshot, task = store.snapshot(), dataset.task
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     changes = read_changes(snapshot, standing, dataset)
+    labeled = int(standing.rows["labeled"].sum()) + len(changes.records)
+    if before.judge is not None and before.judge.is_due(labeled):
+        # Rows may be judged otherwise than before.
+        return None
     new, kept = _derive_new(steps, snapshot, changes, kept, dataset, folder)
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
     said = snapshot.of_records(annotated.to_list())
@@ -109,8 +128,8 @@ def look_at_changes(
         "inputs": [*(part.texts for part in new), evaluation],
         "whole": [*(part.whole for part in new if part.whole.exists()), *([answers.path] if answers.records else [])],
     }
-    threshold, before = dataset.config.duplicates.threshold, answers_before(said, task)
-    met = meet(files, standing, kept, before, store, task, threshold, folder, steps.map)
+    threshold, known_answers = dataset.config.duplicates.threshold, answers_before(said, task)
+    met = meet(files, standing, kept, known_answers, store, task, threshold, folder, steps.map)
     known = {view: links(store, view, threshold) for view in VIEWS}
     selection = select(standing, changes, related_rows(new, answers.records, met), kept, known)
     beside = selection.others.filter(pl.col("record_id").is_in(annotated.implode()))

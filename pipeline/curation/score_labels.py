@@ -1,10 +1,11 @@
 """Scores the labels of the kept cases: how likely an annotator would correct them, and why."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pipeline.curation.case import Case, is_kept
-from pipeline.kinds.interface import LabeledText, LabelScore, Targets
+from pipeline.kinds.interface import LEARNED_ROWS, Kept, LabeledText, LabelScore, LabelScores, Targets
 from pipeline.kinds.registry import kind_of
 from pipeline.text.meaning_guards import signs
 from pipeline.text.normalize import key_fields
@@ -16,48 +17,112 @@ from schemas.field import comparable_targets
 from schemas.task import Role, Task
 
 _SEED = 17
+_AT_ONCE = 20_000
+"""Rows that are judged at once."""
 _DIGITS = 6
 """Of a score: the rest differs between processors."""
 _Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
 
 
-def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict, off: Collection[str] = ()) -> str:
-    """Score the labels of the kept cases; returns a note for the report.
+@dataclass(frozen=True)
+class Scored:
+    """What a scoring brings beside the scores."""
 
-    If a model learns from all of them, old scores are kept: otherwise every annotator's answer would move other
-    rows in and out of review.
+    note: str
+    """What limits them, as text for the report; empty if nothing does."""
+    kept: Kept | None = None
+    """What judges later rows, if this scoring has learned it."""
+
+
+def score_labels(
+    cases: list[Case], task: type[Task], on_conflict: OnConflict, off: Collection[str] = (), kept: Kept | None = None
+) -> Scored:
+    """Score the labels of the kept cases that no run has scored.
+
+    Old scores are kept: otherwise every annotator's answer would move other rows in and out of review.
+
+    Args:
+        cases: all current records, or those that a run looks at if there is something to judge them by.
+        task: of the dataset.
+        on_conflict: whether any of several answers is right.
+        off: rules about answers that are not used.
+        kept: what an earlier run has learned; None to learn it from these cases.
     """
     kind = kind_of(task)
-    # In a canonical order: neither line order nor batches affect a score.
-    kept = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
     for case in cases:
         if not is_kept(case):
             forget_scores(case)
-    if kind.learns_labels and all(case.scored for case in kept):
-        return ""
+    # In a canonical order: neither line order nor batches affect a score.
+    present = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
     if not kind.learns_labels:
-        # Each row is scored independently: what annotators settled needs no score.
-        kept = [case for case in kept if case.human is None and case.targets]
-    also = _other_answers(kept) if on_conflict is OnConflict.ANY_OF else {}
-    rows = [
-        LabeledText(
-            _text(case, task),
-            case.inputs,
-            case.targets,
-            case.group,
-            case.human is Verdict.LABELED,
-            also.get(case.record_id, ()),
-        )
-        for case in kept
+        # What annotators settled needs no score.
+        present = [case for case in present if case.human is None and case.targets]
+    rows = _Rows(present, task, on_conflict)
+    if kind.judges_alone:
+        for case in present:
+            forget_scores(case)
+        return Scored(rows.take_over(present, kind.score_labels(task, rows.of(present), _SEED, off)))
+    if kept is not None:
+        new = [case for case in present if not case.scored]
+        return Scored(rows.take_over(new, kind.judge_labels(task, rows.of(new), kept, off)))
+    learned, others = _sample(present)
+    result = kind.learn_labels(task, rows.of(learned), _SEED, off)
+    note = rows.take_over(learned, result.scores)
+    for start in range(0, len(others), _AT_ONCE):
+        some = others[start : start + _AT_ONCE]
+        rows.take_over(some, kind.judge_labels(task, rows.of(some), result.kept, off))
+    return Scored(note, result.kept)
+
+
+def _sample(cases: list[Case]) -> tuple[list[Case], list[Case]]:
+    """The cases to learn from, as many of each answer as there is room for, and the others; both in their order."""
+    if len(cases) <= LEARNED_ROWS:
+        return cases, []
+    seen: Counter[Hashable] = Counter()
+    turns: dict[str, tuple[int, str]] = {}
+    # Record ids are hashes, so their order is a random one.
+    for case in cases:
+        answer = comparable_targets(case.targets) if case.targets else None
+        turns[case.record_id] = seen[answer], case.record_id
+        seen[answer] += 1
+    chosen = set(sorted(turns, key=turns.__getitem__)[:LEARNED_ROWS])
+    return [case for case in cases if case.record_id in chosen], [
+        case for case in cases if case.record_id not in chosen
     ]
-    found = kind.score_labels(task, rows, _SEED, off)
-    # Splitting all rows into words takes long: only done if a reason may have to be dropped for them.
-    suggested = on_conflict is OnConflict.ANY_OF and any(row.reasons and row.suggestion for row in found.rows)
-    answers = _answers_by_words(kept) if suggested else {}
-    for case, score in zip(kept, found.rows, strict=True):
-        if not kind.learns_labels or case.label_error_score is None:
-            _take_over(case, score, answers)
-    return found.note
+
+
+class _Rows:
+    """Cases as kinds of task score them."""
+
+    def __init__(self, cases: list[Case], task: type[Task], on_conflict: OnConflict) -> None:
+        self._cases, self._task = cases, task
+        self._any_of = on_conflict is OnConflict.ANY_OF
+        self._also = _other_answers(cases) if self._any_of else {}
+        self._answers: dict[_Words, set[Hashable]] | None = None
+
+    def of(self, cases: Sequence[Case]) -> list[LabeledText]:
+        """What a kind needs of some of them."""
+        return [
+            LabeledText(
+                _text(case, self._task),
+                case.inputs,
+                case.targets,
+                case.group,
+                case.human is Verdict.LABELED,
+                self._also.get(case.record_id, ()),
+            )
+            for case in cases
+        ]
+
+    def take_over(self, cases: Sequence[Case], found: LabelScores) -> str:
+        """Give cases without a score the one that was found; returns what limits the scores."""
+        # Splitting all rows into words takes long: only done if a reason may have to be dropped for them.
+        if self._any_of and self._answers is None and any(row.reasons and row.suggestion for row in found.rows):
+            self._answers = _answers_by_words(self._cases)
+        for case, score in zip(cases, found.rows, strict=True):
+            if case.label_error_score is None:
+                _take_over(case, score, self._answers or {})
+        return found.note
 
 
 def forget_scores(case: Case) -> None:

@@ -36,6 +36,7 @@ from pipeline.curation.decided import (
 from pipeline.curation.derived_rows import derivation_digest
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.history import build_cases, read_histories, stale_answers
+from pipeline.curation.judge import Judge, forget_other_judges, rules_of
 from pipeline.curation.known_fields import (
     notes_about_fields,
     notes_about_layouts,
@@ -43,7 +44,7 @@ from pipeline.curation.known_fields import (
     require_mapped_fields,
     require_named_layouts,
 )
-from pipeline.curation.look import Look, look_at_changes, look_at_everything, standing_of
+from pipeline.curation.look import Look, earlier, look_at_changes, look_at_everything
 from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure, reject_long, screen_answers
 from pipeline.curation.open_questions import open_questions_of
@@ -130,6 +131,8 @@ class Triaged:
     note: str
     """Notes on label errors and fields, a line each; empty if there are none."""
     use: BudgetUse
+    judge: Judge | None
+    """What judges labels from now on."""
     proof: Proof | None = None
     """Of ``review.error_rate``, if it is set."""
     past_proof: Proof | None = None
@@ -185,11 +188,15 @@ def decide(
     store, dataset = workspace.store, workspace.dataset
     folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
     is_anew = full or rescore or bool(unknown) or bool(dataset.config.split.adopt)
-    standing = None if is_anew else standing_of(workspace, evaluation)
-    if standing is None:
-        look = look_at_everything(workspace, steps, run)
-    else:
-        look = look_at_changes(workspace, steps, run, standing, of_evaluation["text"].to_list())
+    before = earlier(workspace, evaluation)
+    look = None if is_anew else look_at_changes(workspace, steps, run, before, of_evaluation["text"].to_list())
+    opened = None
+    if look is not None:
+        opened = steps.run(
+            open_cases, look, look.focus(store.snapshot()), dataset, before.judge, rescore, read is not None
+        )
+    if look is None or opened is None or opened.is_anew:
+        look, opened = look_at_everything(workspace, steps, run), None
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(look.facts, dataset.config)
     require_mapped_fields(look.facts, dataset.config)
@@ -197,20 +204,23 @@ def decide(
     adopted = _adopt_splits(workspace, steps, run, look.prepared, unknown) if read is not None else Adopted()
     snapshot = store.snapshot()
     focus = look.focus(snapshot)
-    opened = steps.run(open_cases, look, focus, dataset, rescore, read is not None)
+    if opened is None:
+        opened = steps.run(open_cases, look, focus, dataset, before.judge, rescore, read is not None)
     similar = _compare_texts(dataset, steps, focus, opened.cases, look.prepared, of_evaluation, folder)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
-        triaged = steps.run(triage_cases, opened.cases, look, similar, snapshot, focus, dataset, run.id)
+        triaged = steps.run(triage_cases, opened, look, similar, snapshot, focus, dataset, run.id)
     rows, added = triaged.rows, _added(snapshot, read)
     found = steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
     funnel = _funnel(snapshot, rows)
     store.append(Table.DECISIONS, triaged.fresh)
     inputs = {table.value: version for table, version in snapshot.versions.items()}
     after = {table.value: version for table, version in store.snapshot().versions.items()}
-    header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, after)
+    judge = triaged.judge.run if triaged.judge else ""
+    header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, after, judge)
     Standing(header, rows, triaged.past).write(store)
     summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring)
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
+    forget_other_judges(store, judge)
     near = rows.filter(
         pl.col("fate") == Fate.DUPLICATE.value, pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
     ).height
@@ -225,15 +235,24 @@ class Opened:
     cases: list[Case]
     """In the order in which they were prepared."""
     scoring: Scoring
+    labeled: int
+    """How many of all records have an answer."""
+    judge: Judge | None
+    """What judges those that no run has scored; None if it is trained anew."""
+    is_anew: bool
+    """Whether all labels are scored anew."""
 
 
-def open_cases(look: Look, snapshot: Snapshot, dataset: LoadedDataset, rescore: bool, may_rescore: bool) -> Opened:
+def open_cases(
+    look: Look, snapshot: Snapshot, dataset: LoadedDataset, judge: Judge | None, rescore: bool, may_rescore: bool
+) -> Opened:
     """Combine what is known about the records that a run looks at.
 
     Args:
         look: the records.
         snapshot: their committed past.
         dataset: configuration and task.
+        judge: what judged the labels so far.
         rescore: score all labels again, not only those that no run has scored.
         may_rescore: do so as well if enough was corrected since the last time.
     """
@@ -246,16 +265,22 @@ def open_cases(look: Look, snapshot: Snapshot, dataset: LoadedDataset, rescore: 
     labeled = sum(case.targets is not None for case in cases) + int(look.others["labeled"].sum())
     scoring = Scoring.now(corrections) if facts is None else Scoring(facts.scores, facts.corrections)
     if rescore or (may_rescore and is_due(corrections, labeled, facts, dataset)):
-        scoring = Scoring.now(corrections)
+        scoring, judge = Scoring.now(corrections), None
+        for case in cases:
+            forget_scores(case)
+    elif judge is not None and judge.is_due(labeled):
+        judge = None
+    if judge is None and not kind_of(task).learns_labels:
+        # How rare something is among others says nothing any more.
         for case in cases:
             forget_scores(case)
     screen_answers(cases, config.screen)
     reject_long(cases, task, config)
-    return Opened(cases, scoring)
+    return Opened(cases, scoring, labeled, judge, judge is None and not kind_of(task).judges_alone)
 
 
 def triage_cases(
-    cases: list[Case],
+    opened: Opened,
     look: Look,
     similar: SimilarTexts,
     snapshot: Snapshot,
@@ -266,7 +291,7 @@ def triage_cases(
     """Decide about all current records.
 
     Args:
-        cases: what is known about those that the run looks at.
+        opened: what is known about those that the run looks at.
         look: the same records, in the same order; and what stands of the others.
         similar: which texts are similar.
         snapshot: the committed past.
@@ -274,9 +299,13 @@ def triage_cases(
         dataset: configuration and task.
         run: the deciding run.
     """
-    config, task = dataset.config, dataset.task
+    config, task, cases, judge = dataset.config, dataset.task, opened.cases, opened.judge
     mark_duplicates(cases, look.prepared, similar, focus, dataset)
-    notes = [score_labels(cases, task, config.on_conflict, config.doubts.off), stale_answers(focus, task)]
+    scored = score_labels(cases, task, config.on_conflict, config.doubts.off, judge.kept if judge else None)
+    if scored.kept is not None:
+        judge = Judge(run, opened.labeled, rules_of(dataset), scored.kept)
+        judge.write(snapshot.store)
+    notes = [scored.note, stale_answers(focus, task)]
     hear_model(cases, dataset, snapshot.store.calls)
     measure(cases, task, config)
     if config.review.repair:
@@ -308,7 +337,8 @@ def triage_cases(
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
     proofs = (result.proof, None if result.proof else past)
-    return Triaged(everything, pl.concat([look.past.select(gone.columns), gone]), fresh, note, result.use, *proofs)
+    past_of_all = pl.concat([look.past.select(gone.columns), gone])
+    return Triaged(everything, past_of_all, fresh, note, result.use, judge, *proofs)
 
 
 def _summary(

@@ -69,6 +69,8 @@ class Header:
     """That of the evaluation rows."""
     versions: dict[str, int]
     """Of the tables, after the run."""
+    judge: str = ""
+    """The run that trained what judges its labels; empty if there is nothing of that kind."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,18 @@ from schemas.identity import stable_hash
 from schemas.manifest import Funnel
 from schemas.run_summary import RunSummary, Verb
 
-_OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions", "derived", "standing"}
+_OWN_FOLDERS = {
+    "tables",
+    "releases",
+    "models",
+    "work",
+    "downloads",
+    "finetuning",
+    "suggestions",
+    "derived",
+    "standing",
+    "judges",
+}
 REPORT = "report.html"
 """The version of the layout of a home and of a version."""
 _OWN_ENDINGS = (".lock", REPORT)
@@ -103,6 +114,11 @@ class Store:
     def standing(self) -> Path:
         """The folder of what stands of the last curate; a cache."""
         return self.root / "standing"
+
+    @property
+    def judges(self) -> Path:
+        """The folder of what judges labels; a cache."""
+        return self.root / "judges"
 
     @property
     def place(self) -> str:

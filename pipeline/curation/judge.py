@@ -1,0 +1,81 @@
+"""Keeps what judges labels from run to run: between two trainings it scores new rows, which it has not seen."""
+
+import json
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.errors import StoreError
+from pipeline.kinds.interface import Kept
+from pipeline.kinds.registry import kind_of
+from pipeline.state.arrays import mapped, save
+from pipeline.state.atomic import replacing
+from pipeline.state.own_code import code_digest
+from pipeline.state.store import Store
+
+_HEADER = "judge.json"
+_GROWTH = 1.1
+"""A judge is trained anew once there are so many times as many labeled rows as it could learn from."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What judges the labels of rows that come later."""
+
+    run: str
+    """The curate that trained it."""
+    labeled: int
+    """How many labeled rows there were."""
+    rules: str
+    """What it depends on beside the rows: task, rules that are off, Goldleaf itself."""
+    kept: Kept
+
+    def is_due(self, labeled: int) -> bool:
+        """Whether the rows have grown so much that it must be trained anew."""
+        return labeled >= max(_GROWTH * self.labeled, self.labeled + 1)
+
+    def write(self, store: Store) -> None:
+        """Keep it; a run that is killed before its commit leaves one that no standing names."""
+        folder = store.judges / self.run
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, array in enumerate(self.kept.values()):
+            save(folder / f"{number:03}", array)
+        shapes = [[name, str(array.dtype), list(array.shape)] for name, array in self.kept.items()]
+        header = {name: value for name, value in asdict(self).items() if name != "kept"} | {"arrays": shapes}
+        with replacing(folder / _HEADER) as sink:
+            sink.write(json.dumps(header).encode())
+
+
+def rules_of(dataset: LoadedDataset) -> str:
+    """What a judge depends on beside the rows."""
+    off = sorted(set(dataset.config.doubts.off))
+    return json.dumps([code_digest(), kind_of(dataset.task).name, *dataset.task_code, off])
+
+
+def read_judge(store: Store, run: str, dataset: LoadedDataset) -> Judge | None:
+    """The judge that a run has trained; None if it is gone, damaged, or was trained for another task."""
+    folder = store.judges / run
+    with suppress(StoreError, OSError, ValueError, KeyError, TypeError):
+        header = json.loads((folder / _HEADER).read_bytes())
+        if header["rules"] != rules_of(dataset):
+            return None
+        arrays = [_array(folder, number, *one[1:]) for number, one in enumerate(header["arrays"])]
+        names = [one[0] for one in header["arrays"]]
+        return Judge(header["run"], header["labeled"], header["rules"], dict(zip(names, arrays, strict=True)))
+    return None
+
+
+def _array(folder: Path, number: int, kind: str, shape: list[int]) -> np.ndarray:  # type: ignore[type-arg]
+    found = mapped(folder / f"{number:03}", np.uint8)
+    return found.view(np.dtype(kind)).reshape(shape)
+
+
+def forget_other_judges(store: Store, run: str) -> None:
+    """Remove the judges that no standing names any more."""
+    for folder in store.judges.glob("*"):
+        if folder.name != run:
+            shutil.rmtree(folder, ignore_errors=True)
