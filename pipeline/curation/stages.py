@@ -205,7 +205,7 @@ def decide(
     snapshot = store.snapshot()
     focus = look.focus(snapshot)
     if opened is None:
-        opened = steps.run(open_cases, look, focus, dataset, before.judge, rescore, read is not None)
+        opened = steps.run(open_cases, look, focus, dataset, before.judge, rescore, may_rescore)
     similar = _compare_texts(dataset, steps, focus, opened.cases, look.prepared, of_evaluation, folder)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
         triaged = steps.run(triage_cases, opened, look, similar, snapshot, focus, dataset, run.id)
