@@ -34,7 +34,7 @@ from pipeline.state.runs import Run
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import Proof, Verb
+from schemas.run_summary import Looked, Proof, Verb
 
 LOCK_PATIENCE = 60.0
 """Seconds that a run waits for others after a possibly long download."""
@@ -87,6 +87,8 @@ class Curated(BaseModel):
     lines: int
     added: int
     withdrawn: int
+    looked: Looked
+    """What it looked at to decide."""
     decided: int
     """Decisions that are new or differ from earlier ones."""
     funnel: Funnel
@@ -167,6 +169,7 @@ def curate(
         lines=read.lines,
         added=decided.added,
         withdrawn=read.withdrawn,
+        looked=decided.looked,
         decided=decided.changed + (last.changed if heard else 0),
         funnel=last.funnel,
         note="\n".join(filter(None, notes)),

@@ -110,6 +110,32 @@ class Proof(BaseModel):
         return f"{rows} ({waiting}{again}" if self.again else rows
 
 
+class Looked(BaseModel):
+    """What a curate looked at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    changed: int
+    """Rows that are new, edited, or back."""
+    withdrawn: int
+    """Rows that are gone."""
+    answered: int
+    """Rows that answers came in about."""
+    related: int
+    """Rows that one of these may matter to, directly or through others."""
+    untouched: int
+    """Rows that keep their decision without being looked at."""
+    why: str = ""
+    """Why everything was looked at; empty if it was not."""
+
+    def __str__(self) -> str:
+        if self.why:
+            return f"looked at all {self.changed + self.related:,} rows: {self.why}"
+        counts = {"changed": self.changed, "withdrawn": self.withdrawn, "answered": self.answered}
+        told = [f"{count:,} {name}" for name, count in counts.items() if count] or ["nothing new"]
+        return ", ".join([*told, f"{self.related:,} related", f"{self.untouched:,} untouched"])
+
+
 class CurateFacts(RunSummary):
     """The configuration and counts of a curate, without the similarities: quick to read for many runs."""
 
@@ -134,6 +160,8 @@ class CurateFacts(RunSummary):
     added: int = 0
     """Records without an earlier decision."""
     withdrawn: int = 0
+    looked: Looked | None = None
+    """What it looked at; None in runs that did not record it."""
     budget: int = 0
     budget_used: int = 0
     beyond_budget: int = 0

@@ -109,6 +109,7 @@ def show_curated(result: "Curated") -> None:
         f"read {counted(result.lines, 'row')}: {result.added:,} new, {result.lines - result.added:,} known"
         + (f"; {result.withdrawn:,} withdrawn" if result.withdrawn else "")
     )
+    out.print(str(result.looked), markup=False)
     show_funnel(result.funnel, result.dataset)
     for note in result.note.splitlines():
         out.print(f"[dim]note:[/] {escape(note)}")

@@ -16,7 +16,7 @@ from pipeline.curation.judge import Judge, read_judge
 from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again
 from pipeline.curation.row_facts import Facts
-from pipeline.curation.selection import related_rows, select
+from pipeline.curation.selection import Selection, related_rows, select
 from pipeline.curation.shards import SHARD_ROWS, prepare, write_shards
 from pipeline.curation.standing import PAST, PLACED, STANDING, Standing, read_standing
 from pipeline.kinds.registry import kind_of
@@ -25,7 +25,7 @@ from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.steps import Steps
-from schemas.run_summary import CurateFacts
+from schemas.run_summary import CurateFacts, Looked
 
 PLACES = [name for name in PLACED if name != "state"]
 
@@ -40,6 +40,8 @@ class Look:
     """Where they are, in the same order: the columns of ``PLACED`` but the state, and ``order``."""
     facts: Facts
     """What all rows are like."""
+    told: Looked
+    """How many it looks at, and why."""
     records: frozenset[str] | None = None
     """The records whose past matters; None if it is that of all."""
     others: pl.DataFrame = field(default_factory=STANDING.to_frame)
@@ -54,8 +56,8 @@ class Look:
         return snapshot if self.records is None else snapshot.of_records(self.records)
 
 
-def look_at_everything(workspace: Workspace, steps: Steps, run: Run) -> Look:
-    """Derive and look at all current rows."""
+def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str) -> Look:
+    """Derive and look at all current rows; says why."""
     store, dataset = workspace.store, workspace.dataset
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     kept.renew()
@@ -66,7 +68,8 @@ def look_at_everything(workspace: Workspace, steps: Steps, run: Run) -> Look:
     ids = ["record_id", "revision"]
     aged = snapshot.by_age().select(*ids, "source", "since", "turn").with_row_index("order").collect()
     places = aged.with_columns(pl.col("order").cast(pl.Int64)).join(kept.known(), on=ids, maintain_order="left")
-    return Look(prepared, places.select(*PLACES, "order"), Facts.of_all(kept.facts()))
+    told = Looked(changed=0, withdrawn=0, answered=0, related=places.height, untouched=0, why=why)
+    return Look(prepared, places.select(*PLACES, "order"), Facts.of_all(kept.facts()), told)
 
 
 def _derived(steps: Steps, shards: Sequence[Path], kept: DerivedRows, dataset: LoadedDataset) -> list[Prepared]:
@@ -83,6 +86,8 @@ class Earlier:
     """What stands of it, if this run may go on from there."""
     judge: Judge | None = None
     """What judged its labels, if it may judge others."""
+    why: str = "it is the first run"
+    """Why this run may not go on from there."""
 
 
 def earlier(workspace: Workspace, evaluation: str) -> Earlier:
@@ -91,16 +96,20 @@ def earlier(workspace: Workspace, evaluation: str) -> Earlier:
     last = store.snapshot().last_run(CurateFacts)
     standing = read_standing(store, last.id) if last else None
     if standing is None:
-        return Earlier()
+        return Earlier(why="what stands of the last run is not known") if last else Earlier()
     header, derivation = standing.header, derivation_digest(dataset)
     judge = read_judge(store, header.judge, dataset) if header.judge else None
-    is_same = header.curation == dataset.curation_digest and header.derivation == derivation
+    if header.curation != dataset.curation_digest or header.evaluation != evaluation:
+        return Earlier(None, judge, "dataset.yaml, its task or its evaluation sets have changed")
     there = {path.name for path in DerivedRows(store.derived(derivation)).files}
-    is_there = there.issuperset(standing.rows["file"].unique())
-    is_judged = judge is not None or kind_of(dataset.task).judges_alone
-    if is_same and header.evaluation == evaluation and is_there and is_judged:
-        return Earlier(standing, judge)
-    return Earlier(None, judge)
+    if header.derivation != derivation or not there.issuperset(standing.rows["file"].unique()):
+        return Earlier(None, judge, "what was derived from the rows is gone, or of another Goldleaf")
+    if judge is None and not kind_of(dataset.task).judges_alone:
+        return Earlier(None, None, "what judges the labels is gone, or of another Goldleaf")
+    return Earlier(standing, judge, _TRAINED)
+
+
+_TRAINED = "labels are scored anew, since the labeled rows have grown by a tenth, or many labels were corrected"
 
 
 def look_at_changes(
@@ -122,6 +131,7 @@ def look_at_changes(
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
     said = snapshot.of_records(annotated.to_list())
     answers = _new_answers(said, changes, standing, kept, dataset, folder)
+    answered = changes.records.intersection(annotated) - changes.withdrawn
     evaluation = folder / "met-evaluation.arrow"
     Texts.of(list(of_evaluation)).write(evaluation)
     files = {
@@ -137,10 +147,21 @@ def look_at_changes(
         _prepared_again(selection.rows, kept, dataset, folder),
         selection.rows,
         Facts.of_all(kept.facts()),
+        _told(selection, changes, len(answered)),
         frozenset([*selection.rows["record_id"], *selection.gone, *annotated]),
         selection.others,
         selection.past,
         kept.take(beside).select(_ASKED),
+    )
+
+
+def _told(selection: Selection, changes: Changes, answered: int) -> Looked:
+    return Looked(
+        changed=changes.rows.height,
+        withdrawn=len(changes.withdrawn),
+        answered=answered,
+        related=selection.rows.height - changes.rows.height,
+        untouched=selection.others.height,
     )
 
 
