@@ -48,8 +48,8 @@ Known = TypeVar("Known")
 
 
 # What a token is, one bit each; a plain word is none of it.
-_CAPITALIZED, _NUMBER, _NEGATES, _COUNTED, _SENTENCE = 1, 2, 4, 8, 16
-"""The last but one is a number as an English word, the last a sign after which a capital letter says nothing."""
+_CAPITALIZED, _NUMBER, _NEGATES, _NUMBER_WORD, _SENTENCE = 1, 2, 4, 8, 16
+"""The last one is a sign after which a capital letter says nothing."""
 _NOTED = re.compile(f"[^\0\\x{_SENTENCE:02x}]".encode())
 
 
@@ -86,9 +86,9 @@ def read(text: str) -> Marks:
     text = text.strip()
     links: set[str] = set()
     plain = text
-    if "@" in text or "://" in text or "www." in text:
+    if _may_be_link(text):
         parts = text.split()
-        addresses = {part: link for part in parts if (link := _link(part))}
+        addresses = {part: link for part in parts if _may_be_link(part) and (link := _link(part))}
         if addresses:
             links = set(addresses.values())
             plain = " ".join(part for part in parts if part not in addresses)
@@ -109,7 +109,7 @@ def read(text: str) -> Marks:
         if sort & _NUMBER:
             numbers[fold] = written[at]
             values.add(fold)
-        if sort & _COUNTED:
+        if sort & _NUMBER_WORD:
             values.add(_VALUES[fold])
         if sort & _NEGATES:
             negating.append(fold)
@@ -119,6 +119,10 @@ def read(text: str) -> Marks:
         if _UNSPACED_RUN.search(plain):
             seen.update(one + other for one, other in itertools.pairwise(words) if len(one) == len(other) == 1)
     return Marks(text, words, seen, names, numbers, values, not _SAYS_LESS.isdisjoint(seen), links, negating)
+
+
+def _may_be_link(text: str) -> bool:
+    return "@" in text or "://" in text or "www." in text
 
 
 def _link(part: str) -> str:
@@ -143,7 +147,7 @@ def _token(written: str) -> tuple[str, int]:
     # A single capital letter is an initial, a variable or the English I; the same goes for I'm.
     capital = written[0].isupper() and len(fold) > 1 and written[1] not in "'\u2019"
     negates = len(written) <= _LONGEST_WORD and bool(negations(written.lower().replace("\u2019", "'")))
-    return fold, _CAPITALIZED * capital | _NEGATES * negates | _COUNTED * (fold in _VALUES)
+    return fold, _CAPITALIZED * capital | _NEGATES * negates | _NUMBER_WORD * (fold in _VALUES)
 
 
 class _Known(dict[str, Known]):
@@ -199,12 +203,12 @@ def ends_closed(text: str) -> bool:
 
 def left_open(text: str) -> str:
     """The bracket or quote that a text opens and does not close; "" if there is none."""
-    for opening, closing in _BRACKETS:
-        if opening in text and text.count(opening) > text.count(closing):
-            return opening
+    for pair in _BRACKETS:
+        if text.count(pair[0]) > text.count(pair[1]):
+            return pair[0]
     # German closes with the sign that English opens with.
     if "\u201c" in text:
-        low, high, last = (text.count(sign) for sign in "\u201e\u201c\u201d")
-        if low + last < high - low:
+        low = text.count("\u201e")
+        if low + text.count("\u201d") < text.count("\u201c") - low:
             return "\u201c"
     return '"' if text.count('"') % 2 else ""
