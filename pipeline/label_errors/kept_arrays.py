@@ -25,20 +25,27 @@ def to_arrays(value: object, name: str) -> dict[str, npt.NDArray[Any]]:
     return {key: array for part in parts for key, array in part.items()}
 
 
-def from_arrays(kind: type[Kind], arrays: Arrays, name: str) -> Kind | None:
-    """The dataclass of that name again; None if nothing was kept of it.
+def from_arrays(kind: type[Kind], arrays: Arrays, name: str) -> Kind:
+    """The dataclass of that name again.
 
     Raises:
-        KeyError: only a part of it is there.
+        KeyError: a part of it is not there.
     """
-    if not any(key.startswith(f"{name}.") for key in arrays):
-        return None
     types = typing.get_type_hints(kind)
     return kind(**{part: _part(types[part], arrays, f"{name}.{part}") for part in types})
+
+
+def is_kept(arrays: Arrays, name: str) -> bool:
+    """Whether there is anything of that name."""
+    return any(key.startswith(f"{name}.") for key in arrays)
 
 
 def _part(type_: Any, arrays: Arrays, name: str) -> Any:
     if type_ is float:
         return float(arrays[name][0])
-    inner = next((one for one in (type_, *typing.get_args(type_)) if dataclasses.is_dataclass(one)), None)
-    return arrays[name] if inner is None else from_arrays(typing.cast(type[Any], inner), arrays, name)
+    if dataclasses.is_dataclass(type_):
+        return from_arrays(typing.cast(type[Any], type_), arrays, name)
+    optional = [one for one in typing.get_args(type_) if dataclasses.is_dataclass(one)]
+    if not optional:
+        return arrays[name]
+    return from_arrays(typing.cast(type[Any], optional[0]), arrays, name) if is_kept(arrays, name) else None

@@ -62,8 +62,7 @@ def match_by(columns: Columns, use: WordUse, pairs: KeptPairs | None, hashes: Ha
     if pairs is None:
         return _by_words(columns, weights, own)
     telling, explained = pairs.explains(columns, hashes, at, use.counts - 1)
-    own[telling] = np.maximum(own[telling], explained)
-    return _by_pairs(columns, weights, own, telling)
+    return _by_pairs(columns, weights, np.maximum(own, explained), telling)
 
 
 def _by_words(columns: Columns, weights: Floats, own: Floats) -> Match:

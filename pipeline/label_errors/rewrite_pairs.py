@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.label_errors.pair_kernels import find_pairs
 from pipeline.label_errors.rarity import Bools, Floats, Groups, Ints, counted
 from pipeline.label_errors.rewrite_columns import Bags, Columns
-from pipeline.label_errors.rewrite_pair_kernels import most_explained
 from pipeline.label_errors.rewrite_words import Hashes, KeptWords, Singles, places, taken
 
 _LEARNING_ROWS = 20_000
@@ -48,13 +48,33 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Pairs of numbers, by their left ones."""
+
+    starts: Ints
+    """Where each one's partners begin, and at last where they end."""
+    partners: npt.NDArray[np.int32]
+    """Ascending."""
+
+    @classmethod
+    def of(cls, left: Ints, right: Ints, size: int) -> "Known":
+        """Ascending pairs whose left numbers are below ``size``."""
+        return cls(np.searchsorted(left, np.arange(size + 1)), right.astype(np.int32))
+
+    def places(self, left: Ints, right: Ints) -> Ints:
+        """Where pairs are among these; -1 if they are not."""
+        found = np.empty(len(left), dtype=np.int64)
+        find_pairs(left, right, self.starts, self.partners, found)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Pairs:
     """Which words of originals and answers occur together in the rows that were learned from, and how often."""
 
-    size: int
-    keys: Ints
-    """A word of an original times ``size`` plus a word of an answer, ascending."""
+    known: Known
     counts: Floats
+    """How often each of them occurs."""
     originals: Telling
     answers: Telling
     original_counts: Floats
@@ -66,6 +86,7 @@ class Pairs:
     taught: Bools
     """Of every row: whether its group was learned from, so that its own words must be left out."""
     words: int
+    """How many words all answers have."""
 
     @classmethod
     def learn(cls, columns: Columns, groups: Groups, answer_spread: Floats) -> "Pairs":
@@ -76,8 +97,7 @@ class Pairs:
         original_spread = counted(bags.words, groups.weights[bags.rows], size)
         originals = Telling.of(bags, original_spread[bags.words])
         answers = Telling.of(columns.answers, answer_spread[columns.answers.words])
-        # With a last key that no pair has, so that every search ends at a key.
-        found = [(np.array([size * size]), np.array([0]))]
+        found = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))]
         found += [
             np.unique(originals.bags.words[left] * size + answers.bags.words[right], return_counts=True)
             for left, right in _crossed(originals.bags, answers.bags, teachers, 0)
@@ -89,8 +109,7 @@ class Pairs:
             counted(bags.words, taught[bags.rows].astype(np.float64), size) for bags in (originals.bags, answers.bags)
         )
         return cls(
-            size=size,
-            keys=keys,
+            known=Known.of(*np.divmod(keys, size), size),
             counts=counted(inverse, np.concatenate([counts for _, counts in found]).astype(np.float64), 0),
             originals=originals,
             answers=answers,
@@ -110,9 +129,7 @@ class Pairs:
             # A row must not learn from itself what it is judged by.
             own = self.taught[rows[right]] & (back == 0)
             lefts, rights = self.originals.bags.words[left], self.answers.bags.words[right]
-            keys = lefts * self.size + rights
-            at = np.searchsorted(self.keys, keys)
-            together = np.maximum(np.where(self.keys[at] == keys, self.counts[at], 0) - own, 0)
+            together = np.maximum(taken(self.counts, self.known.places(lefts, rights)) - own, 0)
             _most(found, self.answers, right, self._likelier(lefts, rights, together, own))
         return found
 
@@ -132,27 +149,24 @@ class Pairs:
         """
         lefts = np.flatnonzero(self.original_spread > _TWO)
         lefts = lefts[np.argsort(hashes[lefts])]
-        number = np.zeros(self.size, dtype=np.int64)
+        number = np.zeros(len(hashes), dtype=np.int64)
         number[lefts] = np.arange(len(lefts))
-        partner = words.places(hashes)
-        keys: list[Ints] = [np.zeros(0, dtype=np.int64)]
-        steps: list[npt.NDArray[np.uint8]] = [np.zeros(0, dtype=np.uint8)]
-        for start in range(0, len(self.keys) - 1, _PAIRS_AT_ONCE):
-            part = slice(start, min(start + _PAIRS_AT_ONCE, len(self.keys) - 1))
-            left, right = np.divmod(self.keys[part], self.size)
+        partner, size = words.places(hashes), len(words.hashes)
+        every = np.repeat(np.arange(len(hashes)), np.diff(self.known.starts))
+        keys, steps = np.zeros(len(every), dtype=np.int64), np.zeros(len(every), dtype=np.uint8)
+        for start in range(0, len(every), _PAIRS_AT_ONCE):
+            part = slice(start, start + _PAIRS_AT_ONCE)
+            left, right = every[part], self.known.partners[part].astype(np.int64)
+            keys[part] = number[left] * size + partner[right]
             explained = self._likelier(left, right, self.counts[part], np.zeros(len(left), dtype=np.bool_))
-            found = np.rint(explained * _STEPS).astype(np.uint8)
-            keys.append((number[left] * self.size + partner[right])[found > 0])
-            steps.append(found[found > 0])
-        kept = np.concatenate(keys)
-        order = np.argsort(kept)
-        left, right = np.divmod(kept[order], self.size)
+            steps[part] = np.rint(explained * _STEPS)
+        some = np.flatnonzero(steps)
+        some = some[np.argsort(keys[some])]
         return KeptPairs(
             originals=hashes[lefts],
             spread=self.original_spread[lefts].astype(np.float32),
-            starts=np.searchsorted(left, np.arange(len(lefts) + 1)),
-            partners=right.astype(np.int32),
-            explained=np.concatenate(steps)[order],
+            known=Known.of(*np.divmod(keys[some], size), len(lefts)),
+            explained=steps[some],
         )
 
 
@@ -164,15 +178,13 @@ class KeptPairs:
     """The words of originals, ascending."""
     spread: Singles
     """In how many groups each is in the original."""
-    starts: Ints
-    """Where each one's partners begin, and at last where they end."""
-    partners: npt.NDArray[np.int32]
-    """Where words of answers are kept, ascending."""
+    known: Known
+    """The pairs, of words as they are kept."""
     explained: npt.NDArray[np.uint8]
     """0 to ``_STEPS``."""
 
     def explains(self, columns: Columns, hashes: Hashes, at: Ints, spread: Floats) -> tuple[Ints, Floats]:
-        """The telling words of answers, as places among all their words, and how much is explained of each.
+        """The telling words of answers, as places among all their words, and how much is explained of every word.
 
         Args:
             columns: of rows that were not learned from.
@@ -183,18 +195,11 @@ class KeptPairs:
         lefts = places(self.originals, hashes)
         originals = Telling.of(columns.originals, taken(self.spread, lefts)[columns.originals.words])
         answers = Telling.of(columns.answers, np.where(at >= 0, spread, 0)[columns.answers.words])
-        found = np.zeros(len(answers.places), dtype=np.uint8)
-        most_explained(
-            originals.bags.starts,
-            lefts[originals.bags.words],
-            answers.bags.starts,
-            at[answers.bags.words],
-            self.starts,
-            self.partners,
-            self.explained,
-            found,
-        )
-        return answers.places, found / _STEPS
+        found = np.zeros(len(columns.answers.words))
+        for left, right in _crossed(originals.bags, answers.bags, np.arange(len(columns.last_word)), 0):
+            known = self.known.places(lefts[originals.bags.words[left]], at[answers.bags.words[right]])
+            _most(found, answers, right, taken(self.explained, known) / _STEPS)
+        return answers.places, found
 
 
 def _most(found: Floats, answers: Telling, right: Ints, explained: Floats) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +79,7 @@ def places(kept: Hashes, hashes: Hashes) -> Ints:
     return np.where(kept[at] == hashes, at, -1)
 
 
-def taken(kept: Singles, at: Ints) -> Floats:
+def taken(kept: npt.NDArray[Any], at: Ints) -> Floats:
     """What is kept at these places; 0 at -1."""
     found = np.zeros(len(at))
     known = at >= 0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, from_arrays, to_arrays
+from pipeline.label_errors.kept_arrays import Arrays, from_arrays, is_kept, to_arrays
 from pipeline.label_errors.rarity import ROUNDING, SHOWN, Floats
 from pipeline.label_errors.rewrite_columns import Rewrite
 from pipeline.label_errors.rewrite_evidence import Evidence
@@ -87,9 +87,9 @@ def judge_rewrites(
         off: rules that are not to be used.
         name: what the names of the arrays begin with.
     """
-    usual = from_arrays(Usual, kept, name)
-    if usual is None:
+    if not is_kept(kept, name):
         return None
+    usual = from_arrays(Usual, kept, name)
     parts = (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
     return [score for part in parts for score in _scores(usual.evidence(part, frozenset(off)), len(part))]
 
