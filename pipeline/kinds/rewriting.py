@@ -4,20 +4,24 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.evaluation.estimates import ratio_estimate
 from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric, scores_by_field
 from pipeline.evaluation.text_similarity import chrf, rouge_l
 from pipeline.kinds.copied_values import score_copied
-from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
+from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
 from pipeline.label_errors.rewrite_rules import Rule
-from pipeline.label_errors.rewrites import Rewrite, RewriteScore, score_rewrites
+from pipeline.label_errors.rewrites import Rewrite, RewriteScore, judge_rewrites, learn_rewrites
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import TargetField, ValueType, comparable
 from schemas.field_values import leaf_paths
 from schemas.task import Task
 from schemas.task_fields import original_field
+
+_Score = Callable[[Sequence[Rewrite], str], Sequence[RewriteScore] | None]
+"""Takes originals with their answers, and what the names of their arrays begin with."""
 
 
 class Rewriting(Kind):
@@ -64,25 +68,49 @@ class Rewriting(Kind):
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> LabelScores:
         """Score each free text by the rules, and the other values as extracted ones."""
-        free, scores = self.free_texts(task), [LabelScore()] * len(rows)
-        for name in free:
-            places = [place for place, row in enumerate(rows) if row.targets and row.targets.get(name) is not None]
-            pairs = [self._rewrite(task, rows[place], name) for place in places]
-            found = score_rewrites(pairs, [rule for rule in Rule if rule.value in off])
-            for place, score in zip(places, found, strict=True):
-                scores[place] = _worse(scores[place], _scored(name, score))
-        others = [field for field in task.task_targets() if field.name not in free]
-        if not others:
-            return LabelScores(scores)
-        copied = [
-            None if row.targets is None else {one.name: row.targets.get(one.name) for one in others} for row in rows
-        ]
-        of_others = score_copied(task, rows, copied, others, seed, off)
-        return LabelScores([_worse(*one) for one in zip(scores, of_others.rows, strict=True)], of_others.note)
+        return self.learn_labels(task, rows, seed, off).scores
 
-    def _rewrite(self, task: type[Task], row: LabeledText, name: str) -> Rewrite:
-        answer = (row.targets or {}).get(name)
-        return Rewrite(original=_text_of(task, row.inputs), answer=str(answer), group=row.group)
+    def learn_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> Learned:
+        """The same, and what is usual in every free text."""
+        kept: dict[str, NDArray[Any]] = {}
+
+        def learned(pairs: Sequence[Rewrite], name: str) -> list[RewriteScore]:
+            found, arrays = learn_rewrites(pairs, _rules(off), name)
+            kept.update(arrays)
+            return found
+
+        scores = self._scored(task, rows, learned)
+        others = self._others(task)
+        if not others:
+            return Learned(LabelScores(scores), kept)
+        of_others = score_copied(task, rows, _values(rows, others), others, seed, off)
+        worse = [_worse(*one) for one in zip(scores, of_others.rows, strict=True)]
+        return Learned(LabelScores(worse, of_others.note), kept)
+
+    def judge_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
+    ) -> LabelScores:
+        """Score each free text by what is usual in it; the other values have no score yet."""
+        return LabelScores(self._scored(task, rows, lambda pairs, name: judge_rewrites(pairs, kept, _rules(off), name)))
+
+    def _scored(self, task: type[Task], rows: Sequence[LabeledText], score: _Score) -> list[LabelScore]:
+        """The scores of all free texts of the rows together."""
+        scores = [LabelScore()] * len(rows)
+        for name in self.free_texts(task):
+            places = [place for place, row in enumerate(rows) if row.targets and row.targets.get(name) is not None]
+            pairs = [_rewrite(task, rows[place], name) for place in places]
+            found = score(pairs, f"{_FREE}.{name}")
+            if found is not None:
+                for place, one in zip(places, found, strict=True):
+                    scores[place] = _worse(scores[place], _told(name, one))
+        return scores
+
+    def _others(self, task: type[Task]) -> list[TargetField]:
+        """The fields whose values are copied from the inputs."""
+        free = self.free_texts(task)
+        return [field for field in task.task_targets() if field.name not in free]
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """The chrF of every text, and 1 for every other value that is right, of the number of fields with a value.
@@ -125,11 +153,29 @@ class Rewriting(Kind):
 
 
 _ABSENT: tuple[object, ...] = (None, [])
+_FREE = "free"
+"""What the names of all arrays that are kept begin with; the field's name follows."""
 
 
 def _text_of(task: type[Task], inputs: Mapping[str, Any]) -> str:
     """The original of a row."""
     return str(inputs.get(original_field(task)) or "")
+
+
+def _rules(names: Collection[str]) -> list[Rule]:
+    return [rule for rule in Rule if rule.value in names]
+
+
+def _rewrite(task: type[Task], row: LabeledText, name: str) -> Rewrite:
+    answer = (row.targets or {}).get(name)
+    return Rewrite(original=_text_of(task, row.inputs), answer=str(answer), group=row.group)
+
+
+def _values(rows: Sequence[LabeledText], fields: Sequence[TargetField]) -> list[Targets | None]:
+    """Of each row, the values of some fields."""
+    return [
+        None if row.targets is None else {field.name: row.targets.get(field.name) for field in fields} for row in rows
+    ]
 
 
 def _references(outcome: Outcome) -> Sequence[Targets]:
@@ -168,7 +214,7 @@ def _texts(task: type[Task]) -> list[str]:
     return [field.name for field in task.task_targets() if _is_text(field)]
 
 
-def _scored(field: str, score: RewriteScore) -> LabelScore:
+def _told(field: str, score: RewriteScore) -> LabelScore:
     reasons = (
         Reason(code=ReasonCode(finding.rule.value), field=field, detail=finding.detail) for finding in score.findings
     )

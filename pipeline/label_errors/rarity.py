@@ -45,27 +45,107 @@ class Groups:
         codes = np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
         return cls(codes, 1 / np.bincount(codes)[codes] if len(codes) else np.zeros(0))
 
+    @classmethod
+    def outside(cls, rows: int) -> "Groups":
+        """Rows that are judged by others, of which each is alone and counts nothing."""
+        return cls(np.arange(rows), np.zeros(rows))
+
     def without(self, rows: Bools) -> "Groups":
         """The same groups, where some rows do not count."""
         return Groups(self.codes, np.where(rows, 0.0, self.weights))
 
-    def others(self, holds: Bools) -> Floats:
-        """For every row, in how many other groups something holds."""
-        weighted = self.weights * holds
-        of_group = counted(self.codes, weighted, 0)
-        total = of_group.sum() - of_group
-        found: Floats = np.maximum(total, 0)[self.codes]
+    def count(self, holds: Bools | None = None) -> float:
+        """In how many groups something holds; default: how many there are."""
+        return float(self._of_group(holds).sum())
+
+    def others(self, count: float, holds: Bools | None = None) -> Floats:
+        """For every row, how many of so many groups are not its own."""
+        found: Floats = np.maximum(count - self._of_group(holds), 0)[self.codes]
         return found
 
-    def share(self, holds: Bools) -> Floats:
-        """For every row, in which share of the other groups something holds, its own row included."""
-        return np.minimum((self.others(holds) + 1) / (self.others(np.ones_like(holds)) + 1), 1.0)
+    def _of_group(self, holds: Bools | None) -> Floats:
+        return counted(self.codes, self.weights if holds is None else self.weights * holds, 0)
 
-    def share_at_most(self, values: Floats) -> Floats:
-        """For every row, in which share of the other groups a value is as low as its own."""
-        everywhere = _weight_at_most(np.zeros_like(self.codes), values, self.weights)
-        others = np.maximum(everywhere - _weight_at_most(self.codes, values, self.weights), 0)
-        return np.minimum((others + 1) / (self.others(np.ones(len(values), dtype=np.bool_)) + 1), 1.0)
+
+def counted(numbers: Ints, weights: Floats, size: int) -> Floats:
+    """The weight of every number from 0 to ``size``."""
+    found: Floats = np.bincount(numbers, weights, minlength=size).astype(np.float64, copy=False)
+    return found
+
+
+# --- findings -------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How frequent a finding is among the rows that were learned from, in groups."""
+
+    found: float
+    possible: float
+    """Where it could be found."""
+    rows: float
+
+    @classmethod
+    def learn(cls, found: Bools, applies: Bools, groups: Groups) -> "Rate":
+        """Count rows that have a finding, and rows that could have it."""
+        return cls(groups.count(found), groups.count(applies), groups.count())
+
+    def says(self, found: Bools, applies: Bools, groups: Groups, *, may_be_usual: bool = False) -> Floats:
+        """What the finding says against the rows that have it; 0 for the others.
+
+        It counts how rare the finding is among all rows, and, where it ``may_be_usual``, among those that could have
+        it: dropping numbers may be the point of a rewriting, however few originals have any. Otherwise that only counts
+        if most of them have it: if the numbers of half of the answers are not in their originals, many of these may be
+        wrong.
+        """
+        others = groups.others(self.found, found)
+        among_possible = np.minimum((others + _EXPECTED) / (groups.others(self.possible, applies) + 1), 1)
+        says = _bits(_share(others, groups.others(self.rows)))
+        if may_be_usual:
+            says = np.minimum(says, _bits(among_possible))
+        else:
+            says *= np.minimum((1 - among_possible) * 2, 1)
+        return np.where(found, says, 0.0)
+
+
+def _share(others: Floats, all_others: Floats) -> Floats:
+    """In which share of the rows something holds, the row that is judged included."""
+    return np.minimum((others + 1) / (all_others + 1), 1.0)
+
+
+# --- unusual values -------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The low values outside of the usual range of the rows that were learned from."""
+
+    values: Floats
+    """Each of them once, ascending."""
+    at_most: Floats
+    """How many groups have a value that is at most as high."""
+    outside: float
+    """How many groups have a value outside of the usual range."""
+    rows: float
+
+    @classmethod
+    def learn(cls, values: Floats, outside: Bools, groups: Groups) -> "Tail":
+        """Count the values that are outside: all others must be higher."""
+        low, weights = values[outside], groups.weights[outside]
+        order = np.argsort(low, kind="stable")
+        low, total = low[order], np.cumsum(weights[order])
+        # Equal values count alike: each takes the weight up to the last of them.
+        last = np.r_[low[1:] != low[:-1], True][: len(low)]
+        return cls(low[last], total[last], groups.count(outside), groups.count())
+
+    def says(self, values: Floats, outside: Bools, groups: Groups) -> Floats:
+        """What a low value says against the rows that are outside of the usual range; 0 for the others."""
+        all_others = groups.others(self.rows)
+        share = _share(groups.others(self.outside, outside), all_others)
+        depth_share = _share(self._others_at_most(values, groups), all_others)
+        depth = np.where(share < ORDINARY, np.log2(share / np.minimum(depth_share, share)), 0.0)
+        return np.where(outside, _TAIL_WEIGHT * (_bits(share) + _TAIL_DEPTH * depth), 0.0)
+
+    def _others_at_most(self, values: Floats, groups: Groups) -> Floats:
+        everywhere = np.r_[0.0, self.at_most][np.searchsorted(self.values, values, side="right")]
+        found: Floats = np.maximum(everywhere - _weight_at_most(groups.codes, values, groups.weights), 0)
+        return found
 
 
 def _weight_at_most(codes: Ints, values: Floats, weights: Floats) -> Floats:
@@ -78,58 +158,53 @@ def _weight_at_most(codes: Ints, values: Floats, weights: Floats) -> Floats:
     new_code = np.r_[True, codes[1:] != codes[:-1]]
     new_value = new_code | np.r_[True, values[1:] != values[:-1]]
     before = np.r_[0.0, total][np.flatnonzero(new_code)][np.cumsum(new_code) - 1]
-    # Equal values count alike: each takes the weight up to the last of them.
     ends = np.r_[np.flatnonzero(new_value)[1:] - 1, len(values) - 1]
     found = np.empty_like(total)
     found[order] = total[ends][np.cumsum(new_value) - 1] - before
     return found
 
 
-def counted(numbers: Ints, weights: Floats, size: int) -> Floats:
-    """The weight of every number from 0 to ``size``."""
-    found: Floats = np.bincount(numbers, weights, minlength=size).astype(np.float64, copy=False)
-    return found
+# --- texts that do not belong together ------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """How well texts match that do not belong together, next to the texts of a row."""
+
+    limits: Floats
+    """Ascending; as many matches are tried as limits."""
+    reached: Floats
+    """The share of the texts of different rows that match at most so well."""
+    below: Floats
+    """In how many groups the texts of a row match at most so well."""
+    rows: float
+
+    @classmethod
+    def learn(cls, values: Floats, mismatched: Floats, known: Bools, groups: Groups) -> "Mismatch":
+        """Compare the matches of rows with those of texts of different rows (NaN: none)."""
+        weights = groups.weights * (known & np.isfinite(mismatched))
+        values = np.where(known, values, np.inf)
+        tried = {quantile(mismatched, weights, share) for share in _STRANGERS} if weights.any() else ()
+        limits = np.array(sorted(tried), dtype=np.float64)
+        reached = [weights[mismatched <= limit].sum() / weights.sum() for limit in limits]
+        below = [groups.count(values <= limit) for limit in limits]
+        return cls(limits, np.array(reached, dtype=np.float64), np.array(below, dtype=np.float64), groups.count())
+
+    def says(self, values: Floats, known: Bools, groups: Groups) -> Floats:
+        """What a low match says against a row.
+
+        It counts how many more texts of different rows match as badly as this, or less badly, than texts of one row. If
+        the measure cannot tell them apart, it says nothing.
+        """
+        says = np.zeros_like(values)
+        values = np.where(known, values, np.inf)
+        all_others = groups.others(self.rows)
+        for limit, reached, count in zip(self.limits, self.reached, self.below, strict=True):
+            below = values <= limit
+            share = _share(groups.others(count, below), all_others)
+            says = np.where(below, np.maximum(says, _bits(share / reached)), says)
+        return says
 
 
-def of_finding(found: Bools, applies: Bools, groups: Groups, *, may_be_usual: bool = False) -> Floats:
-    """What a finding says against the rows that have it; 0 for the others.
-
-    It counts how rare the finding is among all rows, and, where it ``may_be_usual``, among those that could have it:
-    dropping numbers may be the point of a rewriting, however few originals have any. Otherwise that only counts if most
-    of them have it: if the numbers of half of the answers are not in their originals, many of these may be wrong.
-    """
-    among_possible = np.minimum((groups.others(found) + _EXPECTED) / (groups.others(applies) + 1), 1)
-    says = _bits(groups.share(found))
-    if may_be_usual:
-        says = np.minimum(says, _bits(among_possible))
-    else:
-        says *= np.minimum((1 - among_possible) * 2, 1)
-    return np.where(found, says, 0.0)
-
-
-def of_tail(values: Floats, outside: Bools, groups: Groups) -> Floats:
-    """What a low value says against the rows that are outside of the usual range; 0 for the others."""
-    share = groups.share(outside)
-    depth = np.where(share < ORDINARY, np.log2(share / np.minimum(groups.share_at_most(values), share)), 0.0)
-    return np.where(outside, _TAIL_WEIGHT * (_bits(share) + _TAIL_DEPTH * depth), 0.0)
-
-
-def of_mismatch(values: Floats, mismatched: Floats, known: Bools, groups: Groups) -> Floats:
-    """What a low match between two texts says against a row, given how well texts match that do not belong together.
-
-    It counts how many more texts of different rows match as badly as this, or less badly, than texts of one row. If the
-    measure cannot tell them apart, it says nothing.
-    """
-    says = np.zeros_like(values)
-    weights = groups.weights * (known & np.isfinite(mismatched))
-    values = np.where(known, values, np.inf)
-    for limit in sorted({quantile(mismatched, weights, share) for share in _STRANGERS}) if weights.any() else ():
-        below = values <= limit
-        reached = weights[mismatched <= limit].sum() / weights.sum()
-        says = np.where(below, np.maximum(says, _bits(groups.share(below) / reached)), says)
-    return says
-
-
+# --- ranges ---------------------------------------------------------------------------------------
 def usual_range(values: Floats, known: Bools, groups: Groups, least_width: float) -> tuple[float, float]:
     """The range outside of which a value is unusual: the middle half of the rows, widened by 1.5 of its width."""
     weights = groups.weights * known

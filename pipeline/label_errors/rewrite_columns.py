@@ -1,17 +1,20 @@
 """Reads all rows of a set of rewritten texts once, and keeps of each what the comparison of the rows needs."""
 
+import itertools
 from array import array
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.rarity import Bools, Floats, Groups, Ints, counted
+from pipeline.label_errors.rarity import Bools, Floats, Ints, counted
 from pipeline.label_errors.rewrite_clues import CLUES, Clue
 from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrite_texts import Marks, read
 
+_TRUE = b"\1"
 MOST_WORDS = 256
 """Of a longer text, so many of its first distinct words are kept."""
 
@@ -57,7 +60,6 @@ class Bags:
 class Columns:
     """What is known of all rows, in their order."""
 
-    groups: Groups
     clues: tuple[Clue, ...]
     verdicts: npt.NDArray[np.int8]
     """A row per clue: -1 where it does not apply, 1 where it finds something, else 0."""
@@ -74,18 +76,6 @@ class Columns:
     """Whether the original of the row before has it, as a row that has nothing to do with the answer."""
     plain: Bools
     """Whether it is neither a name nor a number."""
-    has_stranger: Bools
-    """Of every row: whether the row before is no copy of it."""
-
-    @property
-    def answer_counts(self) -> Floats:
-        """In how many groups an answer has each word."""
-        return counted(self.answers.words, self.groups.weights[self.answers.rows], len(self.vocabulary))
-
-    @property
-    def answered(self) -> Bools:
-        """Which answers have words."""
-        return self.answers.sizes > 0
 
 
 @dataclass(slots=True)
@@ -94,7 +84,7 @@ class _Reader:
 
     clues: tuple[Clue, ...]
     verdicts: list[bytearray]
-    vocabulary: dict[str, int] = field(default_factory=dict)
+    vocabulary: defaultdict[str, int] = field(default_factory=lambda: defaultdict(itertools.count().__next__))
     lengths: tuple["array[int]", "array[int]"] = field(default_factory=lambda: (array("q"), array("q")))
     words: tuple["array[int]", "array[int]"] = field(default_factory=lambda: (array("q"), array("q")))
     starts: tuple["array[int]", "array[int]"] = field(default_factory=lambda: (array("q", [0]), array("q", [0])))
@@ -103,19 +93,17 @@ class _Reader:
     stranger: bytearray = field(default_factory=bytearray)
     plain: bytearray = field(default_factory=bytearray)
 
-    def add(self, original: Marks, answer: Marks, before: Collection[str]) -> None:
+    def add(self, original: Marks, answer: Marks, before: set[str]) -> None:
         for clue, verdicts in zip(self.clues, self.verdicts, strict=True):
             found = clue.find(original, answer)
             verdicts.append(2 if found else 0 if found is None else 1)
         self._keep(0, original)
         distinct = self._keep(1, answer)
-        self.own.extend([word in original.seen for word in distinct])
-        self.stranger.extend([word in before for word in distinct])
-        self.plain.extend([word not in answer.names and word not in answer.numbers for word in distinct])
-        self.last_word.append(self._number(answer.words[-1]) if answer.words else -1)
-
-    def _number(self, word: str) -> int:
-        return self.vocabulary.setdefault(word, len(self.vocabulary))
+        self.own.extend(map(original.seen.__contains__, distinct))
+        self.stranger.extend(map(before.__contains__, distinct))
+        written = answer.names.keys() | answer.numbers.keys()
+        self.plain.extend([word not in written for word in distinct] if written else _TRUE * len(distinct))
+        self.last_word.append(self.vocabulary[answer.words[-1]] if answer.words else -1)
 
     def _keep(self, side: int, text: Marks) -> list[str]:
         # In their order, as a set's order differs between processes; pairs of characters come last.
@@ -123,8 +111,7 @@ class _Reader:
         if len(distinct) < len(text.seen):
             distinct += sorted(text.seen.difference(distinct))
         distinct = distinct[:MOST_WORDS]
-        number, known = self.vocabulary.setdefault, self.vocabulary
-        self.words[side].extend([number(word, len(known)) for word in distinct])
+        self.words[side].extend(map(self.vocabulary.__getitem__, distinct))
         self.starts[side].append(len(self.words[side]))
         self.lengths[side].append(len(text.text))
         return distinct
@@ -134,28 +121,25 @@ def read_rows(rows: Sequence[Rewrite], off: Collection[Rule]) -> Columns:
     """Read every text, and let every clue judge its pair."""
     clues = tuple(clue for clue in CLUES if clue.rule not in off)
     reader = _Reader(clues, [bytearray() for _ in clues])
-    before: Collection[str] = ()
+    before: set[str] = set()
     for row in rows:
         original, answer = read(row.original), read(row.answer)
         reader.add(original, answer, before)
         before = original.seen
-    groups = Groups.of([row.group for row in rows])
     verdicts = [np.frombuffer(bytes(column), dtype=np.int8) for column in reader.verdicts]
     bags = [Bags(_ints(words), _ints(starts)) for words, starts in zip(reader.words, reader.starts, strict=True)]
     return Columns(
-        groups=groups,
         clues=clues,
         verdicts=np.stack(verdicts) - np.int8(1) if clues else np.zeros((0, len(rows)), dtype=np.int8),
         original_length=_ints(reader.lengths[0]).astype(np.float64),
         answer_length=_ints(reader.lengths[1]).astype(np.float64),
         originals=bags[0],
         answers=bags[1],
-        vocabulary=reader.vocabulary,
+        vocabulary=dict(reader.vocabulary),
         last_word=_ints(reader.last_word),
         own=_bools(reader.own),
         stranger=_bools(reader.stranger),
         plain=_bools(reader.plain),
-        has_stranger=np.r_[False, groups.codes[1:] != groups.codes[:-1]][: len(rows)],
     )
 
 

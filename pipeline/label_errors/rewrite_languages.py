@@ -1,9 +1,11 @@
 """Which answers are in another language than the answers of their set."""
 
-import functools
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from pipeline.label_errors.text_languages import Shares, language_shares, languages
 
 _LEAST_LETTERS = 20
 """Shorter texts in Latin letters could be in many languages."""
@@ -19,13 +21,33 @@ _OF_THE_SET = 0.1
 """A language with this share of the sample is one of the set's."""
 
 
-def foreign(answers: Sequence[str]) -> dict[int, str]:
-    """The languages of the answers that are in none of the set's, by row."""
-    languages = [_likeliest(answer) for answer in answers]
-    sample = Counter(filter(None, languages[:_SAMPLE]))
-    usual = {language for language, count in sample.items() if count >= _OF_THE_SET * sample.total()}
-    odd = {row: language for row, language in enumerate(languages) if language and language not in usual}
-    return {row: language for row, language in odd.items() if not _may_be(answers[row], usual)}
+def answer_languages(answers: Sequence[str]) -> Shares:
+    """How likely each answer is in each language, one of them a row; all 0 where it is too short to tell."""
+    starts = [answer[:_MOST_CHARACTERS] for answer in answers]
+    shares = language_shares(starts)
+    shares[[row for row, start in enumerate(starts) if _is_short(start)]] = 0
+    return shares
+
+
+def _is_short(text: str) -> bool:
+    return max(text, default="") < _BEYOND_LATIN and sum(map(str.isalpha, text)) < _LEAST_LETTERS
+
+
+def usual_languages(shares: Shares) -> frozenset[str]:
+    """The languages that a set is written in, by how likely its answers are in each."""
+    sample = shares[:_SAMPLE]
+    sure = sample.max(axis=1, initial=0) >= _LEAST_SURE
+    counts = Counter(languages()[column] for column in sample[sure].argmax(axis=1).tolist())
+    return frozenset(language for language, count in counts.items() if count >= _OF_THE_SET * counts.total())
+
+
+def foreign(shares: Shares, usual: Collection[str]) -> dict[int, str]:
+    """The languages of the answers that are in none of the usual ones, by row."""
+    is_usual = np.isin(languages(), list(usual))
+    may_be_usual = shares[:, is_usual].sum(axis=1) > _LEAST_LIKELY
+    likeliest = shares.argmax(axis=1)
+    is_odd = (shares.max(axis=1, initial=0) >= _LEAST_SURE) & ~is_usual[likeliest] & ~may_be_usual
+    return {row: languages()[likeliest[row]] for row in np.flatnonzero(is_odd).tolist()}
 
 
 def language_name(code: str) -> str:
@@ -34,25 +56,3 @@ def language_name(code: str) -> str:
     from babel import Locale
 
     return str(Locale("en").languages.get(code, code))
-
-
-def _likeliest(text: str) -> str:
-    """The language of a text; "" if it is too short to tell, or if it could be another one."""
-    start = text[:_MOST_CHARACTERS]
-    if max(start, default="") < _BEYOND_LATIN and sum(map(str.isalpha, start)) < _LEAST_LETTERS:
-        return ""
-    language, probability = _identifier().classify(start)
-    return str(language) if probability >= _LEAST_SURE else ""
-
-
-def _may_be(text: str, languages: set[str]) -> bool:
-    ranked = _identifier().rank(text[:_MOST_CHARACTERS])
-    return float(sum(probability for language, probability in ranked if language in languages)) > _LEAST_LIKELY
-
-
-@functools.cache
-def _identifier() -> Any:
-    # Imported here: reading its model takes most of a second.
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -3,10 +3,9 @@
 import functools
 import itertools
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
+from typing import TypeVar
 
 from pipeline.text.meaning_guards import negations
 from pipeline.text.words import folded
@@ -20,12 +19,15 @@ _MINUS = "-\u2212\u2013"
 _CURRENCIES = "$\u20ac\xa3\xa5"
 _BEFORE_A_SIGN = "([{\"'*_=:/\xab\u201c\u201e\u2018"
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]{{2}}")
+_LETTER = rf"[^\W\d_{_UNSPACED}]"
+# Most words are plain letters, and most of the rest is spaces: they come first, as they take the least time.
 _TOKEN = re.compile(
-    rf"(?:(?<![^\s{re.escape(_BEFORE_A_SIGN)}])[{_MINUS}][{_CURRENCIES}]?)?\d+(?:[.,]\d+)*"
-    rf"|[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W\d_])+(?:['\u2019](?:(?![{_UNSPACED}])[^\W\d_])+)*"
-    rf"|[{re.escape(_ENDS + _OPENING)}]"
+    rf"[A-Za-z]+{_LETTER}*(?:['\u2019]{_LETTER}+)*"
+    rf"|(?! )(?:{_LETTER}+(?:['\u2019]{_LETTER}+)*"
+    rf"|(?:(?<![^\s{re.escape(_BEFORE_A_SIGN)}])[{_MINUS}][{_CURRENCIES}]?)?\d+(?:[.,]\d+)*"
+    rf"|[{_UNSPACED}]|[{re.escape(_ENDS + _OPENING)}])"
 )
-_PAIRED = frozenset('()[]{}\xab\xbb\u300c\u300d\u201c\u201d\u201e"')
+_BRACKETS = ("()", "[]", "{}", "\xab\xbb", "\u300c\u300d")
 _SIGNS = frozenset(_ENDS + _OPENING)
 _OWNED = re.compile(r"['\u2019]s?$")
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
@@ -41,30 +43,17 @@ _SAYS_LESS = frozenset(_LESS.split())
 _LONGEST_NUMBER = 40
 _LONGEST_WORD = 60
 """Longer runs of letters do not occur again, so they are not remembered."""
+_MOST_KNOWN = 2**18
+Known = TypeVar("Known")
 
 
-class Sort(IntEnum):
-    """What a token is."""
-
-    WORD = 0
-    CAPITALIZED = 1
-    NUMBER = 2
-    SENTENCE = 3
-    """A sign after which a capital letter says nothing."""
+# What a token is, one bit each; a plain word is none of it.
+_CAPITALIZED, _NUMBER, _NEGATES, _NUMBER_WORD, _SENTENCE = 1, 2, 4, 8, 16
+"""The last one is a sign after which a capital letter says nothing."""
+_NOTED = re.compile(f"[^\0\\x{_SENTENCE:02x}]".encode())
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token as it is compared."""
-
-    sort: Sort
-    folded: str
-    negates: bool = False
-    value: str = ""
-    """The number that it writes, as a sign or as an English word."""
-
-
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Marks:
     """What is compared of one text."""
 
@@ -86,47 +75,54 @@ class Marks:
     """Addresses of pages and mailboxes."""
     negations: list[str]
 
+    @functools.cached_property
+    def joined(self) -> str:
+        """All words without spaces."""
+        return "".join(self.words)
+
 
 def read(text: str) -> Marks:
     """Find in a text what the rules compare."""
     text = text.strip()
     links: set[str] = set()
     plain = text
-    if "@" in text or "://" in text or "www." in text:
+    if _may_be_link(text):
         parts = text.split()
-        links = {link for part in parts if (link := _link(part))}
-        plain = " ".join(part for part in parts if not _link(part)) if links else text
-    found: list[str] = []
+        addresses = {part: link for part in parts if _may_be_link(part) and (link := _link(part))}
+        if addresses:
+            links = set(addresses.values())
+            plain = " ".join(part for part in parts if part not in addresses)
+    written = _TOKEN.findall(plain)
+    # Most tokens are plain words: a loop over all of them in Python would take most of the time.
+    folds = list(map(_FOLDS.__getitem__, written))
+    sorts = bytes(map(_SORTS.__getitem__, written))
+    words = list(filter(None, folds)) if _SENTENCE in sorts else folds
     names: dict[str, str] = {}
     numbers: dict[str, str] = {}
     values: set[str] = set()
     negating: list[str] = []
-    starts = True
-    for written in _TOKEN.findall(plain):
-        token = known_token(written) if len(written) <= _LONGEST_WORD else token_of(written)
-        sort = token.sort
-        if sort is _SENTENCE:
-            starts = True
-            continue
-        found.append(token.folded)
-        if sort is _CAPITALIZED and not starts:
-            names[token.folded] = written
-        elif sort is _NUMBER:
-            numbers[token.value] = written
-        if token.value:
-            values.add(token.value)
-        if token.negates:
-            negating.append(token.folded)
-        starts = False
-    seen = set(found)
+    for noted in _NOTED.finditer(sorts):
+        at = noted.start()
+        sort, fold = sorts[at], folds[at]
+        if sort & _CAPITALIZED and at and sorts[at - 1] != _SENTENCE:
+            names[fold] = written[at]
+        if sort & _NUMBER:
+            numbers[fold] = written[at]
+            values.add(fold)
+        if sort & _NUMBER_WORD:
+            values.add(_VALUES[fold])
+        if sort & _NEGATES:
+            negating.append(fold)
+    seen = set(words)
     if not plain.isascii():
-        negating = list(_negations_of(plain))
+        negating = _negations_of(plain)
         if _UNSPACED_RUN.search(plain):
-            seen.update(one + other for one, other in itertools.pairwise(found) if len(one) == len(other) == 1)
-    return Marks(text, found, seen, names, numbers, values, not _SAYS_LESS.isdisjoint(seen), links, negating)
+            seen.update(one + other for one, other in itertools.pairwise(words) if len(one) == len(other) == 1)
+    return Marks(text, words, seen, names, numbers, values, not _SAYS_LESS.isdisjoint(seen), links, negating)
 
 
-_SENTENCE, _CAPITALIZED, _NUMBER = Sort.SENTENCE, Sort.CAPITALIZED, Sort.NUMBER
+def _may_be_link(text: str) -> bool:
+    return "@" in text or "://" in text or "www." in text
 
 
 def _link(part: str) -> str:
@@ -138,22 +134,41 @@ def _link(part: str) -> str:
     return bare if name and at and "." in host else ""
 
 
-def token_of(written: str) -> Token:
-    """A token, judged by itself."""
+@functools.lru_cache(maxsize=2**10)
+def _token(written: str) -> tuple[str, int]:
+    """A token as it is compared, and what it is, judged by itself; a sign is compared with nothing."""
     # A minus is also a sign before a sentence, so that numbers come first.
     if written[-1].isdecimal():
-        value = number_value(written)
-        return Token(_NUMBER, value, value=value)
+        return number_value(written), _NUMBER
     if written[0] in _SIGNS:
-        return Token(_SENTENCE, "")
-    fold = folded([_OWNED.sub("", written)])[0] or written
+        return "", _SENTENCE
+    bare = _OWNED.sub("", written)
+    fold = (bare.lower() if bare.isascii() else folded([bare])[0]) or written
     # A single capital letter is an initial, a variable or the English I; the same goes for I'm.
     capital = written[0].isupper() and len(fold) > 1 and written[1] not in "'\u2019"
     negates = len(written) <= _LONGEST_WORD and bool(negations(written.lower().replace("\u2019", "'")))
-    return Token(_CAPITALIZED if capital else Sort.WORD, fold, negates, _VALUES.get(fold, ""))
+    return fold, _CAPITALIZED * capital | _NEGATES * negates | _NUMBER_WORD * (fold in _VALUES)
 
 
-known_token = functools.lru_cache(maxsize=2**18)(token_of)
+class _Known(dict[str, Known]):
+    """What is known of each word, found out when it is first asked for."""
+
+    def __init__(self, find: Callable[[str], Known]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, written: str) -> Known:
+        found = self._find(written)
+        if len(written) <= _LONGEST_WORD:
+            if len(self) >= _MOST_KNOWN:
+                self.clear()
+            self[written] = found
+        return found
+
+
+_FOLDS = _Known(lambda written: _token(written)[0])
+_SORTS = _Known(lambda written: _token(written)[1])
+_NEGATIONS = _Known(negations)
 
 
 def number_value(written: str) -> str:
@@ -176,14 +191,9 @@ def number_value(written: str) -> str:
     return f"{'' if written[0].isdecimal() else '-'}{digits}{'.' if fraction else ''}{fraction}"
 
 
-@functools.lru_cache(maxsize=2**16)
-def _known_negations(word: str) -> tuple[str, ...]:
-    return tuple(negations(word))
-
-
-def _negations_of(text: str) -> Iterator[str]:
-    for word in text.lower().replace("\u2019", "'").split():
-        yield from _known_negations(word) if len(word) <= _LONGEST_WORD else negations(word)
+def _negations_of(text: str) -> list[str]:
+    words = text.lower().replace("\u2019", "'").split()
+    return list(itertools.chain.from_iterable(map(_NEGATIONS.__getitem__, words)))
 
 
 def ends_closed(text: str) -> bool:
@@ -193,13 +203,12 @@ def ends_closed(text: str) -> bool:
 
 def left_open(text: str) -> str:
     """The bracket or quote that a text opens and does not close; "" if there is none."""
-    if _PAIRED.isdisjoint(text):
-        return ""
-    counts = Counter(text)
-    for opening, closing in ("()", "[]", "{}", "\xab\xbb", "\u300c\u300d"):
-        if counts[opening] > counts[closing]:
-            return opening
+    for pair in _BRACKETS:
+        if text.count(pair[0]) > text.count(pair[1]):
+            return pair[0]
     # German closes with the sign that English opens with.
-    if counts["\u201e"] + counts["\u201d"] < counts["\u201c"] - counts["\u201e"]:
-        return "\u201c"
-    return '"' if counts['"'] % 2 else ""
+    if "\u201c" in text:
+        low = text.count("\u201e")
+        if low + text.count("\u201d") < text.count("\u201c") - low:
+            return "\u201c"
+    return '"' if text.count('"') % 2 else ""

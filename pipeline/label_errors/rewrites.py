@@ -7,15 +7,22 @@ corrected. So no rule has limits of its own: what many rows of a set have in com
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from pipeline.label_errors.kept_arrays import Arrays, from_arrays, is_kept, to_arrays
 from pipeline.label_errors.rarity import ROUNDING, SHOWN, Floats
 from pipeline.label_errors.rewrite_columns import Rewrite
-from pipeline.label_errors.rewrite_evidence import Evidence, gather
+from pipeline.label_errors.rewrite_evidence import Evidence
 from pipeline.label_errors.rewrite_rules import Rule
+from pipeline.label_errors.rewrite_usual import Usual, learn
 
-__all__ = ["Finding", "Rewrite", "RewriteScore", "Rule", "score_rewrites"]
+__all__ = ["Finding", "Rewrite", "RewriteScore", "Rule", "judge_rewrites", "learn_rewrites", "score_rewrites"]
+
+_AT_ONCE = 2_000
+"""Rows that are judged together: more take more memory, and hardly less time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +51,60 @@ def score_rewrites(rows: Sequence[Rewrite], off: Collection[Rule] = ()) -> list[
         rows: originals and their answers.
         off: rules that are not to be used.
     """
+    return learn_rewrites(rows, off)[0]
+
+
+def learn_rewrites(
+    rows: Sequence[Rewrite], off: Collection[Rule] = (), name: str = "usual"
+) -> tuple[list[RewriteScore], dict[str, npt.NDArray[Any]]]:
+    """Score how likely every answer is wrong, and keep what judges other answers by these.
+
+    Args:
+        rows: originals and their answers, in any order.
+        off: rules that are not to be used, neither now nor by what is kept.
+        name: what the names of the arrays that are kept begin with.
+    """
+    if not rows:
+        return [], {}
     # Some results depend on the order: which rows are learned from, and the sums of fractions. A group's name may
     # itself depend on which of its rows came first.
     order = sorted(range(len(rows)), key=lambda row: (_digest(rows[row]), rows[row].group))
-    scores = _scores([rows[row] for row in order], frozenset(off))
-    found = dict(zip(order, scores, strict=True))
-    return [found[row] for row in range(len(rows))]
+    evidence, usual = learn([rows[row] for row in order], frozenset(off))
+    found = dict(zip(order, _scores(evidence, len(rows)), strict=True))
+    return [found[row] for row in range(len(rows))], to_arrays(usual, name)
+
+
+def judge_rewrites(
+    rows: Sequence[Rewrite], kept: Arrays, off: Collection[Rule] = (), name: str = "usual"
+) -> list[RewriteScore] | None:
+    """Score how likely answers are wrong by what was kept of others; None if nothing was.
+
+    A score depends on its row and on what was kept only, and a rule finds nothing that was off when that was learned.
+
+    Args:
+        rows: originals and their answers; their groups say nothing.
+        kept: of ``learn_rewrites``.
+        off: rules that are not to be used.
+        name: what the names of the arrays begin with.
+    """
+    if not is_kept(kept, name):
+        return None
+    usual = from_arrays(Usual, kept, name)
+    parts = (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+    return [score for part in parts for score in _scores(usual.evidence(part, frozenset(off)), len(part))]
 
 
 def _digest(row: Rewrite) -> bytes:
     return hashlib.blake2b(f"{row.original}\0{row.answer}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _scores(rows: Sequence[Rewrite], off: frozenset[Rule]) -> list[RewriteScore]:
+def _scores(evidence: Sequence[Evidence], rows: int) -> list[RewriteScore]:
     by_rule: dict[Rule, list[Evidence]] = {}
-    for evidence in gather(rows, off):
-        by_rule.setdefault(evidence.rule, []).append(evidence)
-    said = {rule: np.maximum.reduce([evidence.says for evidence in some]) for rule, some in by_rule.items()}
-    scores = np.round(1 - 2 ** (-_total(said, len(rows)) / 2), 4).tolist()
-    findings = _findings(said, by_rule, len(rows))
+    for one in evidence:
+        by_rule.setdefault(one.rule, []).append(one)
+    said = {rule: np.maximum.reduce([one.says for one in some]) for rule, some in by_rule.items()}
+    scores = np.round(1 - 2 ** (-_total(said, rows) / 2), 4).tolist()
+    findings = _findings(said, by_rule, rows)
     return [RewriteScore(score, found) for score, found in zip(scores, findings, strict=True)]
 
 

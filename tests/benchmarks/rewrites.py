@@ -243,13 +243,14 @@ def _cost(folder: Path) -> Results:
     return Results("Cost", ("rows", "CPU", "rows per second", "memory"), lines, note)
 
 
-def _read(folder: Path, name: str) -> list[Pair]:
+def read_pairs(folder: Path, name: str) -> list[Pair]:
+    """The originals and answers of a file of Disfl-QA."""
     found = json.loads((folder / name).read_text(encoding="utf-8"))
     return [(row["disfluent"], row["original"]) for row in found.values()]
 
 
 def _sections(folder: Path, seeds: Sequence[int]) -> list[Results]:
-    train, dev = _read(folder, "train.json"), _read(folder, "dev.json")
+    train, dev = read_pairs(folder, "train.json"), read_pairs(folder, "dev.json")
     results = []
     for name, pairs in (("train.json", train), ("dev.json, held out", dev)):
         results += _one_at_a_time(name, pairs, seeds, MEASURES)
@@ -271,9 +272,9 @@ def main(given: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(given)
     warnings.simplefilter("error")
     if asked.cost:
-        _measure_cost(_read(asked.folder, "train.json"), asked.cost, translated=asked.translated)
+        _measure_cost(read_pairs(asked.folder, "train.json"), asked.cost, translated=asked.translated)
     elif asked.natural:
-        _natural(_read(asked.folder, "train.json"), asked.natural, seed=0)
+        _natural(read_pairs(asked.folder, "train.json"), asked.natural, seed=0)
     else:
         console = Console(width=max(Console().width, 150))
         results = _sections(asked.folder, range(asked.seeds))
