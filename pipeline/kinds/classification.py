@@ -16,6 +16,7 @@ from pipeline.evaluation.scores import (
     scores_by_label,
 )
 from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
+from pipeline.kinds.judged_parts import judged_in_parts
 from pipeline.label_errors.classifier import (
     LabeledTexts,
     LabelErrors,
@@ -75,8 +76,7 @@ class Classification(Kind):
         self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
     ) -> LabelScores:
         """Score by the kept models."""
-        given = _labeled(task, rows)
-        return _scores(task, given, judge_label_errors(given, kept))
+        return judged_in_parts(len(rows), lambda part: _later(task, rows[part], kept))
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """1 of 1 for the right label."""
@@ -104,6 +104,11 @@ def _labeled(task: type[Task], rows: Sequence[LabeledText]) -> LabeledTexts:
         verified=[row.verified for row in rows],
         also=[{label_text(targets.get(name)) for targets in row.also} for row in rows],
     )
+
+
+def _later(task: type[Task], rows: Sequence[LabeledText], kept: Kept) -> LabelScores:
+    given = _labeled(task, rows)
+    return _scores(task, given, judge_label_errors(given, kept))
 
 
 def _scores(task: type[Task], rows: LabeledTexts, found: LabelErrors) -> LabelScores:

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_member
 from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
+from pipeline.kinds.judged_parts import judged_in_parts
 from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, label_set_scores, learn_label_sets
 from pipeline.label_errors.read_texts import LaterTexts
 from schemas.dataset import OnConflict
@@ -59,8 +60,7 @@ class MultiLabel(Kind):
         self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
     ) -> LabelScores:
         """Score by the kept models."""
-        field, sets, texts, groups = _columns(task, rows)
-        return _scores(field, judge_label_sets(LaterTexts(texts, kept), sets, field.choices, groups, kept))
+        return judged_in_parts(len(rows), lambda part: _later(task, rows[part], kept))
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """Labels in both sets: the metric is their micro-averaged F1."""
@@ -86,6 +86,11 @@ def _columns(
     field = _field(task)
     sets = [None if row.targets is None else _labels(row.targets.get(field.name)) for row in rows]
     return field, sets, [row.text for row in rows], [row.group for row in rows]
+
+
+def _later(task: type[Task], rows: Sequence[LabeledText], kept: Kept) -> LabelScores:
+    field, sets, texts, groups = _columns(task, rows)
+    return _scores(field, judge_label_sets(LaterTexts(texts, kept), sets, field.choices, groups, kept))
 
 
 def _scores(field: TargetField, found: LabelSetScores) -> LabelScores:

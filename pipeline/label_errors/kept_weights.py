@@ -132,6 +132,15 @@ def compact(words: Any) -> tuple[Ints, Any]:
     """The features that some texts have, and the texts with these alone (sparse)."""
     from scipy.sparse import csr_matrix
 
-    used, places = np.unique(words.indices, return_inverse=True)
-    shape = (words.shape[0], len(used))
-    return used, csr_matrix((words.data, places.astype(np.int32), words.indptr), shape=shape)
+    used, columns = used_places(words.indices, words.shape[1])
+    return used, csr_matrix((words.data, columns, words.indptr), shape=(words.shape[0], len(used)))
+
+
+def used_places(places: npt.NDArray[Any], features: int) -> tuple[Ints, npt.NDArray[np.int32]]:
+    """Which features there are at all, and which of these each place is; -1 stays -1."""
+    there = np.zeros(features + 1, dtype=np.bool_)
+    there[places] = True
+    used = np.flatnonzero(there[:-1])
+    numbers = np.full(features + 1, -1, dtype=np.int32)
+    numbers[used] = np.arange(len(used))
+    return used, numbers[places]
