@@ -232,9 +232,10 @@ def _table(lines: Sequence[Line], title: str) -> Results:
         ),
     ]
     spread = [100 * (line.found_later - line.found) for line in lines]
+    differences = f"{min(spread):+.1f} to {max(spread):+.1f} points"
     note = (
-        f"{len(lines)} seeds; differences of found {min(spread):+.1f} to {max(spread):+.1f} points. {mean('wrong'):.1%} "
-        f"of {mean('rows'):,.0f} later rows are wrong; {rate:,.0f} of them are judged in a CPU second."
+        f"{len(lines)} seeds, differences of found {differences}. Of {mean('rows'):,.0f} later rows {mean('wrong'):.1%} "
+        f"are wrong; {rate:,.0f} are judged in a CPU second."
     )
     return Results(title, ("scores", "found", "mean", "CPU s", "MB"), cells, note)
 
