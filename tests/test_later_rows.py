@@ -177,6 +177,21 @@ def test_few_answers_tell_at_least_which_values_the_texts_do_not_say() -> None:
     assert "50 labeled rows: too few to judge copied values" in found.note
 
 
+def test_where_a_field_was_taken_away_later_answers_have_no_score() -> None:
+    class Shorter(Task):
+        """Read the letter."""
+
+        text: Input[str]
+        topic: Target[Literal["billing", "delivery", "account", "sales"]]
+        guests: Target[list[str]]
+
+    some = world(Booked)
+    rows = [replace(row, targets={"topic": "billing", "guests": []}) for row in some.later]
+    found = kind_of(Shorter).judge_labels(Shorter, rows, kept_of(Booked))
+    assert list(found.rows) == [LabelScore()] * LATER
+    assert "fields were taken away" in found.note
+
+
 # --- each later row by itself -----------------------------------------------------------------------
 @pytest.mark.parametrize("task", TASKS)
 def test_a_later_row_has_the_same_score_whatever_rows_come_with_it(task: type[Task]) -> None:

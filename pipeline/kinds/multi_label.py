@@ -7,7 +7,6 @@ from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_c
 from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
 from pipeline.kinds.judged_parts import judged_in_parts
 from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, label_set_scores, learn_label_sets
-from pipeline.label_errors.read_texts import LaterTexts
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField
@@ -90,7 +89,7 @@ def _columns(
 
 def _later(task: type[Task], rows: Sequence[LabeledText], kept: Kept) -> LabelScores:
     field, sets, texts, groups = _columns(task, rows)
-    return _scores(field, judge_label_sets(LaterTexts(texts, kept), sets, field.choices, groups, kept))
+    return _scores(field, judge_label_sets(texts, sets, field.choices, groups, kept))
 
 
 def _scores(field: TargetField, found: LabelSetScores) -> LabelScores:

@@ -111,7 +111,7 @@ def judge_later_fields(rows: Sequence[Extracted], fields: Sequence[TargetField],
         return ClosedFindings({})
     read, found = LaterTexts([row.text for row in rows], kept), list[_Verdict]()
     for number, one in enumerate(from_json(kept[_FIELDS])):
-        known = field_at(fields, one["path"])
+        known = _field_at(fields, one["path"])
         if known is None:
             continue
         closed, arrays = _Closed(known, one["path"], one["only_presence"]), of_name(kept, f"{_FIELD}{number}")
@@ -131,8 +131,7 @@ def _joined(notes: Sequence[str]) -> str:
     return "; ".join(dict.fromkeys(filter(None, notes)))
 
 
-def field_at(fields: Sequence[TargetField], path: str) -> TargetField | None:
-    """The field at a path; None if there is none."""
+def _field_at(fields: Sequence[TargetField], path: str) -> TargetField | None:
     found = None
     for name in path.split("."):
         found = next((one for one in fields if one.name == name), None)
@@ -283,7 +282,7 @@ def _judged_sets(rows: Sequence[Extracted], closed: _Closed, read: LearnedTexts,
 
 def _later_sets(rows: Sequence[Extracted], closed: _Closed, read: LaterTexts, kept: Kept) -> _Verdict:
     groups = [row.group for row in rows]
-    found = judge_label_sets(read, _sets(rows, closed), closed.field.choices, groups, kept)
+    found = judge_label_sets(read.texts, _sets(rows, closed), closed.field.choices, groups, kept, read)
     return _Verdict(list(_set_findings(rows, closed, found)), found.note)
 
 

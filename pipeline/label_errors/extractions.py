@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.closed_fields import field_at, judge_closed_fields, judge_later_fields
+from pipeline.label_errors.closed_fields import judge_closed_fields, judge_later_fields
 from pipeline.label_errors.group_folds import folds_by_group
 from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_json, named, of_name
 from pipeline.label_errors.kept_folds import KeptFolds, are_several, group_hashes
@@ -21,7 +21,7 @@ from pipeline.label_errors.span_model import SpanLearner
 from pipeline.label_errors.span_rows import SpanDoubts
 from pipeline.label_errors.unsaid_values import UnsaidCounts, unsaid_shares
 from pipeline.label_errors.value_findings import Finding, SpanFindings, unsaid
-from pipeline.label_errors.value_places import Extracted, ValuePlaces, find_values
+from pipeline.label_errors.value_places import Extracted, ValuePlaces, find_values, text_fields
 from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
 from schemas.field import JsonValue, TargetField
 from schemas.field_values import Leaf
@@ -33,7 +33,8 @@ Floats = npt.NDArray[np.float64]
 MIN_ROWS = 200
 """With fewer labeled rows, a model knows too little of copied values: it doubted a quarter of the right ones
 among 100."""
-NOTHING_LEARNED = "no answers were there to learn from, so those of new rows are not scored"
+_NOTHING_LEARNED = "no answers were there to learn from, so those of new rows are not scored"
+_OTHER_FIELDS = "fields were taken away since answers were learned from, so those of new rows are not scored"
 _SURE = 0.5
 """From here on a correction is likelier right than the value."""
 _CERTAIN = 0.9999
@@ -92,16 +93,20 @@ def judge_values(
 
     Args:
         rows, fields, off: as for ``score_values``.
-        kept: of the same fields; nothing if no labeled row was there to learn from.
+        kept: nothing if no labeled row was there to learn from.
     """
     scores = [ValueScore()] * len(rows)
     if not kept:
-        return ValueScores(scores, NOTHING_LEARNED)
+        return ValueScores(scores, _NOTHING_LEARNED)
+    about = from_json(kept[_ABOUT])
+    if not {field.path for field in text_fields(fields)}.issuperset(about["copied"]):
+        return ValueScores(scores, _OTHER_FIELDS)
     labeled = [number for number, row in enumerate(rows) if row.values is not None]
-    evidence, note = _later([rows[number] for number in labeled], fields, kept, ReasonCode.UNGROUNDED not in off)
+    some, grounds = [rows[number] for number in labeled], ReasonCode.UNGROUNDED not in off
+    evidence, note = _later(some, fields, about["copied"], kept, grounds)
     for place, number in enumerate(labeled):
         scores[number] = evidence.score(place)
-    return ValueScores(scores, _joined([from_json(kept[_ABOUT])["note"], note]))
+    return ValueScores(scores, _joined([about["note"], note]))
 
 
 def _learned(
@@ -134,7 +139,7 @@ def _by_each_other(
     evidence = _Evidence(rows, places, unsaid, spans.doubts, closed.by_row, bool(closed.by_row))
     kept = Arrays()
     if keep:
-        limits = _joined([closed.limits, "" if spans.doubts else spans.note])
+        limits = _joined([closed.limits, spans.note if spans.doubts is None else ""])
         kept = {_ABOUT: as_json({"copied": copied, "note": limits}), **closed.kept, **spans.kept()}
         kept |= named(_UNSAID, UnsaidCounts.of(places.said, places.lacking).arrays())
     return evidence, _joined([spans.note, closed.note]), kept
@@ -174,12 +179,9 @@ class _Spans:
 
 
 def _later(
-    rows: Sequence[Extracted], fields: Sequence[TargetField], kept: Kept, grounds: bool
+    rows: Sequence[Extracted], fields: Sequence[TargetField], copied: Sequence[str], kept: Kept, grounds: bool
 ) -> tuple["_Evidence", str]:
     """What is known about later labeled rows, and what limits that."""
-    copied = from_json(kept[_ABOUT])["copied"]
-    if any(field_at(fields, path) is None for path in copied):
-        raise ValueError(f"kept of other fields: {', '.join(copied)}")
     places = find_values(rows, fields, copied)
     unsaid = UnsaidCounts.read(of_name(kept, _UNSAID)).shares(places.lacking if grounds else [[] for _ in rows])
     doubts, of_spans = None, of_name(kept, _SPANS)

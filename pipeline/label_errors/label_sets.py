@@ -137,18 +137,19 @@ def learn_label_sets(
 
 
 def judge_label_sets(
-    read: LaterTexts,
+    texts: Sequence[str],
     sets: Sequence[Collection[str] | None],
     labels: Sequence[str],
     groups: Sequence[str],
     kept: Kept,
+    read: LaterTexts | None = None,
 ) -> LabelSetScores:
     """Score rows by what ``learn_label_sets`` has kept of others; one with a label that was not learned has no score.
 
     Args:
-        read: what was labeled.
-        sets, labels, groups: as for ``label_set_scores``.
+        texts, sets, labels, groups: as for ``label_set_scores``.
         kept: nothing if there was too little to learn from.
+        read: the same texts, if more is known about them; then ``kept`` does not say how to read them.
     """
     given, as_given = _given(sets, labels), np.arange(len(sets))
     sheet = _Sheet(given, labels)
@@ -160,6 +161,7 @@ def judge_label_sets(
     others[[*judged, *common]] = False
     is_labeled = np.array([one is not None for one in sets], dtype=np.bool_)
     labeled, unlabeled = np.flatnonzero(is_labeled & ~given[:, others].any(axis=1)), np.flatnonzero(~is_labeled)
+    read = read or LaterTexts(texts, kept)
     log_odds = judge.log_odds(read.words, groups)[:, places]
     sheet.judge(labeled, judged, judge_sets(judge.model, log_odds[labeled], given[np.ix_(labeled, judged)]))
     chosen, wrong = likeliest_sets(judge.model, log_odds[unlabeled])

@@ -27,7 +27,6 @@ from pipeline.label_errors.classifier import LabeledTexts, judge_label_errors, l
 from pipeline.label_errors.extractions import Extracted, judge_values, learn_values, score_values
 from pipeline.label_errors.kept_arrays import Kept
 from pipeline.label_errors.label_sets import judge_label_sets, label_set_scores, learn_label_sets
-from pipeline.label_errors.read_texts import LaterTexts
 from schemas.field import TargetField, ValueType
 
 Floats = npt.NDArray[np.float64]
@@ -116,8 +115,7 @@ class Sets:
         return learn_label_sets(*self._columns(rows), _SEED)[1]
 
     def judge(self, rows: Ints, kept: Kept) -> Floats:
-        texts, *columns = self._columns(rows)
-        return _numbers(judge_label_sets(LaterTexts(texts, kept), *columns, kept).score)
+        return _numbers(judge_label_sets(*self._columns(rows), kept).score)
 
     def _columns(self, rows: Ints) -> tuple[Any, ...]:
         texts, sets, groups = (_some(column, rows) for column in (self._corpus.texts, self._sets, self.groups))
@@ -234,8 +232,8 @@ def _table(lines: Sequence[Line], title: str) -> Results:
     spread = [100 * (line.found_later - line.found) for line in lines]
     differences = f"{min(spread):+.1f} to {max(spread):+.1f} points"
     note = (
-        f"{len(lines)} seeds, differences of found {differences}. Of {mean('rows'):,.0f} later rows {mean('wrong'):.1%} "
-        f"are wrong; {rate:,.0f} are judged in a CPU second."
+        f"{len(lines)} seeds, differences of found {differences}. Of {mean('rows'):,.0f} later rows, "
+        f"{mean('wrong'):.1%} are wrong; {rate:,.0f} are judged in a CPU second."
     )
     return Results(title, ("scores", "found", "mean", "CPU s", "MB"), cells, note)
 
