@@ -324,3 +324,13 @@ def test_a_later_row_is_not_judged_by_rows_of_its_group(task: type[Task], wrong:
     within, without = some.judge([later, replace(later, group="another")], kept=kept).rows
     assert (within.score or 0) > 0.5
     assert (within.score or 0) > (without.score or 0) + 0.2
+
+
+def test_a_label_that_only_one_group_has_is_judged_in_later_rows_of_other_groups_alone() -> None:
+    some, sales = world(Sorted), "the offer of your sales team, a price list"
+    rows = [*some.learned, *(LabeledText(sales, {"text": sales}, {"label": "sales"}, "sales") for _ in range(3))]
+    kept = kind_of(Sorted).learn_labels(Sorted, rows, SEED).kept
+    later = LabeledText(sales, {"text": sales}, {"label": "sales"}, "sales")
+    within, without = some.judge([later, replace(later, group="another")], kept=kept).rows
+    assert within == LabelScore()
+    assert without.score is not None and without.suggestion == {"label": "sales"}
