@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from tried_examples import examples
 
 from pipeline.label_errors import text_features as features
+from pipeline.label_errors.vocabulary import Vocabulary
 
 COMMON = {"min_df": 2, "sublinear_tf": True, "dtype": np.float32}
 TEXTS = [
@@ -64,6 +65,22 @@ def test_only_the_most_frequent_features_are_kept(monkeypatch: pytest.MonkeyPatc
     found = features.text_features(["aa bb", "aa cc", "aa bb"])
     assert found.shape == (3, 2)
     assert found.toarray() == pytest.approx(np.ones((3, 2)))
+
+
+@examples(100)
+@given(st.lists(st.text(st.sampled_from("aBc_d\u00e9 \t.-\u6771"), max_size=30), max_size=20))
+def test_texts_look_the_same_when_they_come_later_as_when_they_were_learned(texts: list[str]) -> None:
+    learned = features.learned_features([*texts, "ab cd", "ab cd"])
+    assert learned is not None
+    later = Vocabulary.read(learned.vocabulary.arrays()).features([*texts, "ab cd"])
+    assert later.toarray() == pytest.approx(learned.in_order.toarray()[:-1], abs=1e-6)
+
+
+def test_what_learned_texts_lack_says_nothing_about_later_ones() -> None:
+    learned = features.learned_features(["red apple", "red apple", "green pear"])
+    assert learned is not None
+    known, unknown = learned.vocabulary.features(["red", "fox"]).toarray()
+    assert known.any() and not unknown.any()
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["one", "two"], ["", ""]])

@@ -15,8 +15,15 @@ from pipeline.evaluation.scores import (
     label_text,
     scores_by_label,
 )
-from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
-from pipeline.label_errors.classifier import label_error_scores
+from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
+from pipeline.kinds.judged_parts import judged_in_parts
+from pipeline.label_errors.classifier import (
+    LabeledTexts,
+    LabelErrors,
+    judge_label_errors,
+    label_error_scores,
+    learn_label_errors,
+)
 from schemas.dataset import OnConflict
 from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType, choices_of
@@ -53,14 +60,23 @@ class Classification(Kind):
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> LabelScores:
         """Score by models trained on the rows of other groups."""
-        name = _field(task)
-        given = [None if row.targets is None else label_text(row.targets.get(name)) for row in rows]
-        verified = [row.verified for row in rows]
-        also = [{label_text(targets.get(name)) for targets in row.also} for row in rows]
-        groups = [row.group for row in rows]
-        found = label_error_scores([row.text for row in rows], given, groups, seed, verified, also)
-        judged = zip(found.score, found.predicted, found.other, given, strict=True)
-        return LabelScores([_scored(name, *one) for one in judged], found.note)
+        given = _labeled(task, rows)
+        found = label_error_scores(given.texts, given.labels, given.groups, seed, given.verified, given.also)
+        return _scores(task, given, found)
+
+    def learn_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> Learned:
+        """Score the same way, and keep models trained on all rows."""
+        given = _labeled(task, rows)
+        found, kept = learn_label_errors(given, seed)
+        return Learned(_scores(task, given, found), kept)
+
+    def judge_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
+    ) -> LabelScores:
+        """Score by the kept models."""
+        return judged_in_parts(len(rows), lambda part: _later(task, rows[part], kept))
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """1 of 1 for the right label."""
@@ -77,6 +93,27 @@ class Classification(Kind):
 
 def _field(task: type[Task]) -> str:
     return task.task_targets()[0].name
+
+
+def _labeled(task: type[Task], rows: Sequence[LabeledText]) -> LabeledTexts:
+    name = _field(task)
+    return LabeledTexts(
+        texts=[row.text for row in rows],
+        labels=[None if row.targets is None else label_text(row.targets.get(name)) for row in rows],
+        groups=[row.group for row in rows],
+        verified=[row.verified for row in rows],
+        also=[{label_text(targets.get(name)) for targets in row.also} for row in rows],
+    )
+
+
+def _later(task: type[Task], rows: Sequence[LabeledText], kept: Kept) -> LabelScores:
+    given = _labeled(task, rows)
+    return _scores(task, given, judge_label_errors(given, kept))
+
+
+def _scores(task: type[Task], rows: LabeledTexts, found: LabelErrors) -> LabelScores:
+    judged = zip(found.score, found.predicted, found.other, rows.labels, strict=True)
+    return LabelScores([_scored(_field(task), *one) for one in judged], found.note)
 
 
 def _scored(field: str, score: float | None, predicted: str | None, other: str | None, given: str | None) -> LabelScore:

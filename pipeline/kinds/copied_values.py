@@ -2,8 +2,16 @@
 
 from collections.abc import Collection, Sequence
 
-from pipeline.kinds.interface import LabeledText, LabelScore, LabelScores, Targets
-from pipeline.label_errors.extractions import Extracted, ValueScore, score_values
+from pipeline.kinds.interface import Kept, LabeledText, LabelScore, LabelScores, Learned, Targets
+from pipeline.kinds.judged_parts import judged_in_parts
+from pipeline.label_errors.extractions import (
+    Extracted,
+    ValueScore,
+    ValueScores,
+    judge_values,
+    learn_values,
+    score_values,
+)
 from schemas.field import TargetField
 from schemas.task import Task
 
@@ -26,8 +34,44 @@ def score_copied(
         seed: of what is random.
         off: codes of reasons that are not looked for.
     """
-    given = [Extracted(row.text, some, row.group, row.verified) for row, some in zip(rows, copied, strict=True)]
-    found = score_values(given, fields, seed, off)
+    return _scores(task, rows, score_values(_extracted(rows, copied), fields, seed, off))
+
+
+def learn_copied(
+    task: type[Task],
+    rows: Sequence[LabeledText],
+    copied: Sequence[Targets | None],
+    fields: Sequence[TargetField],
+    seed: int,
+    off: Collection[str],
+) -> Learned:
+    """Score like ``score_copied``, with the same arguments, and keep what judges later rows."""
+    found, kept = learn_values(_extracted(rows, copied), fields, seed, off)
+    return Learned(_scores(task, rows, found), kept)
+
+
+def judge_copied(
+    task: type[Task],
+    rows: Sequence[LabeledText],
+    copied: Sequence[Targets | None],
+    fields: Sequence[TargetField],
+    kept: Kept,
+    off: Collection[str],
+) -> LabelScores:
+    """Score later rows by what ``learn_copied`` has kept; the other arguments are as for ``score_copied``."""
+
+    def judge(part: slice) -> LabelScores:
+        found = judge_values(_extracted(rows[part], copied[part]), fields, kept, off)
+        return _scores(task, rows[part], found)
+
+    return judged_in_parts(len(rows), judge)
+
+
+def _extracted(rows: Sequence[LabeledText], copied: Sequence[Targets | None]) -> list[Extracted]:
+    return [Extracted(row.text, some, row.group, row.verified) for row, some in zip(rows, copied, strict=True)]
+
+
+def _scores(task: type[Task], rows: Sequence[LabeledText], found: ValueScores) -> LabelScores:
     return LabelScores([_scored(task, *one) for one in zip(rows, found.rows, strict=True)], found.note)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_field
-from pipeline.kinds.copied_values import score_copied
-from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScores, Targets
+from pipeline.kinds.copied_values import judge_copied, learn_copied, score_copied
+from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScores, Learned, Targets
 from pipeline.text.answer_keys import Answers
 from schemas.dataset import OnConflict
 from schemas.fate import ReasonCode
@@ -42,10 +42,19 @@ class Extraction(Kind):
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> LabelScores:
         """Judge each value by where such values stand in the texts of the other rows, or by whether it stands there."""
-        answers = Answers(task)
-        # A free text is not copied from the inputs.
-        copied = [None if row.targets is None else answers.closed(row.targets) for row in rows]
-        return score_copied(task, rows, copied, task.task_targets(), seed, off)
+        return score_copied(task, rows, _copied(task, rows), task.task_targets(), seed, off)
+
+    def learn_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> Learned:
+        """Score the same way, and keep what was learned of where values stand."""
+        return learn_copied(task, rows, _copied(task, rows), task.task_targets(), seed, off)
+
+    def judge_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
+    ) -> LabelScores:
+        """Score by what was kept."""
+        return judge_copied(task, rows, _copied(task, rows), task.task_targets(), kept, off)
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """Pairs of field and value: the metric is their micro-averaged F1."""
@@ -54,3 +63,9 @@ class Extraction(Kind):
     def parts(self, task: type[Task], outcomes: Sequence[Outcome]) -> tuple[Part, ...]:
         """Scores by field."""
         return scores_by_field(leaf_paths(task.task_targets()), outcomes)
+
+
+def _copied(task: type[Task], rows: Sequence[LabeledText]) -> list[Targets | None]:
+    """The values that are judged: a free text is not copied from the inputs."""
+    answers = Answers(task)
+    return [None if row.targets is None else answers.closed(row.targets) for row in rows]

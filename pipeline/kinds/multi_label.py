@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_member
-from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
-from pipeline.label_errors.label_sets import LabelSetScores, label_set_scores
+from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
+from pipeline.kinds.judged_parts import judged_in_parts
+from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, label_set_scores, learn_label_sets
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField
@@ -43,11 +44,22 @@ class MultiLabel(Kind):
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> LabelScores:
         """Score by linear models, one for each label, trained on the rows of other groups."""
-        field = _field(task)
-        given = [None if row.targets is None else _labels(row.targets.get(field.name)) for row in rows]
-        texts, groups = [row.text for row in rows], [row.group for row in rows]
-        found = label_set_scores(texts, given, field.choices, groups, seed=seed)
-        return LabelScores([_scored(field.name, found, row) for row in range(len(rows))], found.note)
+        field, sets, texts, groups = _columns(task, rows)
+        return _scores(field, label_set_scores(texts, sets, field.choices, groups, seed))
+
+    def learn_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> Learned:
+        """Score the same way, and keep models trained on all rows."""
+        field, sets, texts, groups = _columns(task, rows)
+        found, kept = learn_label_sets(texts, sets, field.choices, groups, seed)
+        return Learned(_scores(field, found), kept)
+
+    def judge_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
+    ) -> LabelScores:
+        """Score by the kept models."""
+        return judged_in_parts(len(rows), lambda part: _later(task, rows[part], kept))
 
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:
         """Labels in both sets: the metric is their micro-averaged F1."""
@@ -64,6 +76,24 @@ def _field(task: type[Task]) -> TargetField:
 
 def _labels(value: JsonValue) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _columns(
+    task: type[Task], rows: Sequence[LabeledText]
+) -> tuple[TargetField, list[tuple[str, ...] | None], list[str], list[str]]:
+    """The target, and the labels, the text and the group of each row."""
+    field = _field(task)
+    sets = [None if row.targets is None else _labels(row.targets.get(field.name)) for row in rows]
+    return field, sets, [row.text for row in rows], [row.group for row in rows]
+
+
+def _later(task: type[Task], rows: Sequence[LabeledText], kept: Kept) -> LabelScores:
+    field, sets, texts, groups = _columns(task, rows)
+    return _scores(field, judge_label_sets(texts, sets, field.choices, groups, kept))
+
+
+def _scores(field: TargetField, found: LabelSetScores) -> LabelScores:
+    return LabelScores([_scored(field.name, found, row) for row in range(len(found.score))], found.note)
 
 
 def _scored(field: str, found: LabelSetScores, row: int) -> LabelScore:

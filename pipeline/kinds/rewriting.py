@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from pipeline.evaluation.estimates import ratio_estimate
 from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric, scores_by_field
 from pipeline.evaluation.text_similarity import chrf, rouge_l
-from pipeline.kinds.copied_values import score_copied
+from pipeline.kinds.copied_values import judge_copied, learn_copied
 from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
+from pipeline.label_errors.kept_arrays import named, of_name
 from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrites import Rewrite, RewriteScore, judge_rewrites, learn_rewrites
 from schemas.dataset import OnConflict
@@ -85,15 +86,20 @@ class Rewriting(Kind):
         others = self._others(task)
         if not others:
             return Learned(LabelScores(scores), kept)
-        of_others = score_copied(task, rows, _values(rows, others), others, seed, off)
-        worse = [_worse(*one) for one in zip(scores, of_others.rows, strict=True)]
-        return Learned(LabelScores(worse, of_others.note), kept)
+        of_others = learn_copied(task, rows, _values(rows, others), others, seed, off)
+        worse = [_worse(*one) for one in zip(scores, of_others.scores.rows, strict=True)]
+        return Learned(LabelScores(worse, of_others.scores.note), kept | named(_COPIED, of_others.kept))
 
     def judge_labels(
         self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
     ) -> LabelScores:
-        """Score each free text by what is usual in it; the other values have no score yet."""
-        return LabelScores(self._scored(task, rows, lambda pairs, name: judge_rewrites(pairs, kept, _rules(off), name)))
+        """Score each free text by what is usual in it, and the other values as extracted ones."""
+        scores = self._scored(task, rows, lambda pairs, name: judge_rewrites(pairs, kept, _rules(off), name))
+        others = self._others(task)
+        if not others:
+            return LabelScores(scores)
+        of_others = judge_copied(task, rows, _values(rows, others), others, of_name(kept, _COPIED), off)
+        return LabelScores([_worse(*one) for one in zip(scores, of_others.rows, strict=True)], of_others.note)
 
     def _scored(self, task: type[Task], rows: Sequence[LabeledText], score: _Score) -> list[LabelScore]:
         """The scores of all free texts of the rows together."""
@@ -153,7 +159,7 @@ class Rewriting(Kind):
 
 
 _ABSENT: tuple[object, ...] = (None, [])
-_FREE = "free"
+_FREE, _COPIED = "free", "copied"
 """What the names of all arrays that are kept begin with; the field's name follows."""
 
 

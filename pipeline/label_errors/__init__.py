@@ -10,6 +10,7 @@ __all__ = [
     "classifier",
     "extractions",
     "grounding",
+    "kept_arrays",
     "label_sets",
     "rewrite_rules",
     "rewrites",

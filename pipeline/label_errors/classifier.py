@@ -7,7 +7,48 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.judged_labels import UNLABELED, judge_labels
+from pipeline.label_errors.judged_labels import NOTHING_LEARNED, UNLABELED, Judged, judge_labels
+from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_json
+from pipeline.label_errors.kept_labels import UNKNOWN, KeptLabels, learn_labels
+from pipeline.label_errors.read_texts import LaterTexts, LearnedTexts
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LabeledTexts:
+    """Texts with their labels, in columns."""
+
+    texts: Sequence[str]
+    labels: Sequence[str | None]
+    """The given ones; None if there is none yet."""
+    groups: Sequence[str]
+    """Rows of one group (near-duplicates, one contract) are never used to score each other."""
+    verified: Sequence[bool] | None = None
+    """Which labels an annotator gave or confirmed: they are right; None if no one did."""
+    also: Sequence[Collection[str]] = ()
+    """Labels that other rows give the same text, if a text can have several and each has its own row: so they are not
+    this row's; empty if a text has one."""
+
+    def codes(self, names: Mapping[str, int]) -> Ints:
+        """The labels as numbers."""
+        return np.array(
+            [UNLABELED if label is None else names.get(label, UNKNOWN) for label in self.labels], dtype=np.int64
+        )
+
+    def settled(self) -> Bools:
+        """Which labels are right."""
+        return np.zeros(len(self.texts), np.bool_) if self.verified is None else np.array(self.verified, np.bool_)
+
+    def impossible(self, given: Ints, names: Mapping[str, int]) -> Bools:
+        """Rows x labels: what a row cannot have, since another row of the same text has it."""
+        found = np.zeros((len(given), len(names)), dtype=np.bool_)
+        for row, labels in enumerate(self.also):
+            found[row, [names[label] for label in labels if label in names]] = True
+        labeled = np.flatnonzero(given >= 0)
+        found[labeled, given[labeled]] = False
+        return found
 
 
 @dataclass(frozen=True)
@@ -40,19 +81,44 @@ def label_error_scores(
     """Score how likely each label of a classification task is wrong.
 
     Args:
-        texts: what was labeled.
-        labels: the given labels; None if there is none yet.
-        groups: rows of one group (near-duplicates, one contract) are never used to score each other.
+        texts, labels, groups, verified, also: as in ``LabeledTexts``; ``also`` is None if a text has one label.
         seed: the same rows and seed give the same scores.
-        verified: which labels an annotator gave or confirmed: they are right; None if no one did.
-        also: labels that other rows give the same text, if a text can have several and each has its own row: so they
-            are not this row's; None if a text has one.
     """
-    names = sorted({label for label in labels if label is not None})
-    codes = {name: code for code, name in enumerate(names)}
-    given = np.array([UNLABELED if label is None else codes[label] for label in labels], dtype=np.int64)
-    known = np.zeros(len(texts), dtype=np.bool_) if verified is None else np.array(verified, dtype=np.bool_)
-    judged = judge_labels(texts, given, groups, known, seed, _impossible(also or (), given, codes))
+    rows = LabeledTexts(texts, labels, groups, verified, also or ())
+    names = _names(rows)
+    given = rows.codes(names)
+    judged = judge_labels(texts, given, groups, rows.settled(), seed, rows.impossible(given, names))
+    return _errors(judged, given, list(names))
+
+
+def learn_label_errors(rows: LabeledTexts, seed: int) -> tuple[LabelErrors, Arrays]:
+    """Score like ``label_error_scores``, and keep what judges later rows: nothing if there is too little."""
+    names, read = _names(rows), LearnedTexts(rows.texts)
+    given = rows.codes(names)
+    judged, kept = learn_labels(read, given, rows.groups, rows.settled(), seed, rows.impossible(given, names))
+    if kept:
+        kept |= {"names": as_json(list(names)), **read.kept_words(), **read.kept_meanings()}
+    return _errors(judged, given, list(names)), kept
+
+
+def judge_label_errors(rows: LabeledTexts, kept: Kept) -> LabelErrors:
+    """Score rows by what ``learn_label_errors`` has kept of others; one whose label was not learned has no score."""
+    if not kept:
+        nothing = [None] * len(rows.texts)
+        return LabelErrors([*nothing], [*nothing], [*nothing], NOTHING_LEARNED)
+    names = {name: code for code, name in enumerate(from_json(kept["names"]))}
+    given, read = rows.codes(names), LaterTexts(rows.texts, kept)
+    judge = KeptLabels.read(kept)
+    judged = judge.judge(read, given, rows.groups, rows.settled(), rows.impossible(given, names))
+    return _errors(judged, given, list(names))
+
+
+def _names(rows: LabeledTexts) -> dict[str, int]:
+    """The labels that rows have, with their codes."""
+    return {name: code for code, name in enumerate(sorted({one for one in rows.labels if one is not None}))}
+
+
+def _errors(judged: Judged, given: Ints, names: Sequence[str]) -> LabelErrors:
     score = np.where(given == UNLABELED, 1 - judged.margins, judged.wrong)
     return LabelErrors(
         score=[None if math.isnan(value) else value for value in score.tolist()],
@@ -60,15 +126,3 @@ def label_error_scores(
         other=[None if code < 0 else names[code] for code in judged.other.tolist()],
         note=judged.note,
     )
-
-
-def _impossible(
-    also: Sequence[Collection[str]], given: npt.NDArray[np.int64], codes: Mapping[str, int]
-) -> npt.NDArray[np.bool_]:
-    """Rows x labels: what a row cannot have, since another row of the same text has it."""
-    found = np.zeros((len(given), len(codes)), dtype=np.bool_)
-    for row, labels in enumerate(also):
-        found[row, [codes[label] for label in labels if label in codes]] = True
-    labeled = np.flatnonzero(given != UNLABELED)
-    found[labeled, given[labeled]] = False
-    return found

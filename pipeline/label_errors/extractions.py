@@ -5,33 +5,41 @@ at all, or, if they describe the text, which of them such a text has.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.closed_fields import judge_closed_fields
+from pipeline.label_errors.closed_fields import judge_closed_fields, judge_later_fields
 from pipeline.label_errors.group_folds import folds_by_group
+from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_json, named, of_name
+from pipeline.label_errors.kept_folds import KeptFolds, are_several, group_hashes
+from pipeline.label_errors.kept_spans import KeptSpans
 from pipeline.label_errors.label_odds import rarest_labels
-from pipeline.label_errors.span_model import SpanDoubts, judge_spans
-from pipeline.label_errors.unsaid_values import unsaid_shares
+from pipeline.label_errors.span_model import SpanLearner
+from pipeline.label_errors.span_rows import SpanDoubts
+from pipeline.label_errors.unsaid_values import UnsaidCounts, unsaid_shares
 from pipeline.label_errors.value_findings import Finding, SpanFindings, unsaid
-from pipeline.label_errors.value_places import Extracted, find_values
+from pipeline.label_errors.value_places import Extracted, ValuePlaces, find_values, text_fields
 from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
 from schemas.field import JsonValue, TargetField
 from schemas.field_values import Leaf
 
-__all__ = ["Extracted", "ValueScore", "ValueScores", "score_values"]
+__all__ = ["Extracted", "ValueScore", "ValueScores", "judge_values", "learn_values", "score_values"]
 
 Floats = npt.NDArray[np.float64]
 
 MIN_ROWS = 200
 """With fewer labeled rows, a model knows too little of copied values: it doubted a quarter of the right ones
 among 100."""
+_NOTHING_LEARNED = "no answers were there to learn from, so those of new rows are not scored"
+_OTHER_FIELDS = "fields were taken away since answers were learned from, so those of new rows are not scored"
 _SURE = 0.5
 """From here on a correction is likelier right than the value."""
 _CERTAIN = 0.9999
+_ABOUT, _UNSAID, _SPANS = "about", "unsaid", "spans"
+"""The names of what is kept."""
 _MOST_EVIDENCE = 4.0
 """In log odds: what else stands in the text says no more than this about a value that does not."""
 
@@ -68,62 +76,154 @@ def score_values(
         seed: the same rows and seed give the same scores.
         off: codes of reasons that are not looked for.
     """
+    return _learned(rows, fields, seed, off, keep=False)[0]
+
+
+def learn_values(
+    rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int, off: Collection[str] = ()
+) -> tuple[ValueScores, Arrays]:
+    """Score like ``score_values``, and keep what judges later rows: nothing if no row is labeled."""
+    return _learned(rows, fields, seed, off, keep=True)
+
+
+def judge_values(
+    rows: Sequence[Extracted], fields: Sequence[TargetField], kept: Kept, off: Collection[str] = ()
+) -> ValueScores:
+    """Score rows by what ``learn_values`` has kept of others.
+
+    Args:
+        rows, fields, off: as for ``score_values``.
+        kept: nothing if no labeled row was there to learn from.
+    """
+    scores = [ValueScore()] * len(rows)
+    if not kept:
+        return ValueScores(scores, _NOTHING_LEARNED)
+    about = from_json(kept[_ABOUT])
+    if not {field.path for field in text_fields(fields)}.issuperset(about["copied"]):
+        return ValueScores(scores, _OTHER_FIELDS)
+    labeled = [number for number, row in enumerate(rows) if row.values is not None]
+    some, grounds = [rows[number] for number in labeled], ReasonCode.UNGROUNDED not in off
+    evidence, note = _later(some, fields, about["copied"], kept, grounds)
+    for place, number in enumerate(labeled):
+        scores[number] = evidence.score(place)
+    return ValueScores(scores, _joined([about["note"], note]))
+
+
+def _learned(
+    rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int, off: Collection[str], keep: bool
+) -> tuple[ValueScores, Arrays]:
     order = sorted(
         (number for number, row in enumerate(rows) if row.values is not None),
         key=lambda number: (rows[number].text, rows[number].group, repr(rows[number].values)),
     )
     scores = [ValueScore()] * len(rows)
     if not order:
-        return ValueScores(scores)
-    judged = _Judged([rows[number] for number in order], fields, seed, ReasonCode.UNGROUNDED not in off)
+        return ValueScores(scores), {}
+    evidence, note, kept = _by_each_other(
+        [rows[number] for number in order], fields, seed, ReasonCode.UNGROUNDED not in off, keep
+    )
     for place, number in enumerate(order):
-        scores[number] = judged.score(place)
-    return ValueScores(scores, judged.note)
+        scores[number] = evidence.score(place)
+    return ValueScores(scores, note), kept
 
 
-class _Judged:
-    """All that is known about the values of labeled rows."""
+def _by_each_other(
+    rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int, grounds: bool, keep: bool
+) -> tuple["_Evidence", str, Arrays]:
+    """What labeled rows, sorted by their texts, say of each other; what limits that, and what is kept."""
+    places = find_values(rows, fields)
+    unsaid = unsaid_shares(places.said, places.lacking if grounds else [[] for _ in rows])
+    spans = _Spans(rows, places, unsaid, seed)
+    copied = [field.path for field in places.fields]
+    closed = judge_closed_fields(rows, fields, frozenset(copied), seed, keep)
+    evidence = _Evidence(rows, places, unsaid, spans.doubts, closed.by_row, bool(closed.by_row))
+    kept = Arrays()
+    if keep:
+        limits = _joined([closed.limits, spans.note if spans.doubts is None else ""])
+        kept = {_ABOUT: as_json({"copied": copied, "note": limits}), **closed.kept, **spans.kept()}
+        kept |= named(_UNSAID, UnsaidCounts.of(places.said, places.lacking).arrays())
+    return evidence, _joined([spans.note, closed.note]), kept
 
-    def __init__(self, rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int, grounds: bool) -> None:
-        self._rows = rows
-        self._places = find_values(rows, fields)
-        lacking = self._places.lacking if grounds else [[] for _ in rows]
-        self._unsaid = unsaid_shares(self._places.said, lacking)
-        self._doubts, of_spans = self._judge_spans(seed)
-        copied = frozenset(field.path for field in self._places.fields)
-        self._closed, of_closed = judge_closed_fields(rows, fields, copied, seed)
-        self.note = "; ".join(dict.fromkeys(filter(None, (of_spans, of_closed))))
 
-    def _judge_spans(self, seed: int) -> tuple[SpanDoubts | None, str]:
-        places, rows = self._places, self._rows
+class _Spans:
+    """What is known about where the values of labeled rows stand."""
+
+    doubts: SpanDoubts | None = None
+    note: str = ""
+
+    def __init__(
+        self, rows: Sequence[Extracted], places: ValuePlaces, unsaid: Sequence[Sequence[float]], seed: int
+    ) -> None:
         if not len(places.spans.spans):
-            return None, ""
+            return
         if len(rows) < MIN_ROWS:
             count = "1 labeled row" if len(rows) == 1 else f"{len(rows):,} labeled rows"
-            return None, f"{count}: too few to judge copied values by those of other rows, which takes {MIN_ROWS}"
+            self.note = f"{count}: too few to judge copied values by those of other rows, which takes {MIN_ROWS}"
+            return
         there = np.zeros((len(rows), len(places.fields)), dtype=np.bool_)
         there[np.repeat(np.arange(len(rows)), np.diff(places.spans.span_starts)), places.spans.spans[:, 2]] = True
-        folds, note = folds_by_group(rarest_labels(there), [row.group for row in rows], seed)
+        self._groups = [row.group for row in rows]
+        self._folds, self.note = folds_by_group(rarest_labels(there), self._groups, seed)
         settled = np.array([row.verified for row in rows], dtype=np.bool_)
-        trust = np.array([np.prod(1 - np.array(shares)) for shares in self._unsaid])
-        return judge_spans(places.spans, len(places.fields), folds, trust, settled, seed), note
+        trust = np.array([np.prod(1 - np.array(shares)) for shares in unsaid])
+        self._learner = SpanLearner(places.spans, len(places.fields), self._folds, settled, seed)
+        self.doubts = self._learner.judge(trust)
+
+    def kept(self) -> Arrays:
+        """What judges later rows; nothing if spans are not judged."""
+        if self.doubts is None:
+            return {}
+        groups = group_hashes(self._groups)
+        study, folds = self._learner.study(are_several(groups)), KeptFolds.of(groups, self._folds)
+        return named(_SPANS, KeptSpans.of(study, folds).arrays())
+
+
+def _later(
+    rows: Sequence[Extracted], fields: Sequence[TargetField], copied: Sequence[str], kept: Kept, grounds: bool
+) -> tuple["_Evidence", str]:
+    """What is known about later labeled rows, and what limits that."""
+    places = find_values(rows, fields, copied)
+    unsaid = UnsaidCounts.read(of_name(kept, _UNSAID)).shares(places.lacking if grounds else [[] for _ in rows])
+    doubts, of_spans = None, of_name(kept, _SPANS)
+    if of_spans:
+        doubts = KeptSpans.read(of_spans).judge(places.spans, [row.group for row in rows])
+    closed = judge_later_fields(rows, fields, kept)
+    return _Evidence(rows, places, unsaid, doubts, closed.by_row, closed.any_judged), closed.note
+
+
+def _joined(notes: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(filter(None, notes)))
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """All that is known about the values of labeled rows."""
+
+    rows: Sequence[Extracted]
+    places: ValuePlaces
+    unsaid: Sequence[Sequence[float]]
+    """Of every row: how likely each value is wrong that its text does not say."""
+    doubts: SpanDoubts | None
+    closed: Mapping[int, Sequence[Finding]]
+    """By row, what speaks against its closed values."""
+    closed_is_judged: bool
 
     def score(self, place: int) -> ValueScore:
         """The score of a row: it is wrong unless everything about it is right."""
-        doubts = self._doubts
-        if self._rows[place].verified:
+        doubts = self.doubts
+        if self.rows[place].verified:
             return ValueScore()
-        if doubts is None and not self._unsaid[place] and not self._closed:
+        if doubts is None and not self.unsaid[place] and not self.closed_is_judged:
             return ValueScore()
-        lacking = zip(self._places.lacking[place], self._unsaid[place], strict=False)
-        found = [*(self._of_unsaid(place, leaf, share) for leaf, share in lacking), *self._closed.get(place, ())]
+        lacking = zip(self.places.lacking[place], self.unsaid[place], strict=False)
+        found = [*(self._of_unsaid(place, leaf, share) for leaf, share in lacking), *self.closed.get(place, ())]
         of_spans = 0.0 if doubts is None else float(doubts.wrong[place])
         wrong = 1 - (1 - of_spans) * math.prod(1 - finding.share for finding in found)
         if wrong < LEAST_DOUBT:
             return ValueScore(wrong)
         named = [finding for finding in found if finding.share >= LEAST_DOUBT]
         if doubts is not None and (of_spans >= LEAST_DOUBT or (of_spans > 0 and not named)):
-            spans = SpanFindings(self._rows, self._places.fields, doubts).of(place)
+            spans = SpanFindings(self.rows, self.places.fields, doubts).of(place)
             (named if of_spans >= LEAST_DOUBT else found).append(spans)
         # Where many small doubts add up to one, the likeliest is named.
         named = named or [max(found, key=lambda finding: finding.share)]
@@ -133,10 +233,10 @@ class _Judged:
 
     def _of_unsaid(self, place: int, leaf: Leaf, share: float) -> Finding:
         """A value that the text does not say is the likelier wrong if something else in the text looks like it."""
-        row, doubts = self._rows[place], self._doubts
+        row, doubts = self.rows[place], self.doubts
         if doubts is None or doubts.replaced[place] <= 0:
             return unsaid(row, leaf, share)
-        path, instead = SpanFindings(self._rows, self._places.fields, doubts).instead(place)
+        path, instead = SpanFindings(self.rows, self.places.fields, doubts).instead(place)
         if path != leaf.path:
             return unsaid(row, leaf, share)
         odds = share / (1 - share) * math.exp(min(float(doubts.replaced[place]), _MOST_EVIDENCE))

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.group_folds import folds_of_members, members_of
-from pipeline.label_errors.label_models import MAX_TRAINING_ROWS, Judgeable, Sight, log_probabilities
+from pipeline.label_errors.kept_folds import EVERY
+from pipeline.label_errors.label_models import MAX_TRAINING_ROWS, Judgeable, Keeper, Scores, log_probabilities
 from pipeline.label_errors.noisy_channel import Channel, fit_channel
-from pipeline.label_errors.static_embeddings import embeddings
-from pipeline.label_errors.text_features import text_features
+from pipeline.label_errors.read_texts import LearnedTexts, Sight
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -18,8 +18,9 @@ Bools = npt.NDArray[np.bool_]
 
 MIN_LABELED = 30
 """With fewer labeled rows, a model's predictions are too weak to question a label."""
+NOTHING_LEARNED = "too few labels were there to learn from, so those of new rows are not scored"
 UNLABELED = -1
-_UNLABELED_FOLD = _UNLABELED_GROUP = -1
+_UNLABELED_GROUP = -1
 _CHUNK = 8_192
 
 
@@ -50,6 +51,17 @@ class Judged:
         return cls(unknown, none, none, unknown, unknown, nowhere, note=note)
 
 
+@dataclass(frozen=True)
+class LabelStudy:
+    """What was learned while labels were judged, beside the models."""
+
+    folds: Ints
+    """Of all rows, the one whose model has not seen the row."""
+    channel: Channel
+    temperatures: Scores
+    """Of the models."""
+
+
 def judge_labels(
     texts: Sequence[str],
     labels: Ints,
@@ -58,36 +70,55 @@ def judge_labels(
     seed: int = 17,
     impossible: Bools | None = None,
 ) -> Judged:
-    """Judge the given label of every row. Rows in the same order, and the same seed, give the same result.
+    """Judge the given label of every row, as ``study_labels`` does."""
+    return study_labels(LearnedTexts(texts), labels, groups, verified, seed, impossible)[0]
+
+
+def study_labels(
+    read: LearnedTexts,
+    labels: Ints,
+    groups: Sequence[str],
+    verified: Bools,
+    seed: int = 17,
+    impossible: Bools | None = None,
+    keep: Keeper | None = None,
+) -> tuple[Judged, LabelStudy | None]:
+    """Judge the given label of every row, and say what was learned for that; None if that is nothing.
+
+    Rows in the same order, and the same seed, give the same result.
 
     Args:
-        texts: what was labeled.
+        read: what was labeled.
         labels: codes from 0, without gaps; ``UNLABELED`` for a row without a label, which is only predicted.
         groups: rows of one group (near-duplicates, one contract) are never used to judge each other.
         verified: labels that an annotator gave or confirmed: they are right.
         seed: of what is random.
         impossible: rows x labels, which ones a row cannot have; never the given one.
+        keep: is given the models.
     """
     labeled = np.flatnonzero(labels != UNLABELED)
     given, many = labels[labeled], int(labels.max(initial=-1)) + 1
     if len(given) < MIN_LABELED or many < 2:
-        return Judged.nothing(len(texts), many, _too_few(len(given), many))
-    words = text_features(texts)
-    if words is None:
-        return Judged.nothing(len(texts), many, "no word occurs in two texts, so no label can be scored")
+        return Judged.nothing(len(labels), many, _too_few(len(given), many)), None
+    if read.features is None:
+        return Judged.nothing(len(labels), many, "no word occurs in two texts, so no label can be scored"), None
     members = np.full(len(labels), _UNLABELED_GROUP)
     members[labeled], note = members_of([groups[row] for row in labeled])
     partitions = _partitions(labels, labeled, members, seed)
     seen = np.all([_seen_elsewhere(given, folds[labeled], many) for folds in partitions], axis=0)
     judged = labeled[seen]
     if not len(judged):
-        return Judged.nothing(len(texts), many, "no label occurs in two groups of rows, so none can be scored")
+        note = "no label occurs in two groups of rows, so none can be scored"
+        return Judged.nothing(len(labels), many, note), None
     if impossible is None:
         impossible = np.zeros((len(labels), many), dtype=np.bool_)
     rows = Judgeable(labels, partitions, members, impossible)
-    models = log_probabilities(Sight(words, embeddings(texts)), rows, seed)
+    models, temperatures = log_probabilities(Sight(read.features.matrix, read.meanings), rows, seed, keep)
     channel = fit_channel(models[:, judged], labels[judged], verified[judged], seed)
-    return _verdict(models, channel, labels, judged, verified, note)
+    known = labels == UNLABELED
+    known[judged] = True
+    study = LabelStudy(partitions[0], channel, temperatures)
+    return verdict(models, channel, labels, known, verified, note), study
 
 
 def _too_few(labeled: int, different: int) -> str:
@@ -103,7 +134,7 @@ def _partitions(labels: Ints, labeled: Ints, members: Ints, seed: int) -> list[I
     """
     found: list[Ints] = []
     for number in range(2 if len(labeled) <= MAX_TRAINING_ROWS else 1):
-        folds: Ints = np.full(len(labels), _UNLABELED_FOLD, dtype=np.int64)
+        folds: Ints = np.full(len(labels), EVERY, dtype=np.int64)
         folds[labeled] = folds_of_members(labels[labeled], members[labeled], seed + number)
         found.append(folds)
     return found
@@ -118,27 +149,33 @@ def _seen_elsewhere(given: Ints, folds: Ints, many: int) -> Bools:
     return found
 
 
-def _verdict(
-    models: npt.NDArray[np.float32], channel: Channel, labels: Ints, judged: Ints, verified: Bools, note: str
-) -> Judged:
+def verdict(models: Scores, channel: Channel, labels: Ints, known: Bools, verified: Bools, note: str = "") -> Judged:
+    """What follows from the models' opinions.
+
+    Args:
+        models: log probabilities, models x rows x labels.
+        channel: how given labels come about.
+        labels: the given ones; negative for a row without one that is known.
+        known: rows that the models know something about.
+        verified: given labels that are right.
+        note: what limits all this.
+    """
     rows, many = models.shape[1:]
     probabilities = np.empty((rows, many), dtype=np.float32)
     wrong, own, margins = np.full(rows, np.nan), np.full(rows, np.nan), np.full(rows, np.nan)
     suggested, other = np.full(rows, -1), np.full(rows, -1)
-    known = labels == UNLABELED
-    known[judged] = True
     for first in range(0, rows, _CHUNK):
         chunk = np.arange(first, min(rows, first + _CHUNK))
         right = channel.right(models[:, first : first + _CHUNK])
         probabilities[chunk] = right
         best = np.partition(right, -2, axis=1)
         suggested[chunk], margins[chunk] = right.argmax(axis=1), best[:, -1] - best[:, -2]
-        given = np.flatnonzero(labels[chunk] != UNLABELED)
+        given = np.flatnonzero(labels[chunk] >= 0)
         own[chunk[given]] = right[given, labels[chunk[given]]]
         wrong[chunk[given]] = channel.wrong(right[given], labels[chunk[given]])
         right[given, labels[chunk[given]]] = -1
         other[chunk[given]] = right[given].argmax(axis=1)
-    wrong[verified & (labels != UNLABELED)] = 0
+    wrong[verified & (labels >= 0)] = 0
     for found in (wrong, own, margins):
         found[~known] = np.nan
     suggested[~known] = other[~known] = -1

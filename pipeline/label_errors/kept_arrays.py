@@ -1,51 +1,57 @@
-"""Dataclasses of arrays and numbers as arrays by name, which are kept in files, and back."""
+"""What is kept of models from run to run: plain arrays by name, which are read without parsing."""
 
-import dataclasses
-import typing
-from collections.abc import Mapping
-from typing import Any, TypeVar
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Arrays = Mapping[str, npt.NDArray[Any]]
-Kind = TypeVar("Kind")
+Arrays = dict[str, npt.NDArray[Any]]
+Kept = Mapping[str, npt.NDArray[Any]]
+"""Arrays by name, none of them of Python objects."""
+Hashes = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
 
 
-def to_arrays(value: object, name: str) -> dict[str, npt.NDArray[Any]]:
-    """A dataclass whose fields are arrays, numbers and other such dataclasses, or None where there is nothing.
-
-    An array's name is that of the value, then those of the fields it is in, with a dot between them.
-    """
-    if value is None:
-        return {}
-    if not dataclasses.is_dataclass(value):
-        return {name: np.atleast_1d(np.asarray(value))}
-    parts = (to_arrays(getattr(value, part.name), f"{name}.{part.name}") for part in dataclasses.fields(value))
-    return {key: array for part in parts for key, array in part.items()}
+def named(name: str, arrays: Kept) -> Arrays:
+    """Arrays with a common beginning of their names."""
+    return {f"{name}.{key}": array for key, array in arrays.items()}
 
 
-def from_arrays(kind: type[Kind], arrays: Arrays, name: str) -> Kind:
-    """The dataclass of that name again.
-
-    Raises:
-        KeyError: a part of it is not there.
-    """
-    types = typing.get_type_hints(kind)
-    return kind(**{part: _part(types[part], arrays, f"{name}.{part}") for part in types})
+def of_name(kept: Kept, name: str) -> Arrays:
+    """The arrays whose names begin like that, without that beginning; none if there are none."""
+    start = f"{name}."
+    return {key.removeprefix(start): array for key, array in kept.items() if key.startswith(start)}
 
 
-def is_kept(arrays: Arrays, name: str) -> bool:
-    """Whether there is anything of that name."""
-    return any(key.startswith(f"{name}.") for key in arrays)
+def from_json(array: npt.NDArray[Any]) -> Any:
+    """The names and options that ``as_json`` has written."""
+    return json.loads(np.asarray(array, dtype=np.uint8).tobytes())
 
 
-def _part(type_: Any, arrays: Arrays, name: str) -> Any:
-    if type_ is float:
-        return float(arrays[name][0])
-    if dataclasses.is_dataclass(type_):
-        return from_arrays(typing.cast(type[Any], type_), arrays, name)
-    optional = [one for one in typing.get_args(type_) if dataclasses.is_dataclass(one)]
-    if not optional:
-        return arrays[name]
-    return from_arrays(typing.cast(type[Any], optional[0]), arrays, name) if is_kept(arrays, name) else None
+def as_json(value: object) -> npt.NDArray[np.uint8]:
+    """Names and options as an array of bytes."""
+    return np.frombuffer(json.dumps(value, separators=(",", ":")).encode(), dtype=np.uint8)
+
+
+def hashed(texts: Iterable[str]) -> Hashes:
+    """A hash of 64 bits for each text, the same in every process; never 0."""
+    digests = (hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
+    found: Hashes = np.frombuffer(b"".join(digests), dtype="<u8") | np.uint64(1)
+    return found
+
+
+def small(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Counts in as few bytes as hold them."""
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
+
+
+def places_of(wanted: npt.NDArray[Any], known: npt.NDArray[Any]) -> Ints:
+    """Where each wanted number is among the known ones, which are sorted; -1 where it is not."""
+    if not len(known):
+        return np.full(wanted.shape, -1, dtype=np.int64)
+    places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    found: Ints = np.where(known[places] == wanted, places, -1)
+    return found

@@ -4,14 +4,16 @@ A linear model decides by single words, naive Bayes by many weak hints; linear d
 that mean the same.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.label_odds import label_scores
+from pipeline.label_errors.kept_folds import EVERY
+from pipeline.label_errors.label_odds import feature_counts, occurring, trained_weights
+from pipeline.label_errors.read_texts import Sight
 from pipeline.label_errors.static_embeddings import directions
 
 Ints = npt.NDArray[np.int64]
@@ -23,35 +25,22 @@ MAX_TRAINING_ROWS = 50_000
 """Models are trained on a random sample of at most this many rows; training time grows with rows times labels."""
 _COMPARED_ROWS = 16_384
 """Neighbors are looked for among at most this many rows."""
-_CHUNK = 256
+COMPARED_AT_ONCE = 256
 _PASSES = 3
 """Of the linear model: with the others beside it, five find no more (docs/decisions.md)."""
-_LEADING = 128
+LEADING = 128
 """So many leading numbers of an embedding tell which texts are similar as well as all do: it was trained that way."""
-_NEAR = 0.07
+NEAR = 0.07
 """By how much less similar a neighbor may be than the nearest one before its vote is a third."""
-_FAR = -1e6
+FAR = -1e6
 """How similar a row is to one of its group, as a neighbor."""
-_SMOOTHING = 0.1
+SMOOTHING = 0.1
 _SHRINKAGE = 0.3
 """How much of the spread of the embeddings is taken to be the same in all directions."""
 _IMPOSSIBLE = -50.0
 """The log probability of a label that a model has not seen."""
 _TEMPERATURES = 2.0 ** np.arange(-5, 6.5, 0.5)
 _TEMPERATURE_ROWS = 2_000
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What the models see of texts."""
-
-    words: Any
-    """TF-IDF of words and of pieces of words (sparse)."""
-    meanings: npt.NDArray[np.float32]
-    """Embeddings of length 1."""
-
-    def __getitem__(self, rows: Ints) -> "Sight":
-        return Sight(self.words[rows], self.meanings[rows])
 
 
 @dataclass(frozen=True)
@@ -103,8 +92,37 @@ class Judgeable:
     """Rows x labels: which ones a row cannot have."""
 
 
-def log_probabilities(seen: Sight, rows: Judgeable, seed: int) -> Scores:
-    """The log probability of every label for every row, by each model: models x rows x labels.
+class Opinions(NamedTuple):
+    """What the models say of rows."""
+
+    scores: Scores
+    """The log probability of every label for every row, by each model: models x rows x labels."""
+    temperatures: Scores
+    """What each model's own scores were multiplied by."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What was learned of some rows."""
+
+    linear: Scores
+    """Features + 1 x labels: a support vector machine per label, on words and pieces of words."""
+    counts: Scores
+    """Features x labels: in how many texts of each label each feature occurs."""
+    centers: Scores
+    """Numbers of an embedding x labels, of linear discriminants."""
+    offsets: Scores
+    """By label, what is added to these."""
+    frequent: Scores
+    """By label, the logarithm of its rows and one more."""
+
+
+Keeper = Callable[[int, Trained], None]
+"""Takes what was learned of the rows outside of a fold."""
+
+
+def log_probabilities(seen: Sight, rows: Judgeable, seed: int, keep: Keeper | None = None) -> Opinions:
+    """What each model says of every label for every row.
 
     The linear model, which takes longer than all others together, learns from the first partition only.
 
@@ -112,45 +130,50 @@ def log_probabilities(seen: Sight, rows: Judgeable, seed: int) -> Scores:
         seen: of all rows.
         rows: which are judged by which.
         seed: of the samples.
+        keep: is given what was learned for each fold of the first partition, and of all rows as fold ``EVERY``.
     """
-    found = _of_partition(_TRAINED, seen, rows, rows.partitions[0], seed)
-    for folds in rows.partitions[1:]:
-        again = _of_partition(_TRAINED[1:], seen, rows, folds, seed)
+    found, temperatures = _of_partition(seen, rows, 0, seed, keep)
+    for number in range(1, len(rows.partitions)):
+        again, _ = _of_partition(seen, rows, number, seed)
         found[1:] = np.logaddexp(found[1:], again) - np.float32(np.log(2))
-    votes = _normalized(_neighbors(seen.meanings, rows, seed), rows.impossible, rows.labels)
-    return np.concatenate([found, votes[None]])
+    votes = _neighbors(seen.meanings, rows, seed)
+    temperature = _temperature(votes, rows.impossible, rows.labels)
+    votes = normalized(votes, rows.impossible, temperature)
+    return Opinions(np.concatenate([found, votes[None]]), np.append(temperatures, temperature))
 
 
-def _of_partition(models: Sequence["_Model"], seen: Sight, rows: Judgeable, folds: Ints, seed: int) -> Scores:
-    labels = rows.labels
+def _of_partition(seen: Sight, rows: Judgeable, number: int, seed: int, keep: Keeper | None = None) -> Opinions:
+    """What trained models say: in the first partition a linear one, in each naive Bayes and linear discriminants."""
+    labels, folds = rows.labels, rows.partitions[number]
     many = rows.impossible.shape[1]
-    found = np.empty((len(models), len(labels), many), dtype=np.float32)
+    found = np.empty((2 + (number == 0), len(labels), many), dtype=np.float32)
     unseen = rows.impossible.copy()
-    for inside, outside in _parts(folds, labels >= 0):
+    for fold in np.unique(np.append(folds, EVERY) if keep else folds).tolist():
+        inside, outside = np.flatnonzero(folds == fold), np.flatnonzero((folds != fold) & (labels >= 0))
         lesson = Lesson(seen[outside], labels[outside], many, seed).smaller(MAX_TRAINING_ROWS)
-        wanted = seen[inside]
-        unseen[inside] |= np.bincount(lesson.labels, minlength=many) == 0
-        for place, model in enumerate(models):
-            found[place, inside] = model(lesson, wanted)
-    for place, scores in enumerate(found):
-        found[place] = _normalized(scores, unseen, labels)
-    return found
+        wanted, sizes = seen[inside], np.bincount(lesson.labels, minlength=many)
+        unseen[inside] |= sizes == 0
+        frequent = np.log(sizes + 1).astype(np.float32)
+        counts, (centers, offsets) = feature_counts(lesson.seen.words, lesson.given()), _discriminants(lesson)
+        if number == 0:
+            linear = trained_weights(lesson.seen.words, lesson.given(), seed, _PASSES)
+            found[0, inside] = wanted.words @ linear[:-1] + linear[-1]
+            if keep:
+                keep(fold, Trained(linear, counts, centers, offsets, frequent))
+        found[-2, inside] = _by_counts(counts, wanted) + frequent
+        found[-1, inside] = wanted.meanings @ centers + offsets + frequent
+    temperatures = np.array([_temperature(scores, unseen, labels) for scores in found])
+    for place, temperature in enumerate(temperatures):
+        found[place] = normalized(found[place], unseen, temperature)
+    return Opinions(found, temperatures)
 
 
-def _normalized(scores: Scores, unseen: Bools, labels: Ints) -> Scores:
-    """Log probabilities, at the temperature that fits the given labels best."""
-    judged = np.flatnonzero(labels >= 0)
-    judged = judged[~unseen[judged, labels[judged]]]
-    scores[unseen] = -np.inf
-    if len(judged):
-        scores *= _temperature(scores, judged, labels)
+def normalized(scores: Scores, impossible: Bools, temperature: np.float32) -> Scores:
+    """Scores as log probabilities; changes them in place."""
+    scores[impossible] = -np.inf
+    scores *= temperature
     scores -= _log_sums(scores)
     return np.maximum(scores, _IMPOSSIBLE, out=scores)
-
-
-def _parts(folds: Ints, labeled: Bools) -> Iterator[tuple[Ints, Ints]]:
-    for fold in np.unique(folds):
-        yield np.flatnonzero(folds == fold), np.flatnonzero((folds != fold) & labeled)
 
 
 def _log_sums(scores: Scores) -> Scores:
@@ -161,45 +184,36 @@ def _log_sums(scores: Scores) -> Scores:
     return found
 
 
-def _temperature(scores: Scores, rows: Ints, labels: Ints) -> np.float32:
+def _temperature(scores: Scores, unseen: Bools, labels: Ints) -> np.float32:
     """What to multiply scores with, so that they make the given labels most likely."""
+    rows = np.flatnonzero(labels >= 0)
+    rows = rows[~unseen[rows, labels[rows]]]
+    if not len(rows):
+        return np.float32(1)
     rows = rows[:: len(rows) // _TEMPERATURE_ROWS + 1]
-    some, given = scores[rows], scores[rows, labels[rows]][:, None]
+    some, given = np.where(unseen[rows], -np.inf, scores[rows]), scores[rows, labels[rows]][:, None]
     losses = [float((_log_sums(some * t) - given * t).mean()) for t in _TEMPERATURES.astype(np.float32)]
     return np.float32(_TEMPERATURES[int(np.argmin(losses))])
 
 
-def _linear(lesson: Lesson, wanted: Sight) -> Scores:
-    """A support vector machine per label, on words and pieces of words."""
-    return label_scores(wanted.words, lesson.seen.words, lesson.given(), lesson.seed, _PASSES).astype(np.float32)
+def _by_counts(counts: Scores, wanted: Sight) -> Scores:
+    """Naive Bayes, by which words and pieces occur; what is rare with a label is drawn to how rare it is at all.
 
-
-def _bayes(lesson: Lesson, wanted: Sight) -> Scores:
-    """Naive Bayes, by which words and pieces occur; what is rare with a label is drawn to how rare it is at all."""
-    there, asked = _occurring(lesson.seen.words), _occurring(wanted.words)
-    counts = np.asarray((there.T @ lesson.given().astype(np.float32)).T)
-    usual = counts.sum(axis=0) + _SMOOTHING
+    Changes the counts.
+    """
+    counts = counts.T
+    usual = counts.sum(axis=0) + SMOOTHING
     usual /= usual.sum()
-    weight = _SMOOTHING * there.shape[1]
+    weight = SMOOTHING * counts.shape[1]
     counts += weight * usual
     counts /= counts.sum(axis=1, keepdims=True)
     counts /= usual
-    found: Scores = asked @ np.log(counts, out=counts).T + _log_frequencies(lesson)
+    found: Scores = occurring(wanted.words) @ np.log(counts, out=counts).T
     return found
 
 
-def _occurring(words: Any) -> Any:
-    found = words.copy()
-    found.data = np.ones_like(found.data)
-    return found
-
-
-def _log_frequencies(lesson: Lesson) -> Scores:
-    return np.log(np.bincount(lesson.labels, minlength=lesson.many) + 1).astype(np.float32)
-
-
-def _centers(lesson: Lesson, wanted: Sight) -> Scores:
-    """Which label's mean is nearest, given how embeddings spread around these means (linear discriminants)."""
+def _discriminants(lesson: Lesson) -> tuple[Scores, Scores]:
+    """Which label's mean is nearest, given how embeddings spread around these means: numbers x labels, and offsets."""
     seen = lesson.seen.meanings
     sizes = np.bincount(lesson.labels, minlength=lesson.many)[:, None]
     sums = lesson.given().T.astype(np.float32) @ seen
@@ -211,32 +225,42 @@ def _centers(lesson: Lesson, wanted: Sight) -> Scores:
     # One more row at the mean of all, so that a label with few rows is no outlier.
     centers = (sums + seen.mean(axis=0)) / (sizes + 1)
     weights = np.linalg.solve(spread, centers.T)
-    offsets = 0.5 * (weights * centers.T).sum(axis=0)
-    found: Scores = wanted.meanings @ weights.astype(np.float32) - offsets.astype(np.float32)
-    found += _log_frequencies(lesson)
-    return found
+    offsets = -0.5 * (weights * centers.T).sum(axis=0)
+    return weights.astype(np.float32), offsets.astype(np.float32)
 
 
 def _neighbors(meanings: npt.NDArray[np.float32], rows: Judgeable, seed: int) -> Scores:
     """The labels of all rows of other groups, which vote by how similar their embeddings are."""
-    many = rows.impossible.shape[1]
-    labeled = np.flatnonzero(rows.labels >= 0)
-    compared = labeled[_some_of_each(rows.labels[labeled], _COMPARED_ROWS, seed)]
-    compared = compared[np.argsort(rows.labels[compared], kind="stable")]
+    compared = compared_rows(rows.labels, seed)
     there, starts = np.unique(rows.labels[compared], return_index=True)
-    usual = np.bincount(rows.labels[labeled], minlength=many) / len(labeled) * _SMOOTHING
-    votes = np.tile(usual.astype(np.float32), (len(meanings), 1))
-    leading = directions(meanings[:, :_LEADING])
-    others = np.ascontiguousarray(leading[compared].T) / np.float32(_NEAR)
-    for first in range(0, len(votes), _CHUNK):
-        chunk = slice(first, first + _CHUNK)
+    votes = np.tile(usual_votes(rows.labels, rows.impossible.shape[1]), (len(meanings), 1))
+    leading = directions(meanings[:, :LEADING])
+    others = np.ascontiguousarray(leading[compared].T) / np.float32(NEAR)
+    for first in range(0, len(votes), COMPARED_AT_ONCE):
+        chunk = slice(first, first + COMPARED_AT_ONCE)
         alike = leading[chunk] @ others
-        alike[rows.members[chunk, None] == rows.members[compared]] = _FAR
-        alike -= alike.max(axis=1, keepdims=True)
-        votes[chunk, there] += np.add.reduceat(np.exp(alike, out=alike), starts, axis=1)
+        alike[rows.members[chunk, None] == rows.members[compared]] = FAR
+        votes[chunk, there] += votes_of(alike, starts)
     with np.errstate(divide="ignore"):
         return np.log(votes)
 
 
-_Model = Callable[[Lesson, Sight], Scores]
-_TRAINED: tuple[_Model, ...] = (_linear, _bayes, _centers)
+def compared_rows(labels: Ints, seed: int) -> Ints:
+    """The rows that vote, by label."""
+    labeled = np.flatnonzero(labels >= 0)
+    compared = labeled[_some_of_each(labels[labeled], _COMPARED_ROWS, seed)]
+    found: Ints = compared[np.argsort(labels[compared], kind="stable")]
+    return found
+
+
+def usual_votes(labels: Ints, many: int) -> Scores:
+    """What each label has without any vote."""
+    given = labels[labels >= 0]
+    return (np.bincount(given, minlength=many) / len(given) * SMOOTHING).astype(np.float32)
+
+
+def votes_of(alike: Scores, starts: Ints) -> Scores:
+    """Rows x labels: the votes for each label, by how similar rows are to others, which are sorted by label."""
+    alike -= alike.max(axis=1, keepdims=True)
+    found: Scores = np.add.reduceat(np.exp(alike, out=alike), starts, axis=1)
+    return found

@@ -1,10 +1,13 @@
 """How likely each label belongs to each row: one linear model per label, trained on other rows, and calibrated."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.label_errors.kept_arrays import Arrays, Kept
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,17 +29,53 @@ def rarest_labels(given: Bools) -> Ints:
     return found
 
 
-def out_of_fold(features: Any, given: Bools, folds: Ints, seed: int) -> Floats:
-    """Scores of every row for every label, by models that did not see the row's fold."""
+Weights = npt.NDArray[np.float32]
+"""Features + 1 x labels; the last line is added for every row."""
+
+
+def out_of_fold(
+    features: Any, given: Bools, folds: Ints, seed: int, keep: Callable[[int, Weights, Ints], None] | None = None
+) -> Floats:
+    """Scores of every row for every label, by models that did not see the row's fold.
+
+    Args:
+        features: of the rows (sparse).
+        given: rows x labels.
+        folds: of the rows.
+        seed: of the order in which rows are visited.
+        keep: is given each fold, the weights of its models, and the rows that they were trained on.
+    """
     scores = np.empty(given.shape)
-    for fold in np.unique(folds):
+    for fold in np.unique(folds).tolist():
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        scores[inside] = label_scores(features[inside], features[outside], given[outside], seed)
+        weights = trained_weights(features[outside], given[outside], seed)
+        scores[inside] = linear_scores(weights, features[inside])
+        if keep:
+            keep(fold, weights, outside)
     return scores
 
 
-def label_scores(wanted: Any, features: Any, given: Bools, seed: int, passes: int = _PASSES) -> Floats:
-    """Train one model per label on ``features`` and score ``wanted``."""
+def linear_scores(weights: Weights, wanted: Any) -> Floats:
+    """The scores of rows for each label."""
+    found: Floats = (wanted @ weights[:-1] + weights[-1]).astype(np.float64)
+    return found
+
+
+def feature_counts(features: Any, given: Bools) -> npt.NDArray[np.float32]:
+    """Features x labels: in how many rows with each label each feature occurs."""
+    found: npt.NDArray[np.float32] = occurring(features).T @ given.astype(np.float32)
+    return found
+
+
+def occurring(features: Any) -> Any:
+    """Which features rows have, however often (sparse)."""
+    found = features.copy()
+    found.data = np.ones_like(found.data)
+    return found
+
+
+def trained_weights(features: Any, given: Bools, seed: int, passes: int = _PASSES) -> Weights:
+    """Train one model per label."""
     # Imported here: numba takes half a second to import.
     from pipeline.label_errors.svm_kernels import train
 
@@ -44,8 +83,7 @@ def label_scores(wanted: Any, features: Any, given: Bools, seed: int, passes: in
     orders = np.array([random.permutation(len(given)) for _ in range(passes)])
     weights = np.zeros((features.shape[1] + 1, given.shape[1]), dtype=np.float32)
     train(features.indptr, features.indices, features.data, given, orders, _COST, weights)
-    found: Floats = (wanted @ weights[:-1] + weights[-1]).astype(np.float64)
-    return found
+    return weights
 
 
 @dataclass(frozen=True)
@@ -54,6 +92,15 @@ class Calibration:
 
     slopes: Floats
     intercepts: Floats
+
+    @classmethod
+    def read(cls, kept: Kept) -> "Calibration":
+        """What ``arrays`` has given."""
+        return cls(np.asarray(kept["slopes"]), np.asarray(kept["intercepts"]))
+
+    def arrays(self) -> Arrays:
+        """What is to be kept."""
+        return dict(vars(self))
 
     def log_odds(self, scores: Floats) -> Floats:
         """The log odds of scores, limited: no score is certain."""

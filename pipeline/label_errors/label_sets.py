@@ -4,17 +4,20 @@
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.group_folds import folds_by_group
-from pipeline.label_errors.judged_labels import MIN_LABELED
-from pipeline.label_errors.label_odds import calibrated, label_scores, out_of_fold, rarest_labels
+from pipeline.label_errors.judged_labels import MIN_LABELED, NOTHING_LEARNED
+from pipeline.label_errors.kept_arrays import Arrays, Kept
+from pipeline.label_errors.kept_folds import EVERY
+from pipeline.label_errors.kept_sets import KeptSets, SetKeeper
+from pipeline.label_errors.label_odds import calibrated, linear_scores, out_of_fold, rarest_labels, trained_weights
+from pipeline.label_errors.read_texts import LaterTexts, LearnedTexts
 from pipeline.label_errors.set_model import Bools, Floats, Judgment, fit_set_model, judge_sets, likeliest_sets
-from pipeline.label_errors.text_features import text_features
 from schemas.fate import LEAST_DOUBT
 
 Ints = npt.NDArray[np.int64]
@@ -62,7 +65,33 @@ class _Rows:
     groups: list[str]
     labeled: Bools
     given: Bools
-    """Rows x labels; false for unlabeled rows."""
+    """Rows x labels, these sorted; false for unlabeled rows."""
+    order: Ints
+    """Where each row was."""
+
+    @classmethod
+    def of(
+        cls,
+        texts: Sequence[str],
+        sets: Sequence[Collection[str] | None],
+        labels: Sequence[str],
+        groups: Sequence[str],
+    ) -> "_Rows":
+        given = _given(sets, labels)
+        # By text first: a label that an annotator corrects does not move other rows into other folds.
+        order = sorted(range(len(texts)), key=lambda row: (texts[row], groups[row], sets[row] is None, *given[row]))
+        labeled = np.array([sets[row] is not None for row in order], dtype=np.bool_)
+        in_order = [texts[row] for row in order], [groups[row] for row in order]
+        return cls(*in_order, labeled, given[order], np.array(order, dtype=np.int64))
+
+
+def _given(sets: Sequence[Collection[str] | None], labels: Sequence[str]) -> Bools:
+    """Rows x labels, sorted: the order in which a task defines its choices says nothing."""
+    codes = {label: code for code, label in enumerate(sorted(labels))}
+    given = np.zeros((len(sets), len(labels)), dtype=np.bool_)
+    for row, one in enumerate(sets):
+        given[row, [codes[label] for label in one or ()]] = True
+    return given
 
 
 def label_set_scores(
@@ -81,49 +110,112 @@ def label_set_scores(
         groups: rows of one group (near-duplicates, one contract) are never used to score each other.
         seed: the same rows and seed give the same scores, whatever the order of the rows.
     """
-    # The order in which a task defines its choices says nothing.
-    labels, defined = sorted(labels), {label: place for place, label in enumerate(labels)}
-    codes = {label: code for code, label in enumerate(labels)}
-    given = np.zeros((len(texts), len(labels)), dtype=np.bool_)
-    for row, one in enumerate(sets):
-        given[row, [codes[label] for label in one or ()]] = True
-    # By text first: a label that an annotator corrects does not move other rows into other folds.
-    order = sorted(range(len(texts)), key=lambda row: (texts[row], groups[row], sets[row] is None, *given[row]))
-    labeled = np.array([sets[row] is not None for row in order], dtype=np.bool_)
-    rows = _Rows([texts[row] for row in order], [groups[row] for row in order], labeled, given[order])
-    sheet = _Sheet(rows, labels, defined)
-    note = _score(rows, sheet, labels, seed)
-    return sheet.result(np.argsort(np.array(order, dtype=np.int64)), note)
+    rows = _Rows.of(texts, sets, labels, groups)
+    return _judged(rows, LearnedTexts(rows.texts), labels, seed, keep=False)[0]
 
 
-def _score(rows: _Rows, sheet: "_Sheet", labels: Sequence[str], seed: int) -> str:
-    """Fill in the sheet; returns what limits it."""
+def learn_label_sets(
+    texts: Sequence[str],
+    sets: Sequence[Collection[str] | None],
+    labels: Sequence[str],
+    groups: Sequence[str],
+    seed: int,
+    read: LearnedTexts | None = None,
+) -> tuple[LabelSetScores, Arrays]:
+    """Score like ``label_set_scores``, and keep what judges later rows: nothing if there is too little.
+
+    Args:
+        texts, sets, labels, groups, seed: as for ``label_set_scores``.
+        read: the same texts, sorted, if more is learned from them; then what reads later ones is not kept here.
+    """
+    rows = _Rows.of(texts, sets, labels, groups)
+    own = read or LearnedTexts(rows.texts)
+    found, kept = _judged(rows, own, labels, seed, keep=True)
+    if kept is None:
+        return found, {}
+    return found, kept.arrays() | ({} if read else own.kept_words())
+
+
+def judge_label_sets(
+    texts: Sequence[str],
+    sets: Sequence[Collection[str] | None],
+    labels: Sequence[str],
+    groups: Sequence[str],
+    kept: Kept,
+    read: LaterTexts | None = None,
+) -> LabelSetScores:
+    """Score rows by what ``learn_label_sets`` has kept of others; one with a label that was not learned has no score.
+
+    Args:
+        texts, sets, labels, groups: as for ``label_set_scores``.
+        kept: nothing if there was too little to learn from.
+        read: the same texts, if more is known about them; then ``kept`` does not say how to read them.
+    """
+    given, as_given = _given(sets, labels), np.arange(len(sets))
+    sheet = _Sheet(given, labels)
+    if not kept:
+        return sheet.result(as_given, NOTHING_LEARNED)
+    judge = KeptSets.read(kept)
+    places, judged, common = judge.columns(sorted(labels))
+    others = np.ones(len(labels), dtype=np.bool_)
+    others[[*judged, *common]] = False
+    is_labeled = np.array([one is not None for one in sets], dtype=np.bool_)
+    labeled, unlabeled = np.flatnonzero(is_labeled & ~given[:, others].any(axis=1)), np.flatnonzero(~is_labeled)
+    read = read or LaterTexts(texts, kept)
+    log_odds = judge.log_odds(read.words, groups)[:, places]
+    sheet.judge(labeled, judged, judge_sets(judge.model, log_odds[labeled], given[np.ix_(labeled, judged)]))
+    chosen, wrong = likeliest_sets(judge.model, log_odds[unlabeled])
+    sheet.suggest(unlabeled, judged, wrong, chosen)
+    sheet.add(unlabeled, common)
+    return sheet.result(as_given, judge.note)
+
+
+def _judged(
+    rows: _Rows, read: LearnedTexts, labels: Sequence[str], seed: int, keep: bool
+) -> tuple[LabelSetScores, KeptSets | None]:
+    """The scores of rows by each other, and what is kept of that; None if that is nothing."""
+    sheet = _Sheet(rows.given, labels)
+    note, kept = _score(rows, read, sheet, sorted(labels), seed, keep)
+    return sheet.result(np.argsort(rows.order), note), kept
+
+
+def _score(
+    rows: _Rows, read: LearnedTexts, sheet: "_Sheet", labels: Sequence[str], seed: int, keep: bool
+) -> tuple[str, KeptSets | None]:
+    """Fill in the sheet; returns what limits it, and what is kept."""
     labeled, unlabeled = np.flatnonzero(rows.labeled), np.flatnonzero(~rows.labeled)
     if len(labeled) < MIN_LABELED:
         count = "1 labeled row" if len(labeled) == 1 else f"{len(labeled):,} labeled rows"
-        return f"{count}: too few to find wrong sets of labels, which takes {MIN_LABELED}"
-    features = text_features(rows.texts)
-    if features is None:
-        return "no word occurs in two texts, so no set of labels can be scored"
-    given = rows.given[labeled]
-    folds, note = folds_by_group(rarest_labels(given), [rows.groups[row] for row in labeled], seed)
+        return f"{count}: too few to find wrong sets of labels, which takes {MIN_LABELED}", None
+    if read.features is None:
+        return "no word occurs in two texts, so no set of labels can be scored", None
+    given, groups = rows.given[labeled], [rows.groups[row] for row in labeled]
+    folds, note = folds_by_group(rarest_labels(given), groups, seed)
     rare, common = _in_one_fold(given, folds), _in_one_fold(~given, folds)
     judged = np.flatnonzero(~(rare | common))
     known = ~given[:, rare].any(axis=1)
     if not len(judged) or not known.any():
-        return "no label is in two groups of rows and not in two others, so no set of labels can be scored"
-    given = given[:, judged]
-    scores = out_of_fold(features[labeled], given, folds, seed)
+        return "no label is in two groups of rows and not in two others, so no set of labels can be scored", None
+    given, seen = given[:, judged], read.features.matrix[labeled]
+    keeper = SetKeeper(seen, read.features.places, given, groups) if keep else None
+    scores = out_of_fold(seen, given, folds, seed, keeper.take if keeper else None)
     calibration = calibrated(scores, given)
     log_odds = calibration.log_odds(scores)
     model = fit_set_model(log_odds[known], given[known])
     sheet.judge(labeled[known], judged, judge_sets(model, log_odds[known], given[known]))
-    if len(unlabeled):
-        unseen = label_scores(features[unlabeled], features[labeled], given, seed)
+    limits = "; ".join(_limits(labels, rare, common))
+    if len(unlabeled) or keeper:
+        weights = trained_weights(seen, given, seed)
+        unseen = linear_scores(weights, read.features.matrix[unlabeled])
         chosen, wrong = likeliest_sets(model, calibration.log_odds(unseen))
         sheet.suggest(unlabeled, judged, wrong, chosen)
         sheet.add(unlabeled, np.flatnonzero(common))
-    return "; ".join(filter(None, (note, *_limits(labels, rare, common))))
+    note = "; ".join(filter(None, (note, limits)))
+    if keeper is None:
+        return note, None
+    keeper.take(EVERY, weights, np.arange(len(labeled)))
+    names = [labels[code] for code in judged], [labels[code] for code in np.flatnonzero(common)]
+    return note, keeper.kept(folds, calibration, model, *names, limits)
 
 
 def _in_one_fold(given: Bools, folds: Ints) -> Bools:
@@ -146,17 +238,16 @@ def _limits(labels: Sequence[str], rare: Bools, common: Bools) -> list[str]:
 class _Sheet:
     """The results of all rows, filled in step by step."""
 
-    def __init__(self, rows: _Rows, labels: Sequence[str], defined: Mapping[str, int]) -> None:
+    def __init__(self, given: Bools, labels: Sequence[str]) -> None:
         """Args:
-        rows: all rows.
-        labels: the columns of what is filled in.
-        defined: the order in which labels are named.
+        given: rows x labels, these sorted.
+        labels: in the order in which they are named.
         """
-        self._labels, self._defined = labels, defined
-        self._score = np.full(len(rows.texts), np.nan)
-        self._predicted = rows.given.copy()
-        self._missing = np.zeros_like(rows.given)
-        self._extra = np.zeros_like(rows.given)
+        self._labels, self._defined = sorted(labels), {label: place for place, label in enumerate(labels)}
+        self._score = np.full(len(given), np.nan)
+        self._predicted = given.copy()
+        self._missing = np.zeros_like(given)
+        self._extra = np.zeros_like(given)
 
     def judge(self, rows: Ints, judged: Ints, judgment: Judgment) -> None:
         """What is said about labeled rows."""

@@ -6,9 +6,12 @@ mistakes are part of the model, so that they make no model look worse than it is
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.label_errors.kept_arrays import Arrays, Kept
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -56,9 +59,25 @@ class Channel:
     mistaken: float
     """Of the labels that look confused, the share that is wrong: the others fit two labels, and are right."""
 
+    @classmethod
+    def read(cls, kept: Kept) -> "Channel":
+        """What ``arrays`` has given."""
+        weights, similar = (kept[name].astype(np.float64) for name in ("weights", "similar"))
+        random, confused, mistaken = kept["shares"].tolist()
+        return cls(weights, random, confused, similar, mistaken)
+
+    def arrays(self) -> Arrays:
+        """What is to be kept."""
+        shares = np.array([self.random, self.confused, self.mistaken])
+        return {"weights": self.weights, "similar": self.similar.astype(np.float32), "shares": shares}
+
     def right(self, models: Scores) -> Floats:
         """The probability of each label to be the right one, whatever was given: rows x labels."""
-        return _mixed(self.weights, models.astype(np.float64))
+        # Model by model: a product of matrices may round a row in another way if others are with it.
+        mixed: Floats = np.zeros(models.shape[1:])
+        for weight, log in zip(self.weights.tolist(), models, strict=True):
+            mixed += weight * log.astype(np.float64)
+        return _probabilities(mixed)
 
     def wrong(self, right: Floats, given: Ints) -> Floats:
         """The probability that the given label of each row is wrong.
@@ -103,7 +122,10 @@ def fit_channel(models: Scores, given: Ints, verified: Bools, seed: int) -> Chan
 
 def _mixed(weights: Floats, logs: Floats) -> Floats:
     """The weighted product of the models' probabilities, as probabilities."""
-    mixed = np.tensordot(weights, logs, 1)
+    return _probabilities(np.tensordot(weights, logs, 1))
+
+
+def _probabilities(mixed: npt.NDArray[Any]) -> Floats:
     found: Floats = np.exp(mixed - mixed.max(axis=1, keepdims=True))
     found /= found.sum(axis=1, keepdims=True)
     return found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, from_arrays, is_kept, to_arrays
+from pipeline.label_errors.kept_dataclasses import Arrays, from_arrays, is_kept, to_arrays
 from pipeline.label_errors.rarity import ROUNDING, SHOWN, Floats
 from pipeline.label_errors.rewrite_columns import Rewrite
 from pipeline.label_errors.rewrite_evidence import Evidence

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.label_errors.kept_arrays import Arrays, Kept
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -62,6 +64,31 @@ class SetModel:
     confused: float
     """How often one label of a set is taken for another."""
 
+    def mean_weights(self, sizes: Floats) -> Floats:
+        """The mean weight of each row's distribution of sizes."""
+        # Not a product of matrices: that may round a row in another way if more rows are with it.
+        found: Floats = (sizes * self.size_weights).sum(axis=1)
+        return found
+
+    @classmethod
+    def read(cls, kept: Kept) -> "SetModel":
+        """What ``arrays`` has given."""
+        steepness, *mistakes = kept["rates"].tolist()
+        return cls(steepness, np.asarray(kept["size_weights"]), *mistakes)
+
+    def arrays(self) -> Arrays:
+        """What is to be kept."""
+        rates = np.array([self.steepness, self.added, self.forgotten, self.confused])
+        return {"rates": rates, "size_weights": self.size_weights}
+
+
+class _Trial(SetModel):
+    """One of the models that a fit tries, all on the same rows."""
+
+    def mean_weights(self, sizes: Floats) -> Floats:
+        found: Floats = sizes @ self.size_weights
+        return found
+
 
 @dataclass(frozen=True)
 class Judgment:
@@ -99,7 +126,8 @@ def judge_sets(model: SetModel, log_odds: Floats, given: Bools) -> Judgment:
     wrong, doubts = np.empty(len(given)), np.zeros(given.shape)
     for rows, columns in _parts(log_odds, given):
         cells = (rows[:, None], columns)
-        judgment = _judge_some(model, log_odds[cells], given[cells], given.shape[1] - columns.shape[1])
+        odds = np.ascontiguousarray(log_odds[cells])
+        judgment = _judge_some(model, odds, np.ascontiguousarray(given[cells]), given.shape[1] - columns.shape[1])
         wrong[rows], doubts[cells] = judgment.wrong, judgment.doubts
     return Judgment(wrong, doubts)
 
@@ -128,7 +156,7 @@ def likeliest_sets(model: SetModel, log_odds: Floats) -> tuple[Bools, Floats]:
 
     Of each size, the labels with the highest odds are likeliest, so there is one candidate per size.
     """
-    shares = _shares(model.steepness, log_odds)
+    shares = _shares(model.steepness, np.ascontiguousarray(log_odds))
     order = np.argsort(-shares, axis=1, kind="stable")
     odds = np.take_along_axis(np.log(shares / (1 - shares)), order, axis=1)
     gains = np.column_stack([np.zeros(len(odds)), np.cumsum(odds, axis=1)])
@@ -140,7 +168,7 @@ def likeliest_sets(model: SetModel, log_odds: Floats) -> tuple[Bools, Floats]:
 
 def _judge_some(model: SetModel, log_odds: Floats, given: Bools, others: int) -> Judgment:
     cells = _cells(model, log_odds, given, others)
-    belongs, total = _posterior(cells.by_both, model.size_weights)
+    belongs, total = _posterior(model, cells.by_both)
     doubts = np.where(given, 1 - belongs, belongs)
     right = _log_product(cells.by_both, given) + _log_weights(model, given.sum(axis=1)) - np.log(total)
     confused, missing, extra = _confusion(model, cells, given)
@@ -175,8 +203,8 @@ def _cells(model: SetModel, log_odds: Floats, given: Bools, others: int) -> _Cel
 
 def _log_likelihood(model: SetModel, cells: _Cells, given: Bools) -> Floats:
     """How likely the given sets are, by every way in which they may have come about."""
-    by_size = _size_total(cells.by_both, model.size_weights)
-    normal = _size_total(cells.by_text, model.size_weights)
+    by_size = _size_total(model, cells.by_both)
+    normal = _size_total(model, cells.by_text)
     independent = np.log(cells.likelihood).sum(axis=1) + np.log(by_size) - np.log(normal)
     independent += cells.others * np.log1p(-model.added)
     found: Floats = np.logaddexp(np.log1p(-model.confused) + independent, _log_confusion(model, cells, given))
@@ -196,7 +224,7 @@ def _log_confusion(model: SetModel, cells: _Cells, given: Bools) -> Floats:
 def _log_prior(model: SetModel, shares: Floats, chosen: Bools) -> Floats:
     """How likely sets are by their text alone."""
     weights = _log_weights(model, chosen.sum(axis=1))
-    found: Floats = _log_product(shares, chosen) + weights - np.log(_size_total(shares, model.size_weights))
+    found: Floats = _log_product(shares, chosen) + weights - np.log(_size_total(model, shares))
     return found
 
 
@@ -210,13 +238,12 @@ def _log_product(shares: Floats, chosen: Bools) -> Floats:
     return found
 
 
-def _size_total(shares: Floats, size_weights: Floats) -> Floats:
+def _size_total(model: SetModel, shares: Floats) -> Floats:
     """The mean weight of a set's size, for labels that are independent of each other."""
-    sizes = _no_label_yet(len(shares), len(size_weights))
+    sizes = _no_label_yet(len(shares), len(model.size_weights))
     for label in range(shares.shape[1]):
         sizes = _one_more(sizes, shares[:, label : label + 1])
-    found: Floats = sizes @ size_weights
-    return found
+    return model.mean_weights(sizes)
 
 
 def _no_label_yet(rows: int, sizes: int) -> Floats:
@@ -233,17 +260,17 @@ def _one_more(sizes: Floats, share: Floats) -> Floats:
     return found
 
 
-def _posterior(shares: Floats, size_weights: Floats) -> tuple[Floats, Floats]:
+def _posterior(model: SetModel, shares: Floats) -> tuple[Floats, Floats]:
     """How likely each label belongs to its row once sizes matter, and the mean weight of a size.
 
     Forward, the sizes of the labels so far; backward, the mean weight of what the rest adds to each of them.
     """
     rows, labels = shares.shape
-    before = [_no_label_yet(rows, len(size_weights))]
+    before = [_no_label_yet(rows, len(model.size_weights))]
     for label in range(labels):
         before.append(_one_more(before[-1], shares[:, label : label + 1]))
-    total = before[-1] @ size_weights
-    after = np.tile(size_weights, (rows, 1))
+    total = model.mean_weights(before[-1])
+    after = np.tile(model.size_weights, (rows, 1))
     found = np.empty_like(shares)
     for label in reversed(range(labels)):
         share = shares[:, label : label + 1]
@@ -273,9 +300,10 @@ def fit_set_model(log_odds: Floats, given: Bools) -> SetModel:
     gain = _total(_model(found), *arguments) - _total(_model((*plain, *_NEVER)), *arguments)
     told = _told_by_texts(log_odds[some], given[some], given.mean(axis=0)[columns])
     if told >= _MUCH or (told >= _SOME and gain > _EVIDENCE):
-        return _model(found)
+        return SetModel(**vars(_model(found)))
     # A label may be added to a row for each that it does not have.
-    return replace(_model((*plain, *_NEVER)), added=_SELDOM / given.shape[1], forgotten=_SELDOM, confused=_SELDOM)
+    plain_model = SetModel(**vars(_model((*plain, *_NEVER))))
+    return replace(plain_model, added=_SELDOM / given.shape[1], forgotten=_SELDOM, confused=_SELDOM)
 
 
 def _told_by_texts(log_odds: Floats, given: Bools, frequencies: Floats) -> float:
@@ -296,13 +324,13 @@ def _plain_loss(parameters: Floats, log_odds: Floats, given: Bools, others: int)
     return (_SIZE_TIES * float((parameters[1:] ** 2).sum()) - likelihood) / len(given)
 
 
-def _model(parameters: Sequence[float] | Any) -> SetModel:
+def _model(parameters: Sequence[float] | Any) -> _Trial:
     from scipy.special import expit
 
     # Relative to sets of one label, since only ratios matter.
     weights = np.exp(np.array([parameters[1], 0.0, *parameters[2:5]]))
     added, forgotten, confused = (0.5 * float(expit(value)) for value in parameters[5:8])
-    return SetModel(float(np.exp(parameters[0])), weights, added, forgotten, confused)
+    return _Trial(float(np.exp(parameters[0])), weights, added, forgotten, confused)
 
 
 def _loss(parameters: Floats, log_odds: Floats, given: Bools, others: int) -> float:

@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed, places_of
 from pipeline.label_errors.span_tokens import Tokens
 
 Ints = npt.NDArray[np.int64]
@@ -30,7 +31,8 @@ class FeatureColumns:
 
     places: npt.NDArray[np.int32]
     """By hash; negative for a feature that is not used."""
-    size: int
+    used: Hashes
+    """Their hashes, by place."""
 
     @classmethod
     def of(cls, hashes: Hashes, states: int) -> "FeatureColumns":
@@ -42,13 +44,55 @@ class FeatureColumns:
             least = int(np.partition(counts, -most)[-most]) + 1
         used = counts >= least
         places = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
-        return cls(places, int(used.sum()))
+        return cls(places, np.flatnonzero(used).astype(np.int32))
 
 
-def hashed_features(tokens: Tokens) -> Hashes:
+@dataclass(frozen=True)
+class WordCodes:
+    """Numbers for what words have in common with others: for the words, their shapes, beginnings and ends."""
+
+    tables: Sequence[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]
+    """For each of these: hashes, sorted, and their numbers."""
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> "WordCodes":
+        """Number what is in some texts, in the order in which it comes."""
+        tables = []
+        for key in _ASPECTS:
+            hashes = hashed(dict.fromkeys(map(key, tokens.words)))
+            order = np.argsort(hashes)
+            tables.append((hashes[order], order.astype(np.int32)))
+        return cls(tables)
+
+    @classmethod
+    def read(cls, kept: Kept) -> "WordCodes":
+        """What ``arrays`` has given."""
+        return cls([(kept[f"hashes.{number}"], kept[f"codes.{number}"]) for number in range(len(_ASPECTS))])
+
+    def arrays(self) -> Arrays:
+        """What is to be kept."""
+        found: Arrays = {}
+        for number, (hashes, codes) in enumerate(self.tables):
+            found |= {f"hashes.{number}": hashes, f"codes.{number}": codes}
+        return found
+
+    def of_tokens(self, tokens: Tokens, aspect: Callable[[str], str]) -> Ints:
+        """The number of every token; what has none is known by its hash."""
+        if not tokens.words:
+            return tokens.ids
+        hashes, codes = self.tables[_ASPECTS.index(aspect)]
+        wanted = hashed(map(aspect, tokens.words))
+        places = places_of(wanted, hashes)
+        of_word = wanted.astype(np.int64)
+        of_word[places >= 0] = codes[places[places >= 0]]
+        found: Ints = of_word[tokens.ids]
+        return found
+
+
+def hashed_features(tokens: Tokens, codes: WordCodes) -> Hashes:
     """The features of every token, as hashes of ``_BITS`` bits: tokens x features."""
-    words = _codes(tokens, _folded)
-    shapes = _codes(tokens, _shape)
+    words = codes.of_tokens(tokens, _folded)
+    shapes = codes.of_tokens(tokens, _shape)
     word = {offset: _moved(tokens, words, offset) for offset in range(-_AROUND, _AROUND + 1)}
     shape = {offset: _moved(tokens, shapes, offset) for offset in (-1, 0, 1)}
     # A value rarely begins or ends within what is written in one piece, such as an identifier.
@@ -62,19 +106,11 @@ def hashed_features(tokens: Tokens) -> Hashes:
         (right, shape[0], shape[1]),
         (shape[0], word[-1]),
         (shape[0], word[1]),
-        (_codes(tokens, _beginning),),
-        (_codes(tokens, _end),),
+        (codes.of_tokens(tokens, _beginning),),
+        (codes.of_tokens(tokens, _end),),
         (np.zeros_like(words),),
     ]
     return np.column_stack([_hashes(number, template) for number, template in enumerate(templates)])
-
-
-def _codes(tokens: Tokens, key: Callable[[str], Hashable]) -> Ints:
-    """A number for what each token has in common with others."""
-    known: dict[Hashable, int] = {}
-    of_word = np.array([known.setdefault(key(word), len(known)) for word in tokens.words], dtype=np.int64)
-    found: Ints = of_word[tokens.ids] if len(of_word) else tokens.ids
-    return found
 
 
 def _moved(tokens: Tokens, codes: Ints, offset: int) -> Ints:
@@ -115,3 +151,6 @@ def _shape(word: str) -> str:
         "X" if sign.isupper() else "x" if sign.isalpha() else "9" if sign.isdigit() else sign for sign in word
     )
     return f"{len(word)} digits" if word.isdigit() and len(word) <= 4 else _RUN.sub(r"\1", kinds)
+
+
+_ASPECTS = (_folded, _shape, _beginning, _end)

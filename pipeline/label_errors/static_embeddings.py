@@ -25,7 +25,17 @@ _VECTORS, _TOKENIZER = "weights/l2_supercat_256.safetensors", "tokenizers/l2_sup
 
 
 def embeddings(texts: Sequence[str]) -> Vectors:
-    """A vector of 256 numbers and length 1 per text, around the mean of all texts; zeros for a text without tokens.
+    """A vector of 256 numbers and length 1 per text, around the mean of all texts.
+
+    Raises:
+        ConfigError: the package with the table is not complete.
+    """
+    found = text_directions(texts)
+    return around(found, found.mean(axis=0))
+
+
+def text_directions(texts: Sequence[str]) -> Vectors:
+    """A vector of 256 numbers and length 1 per text, not centered; zeros for a text without tokens.
 
     Raises:
         ConfigError: the package with the table is not complete.
@@ -35,7 +45,12 @@ def embeddings(texts: Sequence[str]) -> Vectors:
     for first in range(0, len(texts), _BATCH):
         batch = [text[:MAX_CHARACTERS] for text in texts[first : first + _BATCH]]
         found[first : first + len(batch)] = _counts(tokenizer, batch, len(vectors)) @ vectors
-    return directions(directions(found) - directions(found).mean(axis=0))
+    return directions(found)
+
+
+def around(found: Vectors, center: Vectors) -> Vectors:
+    """The directions of texts, seen from the mean of some."""
+    return directions(found - center)
 
 
 def directions(vectors: Vectors) -> Vectors:

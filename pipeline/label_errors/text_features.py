@@ -1,21 +1,41 @@
 """What the models that find label errors see of a text: TF-IDF of its words and of pieces of words."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-MAX_CHARACTERS = 4_000
-"""Only this many leading characters of a text are used."""
+from pipeline.label_errors.kept_arrays import Hashes
+from pipeline.label_errors.vocabulary import TEXTS, Characters, Grams, Vocabulary, weighed
+
 _MAX_FEATURES = 100_000
 """Of words, and of pieces; the most frequent ones."""
 _FEWEST_TEXTS = 2
-_CHUNK = 2_000
+_CHUNK = TEXTS
 _FIRST_SIZE = 1 << 16
-_CODE_POINTS = 0x110000
 
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """Texts as they are seen, and what others are read by."""
+
+    matrix: Any
+    """TF-IDF (sparse, a row per text)."""
+    vocabulary: Vocabulary
+    places: Ints
+    """Where the vocabulary has the feature of each column."""
+
+    @property
+    def in_order(self) -> Any:
+        """The matrix with its columns in the order of the vocabulary."""
+        from scipy.sparse import csr_matrix
+
+        one = self.matrix
+        return csr_matrix((one.data, self.places[one.indices].astype(np.int32), one.indptr), shape=one.shape)
 
 
 def text_features(texts: Sequence[str]) -> Any:
@@ -24,38 +44,36 @@ def text_features(texts: Sequence[str]) -> Any:
     What is a word, and how counts are weighed, is as in scikit-learn (``sublinear_tf``, ``char_wb``), of which
     counting alone took longer than the models.
     """
+    found = learned_features(texts)
+    return None if found is None else found.matrix
+
+
+def learned_features(texts: Sequence[str]) -> TextFeatures | None:
+    """The same, with what reads other texts."""
     from scipy.sparse import hstack
 
     from pipeline.label_errors.feature_kernels import piece_grams, word_grams
 
     words, pieces = _Counter(word_grams, most=1), _Counter(piece_grams, most=3)
     for first in range(0, len(texts), _CHUNK):
-        chunk = _Characters.of([text[:MAX_CHARACTERS].lower() for text in texts[first : first + _CHUNK]])
+        chunk = Characters.of(texts[first : first + _CHUNK])
         words.count(chunk)
         pieces.count(chunk)
-    found = [one for one in (words.weighed(), pieces.weighed()) if one.shape[1]]
-    return hstack(found, format="csr") if found else None
+    found = [words.weighed(), pieces.weighed()]
+    matrices = [matrix for matrix, _, _ in found if matrix.shape[1]]
+    if not matrices:
+        return None
+    of_words, of_pieces = (_sorted(keys, rare) for _, keys, rare in found)
+    places = np.concatenate([of_words[1], len(of_words[1]) + of_pieces[1]])
+    return TextFeatures(hstack(matrices, format="csr"), Vocabulary(of_words[0], of_pieces[0]), places)
 
 
-class _Characters:
-    """The characters of some texts, one after another."""
-
-    def __init__(self, codes: npt.NDArray[np.uint32], kinds: npt.NDArray[np.uint8], starts: Ints) -> None:
-        self.codes, self.kinds, self.starts = codes, kinds, starts
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> "_Characters":
-        """Those of texts."""
-        from pipeline.label_errors.feature_kernels import OTHER, SPACE, WORD
-
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        there = np.zeros(_CODE_POINTS, dtype=np.bool_)
-        there[codes] = True
-        kinds = np.zeros(_CODE_POINTS, dtype=np.uint8)
-        for code in np.flatnonzero(there).tolist():
-            one = chr(code)
-            kinds[code] = WORD if one.isalnum() or one == "_" else SPACE if one.isspace() else OTHER
-        return cls(codes, kinds[codes], np.cumsum([0, *map(len, texts)]))
+def _sorted(keys: Hashes, rare: npt.NDArray[np.float32]) -> tuple[Grams, Ints]:
+    """Grams in the order of their hashes, and the place of each there."""
+    order = np.argsort(keys)
+    places = np.empty(len(keys), dtype=np.int64)
+    places[order] = np.arange(len(keys))
+    return Grams(keys[order], rare[order]), places
 
 
 class _Counter:
@@ -74,14 +92,12 @@ class _Counter:
         self._sizes: list[Ints] = [np.zeros(1, dtype=np.int64)]
         self._rows = 0
 
-    def count(self, chunk: _Characters) -> None:
+    def count(self, chunk: Characters) -> None:
         """Count those of some more texts."""
         from pipeline.label_errors.feature_kernels import count_grams
 
-        grams = np.empty(self._most * len(chunk.codes), dtype=np.uint64)
-        ends = np.empty_like(chunk.starts)
-        self._grams(chunk.codes, chunk.kinds, chunk.starts, grams, ends)
-        total = int(ends[-1])
+        grams, ends = chunk.grams(self._grams, self._most)
+        total = len(grams)
         self._make_room(self._known + total)
         columns, counts = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.float32)
         starts = np.empty_like(ends)
@@ -105,8 +121,8 @@ class _Counter:
             move_keys(self._keys, self._ids, keys, ids)
             self._keys, self._ids = keys, ids
 
-    def weighed(self) -> Any:
-        """TF-IDF of the grams that enough texts have, each row of length 1 (sparse)."""
+    def weighed(self) -> tuple[Any, Hashes, npt.NDArray[np.float32]]:
+        """TF-IDF of the grams that enough texts have, each row of length 1 (sparse); by column, its hash and IDF."""
         from scipy.sparse import csr_matrix
 
         texts = self._texts[: self._known]
@@ -118,9 +134,14 @@ class _Counter:
         starts, there = np.cumsum(np.concatenate(self._sizes)), columns >= 0
         columns = columns[there]
         rare = np.log((1 + self._rows) / (1 + texts[kept])).astype(np.float32) + 1
-        values = (1 + np.log(np.concatenate([np.empty(0, dtype=np.float32), *self._counts])[there])) * rare[columns]
+        counts = np.concatenate([np.empty(0, dtype=np.float32), *self._counts])[there]
         starts = np.concatenate([[0], np.cumsum(there)])[starts]
-        found = csr_matrix((values, columns, starts), shape=(self._rows, len(kept)))
-        lengths = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())
-        found.data /= np.repeat(np.where(lengths > 0, lengths, 1), np.diff(starts)).astype(np.float32)
+        found = csr_matrix((counts, columns, starts), shape=(self._rows, len(kept)))
+        return weighed(found, rare), self._hashes()[kept], rare
+
+    def _hashes(self) -> Hashes:
+        """The hash of every gram, by its number."""
+        found = np.empty(self._known, dtype=np.uint64)
+        there = self._keys != 0
+        found[self._ids[there]] = self._keys[there]
         return found

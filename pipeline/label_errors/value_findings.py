@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.label_errors.span_changes import Change
-from pipeline.label_errors.span_model import SpanDoubts
+from pipeline.label_errors.span_rows import SpanDoubts
 from pipeline.label_errors.span_tokens import written
 from pipeline.label_errors.value_places import Extracted, TextField
 from schemas.fate import Reason, ReasonCode

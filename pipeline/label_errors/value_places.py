@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.grounding import ungrounded
-from pipeline.label_errors.span_model import Placements, SpanRows
+from pipeline.label_errors.span_rows import Placements, SpanRows
 from pipeline.label_errors.span_tokens import Places, Tokens, read_tokens
 from schemas.field import JsonValue, TargetField, ValueType
 from schemas.field_values import Leaf, leaves
@@ -79,8 +79,16 @@ def text_fields(
             yield TextField(f"{above}{one.name}", may_lack, repeats)
 
 
-def find_values(rows: Sequence[Extracted], fields: Sequence[TargetField]) -> ValuePlaces:
-    """Find the values of labeled rows in their texts."""
+def find_values(
+    rows: Sequence[Extracted], fields: Sequence[TargetField], copied: Sequence[str] | None = None
+) -> ValuePlaces:
+    """Find the values of labeled rows in their texts.
+
+    Args:
+        rows: texts with their values.
+        fields: of the values.
+        copied: the paths of those that are copied from the texts, if other rows have told that.
+    """
     tokens = read_tokens([row.text for row in rows])
     places = Places(tokens)
     known = list(text_fields(fields))
@@ -95,8 +103,7 @@ def find_values(rows: Sequence[Extracted], fields: Sequence[TargetField]) -> Val
         # By identity: the same text may be there twice.
         gone = set(map(id, lacks))
         said.append([leaf for leaf in values if id(leaf) not in gone])
-    copied = _copied(read, known)
-    kept = [code for code in range(len(known)) if copied[code]]
+    kept = np.flatnonzero(_copied(read, known)).tolist() if copied is None else [codes[path] for path in copied]
     spans = _span_rows(tokens, read, lacking, known, kept)
     return ValuePlaces([known[code] for code in kept], spans, lacking, said)
 

@@ -140,7 +140,7 @@ def _most_similar(corpus: Corpus) -> Ints:
     return np.argsort(-alike, axis=1)[:, :_SIMILAR]
 
 
-_MISTAKES: dict[str, Mistakes] = {
+MISTAKES: dict[str, Mistakes] = {
     "every bit, 10%": _bits,
     "one bit flipped": _one(lambda row: [np.ones_like(row)]),
     "a label forgotten": _one(lambda row: [row]),
@@ -208,7 +208,7 @@ def _named(result: LabelSetScores, labels: Sequence[str]) -> Bools:
 # --- tables -----------------------------------------------------------------------------------------
 def _compare(corpus: Corpus, title: str, seeds: int, regression: bool) -> list[Results]:
     ranked, reasons = [], []
-    for kind, mistakes in _MISTAKES.items():
+    for kind, mistakes in MISTAKES.items():
         shares: dict[str, list[tuple[float, float]]] = {}
         rows = []
         for seed in range(1, seeds + 1):

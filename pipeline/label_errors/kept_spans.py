@@ -1,0 +1,86 @@
+"""What judges the spans of texts that come later, as it is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed, named, of_name, places_of
+from pipeline.label_errors.kept_folds import KeptFolds
+from pipeline.label_errors.kept_weights import KeptWeights, used_places
+from pipeline.label_errors.span_features import Hashes, WordCodes, hashed_features
+from pipeline.label_errors.span_model import SpanStudy
+from pipeline.label_errors.span_rows import SpanDoubts, SpanRows
+from pipeline.label_errors.span_search import SpanTexts, SpanWeights
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class KeptSpans:
+    """What judges spans."""
+
+    codes: WordCodes
+    used: Hashes
+    """The features that have weights, sorted."""
+    weights: Sequence[KeptWeights]
+    """Of the model that was trained on all texts, and of one for each fold if there are groups."""
+    steps: Floats
+    """Of these models, as in ``SpanWeights``."""
+    folds: KeptFolds
+    rates: Floats
+    """How frequent each change is."""
+    temperature: float
+    longest: int
+    """Of the values that may be missing, in tokens."""
+
+    @classmethod
+    def of(cls, study: SpanStudy, folds: KeptFolds) -> "KeptSpans":
+        """Keep what was learned."""
+        return cls(
+            study.codes,
+            study.used,
+            [KeptWeights.of(model.weights, study.seen) for model in study.models],
+            np.stack([model.steps for model in study.models]),
+            folds,
+            study.rates,
+            study.temperature,
+            study.longest,
+        )
+
+    @classmethod
+    def read(cls, kept: Kept) -> "KeptSpans":
+        """What ``arrays`` has given."""
+        temperature, longest = kept["scale"].tolist()
+        return cls(
+            WordCodes.read(of_name(kept, "words")),
+            kept["used"],
+            [KeptWeights.read(of_name(kept, f"models.{number}")) for number in range(len(kept["steps"]))],
+            np.array(kept["steps"]),
+            KeptFolds.read(of_name(kept, "folds")),
+            np.asarray(kept["rates"]),
+            temperature,
+            int(longest),
+        )
+
+    def arrays(self) -> Arrays:
+        """What is to be kept."""
+        found: Arrays = {"used": self.used, "steps": self.steps, "rates": self.rates}
+        found["scale"] = np.array([self.temperature, self.longest])
+        for number, weights in enumerate(self.weights):
+            found |= named(f"models.{number}", weights.arrays())
+        return found | named("words", self.codes.arrays()) | named("folds", self.folds.arrays())
+
+    def judge(self, rows: SpanRows, groups: Sequence[str]) -> SpanDoubts:
+        """Judge texts that were not learned from, each by a model that has not seen its group."""
+        places = places_of(hashed_features(rows.tokens, self.codes), self.used)
+        used, features = used_places(places, len(self.used))
+        models = [
+            SpanWeights(weights.of_features(used), steps)
+            for weights, steps in zip(self.weights, self.steps, strict=True)
+        ]
+        texts = SpanTexts(rows, features, models, self.folds.of_rows(hashed(groups)))
+        spans = texts.placed()
+        said = texts.said(spans, np.arange(len(texts.of_row)), self.longest, self.temperature)
+        return texts.doubts(said, self.rates, spans)
