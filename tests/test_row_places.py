@@ -92,6 +92,21 @@ def test_a_row_that_a_log_s_file_has_lost_is_gone_from_it_until_it_is_back(tmp_p
     assert gone('{"n": 0}', '{"n": 1}')[0] == set()
 
 
+def test_a_file_that_was_gone_and_is_back_with_other_rows_has_lost_its_own(tmp_path: Path) -> None:
+    home, log = Home(tmp_path), Source(name="log", path="*.jsonl")
+    home.write("a.jsonl", ['{"n": 0}'])
+    home.write("b.jsonl", ['{"n": 1}'])
+    home.ingest(log)
+    (tmp_path / "a.jsonl").unlink()
+    home.ingest(log)
+    home.write("c.jsonl", ['{"n": 2}'])
+    home.ingest(log)
+    assert gone_of(home) == set()
+    home.write("a.jsonl", ['{"n": 3}'])
+    home.ingest(log)
+    assert gone_of(home) == {home.ids()['{"n": 0}']}
+
+
 def test_places_written_before_lost_rows_were_noted_can_be_read(tmp_path: Path) -> None:
     home, table = Home(tmp_path), Source(name="table", path="a.jsonl")
     for lines in (['{"n": 1}', '{"n": 2}'], ['{"n": 2}', '{"n": 1}']):
@@ -100,6 +115,16 @@ def test_places_written_before_lost_rows_were_noted_can_be_read(tmp_path: Path) 
     write_work(read_work(home.store.moved).drop("gone"), home.store.moved)
     assert gone_of(home) == set()
     assert placed(home) == {'{"n": 2}': ("a.jsonl", 1), '{"n": 1}': ("a.jsonl", 2)}
+
+
+def test_a_row_that_is_appended_once_more_is_where_the_table_says(tmp_path: Path) -> None:
+    home, log = Home(tmp_path), Source(name="log", path="*.jsonl", key="n")
+    home.write("a.jsonl", ['{"n": 1, "x": 1}'])
+    home.ingest(log)
+    home.write("a.jsonl", ['{"n": 1, "x": 2}', '{"n": 1, "x": 1}'])
+    assert home.ingest(log).added == 2
+    assert placed(home) == {'{"n": 1, "x": 1}': ("a.jsonl", 2)}
+    assert not home.store.moved.exists()
 
 
 def test_what_does_not_move_is_not_written_down(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ Rules for all formats:
 * ``.gz`` and ``.zst`` files are decompressed while they are read.
 """
 
+import io
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.errors import SourceError
+from pipeline.ingest.checked_file import CheckedFile, Resumption
 from pipeline.ingest.csv_rows import read_csv
 from pipeline.ingest.json_rows import read_json, read_jsonl
 from pipeline.ingest.parquet_rows import read_parquet
@@ -39,10 +41,16 @@ _FORMATS = {
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
-def read_rows(path: Path, format: Format = Format.AUTO) -> Generator[RawRow]:
+def read_rows(path: Path, format: Format = Format.AUTO, resumption: Resumption | None = None) -> Generator[RawRow]:
     """Yield every row of a file, including unreadable ones.
 
     Memory is bounded by the longest row, or for JSON by the whole file.
+
+    Args:
+        path: of the file.
+        format: how its rows are written.
+        resumption: what was read of it before: if that is still there, only the rows after it are read; only JSONL can
+            have any. It says so before the first row comes, and at the end which bytes were read.
 
     Raises:
         SourceError: the file is missing or damaged, its format is unknown, or a CSV has no usable header.
@@ -54,15 +62,27 @@ def read_rows(path: Path, format: Format = Format.AUTO) -> Generator[RawRow]:
             yield from read_parquet(path)
             return
         with opened_file(path, compression) as stream:
-            match chosen:
-                case Format.JSONL:
-                    yield from read_jsonl(stream)
-                case Format.JSON:
-                    yield from read_json(stream.read())
-                case Format.CSV:
-                    yield from read_csv(path, stream, delimiter="\t" if extension == ".tsv" else ",")
-                case Format.AUTO:
-                    raise AssertionError("_format_of names a format")
+            file = stream.raw
+            if resumption is None or not isinstance(file, CheckedFile):
+                yield from _read(path, stream, chosen, extension, 0)
+                return
+            passed = resumption.start(file, may_grow=chosen is Format.JSONL)
+            if passed is not None:
+                yield from _read(path, stream, chosen, extension, passed)
+            resumption.now = file.content
+
+
+def _read(path: Path, stream: io.BufferedReader, format: Format, extension: str, lines: int) -> Iterator[RawRow]:
+    """The rows of an open file, for JSONL after so many lines."""
+    match format:
+        case Format.JSONL:
+            yield from read_jsonl(stream, lines)
+        case Format.JSON:
+            yield from read_json(stream.read())
+        case Format.CSV:
+            yield from read_csv(path, stream, delimiter="\t" if extension == ".tsv" else ",")
+        case _:
+            raise AssertionError("_format_of names a format, and Parquet is not read as a stream")
 
 
 def open_once(path: Path, format: Format = Format.AUTO, *, whole: bool = False) -> RawRow | None:
@@ -118,6 +138,3 @@ def _explained(path: Path) -> Iterator[None]:
         raise SourceError(f"'{path}' does not exist; check the source's `path:`") from error
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"'{path}' cannot be read: {first_line(error)}; replace or fix the file") from error
-
-
-# --- CSV --------------------------------------------------------------------------------------------

@@ -3,24 +3,30 @@
 A record's identity is its source and key; its revision is its content. Reading the same file again adds
 nothing, a changed row is a new revision, and in a snapshot source a vanished row is withdrawn.
 A snapshot source that is empty or damaged is refused: its rows may only appear to be gone.
+
+What a run costs follows what has changed: files that are as an earlier run has read them are not opened, and of the
+table only the rows of records that a change concerns are looked at. The result is that of reading everything.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.errors import ConfigError, SourceError
 from pipeline.ingest.field_checks import Seen, hinted, names_of
+from pipeline.ingest.new_rows import NewRows, new_rows, require_sound, rows_to_append
+from pipeline.ingest.read_cache import NotEnough, ReadCache, SourceRead, SourcesRead, digest_of
+from pipeline.ingest.row_index import Index, changed_index, superseded, whole_index
 from pipeline.ingest.row_keys import BY_CONTENT
-from pipeline.ingest.row_places import moved, note_moved
+from pipeline.ingest.row_places import note_moved, state_of_places
 from pipeline.ingest.source_files import source_files
-from pipeline.ingest.sources import FoundInSource, row_frames
+from pipeline.ingest.sources import SourceReading
 from pipeline.state.store import Store
-from pipeline.state.tables import SCHEMAS, Table
-from pipeline.state.work_files import read_work, write_work
+from pipeline.state.tables import Table
+from pipeline.state.work_files import write_work
 from schemas.dataset import Mode, Source
 
 
@@ -54,7 +60,7 @@ def ingest(
     run: str,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Ingested:
-    """Read every source once, then append all that is new in one atomic commit.
+    """Read what has changed in the sources, then append all that is new in one atomic commit.
 
     Args:
         store: receives the records; it has the downloads.
@@ -68,78 +74,173 @@ def ingest(
             source is empty or damaged.
         ConfigError: no row of a source has its key, now or earlier.
     """
-    found = {source.name: FoundInSource(source.key) for source in sources}
-    chunks = _read_all(store, sources, folder, run, found, on_rows)
-    added, withdrawn = 0, pl.DataFrame(schema=SCHEMAS[Table.RECORDS])
-    index = _index(chunks)
-    lines = index.height
-    _require_keys(sources, found, index, store.scan(Table.RECORDS))
-    doubled = _doubled(index, [source.name for source in sources if source.key])
-    empty = tuple(_empty(found))
-    places: tuple[pl.DataFrame, pl.DataFrame] | None = None
-
-    def build(present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-        nonlocal added, withdrawn, places
-        known = present.select(*_KNOWN_COLUMNS).collect()
-        latest = known.sort("batch", "position").unique("record_id", keep="last").filter(~pl.col("withdrawn"))
-        wanted = _new_positions(index, known, latest)
-        gone = _withdrawals(index, present, sources, found, run)
-        added, withdrawn = wanted.height, gone
-        unread = latest.join(index, on="record_id", how="anti").join(gone, on="record_id", how="anti")
-        places = moved(index.filter("final"), latest), unread
-        for chunk in chunks:
-            fresh = read_work(chunk).join(wanted, on="position", how="semi", maintain_order="left")
-            if fresh.height:
-                yield fresh
-        if gone.height:
-            yield gone
-
-    appended = store.append_if_unseen(Table.RECORDS, run, build)
-    if places is not None:
-        note_moved(store, *places, index)
-    if not appended:
-        return Ingested(lines, 0, 0, doubled=doubled, empty=empty)
-    named = [source.name for source in sources]
-    left = withdrawn.filter(~pl.col("source").is_in(named)).group_by("source").len().sort("source")
-    return Ingested(lines, added, withdrawn.height, tuple(left.iter_rows()), doubled, empty)
+    known = _known(store, sources)
+    if known is not None:
+        with suppress(NotEnough):
+            return _Ingestion(store, sources, folder, run, known).run_with(on_rows)
+    return _Ingestion(store, sources, folder, run, None).run_with(on_rows)
 
 
-def _read_all(
-    store: Store,
-    sources: list[Source],
-    folder: Path,
-    run: str,
-    found: "dict[str, FoundInSource]",
-    on_rows: Callable[[int], None],
-) -> list[Path]:
-    """Write all rows to intermediate files, and record what is found in each source."""
-    work, chunks, lines = store.work(run), list[Path](), 0
-    for source in sources:
-        files = source_files(source, folder, store.downloads, store)
-        for frame in row_frames(source, files, folder, found[source.name], run, start=lines):
-            chunks.append(work / f"read-{len(chunks):05}.parquet")
-            write_work(frame, chunks[-1])
-            lines += frame.height
-            on_rows(frame.height)
-    return chunks
+def _known(store: Store, sources: Sequence[Source]) -> SourcesRead | None:
+    """What was read before, if the tables are as they were left then, and the sources are read in the same way."""
+    known = ReadCache(store.read).load()
+    if known is None or known.records != store.state_of(Table.RECORDS) or known.moved != state_of_places(store):
+        return None
+    # A source that is no longer named takes its records along; a new one has none that count.
+    is_same = {source.digest for source in known.sources} <= {digest_of(source) for source in sources}
+    return known if is_same else None
 
 
-_KNOWN_COLUMNS = ("record_id", "revision", "withdrawn", "batch", "position", "source", "file", "line")
+class _Ingestion:
+    """One reading of all sources: of what has changed since an earlier one, or of everything."""
 
+    def __init__(self, store: Store, sources: list[Source], folder: Path, run: str, known: SourcesRead | None) -> None:
+        self._store, self._sources, self._folder, self._run, self._known = store, sources, folder, run, known
+        self._cache = ReadCache(store.read)
+        self._before = {source.name: source for source in known.sources} if known else {}
+        self._readings: list[SourceReading] = []
+        self._chunks: list[Path] = []
+        self._lines = 0
+        self._new: NewRows | None = None
 
-def _require_keys(
-    sources: list[Source], found: dict[str, FoundInSource], index: pl.DataFrame, present: pl.LazyFrame
-) -> None:
-    """Refuse a misspelled key: all rows would be identified by content, and duplicated once it is corrected."""
-    for source in sources:
-        one = found[source.name]
-        if one.unkeyed and not one.keyed and not _has_lost_its_key(source, index, present):
-            seen = Seen(names=names_of(one.unkeyed))
-            problem = (
-                f"no row of source '{source.name}' has its key '{one.key}'; correct `key:` (use dots for nested "
-                f"fields) or leave it out; {seen.shown_names}"
+    def run_with(self, on_rows: Callable[[int], None]) -> Ingested:
+        """Read, append, and keep what was read.
+
+        Raises:
+            NotEnough: what is known of an earlier reading does not suffice.
+        """
+        self._read_all(on_rows)
+        if self._known is None:
+            index = whole_index(self._readings)
+        else:
+            index = changed_index(self._readings, self._known, self._cache)
+        self._require_keys(index)
+        counts = self._superseded(index)
+        read = Ingested(self._lines, 0, 0, doubled=tuple(self._doubled(counts)), empty=tuple(self._empty()))
+        if self._known is not None and not index.records.len():
+            self._keep(counts, set())
+            return read
+        self._require_known_places()
+        appended = self._store.append_if_unseen(Table.RECORDS, self._run, lambda present: self._build(index, present))
+        if self._new is None or appended != self._new.wanted.height + self._new.gone.height:
+            # The rows of this run were appended before.
+            return read
+        self._keep(counts, note_moved(self._store, self._new, index, self._files()))
+        gone = self._new.gone
+        left = gone.filter(~pl.col("source").is_in([source.name for source in self._sources]))
+        by_source = left.group_by("source").len().sort("source")
+        return replace(read, added=self._new.wanted.height, withdrawn=gone.height, left=tuple(by_source.iter_rows()))
+
+    def _read_all(self, on_rows: Callable[[int], None]) -> None:
+        """Write all rows that are read to intermediate files."""
+        work = self._store.work(self._run)
+        for source in self._sources:
+            files = source_files(source, self._folder, self._store.downloads, self._store)
+            before = self._before[source.name].files if source.name in self._before else ()
+            reading = SourceReading(source, self._folder, {file.name: file for file in before}, self._run)
+            for frame in reading.frames(files, self._lines):
+                self._chunks.append(work / f"read-{len(self._chunks):05}.parquet")
+                write_work(frame, self._chunks[-1])
+                on_rows(frame.height)
+            self._readings.append(reading)
+            self._lines += reading.rows
+
+    def _build(self, index: Index, present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+        """The rows to append to a table."""
+        if self._known is not None and self._known.records != self._store.state_of(Table.RECORDS):
+            raise NotEnough
+        new = new_rows(index, present, self._sources, self._run, self._lines)
+        for reading in self._readings:
+            if reading.source.mode is Mode.SNAPSHOT:
+                try:
+                    require_sound(reading.source, reading.found, new)
+                except SourceError as error:
+                    if index.is_whole:
+                        raise
+                    raise NotEnough from error
+        self._new = new
+        yield from rows_to_append(new.wanted, index, self._chunks, present, self._run)
+        if new.gone.height:
+            yield new.gone
+
+    # --- checks -----------------------------------------------------------------------------------
+    def _require_keys(self, index: Index) -> None:
+        """Refuse a misspelled key: all rows would be identified by content, and duplicated once it is corrected."""
+        for reading in self._readings:
+            source, found = reading.source, reading.found
+            if not found.lacks_key:
+                continue
+            if not index.is_whole:
+                raise NotEnough
+            if not _has_lost_its_key(source, index.now, self._store.scan(Table.RECORDS)):
+                seen = Seen(names=names_of(found.unkeyed))
+                problem = (
+                    f"no row of source '{source.name}' has its key '{source.key}'; correct `key:` (use dots for nested "
+                    f"fields) or leave it out; {seen.shown_names}"
+                )
+                raise ConfigError(hinted(problem, seen))
+
+    def _require_known_places(self) -> None:
+        """A file that was gone and is back decides whether it has lost the rows that were last seen in it."""
+        for reading in self._readings:
+            if before := self._before.get(reading.source.name):
+                read = {file.name for file in before.files if file.found.rows}
+                back = {file.name for file in reading.files if file.found.rows} - read
+                if back & set(before.lost_files):
+                    raise NotEnough
+
+    # --- what is told -----------------------------------------------------------------------------
+    def _superseded(self, index: Index) -> dict[str, int]:
+        """How many rows of each source later ones supersede."""
+        now, then = superseded(index.now), superseded(index.before)
+        earlier = {name: source.superseded for name, source in self._before.items()}
+        names = [source.name for source in self._sources]
+        return {name: earlier.get(name, 0) - then.get(name, 0) + now.get(name, 0) for name in names}
+
+    def _doubled(self, superseded: dict[str, int]) -> Iterator[tuple[str, int, int]]:
+        for reading in self._readings:
+            if reading.source.key and (count := superseded[reading.source.name]):
+                yield reading.source.name, count, reading.rows
+
+    def _empty(self) -> Iterator[tuple[str, tuple[str, ...], int]]:
+        for reading in self._readings:
+            if files := reading.found.empty_files():
+                yield reading.source.name, files, len(reading.found.files)
+
+    def _files(self) -> pl.DataFrame:
+        """``source`` and ``file`` of all files with rows."""
+        names = [
+            (reading.source.name, name)
+            for reading in self._readings
+            for name, found in reading.found.files.items()
+            if found.rows
+        ]
+        return pl.DataFrame(names, schema={"source": pl.String, "file": pl.String}, orient="row")
+
+    # --- what is kept -----------------------------------------------------------------------------
+    def _keep(self, superseded: dict[str, int], lost: set[tuple[str, str]]) -> None:
+        """Keep what was read for the next run."""
+        moved = state_of_places(self._store)
+        if moved is None or any(len(reading.files) > len(reading.found.files) for reading in self._readings):
+            # A file that a source has twice has no rows of its own.
+            self._cache.forget()
+            return
+        sources = []
+        for reading in self._readings:
+            name, before = reading.source.name, self._before.get(reading.source.name)
+            files = {file for source, file in lost if source == name} | set(before.lost_files if before else ())
+            sources.append(
+                SourceRead(
+                    name=name,
+                    digest=digest_of(reading.source),
+                    superseded=superseded[name],
+                    lost_files=tuple(sorted(files)),
+                    files=tuple(file.read for file in reading.files),
+                )
             )
-            raise ConfigError(hinted(problem, seen))
+        read = SourcesRead(records=self._store.state_of(Table.RECORDS), moved=moved, sources=tuple(sources))
+        if read != self._known:
+            self._cache.save(read, [file.fresh for reading in self._readings for file in reading.files])
 
 
 def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame) -> bool:
@@ -149,93 +250,3 @@ def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame
     of_source = pl.col("source") == source.name
     keyed = present.filter(of_source, ~BY_CONTENT).select("revision").unique().collect()
     return keyed.height > 0 and keyed.join(index.filter(of_source), on="revision", how="semi").is_empty()
-
-
-def _doubled(index: pl.DataFrame, keyed: list[str]) -> tuple[tuple[str, int, int], ...]:
-    """The keyed sources with rows that later ones supersede in the same read: how many, of how many."""
-    last = pl.col("revision").sort_by("position").last().over("record_id")
-    rows = index.filter(pl.col("source").is_in(keyed)).with_columns(superseded=pl.col("revision") != last)
-    counts = rows.group_by("source", maintain_order=True).agg(pl.col("superseded").sum(), pl.len().alias("rows"))
-    return tuple(counts.filter(pl.col("superseded") > 0).iter_rows())
-
-
-def _empty(found: dict[str, FoundInSource]) -> Iterator[tuple[str, tuple[str, ...], int]]:
-    """The sources with files that have no rows."""
-    for name, one in found.items():
-        if files := tuple(file for file, rows in one.rows_in.items() if not rows):
-            yield name, files, len(one.rows_in)
-
-
-def _index(chunks: list[Path]) -> pl.DataFrame:
-    """Identity and place of every row read, with the last occurrence of each key marked ``final``."""
-    columns = ["record_id", "revision", "source", "position", "file", "line"]
-    if not chunks:
-        return pl.DataFrame(schema={name: SCHEMAS[Table.RECORDS][name] for name in columns} | {"final": pl.Boolean()})
-    frame = pl.concat([read_work(chunk, columns) for chunk in chunks])
-    return frame.with_columns(final=pl.col("position") == pl.col("position").max().over("record_id"))
-
-
-def _new_positions(index: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
-    """Indices of the rows to append, with all known rows and the current one of every record.
-
-    A key's last row is new if it differs from the record's current revision; its earlier rows only
-    if that revision was never seen, or reading a file of updates twice would replay them. If an
-    earlier row is new, the last one is always appended after it, so that it stays the current revision.
-    """
-    same = ["record_id", "revision"]
-    final = index.filter("final")
-    last = final.join(latest, on=same, how="anti")
-    earlier = (
-        index.filter(~pl.col("final"))
-        .join(known, on=same, how="anti")
-        .join(final, on=same, how="anti")
-        .unique(same, keep="first", maintain_order=True)
-    )
-    again = final.join(earlier, on="record_id", how="semi")
-    return pl.concat([last, earlier, again]).select("position").unique()
-
-
-def _withdrawals(
-    index: pl.DataFrame, present: pl.LazyFrame, sources: list[Source], found: dict[str, FoundInSource], run: str
-) -> pl.DataFrame:
-    """Marker rows for records of snapshot sources that were not read this time, and of removed sources.
-
-    This is the only way to get rid of a source's rows; if the source comes back, so do they, unchanged.
-    """
-    appended = [source.name for source in sources if source.mode is Mode.APPEND]
-    latest = (
-        present.filter(~pl.col("source").is_in(appended))
-        .sort("batch", "position")
-        .unique("record_id", keep="last", maintain_order=True)
-        .filter(~pl.col("withdrawn"))
-        .collect()
-    )
-    gone = latest.join(index, on="record_id", how="anti", maintain_order="left")
-    for source in sources:
-        if source.mode is Mode.SNAPSHOT:
-            known, lost = (rows.filter(pl.col("source") == source.name) for rows in (latest, gone))
-            _require_sound(source.name, found[source.name], known, lost)
-    first = index.height
-    return gone.with_columns(
-        withdrawn=pl.lit(True),
-        batch=pl.lit(run),
-        position=pl.int_range(first, first + gone.height, dtype=pl.Int64),
-        ingested_at=pl.lit(datetime.now(UTC)).cast(SCHEMAS[Table.RECORDS]["ingested_at"]),
-        raw=pl.lit(b""),
-    ).select(SCHEMAS[Table.RECORDS].names())
-
-
-def _require_sound(name: str, found: FoundInSource, known: pl.DataFrame, lost: pl.DataFrame) -> None:
-    """Refuse to withdraw the rows of a snapshot source that is empty, or cannot be read to its end."""
-    if lost.height and not (found.readable or found.unreadable):
-        raise SourceError(
-            f"snapshot source '{name}' is empty, which would withdraw all its {known.height} records; "
-            "restore its file, or set `mode: append`"
-        )
-    # Losing a broken row, or finding it broken differently, is no loss.
-    count = lost.filter(pl.col("error") == "").height
-    if count and (damage := found.damage()):
-        raise SourceError(
-            f"snapshot source '{name}' {damage}, which would withdraw {count} of its {known.height} records; "
-            "fix or restore the file, or set `mode: append`"
-        )

@@ -18,9 +18,9 @@ MANY_BLANK_LINES = 1_000
 _LONG_INTEGER = re.compile(rb"(?<![\w.])\d{19,}(?![\w.])")
 
 
-def read_jsonl(stream: io.BufferedReader) -> Iterator[RawRow]:
-    """One row per line; blank lines are skipped."""
-    number = empty = 0
+def read_jsonl(stream: io.BufferedReader, lines: int = 0) -> Iterator[RawRow]:
+    """One row per line, after so many lines of the same file; blank lines are skipped."""
+    number, empty = lines, 0
     for line in stream:
         number += 1
         raw = line.rstrip(b"\r\n")

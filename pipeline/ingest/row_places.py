@@ -8,6 +8,10 @@ whether a file lost a row that its source, a log, keeps.
 import polars as pl
 
 from pipeline.errors import StoreError
+from pipeline.ingest.new_rows import NewRows
+from pipeline.ingest.read_cache import NotEnough
+from pipeline.ingest.row_index import Index
+from pipeline.state.atomic import sealed_checksum
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
@@ -19,43 +23,65 @@ _WHERE = {name: SCHEMAS[Table.RECORDS][name] for name in (*_ROW, *_PLACE)}
 _SCHEMA = {**_WHERE, "gone": pl.Boolean()}
 
 
-def moved(read: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
-    """The known rows that are not where they were first read.
+def note_moved(store: Store, new: NewRows, index: Index, files: pl.DataFrame) -> set[tuple[str, str]]:
+    """Store where rows have moved to; rows without a place in any file, such as an old log's, keep their last one.
 
     Args:
-        read: the rows of an ingest, one per record.
-        latest: the current row of every record, before it.
+        store: of the dataset.
+        new: what an ingest has appended.
+        index: the rows that it was chosen from; the places of all other records stay.
+        files: ``source`` and ``file`` of all files that have rows.
+
+    Raises:
+        NotEnough: the stored places are damaged, and the index does not have all rows.
+
+    Returns:
+        ``source`` and ``file`` of the last places of the records without a row, as far as they are in the index.
     """
-    known = read.join(latest.select(*_ROW, *_PLACE), on=_ROW, suffix="_before", nulls_equal=True)
+    before = _moves(store)
+    if before is None and not index.is_whole:
+        raise NotEnough
+    known = pl.DataFrame(schema=_SCHEMA) if before is None else before
+    last = _last_places(new.unread, known)
+    kept = known.clear() if index.is_whole else known.filter(~pl.col("record_id").is_in(index.records.implode()))
+    now = pl.concat([kept, _noted(last, files), _moved(new, index.now)]).sort("record_id")
+    if before is None or not now.equals(before):
+        write_work(now, store.moved)
+    return set(last.select("source", "file").unique().iter_rows())
+
+
+def _moved(new: NewRows, rows: pl.DataFrame) -> pl.DataFrame:
+    """The known rows that are not where they were first read."""
+    stay = rows.filter("final").join(new.wanted, on="position", how="anti")
+    known = stay.join(new.latest.select(*_ROW, *_PLACE), on=_ROW, suffix="_before")
     elsewhere = pl.any_horizontal(pl.col(name) != pl.col(f"{name}_before") for name in _PLACE)
     return known.filter(elsewhere).select(*_WHERE, gone=pl.lit(False))
 
 
-def note_moved(store: Store, rows: pl.DataFrame, unread: pl.DataFrame, files: pl.DataFrame) -> None:
-    """Store where rows have moved to; rows that the ingest did not read, such as an old log's, keep their places.
-
-    Args:
-        store: of the dataset.
-        rows: the result of ``moved``.
-        unread: the current row of every record that the ingest did not read.
-        files: ``source`` and ``file`` of all rows that it read.
-    """
-    before = _moves(store)
-    kept = _unread(unread, rows.clear() if before is None else before, files)
-    now = pl.concat([kept, rows])
-    if before is None or not now.equals(before):
-        write_work(now, store.moved)
+def _last_places(unread: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """Where the rows were that no file has any more; ``gone`` is null if that was not noted before."""
+    last = unread.select(*_WHERE, "source").join(before, on=_ROW, how="left", suffix="_moved")
+    return last.with_columns(pl.coalesce(f"{name}_moved", name).alias(name) for name in _PLACE)
 
 
-def _unread(unread: pl.DataFrame, before: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
-    """The unread rows that have moved before, or that are gone from a file that was read."""
-    last = unread.select(*_WHERE, "source").join(before, on=_ROW, how="left", suffix="_moved", maintain_order="left")
-    last = last.with_columns(pl.coalesce(f"{name}_moved", name).alias(name) for name in _PLACE)
-    was_read = files.select("source", "file").unique().with_columns(was_read=pl.lit(True))
-    last = last.join(was_read, on=["source", "file"], how="left", maintain_order="left")
-    noted = last.filter(pl.col("gone").is_not_null() | pl.col("was_read"))
-    found = noted.select(*_WHERE, gone=pl.col("gone").fill_null(False) | pl.col("was_read").fill_null(False))
-    return found.sort("record_id")
+def _noted(last: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
+    """Those of them that had moved before, or that are gone from a file with other rows."""
+    files = files.with_columns(has_others=pl.lit(True))
+    rows = last.join(files, on=["source", "file"], how="left").filter(
+        pl.col("gone").is_not_null() | pl.col("has_others")
+    )
+    is_gone = pl.col("gone").fill_null(False) | pl.col("has_others").fill_null(False)
+    return rows.select(*_WHERE, gone=is_gone)
+
+
+def state_of_places(store: Store) -> str | None:
+    """What tells the places of moved rows from any others; empty if none was ever noted, None if they are damaged."""
+    if not store.moved.exists():
+        return ""
+    try:
+        return f"{sealed_checksum(store.moved):08x}"
+    except (StoreError, OSError):
+        return None
 
 
 def current_places(snapshot: Snapshot) -> pl.LazyFrame:

@@ -1,146 +1,200 @@
-"""Reads the rows of the sources, gives each its key, and records what was found in every source."""
+"""Reads the rows of the sources, gives each its key, and notes what each source contains.
+
+What an earlier run has read of a file is not read again, as far as it is still there.
+"""
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pipeline.errors import SourceError
+from pipeline.ingest.checked_file import Content, Resumption
 from pipeline.ingest.download import is_url
+from pipeline.ingest.file_stamps import Stamp, stamp_of
 from pipeline.ingest.formats import read_rows
+from pipeline.ingest.found_rows import FoundInFile, FoundInSource
+from pipeline.ingest.narrow_rows import Rows, narrow_rows
 from pipeline.ingest.raw_rows import RawRow
-from pipeline.ingest.row_keys import content_key, typed_key
+from pipeline.ingest.read_cache import FileRead
+from pipeline.ingest.row_keys import typed_key
 from pipeline.state.tables import SCHEMAS, Table
-from pipeline.text.field_paths import field_value, has_field
+from pipeline.text.field_paths import field_value
 from schemas.dataset import Source
 from schemas.identity import ID_BYTES, stable_hash
 
 _CHUNK_ROWS = 50_000
 _CHUNK_BYTES = 64 * 2**20
 """Raw bytes held in memory at once, not counting the longest row's."""
-_NAMED_ROWS = 100
-"""Rows whose fields are named if none has the key."""
 _EXACT_BELOW = 2**53
 """Smaller integers are exact as floats."""
+_READ_COLUMNS = ("record_id", "revision", "key", "line", "raw", "error")
 
 
-@dataclass
-class FoundInSource:
-    """What was found in a source: whether missing rows are really gone, and whether its key field exists."""
+@dataclass(eq=False)
+class FileReading:
+    """A file of a source, and what came of reading it."""
 
-    key: str | None = None
-    """The field that identifies a row."""
-    keyed: bool = False
-    """Some row has it, even if empty."""
-    unkeyed: list[dict[str, Any]] = field(default_factory=list)
-    """The first rows that do not have it."""
-    readable: bool = False
-    """Some row can be read."""
-    unreadable: str = ""
-    """The first row that cannot be read: its place, and why."""
-    swallowing: str = ""
-    """The first of these that may have swallowed others."""
-    rows_in: Counter[str] = field(default_factory=Counter)
-    """How many rows each file has."""
+    name: str
+    """As users know it."""
+    before: FileRead | None
+    """What an earlier run has read of it."""
+    start: int
+    """The position of its first row among all rows of all sources."""
+    found: FoundInFile
+    goes_on: bool = False
+    """Whether the rows of before are still there; the fresh ones follow them."""
+    fresh: list[Rows] = field(default_factory=list)
+    stamp: Stamp | None = None
+    content: Content | None = None
 
-    def note(self, file: str, row: RawRow) -> None:
-        """Add one more row."""
-        self.rows_in[file] += 1
-        if row.error is None:
-            self.readable = True
-            if self.key is not None and not self.keyed:
-                self._note_key(self.key, row.row or {})
+    @property
+    def kept(self) -> int:
+        """How many rows of before are still there."""
+        return self.before.found.rows if self.before is not None and self.goes_on else 0
+
+    @property
+    def read(self) -> FileRead:
+        """What is known of it now, but for the pieces of the fresh rows."""
+        pieces = self.before.pieces if self.before is not None and self.goes_on else ()
+        return FileRead(name=self.name, found=self.found, stamp=self.stamp, content=self.content, pieces=pieces)
+
+    def add(self, rows: Rows) -> "np.ndarray[Any, np.dtype[np.int64]]":
+        """Take more fresh rows, and return their positions."""
+        first = self.start + self.kept + sum(len(part) for part in self.fresh)
+        self.fresh.append(rows)
+        return np.arange(first, first + len(rows))
+
+
+class SourceReading:
+    """A source, and what came of reading it."""
+
+    def __init__(self, source: Source, folder: Path, before: Mapping[str, FileRead], run: str) -> None:
+        """Read nothing yet.
+
+        Args:
+            source: to be read.
+            folder: that of the dataset.yaml.
+            before: what an earlier run has read of its files, by name.
+            run: becomes the rows' ``batch``.
+        """
+        self.source = source
+        self.files: list[FileReading] = []
+        """In the order of reading."""
+        self.found = FoundInSource(source.key)
+        self._folder, self._before, self._run = folder, before, run
+
+    @property
+    def rows(self) -> int:
+        """How many rows the source has."""
+        return sum(found.rows for found in self.found.files.values())
+
+    def frames(self, paths: list[Path], start: int) -> Iterator[pl.DataFrame]:
+        """The rows that no earlier run has read, as frames in the schema of the ``records`` table.
+
+        Rows that are identified by content have no key yet, and their revision in place of their id.
+
+        Args:
+            paths: the source's files.
+            start: the position of the first row of all.
+        """
+        rows: list[tuple[Any, ...]] = []
+        size = 0
+        for path in paths:
+            file, count = self._open(path, start), 0
+            for raw in self._read(path, file):
+                count += 1
+                self.found.note(file.name, raw)
+                revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES).hexdigest()
+                key = _key(self.source, raw)
+                identity = stable_hash(self.source.name, key) if key else revision
+                error = raw.error.model_dump_json() if raw.error else ""
+                rows.append((identity, revision, key, raw.line, raw.raw, error, file))
+                size += len(raw.raw)
+                if len(rows) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
+                    yield self._frame(rows)
+                    rows, size = [], 0
+            start += file.kept + count
+        if rows:
+            yield self._frame(rows)
+
+    def _open(self, path: Path, start: int) -> FileReading:
+        name = shown_file(path, self._folder, self.source)
+        # A glob with two ** may name a file twice.
+        found = self.found.files.setdefault(name, FoundInFile())
+        self.files.append(FileReading(name, self._before.get(name), start, found))
+        return self.files[-1]
+
+    def _read(self, path: Path, file: FileReading) -> Iterator[RawRow]:
+        """The rows that no earlier run has read."""
+        now, stamp, before = time.time_ns(), stamp_of(path), file.before
+        if before is not None and stamp is not None and stamp == before.stamp:
+            self._go_on(file, before)
+            file.stamp, file.content = before.stamp, before.content
             return
-        problem = f"{file}:{row.line} ({row.error.detail})"
-        self.unreadable = self.unreadable or problem
-        if row.holds_others:
-            self.swallowing = self.swallowing or problem
+        resumption = Resumption(before.content if before else None)
+        rows = _read(self.source, path, resumption)
+        first = next(rows, None)
+        if before is not None and resumption.goes_on:
+            self._go_on(file, before)
+        if first is not None:
+            yield first
+            yield from rows
+        file.content = resumption.now
+        # If it changed since, it has another stamp by now.
+        file.stamp = stamp if stamp is not None and stamp.is_settled(now) else None
 
-    def _note_key(self, key: str, row: dict[str, Any]) -> None:
-        self.keyed = has_field(row, key)
-        if len(self.unkeyed) < _NAMED_ROWS:
-            self.unkeyed.append(row)
+    def _go_on(self, file: FileReading, before: FileRead) -> None:
+        file.goes_on = True
+        file.found = self.found.files[file.name] = replace(before.found)
 
-    def damage(self) -> str:
-        """Why rows may only appear to be gone; empty if they really are."""
-        if not self.readable and self.unreadable:
-            return f"has no row that can be read, from {self.unreadable} on"
-        if self.swallowing:
-            return f"cannot be read at {self.swallowing}, so that rows after it may be missing"
-        return ""
-
-
-_READ_COLUMNS = ("record_id", "revision", "key", "file", "line", "raw", "error")
-
-
-def row_frames(
-    source: Source, files: list[Path], folder: Path, found: FoundInSource, run: str, start: int
-) -> Iterator[pl.DataFrame]:
-    """The rows of a source as frames in the schema of the ``records`` table."""
-    schema = SCHEMAS[Table.RECORDS]
-    now = datetime.now(UTC)
-    for rows in _chunks(source, files, folder, found):
+    def _frame(self, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+        schema = SCHEMAS[Table.RECORDS]
         # By columns: row by row, polars takes several times as long.
-        columns = dict(zip(_READ_COLUMNS, zip(*rows, strict=True), strict=True))
+        *values, files = zip(*rows, strict=True)
+        columns = dict(zip(_READ_COLUMNS, values, strict=True))
+        narrow = narrow_rows(*(columns[name] for name in ("record_id", "revision", "key", "line", "error")))
+        names, positions, at = list[str](), [], 0
+        for file, group in groupby(files):
+            count = sum(1 for _ in group)
+            names += [file.name] * count
+            positions.append(file.add(narrow[at : at + count]))
+            at += count
         frame = pl.DataFrame(columns, schema={name: schema[name] for name in _READ_COLUMNS}).with_columns(
-            source=pl.lit(source.name),
+            pl.Series("file", names, dtype=schema["file"]),
+            pl.Series("position", np.concatenate(positions), dtype=schema["position"]),
+            source=pl.lit(self.source.name),
             withdrawn=pl.lit(False),
-            batch=pl.lit(run),
-            position=pl.int_range(start, start + len(rows), dtype=pl.Int64),
-            ingested_at=pl.lit(now).cast(schema["ingested_at"]),
+            batch=pl.lit(self._run),
+            ingested_at=pl.lit(datetime.now(UTC)).cast(schema["ingested_at"]),
         )
-        yield frame.select(schema.names())
-        start += len(rows)
+        return frame.select(schema.names())
 
 
-def _chunks(source: Source, files: list[Path], folder: Path, found: FoundInSource) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of a source, in chunks that fit in memory."""
-    occurrences: Counter[bytes] = Counter()
-    rows: list[tuple[Any, ...]] = []
-    size = 0
-    for file in files:
-        shown = shown_file(file, folder, source)
-        found.rows_in[shown] += 0  # a file without rows counts, too
-        for raw in _read(source, file):
-            found.note(shown, raw)
-            revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES)
-            key = _key(source, raw, revision, occurrences)
-            error = raw.error.model_dump_json() if raw.error else ""
-            rows.append((stable_hash(source.name, key), revision.hexdigest(), key, shown, raw.line, raw.raw, error))
-            size += len(raw.raw)
-            if len(rows) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
-                yield rows
-                rows, size = [], 0
-    if rows:
-        yield rows
-
-
-def _read(source: Source, file: Path) -> Iterator[RawRow]:
+def _read(source: Source, path: Path, resumption: Resumption) -> Iterator[RawRow]:
     try:
-        yield from read_rows(file, source.format)
+        yield from read_rows(path, source.format, resumption)
     except SourceError as error:
         # A download has an internal name.
-        problem = str(error).replace(str(file), shown_file(file, file.parent, source)) if is_url(source) else error
+        problem = str(error).replace(str(path), shown_file(path, path.parent, source)) if is_url(source) else error
         raise SourceError(f"source '{source.name}': {problem}") from error
 
 
-def _key(source: Source, raw: RawRow, revision: "hashlib.blake2b", occurrences: Counter[bytes]) -> str:
-    """The user's id of a row, or its content and occurrence number if it has none."""
+def _key(source: Source, raw: RawRow) -> str:
+    """The user's id of a row; empty if it has none, so that it is identified by its content."""
     value = field_value(raw.row, source.key) if source.key and raw.row is not None else None
     if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
         # An integer beyond 64 bits, which the fast parser rounds: many ids would become one.
         value = field_value(json.loads(raw.raw), str(source.key))
-    if value is not None and value != "":
-        return typed_key(value)
-    digest = revision.digest()
-    occurrences[digest] += 1
-    return content_key(revision.hexdigest(), occurrences[digest])
+    return "" if value is None or value == "" else typed_key(value)
 
 
 def shown_file(file: Path, folder: Path, source: Source) -> str:

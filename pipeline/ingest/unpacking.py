@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import SourceError
+from pipeline.ingest.checked_file import CheckedFile
 
 UNPACKED_TIMES = 1_000
 """A compressed file may hold this many times its size."""
@@ -17,7 +18,7 @@ UNPACKED_FLOOR = 64 * 2**20
 def opened_file(path: Path, compression: str | None) -> io.BufferedReader:
     """A file open for reading, decompressed as it is read."""
     if compression is None:
-        return io.BufferedReader(io.FileIO(path), buffer_size=1 << 20)
+        return io.BufferedReader(CheckedFile(path), buffer_size=1 << 20)
     return io.BufferedReader(_Unpacked(path, compression), buffer_size=1 << 20)
 
 

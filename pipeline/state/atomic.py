@@ -171,6 +171,19 @@ def sealed_bytes(path: Path) -> npt.NDArray[np.uint8]:
     return np.memmap(path, dtype=np.uint8, mode="r")[: -_SEAL.size]
 
 
+def sealed_checksum(path: Path) -> int:
+    """CRC-32 of what a sealed file holds, verified as by ``sealed_bytes``.
+
+    Raises:
+        StoreError: its bytes are not those that were written.
+    """
+    sealed_bytes(path)
+    with path.open("rb") as file:
+        file.seek(-_SEAL.size, io.SEEK_END)
+        _, checksum, _ = _SEAL.unpack(file.read())
+    return int(checksum)
+
+
 @lru_cache(maxsize=2**14)
 def _require_seal(path: Path, _inode: int, size: int, _changed: int) -> None:
     with path.open("rb") as file:

@@ -42,6 +42,7 @@ _OWN_FOLDERS = {
     "derived",
     "standing",
     "judges",
+    "read",
 }
 REPORT = "report.html"
 """The version of the layout of a home and of a version."""
@@ -119,6 +120,11 @@ class Store:
     def judges(self) -> Path:
         """The folder of what judges labels; a cache."""
         return self.root / "judges"
+
+    @property
+    def read(self) -> Path:
+        """The folder of what was read of the sources; a cache."""
+        return self.root / "read"
 
     @property
     def place(self) -> str:
@@ -249,6 +255,13 @@ class Store:
         """The table's newest version; -1 if the table does not exist yet."""
         log = self._log(table)
         return -1 if log is None else log.version
+
+    def state_of(self, table: Table) -> str:
+        """What tells the table's newest state from any other, also from one of the same version in a backup; empty if
+        the table does not exist yet.
+        """
+        log = self._log(table)
+        return "" if log is None else stable_hash(str(log.version), *(name for name, _ in log.files))
 
     def scan(self, table: Table, version: int | None = None) -> pl.LazyFrame:
         """The table's rows at a version (default: the newest), lazily."""

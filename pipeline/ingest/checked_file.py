@@ -1,0 +1,111 @@
+"""Reads the bytes of a file together with their checksum, so that a later reading can tell whether it only grew."""
+
+import io
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_BLOCK = 2**20
+
+
+class Content(NamedTuple):
+    """The bytes of a file, as far as they were read."""
+
+    size: int
+    checksum: int
+    """Their CRC-32."""
+    ends_line: bool
+    """Whether the last one ends a line, so that appended bytes change none; true for an empty file."""
+
+
+class CheckedFile(io.FileIO):
+    """An open file that keeps the checksum of all that is read of it.
+
+    Once it has ended, it stays so: a line that a writer completes meanwhile would be read as two.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._size = self._checksum = 0
+        self._last = b"\n"
+        self._has_ended = False
+
+    @property
+    def content(self) -> Content:
+        """What was read so far, from the beginning on."""
+        return Content(self._size, self._checksum, self._last == b"\n")
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer, at most its size."""
+        count = 0 if self._has_ended else super().readinto(buffer) or 0
+        self._note(memoryview(buffer)[:count])
+        return count
+
+    def readall(self) -> bytes:
+        """Read the rest."""
+        data = b"" if self._has_ended else super().readall() or b""
+        self._note(memoryview(data))
+        self._has_ended = True
+        return data
+
+    def _note(self, data: memoryview) -> None:
+        if not data.nbytes:
+            self._has_ended = True
+            return
+        self._size += data.nbytes
+        self._checksum = zlib.crc32(data, self._checksum)
+        self._last = bytes(data[-1:])
+
+    def pass_over(self, content: Content) -> int | None:
+        """Read what was read before, from the beginning on.
+
+        Returns:
+            How many lines end in it; None if the bytes are others, and then the file is at its beginning again.
+        """
+        block, lines = bytearray(_BLOCK), 0
+        while self._size < content.size and (
+            count := self.readinto(memoryview(block)[: min(_BLOCK, content.size - self._size)])
+        ):
+            lines += block.count(b"\n", 0, count)
+        if self.content == content:
+            return lines
+        self.seek(0)
+        self._size = self._checksum = 0
+        self._last, self._has_ended = b"\n", False
+        return None
+
+
+@dataclass
+class Resumption:
+    """What was read of a file before, whether its rows are still there, and what is read now."""
+
+    before: Content | None = None
+    """None if nothing is known, so that all is read."""
+    now: Content | None = None
+    """Known at the end, except of a Parquet or compressed file."""
+    goes_on: bool = False
+    """Whether the rows that are read follow those of before."""
+
+    def start(self, file: CheckedFile, may_grow: bool) -> int | None:
+        """Pass over what is known of a file.
+
+        Args:
+            file: open at its beginning.
+            may_grow: lines may follow those of before; otherwise any further byte may change all rows.
+
+        Returns:
+            How many lines were passed over; None if no row follows.
+        """
+        before = self.before
+        if before is None:
+            return 0
+        size, may_grow = os.fstat(file.fileno()).st_size, may_grow and before.ends_line
+        if size < before.size or (size > before.size and not may_grow):
+            return 0
+        lines = file.pass_over(before)
+        if lines is None:
+            return 0
+        self.goes_on = True
+        return lines if may_grow else None

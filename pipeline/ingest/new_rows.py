@@ -1,0 +1,180 @@
+"""Chooses from the rows of the sources what the table of records does not have yet, and what is gone from them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.errors import SourceError
+from pipeline.ingest.found_rows import FoundInSource
+from pipeline.ingest.read_cache import NotEnough
+from pipeline.ingest.row_index import Index
+from pipeline.state.tables import SCHEMAS, Table
+from pipeline.state.work_files import read_work
+from schemas.dataset import Mode, Source
+
+_RECORD = SCHEMAS[Table.RECORDS]
+_KNOWN = [name for name in _RECORD if name not in ("raw", "ingested_at")]
+_SAME = ["record_id", "revision"]
+_FOUND = [*_SAME, "source", "file", "line", "position"]
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """What is new in the sources."""
+
+    wanted: pl.DataFrame
+    """The rows to append, with the columns of ``INDEX``."""
+    gone: pl.DataFrame
+    """Rows that mark records as withdrawn, with all columns of the table."""
+    latest: pl.DataFrame
+    """The current row of every record so far, or of every record that a change concerns, without what it says."""
+    unread: pl.DataFrame
+    """Those of records without a row in any file, which their source, a log, keeps."""
+
+
+def new_rows(index: Index, present: pl.LazyFrame, sources: Sequence[Source], run: str, lines: int) -> NewRows:
+    """Compare the rows of the sources with those of the table.
+
+    Args:
+        index: all rows, or those of the records that a change concerns.
+        present: the table's rows.
+        sources: all that are read.
+        run: becomes the ``batch`` of rows that mark records as withdrawn.
+        lines: how many rows all sources have.
+    """
+    if not index.is_whole:
+        present = present.filter(pl.col("record_id").is_in(index.records.implode()))
+    known = present.select(_KNOWN).collect()
+    latest = (
+        known.sort("batch", "position")
+        .unique("record_id", keep="last", maintain_order=True)
+        .filter(~pl.col("withdrawn"))
+    )
+    gone = _withdrawals(index.now, latest, sources, run, lines)
+    unread = latest.join(index.now, on="record_id", how="anti").join(gone, on="record_id", how="anti")
+    return NewRows(_wanted(index.now, known, latest), gone, latest, unread)
+
+
+def _wanted(rows: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
+    """The rows to append, given all known rows and the current one of every record.
+
+    A key's last row is new if it differs from the record's current revision; its earlier rows only
+    if that revision was never seen, or reading a file of updates twice would replay them. If an
+    earlier row is new, the last one is always appended after it, so that it stays the current revision.
+    """
+    final = rows.filter("final")
+    last = final.join(latest, on=_SAME, how="anti")
+    earlier = (
+        rows.filter(~pl.col("final"))
+        .join(known, on=_SAME, how="anti")
+        .join(final, on=_SAME, how="anti")
+        .unique(_SAME, keep="first", maintain_order=True)
+    )
+    again = final.join(earlier, on="record_id", how="semi")
+    return pl.concat([last, earlier, again]).unique("position")
+
+
+def _withdrawals(
+    rows: pl.DataFrame, latest: pl.DataFrame, sources: Sequence[Source], run: str, lines: int
+) -> pl.DataFrame:
+    """Marker rows for records of snapshot sources that have no row any more, and of removed sources.
+
+    This is the only way to get rid of a source's rows; if the source comes back, so do they, unchanged.
+    """
+    appended = [source.name for source in sources if source.mode is Mode.APPEND]
+    gone = latest.filter(~pl.col("source").is_in(appended)).join(
+        rows, on="record_id", how="anti", maintain_order="left"
+    )
+    return gone.with_columns(
+        withdrawn=pl.lit(True),
+        batch=pl.lit(run),
+        position=pl.int_range(lines, lines + gone.height, dtype=pl.Int64),
+        ingested_at=pl.lit(datetime.now(UTC)).cast(_RECORD["ingested_at"]),
+        raw=pl.lit(b""),
+    ).select(_RECORD.names())
+
+
+def require_sound(source: Source, found: FoundInSource, new: NewRows) -> None:
+    """Refuse to withdraw the rows of a snapshot source that is empty, or cannot be read to its end.
+
+    Raises:
+        SourceError: it is; how many records it has is only right if ``new`` knows all of them.
+    """
+    of_source = pl.col("source") == source.name
+    known, lost = new.latest.filter(of_source).height, new.gone.filter(of_source)
+    if lost.height and found.is_empty:
+        raise SourceError(
+            f"snapshot source '{source.name}' is empty, which would withdraw all its {known} records; "
+            "restore its file, or set `mode: append`"
+        )
+    # Losing a broken row, or finding it broken differently, is no loss.
+    count = lost.filter(pl.col("error") == "").height
+    if count and (damage := found.damage()):
+        raise SourceError(
+            f"snapshot source '{source.name}' {damage}, which would withdraw {count} of its {known} records; "
+            "fix or restore the file, or set `mode: append`"
+        )
+
+
+# --- their bytes ----------------------------------------------------------------------------------
+def rows_to_append(
+    wanted: pl.DataFrame, index: Index, chunks: Sequence[Path], present: pl.LazyFrame, run: str
+) -> Iterator[pl.DataFrame]:
+    """The rows to append, with all columns of the table.
+
+    Args:
+        wanted: those of ``NewRows``.
+        index: of the rows that they were chosen from.
+        chunks: files with the rows that were read, by position.
+        present: the table's rows.
+        run: becomes the ``batch`` of the rows that were not read.
+
+    Raises:
+        NotEnough: the bytes of a row that was not read are not at hand; raised before the first row comes.
+    """
+    elsewhere = wanted.filter(~pl.col("is_fresh"))
+    if elsewhere.height:
+        yield _from_elsewhere(elsewhere, index.now, chunks, present, run)
+    ids = wanted.select("position", "record_id", by_content_key="key")
+    for chunk in chunks:
+        rows = read_work(chunk).drop("record_id")
+        fresh = rows.join(ids, on="position", maintain_order="left")
+        if fresh.height:
+            yield fresh.with_columns(key=pl.coalesce("by_content_key", "key")).select(_RECORD.names())
+
+
+def _from_elsewhere(
+    rows: pl.DataFrame, index: pl.DataFrame, chunks: Sequence[Path], present: pl.LazyFrame, run: str
+) -> pl.DataFrame:
+    """Rows of files that were not read: a row by content is a further copy of one that was read, and the table has all
+    others, since they were read before.
+    """
+    copies = _copied(rows.filter("by_content"), index, chunks)
+    ids = rows["record_id"].implode()
+    sound = present.filter(pl.col("record_id").is_in(ids), ~pl.col("withdrawn"), pl.col("error") == "")
+    known = sound.select(*_SAME, "key", "raw").collect().unique(_SAME)
+    keyed = rows.filter(~pl.col("by_content")).drop("key").join(known, on=_SAME)
+    found = pl.concat([copies.select(names := [*_FOUND, "key", "raw"]), keyed.select(names)])
+    if found.height != rows.height:
+        raise NotEnough
+    now = pl.lit(datetime.now(UTC)).cast(_RECORD["ingested_at"])
+    return found.with_columns(error=pl.lit(""), withdrawn=pl.lit(False), batch=pl.lit(run), ingested_at=now).select(
+        _RECORD.names()
+    )
+
+
+def _copied(rows: pl.DataFrame, index: pl.DataFrame, chunks: Sequence[Path]) -> pl.DataFrame:
+    """Rows by content with the bytes of rows of the same content that were read.
+
+    Broken ones are left out: the same bytes may be broken for another reason, as between other lines of a CSV.
+    """
+    content = ["source", "revision", "has_error"]
+    read = index.filter("is_fresh", "by_content", ~pl.col("has_error")).unique(content, keep="any")
+    copies = rows.join(read.select(*content, at="position"), on=content)
+    places = copies.select(position="at").unique()
+    parts = [read_work(chunk, ["position", "raw"]).join(places, on="position", how="semi") for chunk in chunks]
+    schema = {name: _RECORD[name] for name in ("position", "raw")}
+    return copies.join(pl.concat([pl.DataFrame(schema=schema), *parts]), left_on="at", right_on="position")
