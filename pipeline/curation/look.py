@@ -10,8 +10,8 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.curation.answered import NewAnswers, answers_before, new_answers
-from pipeline.curation.changes import Changes, read_changes
 from pipeline.curation.derived_rows import DerivedRows, derivation_digest
+from pipeline.curation.found_changes import Changes, read_changes
 from pipeline.curation.judge import Judge, read_judge
 from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again

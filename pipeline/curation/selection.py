@@ -7,8 +7,8 @@ import numpy as np
 import orjson
 import polars as pl
 
-from pipeline.curation.changes import Changes
 from pipeline.curation.derived_rows import DerivedRows
+from pipeline.curation.found_changes import Changes
 from pipeline.curation.meeting import Met
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.relations import RELATED, Links, Names, hashed
