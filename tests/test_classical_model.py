@@ -18,7 +18,7 @@ from pipeline.finetuning.exam import Questions
 from pipeline.finetuning.examples import read_examples
 from pipeline.ladder.classical import Linear
 from pipeline.ladder.classical_model import ClassicalModel
-from pipeline.ladder.linear_recipe import _FITTED
+from pipeline.ladder.linear_recipe import fitted_recipe
 from pipeline.ladder.retrieval import Memory
 from schemas.tasks.invoice import Invoice
 
@@ -45,7 +45,7 @@ def test_it_answers_what_the_arm_of_the_ladder_answers(version: Path) -> None:
 
 
 def test_the_lines_of_the_card_run(version: Path) -> None:
-    code = _FITTED.format(inputs={"message": "..."}).split("```python\n")[1].split("```")[0]
+    code = fitted_recipe(Invoice).split("```python\n")[1].split("```")[0]
     names = f"VERSION = {str(version)!r}\n"
     folder = SAMPLES / "invoices"
     environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "HF_HUB_OFFLINE": "1"}
