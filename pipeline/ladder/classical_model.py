@@ -5,19 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.evaluate import EvalQuestion, questions
+from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.exam import Questions
 from pipeline.finetuning.examples import read_examples
 from pipeline.ladder.arm import CannotAnswer
-from pipeline.ladder.classical import Linear
-from pipeline.ladder.plan import TRAIN, VALIDATION
+from pipeline.ladder.classical import Linear, held_out_questions
+from pipeline.ladder.plan import TRAIN
 from pipeline.ladder.retrieval import Memory
-from pipeline.releases.versions import read_manifest
+from schemas.dataset import Finetune
 from schemas.field import JsonValue
 from schemas.task import Task
-
-_SEED = 17
-"""As ``finetune.seed`` has it by default."""
 
 
 class ClassicalModel:
@@ -27,8 +24,8 @@ class ClassicalModel:
         self._task, self._arm = task, arm
 
     @classmethod
-    def fit(cls, version: Path, task: type[Task], seed: int = _SEED) -> "ClassicalModel":
-        """Learn from the rows of a published version, in seconds.
+    def fit(cls, version: Path, task: type[Task], seed: int = Finetune().seed) -> "ClassicalModel":
+        """Learn from all rows of a version's train split, of which a fine-tuning may have drawn some (``max_rows``).
 
         Args:
             version: its folder.
@@ -39,10 +36,8 @@ class ClassicalModel:
             ReleaseError: the folder is no published version.
             TrainingError: it has no split to train on, or its task has no field that such models can answer.
         """
-        held_out: list[EvalQuestion] = []
-        if VALIDATION in read_manifest(version).splits:
-            held_out = questions(task, read_examples(version, VALIDATION))
-        arm = Linear(task, Memory(task, read_examples(version, TRAIN)), held_out, seed)
+        memory = Memory(task, read_examples(version, TRAIN))
+        arm = Linear(task, memory, held_out_questions(version, task), seed)
         try:
             arm.learn()
         except CannotAnswer as error:
