@@ -44,12 +44,11 @@ class ClassicalModel:
             raise TrainingError(f"no linear model can answer {task.__name__}: {error}") from error
         return cls(task, arm)
 
-    def answers(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, JsonValue]]:
-        """The targets for some inputs of the task, in their order."""
+    def answers(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, JsonValue] | None]:
+        """The targets for some inputs of the task, in their order; None where the task's own checks refuse them."""
         asked = [
             EvalQuestion(id=str(number), prompt=tuple(self._task.task_messages(one, None)), golds=(), inputs=dict(one))
             for number, one in enumerate(inputs)
         ]
         found = self._arm.answer(Questions(asked, [], [], {}), lambda units: None)
-        # An answer of this arm is always one to the task.
-        return [self._task.task_read_answer(text) or {} for text in found.texts]
+        return [self._task.task_read_answer(text) for text in found.texts]
