@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from assessed import a_record, assessed, share_right
 from samples_read import SAMPLES
 from support import offline
 
@@ -16,19 +17,26 @@ from pipeline.errors import TrainingError
 from pipeline.finetuning.evaluate import questions
 from pipeline.finetuning.exam import Questions
 from pipeline.finetuning.examples import read_examples
+from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.classical import Linear
 from pipeline.ladder.classical_model import ClassicalModel
-from pipeline.ladder.linear_recipe import fitted_recipe
 from pipeline.ladder.retrieval import Memory
+from schemas.field import JsonValue
+from schemas.task import Task
 from schemas.tasks.invoice import Invoice
+
+
+def published(sample: str, home: Path) -> tuple[Path, type[Task]]:
+    """A version of a sample, and its task."""
+    context = Context.load(SAMPLES / sample / "dataset.yaml", offline(home))
+    curate(context, Inline())
+    return Path(release(context, Inline()).path), context.dataset.task
 
 
 @pytest.fixture(scope="module")
 def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A version of the sample for extraction."""
-    context = Context.load(SAMPLES / "invoices" / "dataset.yaml", offline(tmp_path_factory.mktemp("home")))
-    curate(context, Inline())
-    return Path(release(context, Inline()).path)
+    return published("invoices", tmp_path_factory.mktemp("home"))[0]
 
 
 def test_it_answers_what_the_arm_of_the_ladder_answers(version: Path) -> None:
@@ -45,7 +53,9 @@ def test_it_answers_what_the_arm_of_the_ladder_answers(version: Path) -> None:
 
 
 def test_the_lines_of_the_card_run(version: Path) -> None:
-    code = fitted_recipe(Invoice).split("```python\n")[1].split("```")[0]
+    found = assessed(share_right("linear", 19, 20), share_right("adapter", 15, 20))
+    card = adapter_card(Invoice, a_record(), found)
+    code = card.split("## The classical model")[1].split("```python\n")[1].split("```")[0]
     names = f"VERSION = {str(version)!r}\n"
     folder = SAMPLES / "invoices"
     environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "HF_HUB_OFFLINE": "1"}
@@ -56,14 +66,19 @@ def test_the_lines_of_the_card_run(version: Path) -> None:
     assert done.stdout.startswith("[{'") and "vendor" in done.stdout
 
 
-def test_a_task_that_no_linear_model_can_answer_is_refused_in_one_line(
-    version: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cannot(arm: Linear) -> None:
-        from pipeline.ladder.arm import CannotAnswer
+def test_a_task_that_no_linear_model_can_answer_is_refused_in_one_line(tmp_path: Path) -> None:
+    rewritten, task = published("plain", tmp_path)
+    said = f"no linear model can answer {task.__name__}: no field of the task has choices to choose from"
+    with pytest.raises(TrainingError, match=said):
+        ClassicalModel.fit(rewritten, task)
 
-        raise CannotAnswer("no field of the task has choices to choose from, or values that stand in the text")
 
-    monkeypatch.setattr(Linear, "learn", cannot)
-    with pytest.raises(TrainingError, match="no linear model can answer Invoice: no field of the task"):
-        ClassicalModel.fit(version, Invoice)
+def test_an_answer_that_the_task_refuses_is_none(version: Path) -> None:
+    class Refusing(Invoice):
+        """Extract the details of the invoice."""
+
+        @classmethod
+        def task_read_answer(cls, text: str) -> dict[str, JsonValue] | None:
+            return None
+
+    assert ClassicalModel.fit(version, Refusing).answers([{"message": "Invoice 7 of Acme: 12.00 EUR"}]) == [None]

@@ -21,7 +21,7 @@ def linear_recipe(task: type[Task], assessment: Assessment) -> str:
     if arm is None:
         return ""
     if not _is_simple(task, targets):
-        return fitted_recipe(task)
+        return _FITTED.format(inputs=dict.fromkeys(task.task_names(Role.INPUT), "..."))
     [field] = targets
     strength = arm.settings.get(f"C of {field.name}", 1.0)
     alone = _SECTION.format(inputs=task.task_names(Role.INPUT), field=field.name, strength=strength)
@@ -35,11 +35,6 @@ def linear_recipe(task: type[Task], assessment: Assessment) -> str:
         strength=both.settings["C"],
         scale=both.settings["scale of margins"],
     )
-
-
-def fitted_recipe(task: type[Task]) -> str:
-    """The section for tasks that take more than a few lines without Goldleaf."""
-    return _FITTED.format(inputs=dict.fromkeys(task.task_names(Role.INPUT), "..."))
 
 
 def _is_simple(task: type[Task], targets: tuple[TargetField, ...]) -> bool:
