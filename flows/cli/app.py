@@ -109,7 +109,7 @@ def _main(
 
 
 DatasetFile = Annotated[Path, typer.Argument(help="The dataset.yaml, or its folder.", metavar="DATASET.YAML")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, without progress.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; progress is shown at a terminal only.")]
 EngineName = Annotated[
     Runner | None,
     typer.Option(

@@ -1,19 +1,18 @@
 """Makes the arms that a dataset.yaml lists."""
 
-from pipeline.finetuning.evaluate import EvalQuestion, questions
+from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.exam import Exam, Questions
-from pipeline.finetuning.examples import Example, draw, read_examples
+from pipeline.finetuning.examples import Example, draw
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.ladder.adapter_and_linear import AdapterAndLinear
 from pipeline.ladder.arm import Arm, CannotAnswer
-from pipeline.ladder.classical import Linear, Majority, Nearest
+from pipeline.ladder.classical import Linear, Majority, Nearest, held_out_questions
 from pipeline.ladder.endpoints import Endpoint
 from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.language_models import Adapter, Candidate, FewShot, ZeroShot
 from pipeline.ladder.learning_curve import SHARES, Curve, Curves, curve_of
-from pipeline.ladder.plan import VALIDATION, Plan
+from pipeline.ladder.plan import Plan
 from pipeline.ladder.retrieval import Memory
-from pipeline.releases.versions import read_manifest
 from schemas.arms_section import Arm as ArmSection
 from schemas.arms_section import ArmName, EndpointArm, Family, LocalArm, StatedArm
 from schemas.task import Task
@@ -53,9 +52,7 @@ class ArmBuilder:
                 return None
 
     def _held_out(self) -> list[EvalQuestion]:
-        if VALIDATION not in read_manifest(self._plan.version).splits:
-            return []
-        return questions(self._task, read_examples(self._plan.version, VALIDATION))
+        return held_out_questions(self._plan.version, self._task)
 
     def tuned(self, section: ArmSection, candidate: Candidate) -> Arm | None:
         """One that asks the adapter; None for all others."""

@@ -4,18 +4,21 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from pipeline.finetuning.evaluate import EvalQuestion
+from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Answers, Questions
-from pipeline.finetuning.examples import Example
+from pipeline.finetuning.examples import Example, read_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
 from pipeline.ladder.linear_fields import FieldModel, HeldOut, fit_field, is_closed
+from pipeline.ladder.plan import VALIDATION
 from pipeline.ladder.results import COPIED
 from pipeline.ladder.retrieval import Memory, text_of
 from pipeline.ladder.slot_answers import filled
 from pipeline.ladder.tagger import Tagger, fit_tagger
 from pipeline.releases.published_rows import published_inputs, published_targets
+from pipeline.releases.versions import read_manifest
 from schemas.arms_section import ArmName, Family
 from schemas.field import JsonValue
 from schemas.field_values import leaf_paths
@@ -79,6 +82,13 @@ class Nearest(Arm):
             texts.append(self._memory.rows[place].answer)
             advance(1)
         return Answers(texts)
+
+
+def held_out_questions(version: Path, task: type[Task]) -> list[EvalQuestion]:
+    """What a linear model chooses its regularization by: the validation split, or nothing if there is none."""
+    if VALIDATION not in read_manifest(version).splits:
+        return []
+    return questions(task, read_examples(version, VALIDATION))
 
 
 class Linear(Arm):

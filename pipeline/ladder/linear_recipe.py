@@ -9,17 +9,19 @@ from schemas.field import TargetField
 from schemas.task import Role, Task
 from schemas.task_fields import turn_fields
 
-_SECTION, _TOGETHER = (
+_SECTION, _TOGETHER, _FITTED = (
     files("pipeline.ladder").joinpath(name).read_text(encoding="utf-8")
-    for name in ("linear_recipe.md", "adapter_and_linear.md")
+    for name in ("linear_recipe.md", "adapter_and_linear.md", "classical_model.md")
 )
 
 
 def linear_recipe(task: type[Task], assessment: Assessment) -> str:
-    """Sections of a card; empty if there is no such model, or the task is not a single choice from texts."""
+    """Sections of a card; empty if there is no such model."""
     arm, targets = assessment.ladder.arm(ArmName.LINEAR.value), task.task_targets()
-    if arm is None or not _is_simple(task, targets):
+    if arm is None:
         return ""
+    if not _is_simple(task, targets):
+        return _FITTED.format(inputs=dict.fromkeys(task.task_names(Role.INPUT), "..."))
     [field] = targets
     strength = arm.settings.get(f"C of {field.name}", 1.0)
     alone = _SECTION.format(inputs=task.task_names(Role.INPUT), field=field.name, strength=strength)
