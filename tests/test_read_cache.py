@@ -19,6 +19,7 @@ from pipeline.ingest.formats import read_rows
 from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.read_cache import ReadCache
+from pipeline.ingest.row_places import current_places
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
 from schemas.dataset import Format, Mode, Source
@@ -398,10 +399,38 @@ def test_what_another_process_commits_in_the_meantime_counts(home: Home, monkeyp
 
 
 @pytest.mark.usefixtures("settled")
-def test_pieces_of_many_runs_are_put_together_and_old_ones_removed(home: Home) -> None:
+def test_places_that_are_damaged_during_a_run_are_rewritten_by_the_next(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.write("a.jsonl", [{"id": 1}, {"id": 2}])
+    home.ingest(LOG)
+    home.write("a.jsonl", [{"id": 2}, {"id": 1}])
+    home.ingest(LOG)
+    append = Store.append_if_unseen
+
+    def damaging(store: Store, *more: Any) -> int:
+        store.moved.write_bytes(b"damaged")
+        return append(store, *more)
+
+    home.write("b.jsonl", [{"id": 3}])
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "append_if_unseen", damaging)
+        assert home.ingest(LOG).added == 1
+    assert home.ingest(LOG).added == 0
+    lines = dict(current_places(home.store.snapshot()).select("record_id", "line").collect().iter_rows())
+    assert {raw: lines[record] for raw, record in home.ids().items()} == {
+        '{"id": 2}': 1,
+        '{"id": 1}': 2,
+        '{"id": 3}': 1,
+    }
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("changing", [[], [{"id": 99, "x": "x" * 99}]])
+def test_pieces_of_many_runs_are_put_together_and_old_ones_removed(home: Home, changing: list[Any]) -> None:
     for day in range(20):
         home.write(f"{day:02}.jsonl", [{"id": day}])
-        home.write("changing.jsonl", [{"id": day + 100}])
+        home.write("changing.jsonl", [row | {"day": day} for row in changing])
         home.ingest(UPDATES)
     pieces = list(home.store.read.glob("*.rows"))
     assert len(pieces) <= 16
@@ -412,3 +441,12 @@ def test_pieces_of_many_runs_are_put_together_and_old_ones_removed(home: Home) -
     assert rows_read(home, UPDATES)[1] == 1
     shutil.rmtree(home.store.read)
     assert home.ingest(UPDATES).added == 0
+
+
+@pytest.mark.usefixtures("settled")
+def test_rows_that_no_file_has_any_more_take_no_space(home: Home) -> None:
+    for day in range(10):
+        home.write("changing.jsonl", [{"id": number, "day": day} for number in range(1_000)])
+        home.write(f"{day}.jsonl", [{"id": -1 - day}])
+        home.ingest(UPDATES)
+    assert sum(path.stat().st_size for path in home.store.read.glob("*.rows")) < 2.5 * 41 * 1_010
