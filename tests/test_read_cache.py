@@ -417,12 +417,9 @@ def test_places_that_are_damaged_during_a_run_are_rewritten_by_the_next(
         patch.setattr(Store, "append_if_unseen", damaging)
         assert home.ingest(LOG).added == 1
     assert home.ingest(LOG).added == 0
-    lines = dict(current_places(home.store.snapshot()).select("record_id", "line").collect().iter_rows())
-    assert {raw: lines[record] for raw, record in home.ids().items()} == {
-        '{"id": 2}': 1,
-        '{"id": 1}': 2,
-        '{"id": 3}': 1,
-    }
+    places = dict(current_places(home.store.snapshot()).select("record_id", "line").collect().iter_rows())
+    lines = {raw: places[record] for raw, record in home.ids().items()}
+    assert lines == {'{"id": 2}': 1, '{"id": 1}': 2, '{"id": 3}': 1}
 
 
 @pytest.mark.usefixtures("settled")
