@@ -45,3 +45,17 @@ class Home:
 PLAIN = Source(name="s", path="data.jsonl")
 KEYED = Source(name="s", path="data.jsonl", key="id")
 SNAPSHOT = Source(name="s", path="data.jsonl", key="id", mode=Mode.SNAPSHOT)
+LOG = Source(name="s", path="*.jsonl")
+UPDATES = Source(name="s", path="*.jsonl", key="id")
+
+
+def rows_read(home: Home, *sources: Source) -> tuple[Ingested, int]:
+    """What an ingestion says, and how many rows it has read."""
+    before = home.read
+    said = home.ingest(*sources)
+    return said, home.read - before
+
+
+def contents(home: Home) -> list[str]:
+    """The current rows, sorted."""
+    return sorted(raw.decode() for raw in home.current()["raw"])

@@ -6,7 +6,6 @@ a record can be answered from its own rows alone, in all files: the others need 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -84,9 +83,10 @@ def _changed(files: Sequence[FileReading], before: Sequence[FileRead], cache: Re
         fresh = _joined(file.fresh)
         if file.before is not None and not file.goes_on:
             found.append(halves_that_differ(cache.rows(file.before), fresh))
-        else:
+        elif len(fresh):
             found.append(halves_of(fresh))
-    return reduce(np.union1d, found, NO_HALVES)
+    halves: Halves = np.unique(np.concatenate([NO_HALVES, *found]))
+    return halves
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:

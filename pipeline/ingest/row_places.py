@@ -9,7 +9,6 @@ import polars as pl
 
 from pipeline.errors import StoreError
 from pipeline.ingest.new_rows import NewRows
-from pipeline.ingest.read_cache import NotEnough
 from pipeline.ingest.row_index import Index
 from pipeline.state.atomic import sealed_checksum
 from pipeline.state.snapshot import Snapshot
@@ -32,15 +31,13 @@ def note_moved(store: Store, new: NewRows, index: Index, files: pl.DataFrame) ->
         index: the rows that it was chosen from; the places of all other records stay.
         files: ``source`` and ``file`` of all files that have rows.
 
-    Raises:
-        NotEnough: the stored places are damaged, and the index does not have all rows.
-
     Returns:
         ``source`` and ``file`` of the last places of the records without a row, as far as they are in the index.
     """
     before = _moves(store)
     if before is None and not index.is_whole:
-        raise NotEnough
+        # Damaged during this run; the next one reads everything and rewrites them.
+        return set()
     known = pl.DataFrame(schema=_SCHEMA) if before is None else before
     last = _last_places(new.unread, known)
     kept = known.clear() if index.is_whole else known.filter(~pl.col("record_id").is_in(index.records.implode()))
