@@ -21,10 +21,11 @@ from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
 from pipeline.releases.split import SplitRow, divide
 from pipeline.releases.versions import list_versions
+from pipeline.state.dataset_folder import REPORT
 from pipeline.state.decisions import from_frame
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.store import REPORT, Store
+from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import group_keys
 from schemas.decision import Decision

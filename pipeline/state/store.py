@@ -1,18 +1,15 @@
-"""Where everything is stored: the Delta tables of a dataset, its folders and its lock.
+"""The Delta tables of a dataset, whose paths no other module knows.
 
-No other module knows a table's or a file's path. Tables are append-only. The row in ``runs`` is
-written last and is the commit point: decisions of a run without one are never read. A reader pins the
-state that the latest committed run saw.
+Tables are append-only. The row in ``runs`` is written last and is the commit point: decisions of a run without one are
+never read. A reader pins the state that the latest committed run saw.
 """
 
 import itertools
 import json
 import random
 import shutil
-import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,8 +18,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.errors import StoreError
-from pipeline.state.atomic import remove_unfinished
-from pipeline.state.locks import Waiting, held
+from pipeline.state.dataset_folder import DatasetFolder
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.table_files import Log, add_file, create_table, read_log, scan_files
@@ -31,106 +27,16 @@ from schemas.identity import stable_hash
 from schemas.manifest import Funnel
 from schemas.run_summary import RunSummary, Verb
 
-_OWN_FOLDERS = {
-    "tables",
-    "releases",
-    "models",
-    "work",
-    "downloads",
-    "finetuning",
-    "suggestions",
-    "derived",
-    "standing",
-    "judges",
-    "read",
-}
-REPORT = "report.html"
-"""The version of the layout of a home and of a version."""
-_OWN_ENDINGS = (".lock", REPORT)
-_OWN_SERVERS = {".prefect", ".label-studio"}
-_A_DAY = 24 * 60 * 60
 _CAS_TRIES = 20
 _RUN_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
-class Store:
+class Store(DatasetFolder):
     """The state of one dataset in a home folder."""
-
-    def __init__(self, home: Path, dataset: str) -> None:
-        self.dataset = dataset
-        self.root = home / dataset
 
     def sibling(self, dataset: str) -> "Store":
         """The state of another dataset in the same home."""
         return Store(self.root.parent, dataset)
-
-    def siblings(self) -> list[str]:
-        """The names of the other datasets in the same home."""
-        found = {path.parent.name for name in ("tables", "releases") for path in self.root.parent.glob(f"*/{name}/")}
-        return sorted(found - {self.dataset})
-
-    # --- places -------------------------------------------------------------------------------
-    @property
-    def releases(self) -> Path:
-        """The folder of published versions."""
-        return self.root / "releases"
-
-    @property
-    def models(self) -> Path:
-        """The folder of trained adapters."""
-        return self.root / "models"
-
-    @property
-    def report(self) -> Path:
-        """The report on the current state."""
-        return self.root / REPORT
-
-    @property
-    def calls(self) -> Path:
-        """The ledger of all calls of a model's endpoint; may not exist. Not among the tables: it must outlive them, or
-        every answer would be paid again.
-        """
-        return self.root / "suggestions" / "calls.sqlite"
-
-    @property
-    def arm_calls(self) -> Path:
-        """The same of what models were asked to be compared with an adapter: no budget of suggestions counts these."""
-        return self.root / "suggestions" / "arms.sqlite"
-
-    @property
-    def moved(self) -> Path:
-        """The current places of rows that have moved since they were first read; may not exist."""
-        return self.root / "tables" / "moved.parquet"
-
-    @property
-    def refused(self) -> Path:
-        """The questions that a Label Studio server has refused; may not exist."""
-        return self.root / "tables" / "refused.parquet"
-
-    def derived(self, digest: str) -> Path:
-        """The folder of what was derived from rows under a digest; a cache."""
-        return self.root / "derived" / digest
-
-    @property
-    def standing(self) -> Path:
-        """The folder of what stands of the last curate; a cache."""
-        return self.root / "standing"
-
-    @property
-    def judges(self) -> Path:
-        """The folder of what judges labels; a cache."""
-        return self.root / "judges"
-
-    @property
-    def read(self) -> Path:
-        """The folder of what was read of the sources; a cache."""
-        return self.root / "read"
-
-    @property
-    def place(self) -> str:
-        """What tells this folder on this machine from its copies, and from all other folders."""
-        status = self.root.stat()
-        return stable_hash(socket.gethostname(), str(self.root), f"{status.st_dev}:{status.st_ino}")
 
     @property
     def exists(self) -> bool:
@@ -141,56 +47,6 @@ class Store:
         """
         return self._version_of_runs() > 0
 
-    def work(self, run: str) -> Path:
-        """The folder for a run's intermediate files; removed when the run ends."""
-        folder = self.root / "work" / run
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def clear_work(self) -> None:
-        """Remove intermediate files, including those of killed runs; call it while holding the lock.
-
-        A file unfinished for a day belongs to a killed run; a younger one may belong to another running verb.
-        """
-        shutil.rmtree(self.root / "work", ignore_errors=True)
-        remove_unfinished(self.root, before=time.time() - _A_DAY)
-
-    @property
-    def downloads(self) -> Path:
-        """The folder for downloads, which ``clear_work`` leaves alone."""
-        return self.root / "downloads"
-
-    @contextmanager
-    def fetching(self) -> Iterator[None]:
-        """Let one curate at a time fill the folder of downloads and read it; it is emptied before and removed after.
-
-        Two at once could read an older download after a newer one. This is not the lock of the state, so that others
-        need not wait for a server; if taken, it raises ``Busy``.
-        """
-        advice = "run curate again when it has finished"
-        with held(self.root / "fetch.lock", self.dataset, "goldleaf curate (fetching sources)", advice):
-            shutil.rmtree(self.downloads, ignore_errors=True)
-            self.downloads.mkdir(exist_ok=True)
-            try:
-                yield
-            finally:
-                shutil.rmtree(self.downloads, ignore_errors=True)
-
-    @contextmanager
-    def scratch(self, run: str) -> Iterator[Path]:
-        """An empty folder for a fine-tuning run, during which others may curate; removed at the end.
-
-        Leftovers of killed fine-tuning runs are removed too: the caller holds their lock.
-        """
-        parent = self.root / "finetuning"
-        shutil.rmtree(parent, ignore_errors=True)
-        folder = parent / run
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(parent, ignore_errors=True)
-
     def _path(self, table: Table) -> Path:
         return self.root / "tables" / table
 
@@ -200,55 +56,6 @@ class Store:
         for table in INDEX:
             if self._path(table).exists():
                 shutil.rmtree(self._path(table))
-
-    def owns(self, path: Path) -> bool:
-        """Whether a file belongs to this home, whichever the dataset, so that it is never a source.
-
-        The home may as well be a folder with data: only what Goldleaf itself puts there counts.
-        """
-        home, path = self.root.parent.resolve(), path.resolve()
-        if path == home or not path.is_relative_to(home):
-            return False
-        dataset, *rest = path.relative_to(home).parts
-        if dataset in _OWN_SERVERS:
-            return True
-        is_state = any((home / dataset / name).exists() for name in ("tables", "state.lock"))
-        in_it = rest[:1] and (rest[0] in _OWN_FOLDERS or (len(rest) == 1 and rest[0].endswith(_OWN_ENDINGS)))
-        return bool(is_state and in_it)
-
-    # --- locking ------------------------------------------------------------------------------
-    def lock(self, verb: Verb, patience: float = 0.0, waiting: Waiting = nullcontext) -> AbstractContextManager[None]:
-        """Keep a second writer out; raises ``Busy``, or waits some seconds for the first and shows whom it waits for.
-
-        Curate, collect and release share one lock, since each reads what the others decide.
-        """
-        file = "finetune.lock" if verb is Verb.FINETUNE else "state.lock"
-        advice = f"run {verb} again when it has finished"
-        return held(self.root / file, self.dataset, f"goldleaf {verb}", advice, patience, waiting)
-
-    def push_lock(self) -> AbstractContextManager[None]:
-        """Let one process at a time send questions: two would ask each of them twice.
-
-        It is not the lock of the state, so that others need not wait for Label Studio.
-        """
-        advice = "the next curate sends the rest"
-        return held(self.root / "push.lock", self.dataset, "goldleaf curate (sending questions)", advice)
-
-    def pull_lock(self) -> AbstractContextManager[None]:
-        """Let one process at a time pull answers and store them: an older state must not follow a newer one.
-
-        This is not the lock of the state, either.
-        """
-        advice = "run collect again when it has finished"
-        return held(self.root / "pull.lock", self.dataset, "goldleaf collect (pulling annotations)", advice)
-
-    def asking_lock(self) -> AbstractContextManager[None]:
-        """Let one process at a time ask a model: two would pay for the same answers.
-
-        It is not the lock of the state, so that others need not wait for the model.
-        """
-        advice = "the next curate asks about the rest"
-        return held(self.root / "asking.lock", self.dataset, "goldleaf suggest (asking the model)", advice)
 
     # --- reading ------------------------------------------------------------------------------
     def version(self, table: Table) -> int:
