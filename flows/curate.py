@@ -31,6 +31,7 @@ from pipeline.reporting.overview import (
 )
 from pipeline.review.pushing import push_questions
 from pipeline.state.runs import Run
+from pipeline.state.snapshot import Snapshot
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
@@ -141,7 +142,7 @@ def curate(
         engine: runs the steps.
         rescore: score all labels again, not only those that no run has scored.
         reindex: compare all texts again, not only new ones.
-        full: decide about all records anew, not only about those that something has changed for.
+        full: read all files and decide about all records anew, not only what has changed and what that matters to.
         push: send the review batch; otherwise it waits for the next run.
         suggest: ask the model of `suggest`, if there is one; what it answered before counts either way.
 
@@ -154,23 +155,38 @@ def curate(
     with _fetched(context, engine) as curated, store.lock(Verb.CURATE, patience, engine.progress.step):
         context.require_owner()
         _require_same_file(context, curated)
-        if reindex:
-            store.drop_index()
-        run, read, decided = _read_and_decide(context, engine, rescore=rescore, full=full or reindex)
-    notes = notes_about(read, decided, config.sources)
+        read, decided = _read_and_decide(context, engine, rescore=rescore, reindex=reindex, full=full)
     suggested, heard = _ask_and_decide(context, engine) if suggest else (None, None)
-    run, last = heard or (run, decided)
     snapshot = store.snapshot().at_last_commit()
-    review, refusal = _sent(context, engine, run.id) if push else (_waiting(context), None)
-    use, notes = last.triaged.use, [*notes, *unkeyed(snapshot, config.sources)]
-    result = Curated(
+    review, refusal = _sent(context, engine, (heard or decided).run) if push else (_waiting(context), None)
+    result = _result(context, snapshot, read, decided, heard, review, suggested)
+    _announce(context, engine, result)
+    if refusal is not None:
+        raise NotSent(str(refusal), result) from refusal
+    return result
+
+
+def _result(
+    context: Context,
+    snapshot: Snapshot,
+    read: Ingested,
+    decided: Decided,
+    heard: Decided | None,
+    review: ReviewBatch,
+    suggested: Suggested | None,
+) -> Curated:
+    """What a run has read and decided, and decided again if it heard a model."""
+    config, last = context.dataset.config, heard or decided
+    notes = [*notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
+    use = last.triaged.use
+    return Curated(
         dataset=config.name,
-        run=run.id,
+        run=last.run,
         lines=read.lines,
         added=decided.added,
         withdrawn=read.withdrawn,
         looked=decided.looked,
-        decided=decided.changed + (last.changed if heard else 0),
+        decided=decided.changed + (heard.changed if heard else 0),
         funnel=last.funnel,
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot, context.dataset.task),
@@ -183,10 +199,6 @@ def curate(
         review=review,
         suggested=suggested,
     )
-    _announce(context, engine, result)
-    if refusal is not None:
-        raise NotSent(str(refusal), result) from refusal
-    return result
 
 
 def _announce(context: Context, engine: Engine, result: Curated) -> None:
@@ -203,19 +215,24 @@ def _sent(context: Context, engine: Engine, run: str) -> tuple[ReviewBatch, Labe
         return _waiting(context, str(error)), error
 
 
-def _read_and_decide(context: Context, engine: Engine, *, rescore: bool, full: bool) -> tuple[Run, Ingested, Decided]:
+def _read_and_decide(
+    context: Context, engine: Engine, *, rescore: bool, reindex: bool, full: bool
+) -> tuple[Ingested, Decided]:
     """What a run commits; the state's lock is held."""
     store = context.store
+    if reindex:
+        store.drop_index()
     unknown = recover_unrecorded_releases(store, context.dataset.config.name)
     store.clear_work()
     run = context.new_run(Verb.CURATE)
-    read, evaluation = _read(context, engine, run)
-    decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown, full=full)
+    read, evaluation = _read(context, engine, run, anew=full)
+    is_full = full or reindex
+    decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown, full=is_full)
     store.clear_work()
-    return run, read, decided
+    return read, decided
 
 
-def _ask_and_decide(context: Context, engine: Engine) -> tuple[Suggested | None, tuple[Run, Decided] | None]:
+def _ask_and_decide(context: Context, engine: Engine) -> tuple[Suggested | None, Decided | None]:
     """Ask the model of `suggest`, if there is one, and decide again; its faults never stop a curate."""
     if not context.dataset.config.suggest.is_on:
         return None, None
@@ -264,12 +281,12 @@ def _require_same_file(context: Context, curated: str) -> None:
         )
 
 
-def _read(context: Context, engine: Engine, run: Run) -> tuple[Ingested, str]:
-    """Read the sources, and the sets that training data is kept away from."""
+def _read(context: Context, engine: Engine, run: Run, *, anew: bool) -> tuple[Ingested, str]:
+    """Read the sources, and the sets that training data is kept away from; ``anew`` reads unchanged files, too."""
     store, dataset = context.store, context.dataset
     with engine.progress.step("reading the sources") as advance:
         expecting = _expecting(engine, dataset, advance)
-        read = engine.run(ingest, store, dataset.config.sources, dataset.folder, run.id, expecting)
+        read = engine.run(ingest, store, dataset.config.sources, dataset.folder, run.id, expecting, anew=anew)
         return read, engine.run(read_evaluation_sets, store, dataset)
 
 

@@ -11,7 +11,6 @@ from flows.settings import prepare_training
 from pipeline.config.workspace import shown_address
 from pipeline.curation.stages import Decided, decide
 from pipeline.errors import Busy, ConfigError, EndpointError
-from pipeline.state.runs import Run
 from pipeline.suggestions.adapter_answers import AdapterAsking, with_adapter
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.asking import Asking, Outcome, cost_of, prompt_tokens
@@ -153,7 +152,7 @@ def suggest(
     again = hear_again(context, engine, suggested)
     if suggested.why and not suggested.is_spent:
         raise EndpointError("; ".join([suggested.lines()[-1], "what was answered is kept"]))
-    return Suggestions(dataset=name, suggested=suggested, decided=again[1].changed if again else 0)
+    return Suggestions(dataset=name, suggested=suggested, decided=again.changed if again else 0)
 
 
 def _asker(context: Context, limit: int | None = None) -> Asker:
@@ -232,7 +231,7 @@ def _suggested(model: str, batch: Batch, outcome: Outcome, before: Spent, after:
     )
 
 
-def hear_again(context: Context, engine: Engine, suggested: Suggested) -> tuple[Run, Decided] | None:
+def hear_again(context: Context, engine: Engine, suggested: Suggested) -> Decided | None:
     """Decide again with the answers, if there is news; None if there is none, or a newer file was curated meanwhile:
     its own run hears them.
     """
@@ -247,7 +246,7 @@ def hear_again(context: Context, engine: Engine, suggested: Suggested) -> tuple[
         run = context.new_run(Verb.CURATE)
         decided = decide(context, engine, run, last.summary.evaluation)
         store.clear_work()
-        return run, decided
+        return decided
 
 
 def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:

@@ -162,6 +162,8 @@ class CurateFacts(RunSummary):
     withdrawn: int = 0
     looked: Looked | None = None
     """What it looked at; None in runs that did not record it."""
+    judge: str = ""
+    """The run that trained what judges labels; empty if nothing that was learned does."""
     budget: int = 0
     budget_used: int = 0
     beyond_budget: int = 0

@@ -64,7 +64,7 @@ def curate(
     ] = False,
     reindex: Annotated[bool, typer.Option("--reindex", help="Compare all texts again, not only new ones.")] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Decide about all rows anew, not only about those that a change can affect.")
+        bool, typer.Option("--full", help="Read and decide about all rows anew, not only those that a change affects.")
     ] = False,
     engine: EngineName = None,
     as_json: AsJson = False,

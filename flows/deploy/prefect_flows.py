@@ -46,11 +46,16 @@ def _run_name() -> str:
 
 @flow(name="curate", flow_run_name=_run_name)
 def curate(
-    dataset: str, rescore: bool = False, reindex: bool = False, push: bool = True, suggest: bool = True
+    dataset: str,
+    rescore: bool = False,
+    reindex: bool = False,
+    full: bool = False,
+    push: bool = True,
+    suggest: bool = True,
 ) -> Curated:
     """Ingest, decide, commit and send the review batch of a dataset.yaml."""
     with _stage(dataset) as stage:
-        return curate_story.curate(*stage, rescore=rescore, reindex=reindex, push=push, suggest=suggest)
+        return curate_story.curate(*stage, rescore=rescore, reindex=reindex, full=full, push=push, suggest=suggest)
 
 
 @flow(name="collect", flow_run_name=_run_name)

@@ -13,7 +13,7 @@ The stages, in order; each is a module of this package:
 """
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -34,8 +34,8 @@ from pipeline.curation.known_fields import (
     require_mapped_fields,
     require_named_layouts,
 )
-from pipeline.curation.look import earlier, look_at_changes, look_at_everything
-from pipeline.curation.open_cases import open_cases
+from pipeline.curation.look import Earlier, Look, earlier, look_at_changes, look_at_everything
+from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.rescoring import Scoring, rules_off
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
@@ -47,6 +47,7 @@ from pipeline.ingest.ingest_sources import Ingested
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.recovery import commit_version
+from pipeline.similarity.index import require_pairs
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
@@ -103,12 +104,11 @@ def follow_answers(workspace: Workspace, steps: Steps) -> str:
 class Decided:
     """What a run has decided and committed."""
 
+    run: str
     changed: int
     """Decisions that differ from those that counted before."""
     added: int
     """Records without an earlier decision."""
-    near: int
-    """Near-duplicates."""
     triaged: Triaged
     funnel: Funnel
     adopted: Adopted
@@ -116,6 +116,12 @@ class Decided:
     """Notes on how conversations were read; none if there are no new ones."""
     looked: Looked
     """What it looked at."""
+
+    @property
+    def near(self) -> int:
+        """How many of all records are near-duplicates."""
+        is_near = pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
+        return self.triaged.rows.filter(pl.col("fate") == Fate.DUPLICATE.value, is_near).height
 
 
 @without_garbage_collection()
@@ -146,16 +152,15 @@ def decide(
 
     Raises:
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names, or its layout.
+        StoreError: the index has lost pairs of similar texts.
     """
     store, dataset = workspace.store, workspace.dataset
+    require_pairs(store.snapshot())
     folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
     is_anew = full or rescore or bool(unknown) or bool(dataset.config.split.adopt)
     before = earlier(workspace, evaluation)
     opening = partial(open_cases, dataset=dataset, judge=before.judge, rescore=rescore, may_rescore=read is not None)
-    look = None if is_anew else look_at_changes(workspace, steps, run, before, of_evaluation["text"].to_list())
-    opened = steps.run(opening, look, look.focus(store.snapshot())) if look else None
-    if look is None or opened is None or opened.is_anew:
-        look, opened = look_at_everything(workspace, steps, run, "it was asked to" if is_anew else before.why), None
+    look, opened = _look(workspace, steps, run, before, of_evaluation["text"].to_list(), opening, is_anew=is_anew)
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(look.facts, dataset.config)
     require_mapped_fields(look.facts, dataset.config)
@@ -173,18 +178,38 @@ def decide(
     funnel = _funnel(snapshot, rows)
     store.append(Table.DECISIONS, triaged.fresh)
     inputs = {table.value: version for table, version in snapshot.versions.items()}
-    after = {table.value: version for table, version in store.snapshot().versions.items()}
-    judge = triaged.judge.run if triaged.judge else ""
-    header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, after, judge)
-    Standing(header, rows, triaged.past).write(store)
+    _leave_standing(workspace, run, evaluation, triaged)
     summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, look.told)
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
-    forget_other_judges(store, judge)
-    near = rows.filter(
-        pl.col("fate") == Fate.DUPLICATE.value, pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
-    ).height
+    forget_other_judges(store, triaged.judged_by)
     layouts = notes_about_layouts(look.facts, dataset) if added else []
-    return Decided(triaged.fresh.height, added, near, triaged, funnel, adopted, layouts, look.told)
+    return Decided(run.id, triaged.fresh.height, added, triaged, funnel, adopted, layouts, look.told)
+
+
+def _look(
+    workspace: Workspace,
+    steps: Steps,
+    run: Run,
+    before: Earlier,
+    of_evaluation: Sequence[str],
+    opening: Callable[[Look, Snapshot], Opened],
+    *,
+    is_anew: bool,
+) -> tuple[Look, Opened | None]:
+    """What a run looks at, and what is known about it unless it is everything: splits may be adopted first."""
+    if not is_anew and (look := look_at_changes(workspace, steps, run, before, of_evaluation)):
+        opened = steps.run(opening, look, look.focus(workspace.store.snapshot()))
+        if not opened.is_anew:
+            return look, opened
+    return look_at_everything(workspace, steps, run, "it was asked to" if is_anew else before.why), None
+
+
+def _leave_standing(workspace: Workspace, run: Run, evaluation: str, triaged: Triaged) -> None:
+    """Keep what the next run goes on from."""
+    store, dataset = workspace.store, workspace.dataset
+    versions = {table.value: version for table, version in store.snapshot().versions.items()}
+    header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, versions)
+    Standing(header, triaged.rows, triaged.past).write(store)
 
 
 def _summary(
@@ -211,6 +236,7 @@ def _summary(
         added=added,
         withdrawn=read.withdrawn if read else 0,
         looked=looked,
+        judge=triaged.judged_by,
         budget=triaged.use.budget,
         budget_used=triaged.use.used,
         beyond_budget=triaged.use.beyond,

@@ -59,6 +59,8 @@ def ingest(
     folder: Path,
     run: str,
     on_rows: Callable[[int], None] = lambda rows: None,
+    *,
+    anew: bool = False,
 ) -> Ingested:
     """Read what has changed in the sources, then append all that is new in one atomic commit.
 
@@ -68,13 +70,14 @@ def ingest(
         folder: that of the dataset.yaml.
         run: becomes the records' ``batch``; repeating the same run adds nothing.
         on_rows: called with how many more rows were read.
+        anew: read all files, whatever an earlier run has read of them.
 
     Raises:
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
             source is empty or damaged.
         ConfigError: no row of a source has its key, now or earlier.
     """
-    known = _known(store, sources)
+    known = None if anew else _known(store, sources)
     if known is not None:
         with suppress(NotEnough):
             return _Ingestion(store, sources, folder, run, known).run_with(on_rows)
