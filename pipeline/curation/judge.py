@@ -13,7 +13,7 @@ from pipeline.errors import StoreError
 from pipeline.kinds.interface import Kept
 from pipeline.kinds.registry import kind_of
 from pipeline.state.arrays import mapped, save
-from pipeline.state.atomic import replacing
+from pipeline.state.atomic import replacing, sealed_bytes
 from pipeline.state.own_code import code_digest
 from pipeline.state.store import Store
 
@@ -39,14 +39,14 @@ class Judge:
         return labeled >= max(_GROWTH * self.labeled, self.labeled + 1)
 
     def write(self, store: Store) -> None:
-        """Keep it; a run that is killed before its commit leaves one that no standing names."""
+        """Keep it; a run that is killed before its commit leaves one that no run names."""
         folder = store.judges / self.run
         folder.mkdir(parents=True, exist_ok=True)
         for number, array in enumerate(self.kept.values()):
             save(folder / f"{number:03}", array)
         shapes = [[name, str(array.dtype), list(array.shape)] for name, array in self.kept.items()]
         header = {name: value for name, value in asdict(self).items() if name != "kept"} | {"arrays": shapes}
-        with replacing(folder / _HEADER) as sink:
+        with replacing(folder / _HEADER, sealed=True) as sink:
             sink.write(json.dumps(header).encode())
 
 
@@ -60,7 +60,7 @@ def read_judge(store: Store, run: str, dataset: LoadedDataset) -> Judge | None:
     """The judge that a run has trained; None if it is gone, damaged, or was trained for another task."""
     folder = store.judges / run
     with suppress(StoreError, OSError, ValueError, KeyError, TypeError):
-        header = json.loads((folder / _HEADER).read_bytes())
+        header = json.loads(sealed_bytes(folder / _HEADER).tobytes())
         if header["rules"] != rules_of(dataset):
             return None
         arrays = [_array(folder, number, *one[1:]) for number, one in enumerate(header["arrays"])]
@@ -75,7 +75,7 @@ def _array(folder: Path, number: int, kind: str, shape: list[int]) -> np.ndarray
 
 
 def forget_other_judges(store: Store, run: str) -> None:
-    """Remove the judges that no standing names any more."""
+    """Remove the judges that the last run does not name any more."""
     for folder in store.judges.glob("*"):
         if folder.name != run:
             shutil.rmtree(folder, ignore_errors=True)

@@ -23,7 +23,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.tables import Table
+from pipeline.state.tables import INDEX, Table
 from pipeline.steps import Steps
 from schemas.run_summary import CurateFacts, Looked
 
@@ -93,17 +93,22 @@ class Earlier:
 def earlier(workspace: Workspace, evaluation: str) -> Earlier:
     """What the last curate has left to this one."""
     store, dataset = workspace.store, workspace.dataset
-    last = store.snapshot().last_run(CurateFacts)
-    standing = read_standing(store, last.id) if last else None
+    snapshot = store.snapshot()
+    last = snapshot.last_run(CurateFacts)
+    if last is None:
+        return Earlier()
+    judge = read_judge(store, last.summary.judge, dataset) if last.summary.judge else None
+    standing = read_standing(store, last.id)
     if standing is None:
-        return Earlier(why="what stands of the last run is not known") if last else Earlier()
+        return Earlier(None, judge, "what stands of the last run is not known")
     header, derivation = standing.header, derivation_digest(dataset)
-    judge = read_judge(store, header.judge, dataset) if header.judge else None
     if header.curation != dataset.curation_digest or header.evaluation != evaluation:
         return Earlier(None, judge, "dataset.yaml, its task or its evaluation sets have changed")
     there = {path.name for path in DerivedRows(store.derived(derivation)).files}
     if header.derivation != derivation or not there.issuperset(standing.rows["file"].unique()):
         return Earlier(None, judge, "what was derived from the rows is gone, or of another Goldleaf")
+    if any(snapshot.versions[table] < header.versions.get(table.value, -1) for table in INDEX):
+        return Earlier(None, judge, "the index of similar texts is gone")
     if judge is None and not kind_of(dataset.task).judges_alone:
         return Earlier(None, None, "what judges the labels is gone, or of another Goldleaf")
     return Earlier(standing, judge, _TRAINED)

@@ -140,10 +140,6 @@ def prepare_again(rows: pl.DataFrame, out: Path, dataset: LoadedDataset) -> Prep
     return _written(frame, out, Facts(frame.height, 0, Seen(), {}, {}))
 
 
-def _loaded(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
-
-
 def _written(frame: pl.DataFrame, out: Path, facts: Facts) -> Prepared:
     write_work(frame.drop("text", "free_text"), out)
     texts, whole = out.with_suffix(".arrow"), out.with_suffix(".whole.arrow")

@@ -69,8 +69,6 @@ class Header:
     """That of the evaluation rows."""
     versions: dict[str, int]
     """Of the tables, after the run."""
-    judge: str = ""
-    """The run that trained what judges its labels; empty if there is nothing of that kind."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Standing:
         for name, frame, schema in ((_ROWS, self.rows, STANDING), (_PAST, self.past, PAST)):
             with replacing(folder / name, sealed=True) as sink:
                 frame.select(schema.names()).write_ipc(cast("IO[bytes]", sink), compat_level=pl.CompatLevel.oldest())
-        with replacing(folder / _HEADER) as sink:
+        with replacing(folder / _HEADER, sealed=True) as sink:
             sink.write(json.dumps(asdict(self.header)).encode())
 
 
@@ -101,7 +99,7 @@ def read_standing(store: Store, run: str) -> Standing | None:
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
     with suppress(StoreError, OSError, ValueError, TypeError, pa.ArrowInvalid):
-        header = Header(**json.loads((folder / _HEADER).read_bytes()))
+        header = Header(**json.loads(sealed_bytes(folder / _HEADER).tobytes()))
         rows, past = _read(folder / _ROWS), _read(folder / _PAST)
         if rows.schema == STANDING and past.schema == PAST and header.run == run:
             return Standing(header, rows, past)

@@ -54,6 +54,11 @@ class Triaged:
     past_proof: Proof | None = None
     """The last one, if it is not set any more."""
 
+    @property
+    def judged_by(self) -> str:
+        """The run that trained the judge; empty if there is none."""
+        return self.judge.run if self.judge else ""
+
 
 def triage_cases(
     opened: Opened,

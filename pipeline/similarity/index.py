@@ -28,7 +28,6 @@ class StoredIndex:
     """The index in a snapshot, for one scheme."""
 
     def __init__(self, snapshot: Snapshot, scheme: Scheme) -> None:
-        _require_pairs(snapshot)
         self._all = snapshot.scan(Table.SIGNATURES)
         self._name = scheme.name
         self._pairs = snapshot.scan(Table.SIMILARITIES).filter(pl.col("scheme") == scheme.name)
@@ -69,8 +68,10 @@ class StoredIndex:
         return _identities(frame, _LEFT), _identities(frame, _RIGHT), pairs
 
 
-def _require_pairs(snapshot: Snapshot) -> None:
+def require_pairs(snapshot: Snapshot) -> None:
     """Check that the pairs of texts marked as compared exist: they would never be searched for again.
+
+    A run does so before it adds to the index, which may be one that it rebuilds.
 
     Raises:
         StoreError: some are lost.

@@ -1,0 +1,124 @@
+"""What is kept between runs is a cache: damaged or gone, it is made anew, and nothing is decided differently."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from damage import DAMAGES
+from lost_homes import opened, rows_of
+from odd import QUESTION, Odd
+from support import state, write_rows
+
+import pipeline.ingest.sources
+from flows.curate import Curated, curate
+from flows.engines.engine import Inline
+from pipeline.ingest.raw_rows import RawRow
+
+CACHES = ("derived", "standing", "judges", "read")
+ROWS = 60
+
+
+@pytest.fixture(scope="module")
+def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset that two runs have curated, with enough labels for a judge."""
+    odd = Odd(tmp_path_factory.mktemp("caches") / "curated", QUESTION, rows_of(0, ROWS))
+    for until in (ROWS, ROWS + 2):
+        write_rows(odd.folder, rows_of(0, until))
+        odd.curate()
+    return odd.folder
+
+
+def copied(curated: Path, folder: Path) -> Odd:
+    shutil.copytree(curated, folder)
+    return opened(folder)
+
+
+def files(odd: Odd, cache: str) -> list[Path]:
+    """The first, the last and one in between: a judge has a file for each of its arrays."""
+    found = sorted(path for path in (odd.home / "questions" / cache).rglob("*") if path.is_file())
+    return sorted({found[0], found[len(found) // 2], found[-1]})
+
+
+def later(odd: Odd) -> Curated:
+    """A run with three new rows, of which one repeats another."""
+    write_rows(odd.folder, [*rows_of(0, ROWS + 4), *(row | {"id": 900} for row in rows_of(7, 8))])
+    return odd.curate()
+
+
+def whole(odd: Odd) -> dict[str, Any]:
+    return state(odd.context.store)
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_every_run_leaves_its_caches_behind(curated: Path, tmp_path: Path, cache: str) -> None:
+    assert files(copied(curated, tmp_path / "copy"), cache)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_damaged_cache_is_made_anew(curated: Path, tmp_path: Path, cache: str, damage: str) -> None:
+    before = whole(copied(curated, tmp_path / "before"))
+    for number, name in enumerate(file.name for file in files(opened(curated), cache)):
+        odd = copied(curated, tmp_path / str(number))
+        DAMAGES[damage](files(odd, cache)[number])
+        assert odd.curate().decided == 0, name
+        assert whole(odd) == before, name
+        assert odd.curate().looked.why == "", name
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_cache_that_is_gone_makes_no_difference_to_new_rows(curated: Path, tmp_path: Path, cache: str) -> None:
+    undisturbed, odd = (copied(curated, tmp_path / name) for name in ("undisturbed", "disturbed"))
+    shutil.rmtree(odd.home / "questions" / cache)
+    assert later(undisturbed).looked.why == ""
+    assert later(odd).added == 3
+    found = [whole(one) for one in (odd, undisturbed)]
+    if cache == "judges":
+        # What judges the new labels has seen them.
+        found = [one | {"decisions": [(row["record_id"], row["fate"]) for row in one["decisions"]]} for one in found]
+    assert found[0] == found[1]
+
+
+def test_a_run_says_why_it_looks_at_everything(curated: Path, tmp_path: Path) -> None:
+    said = {}
+    for cache in CACHES:
+        odd = copied(curated, tmp_path / cache)
+        shutil.rmtree(odd.home / "questions" / cache)
+        said[cache] = odd.curate().looked.why
+    assert said == {
+        "derived": "what was derived from the rows is gone, or of another Goldleaf",
+        "standing": "what stands of the last run is not known",
+        "judges": "what judges the labels is gone, or of another Goldleaf",
+        "read": "",
+    }
+
+
+# --- everything anew --------------------------------------------------------------------------------
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[RawRow]:
+    """The rows that were parsed from files."""
+    rows: list[RawRow] = []
+    read_rows: Callable[..., Iterator[RawRow]] = pipeline.ingest.sources.read_rows
+
+    def noted(*args: Any) -> Iterator[RawRow]:
+        for row in read_rows(*args):
+            rows.append(row)
+            yield row
+
+    monkeypatch.setattr(pipeline.ingest.sources, "read_rows", noted)
+    return rows
+
+
+def test_only_a_full_run_reads_and_decides_about_what_has_not_changed(
+    curated: Path, tmp_path: Path, parsed: list[RawRow]
+) -> None:
+    odd = copied(curated, tmp_path / "copy")
+    before = whole(odd)
+    looked = odd.curate().looked
+    assert (len(parsed), looked.related, looked.untouched) == (0, 0, ROWS + 2)
+    full = curate(odd.context, Inline(), full=True)
+    assert len(parsed) == ROWS + 2
+    assert (full.looked.related, full.looked.untouched, full.decided) == (ROWS + 2, 0, 0)
+    assert whole(odd) == before
