@@ -18,7 +18,7 @@ from pipeline.curation.case import Case
 from pipeline.curation.score_labels import score_labels
 from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
-from pipeline.kinds.interface import Kind, LabeledText, LabelScore, LabelScores
+from pipeline.kinds.interface import Kept, Kind, LabeledText, LabelScore, LabelScores
 from pipeline.kinds.registry import KIND_NAMES, KINDS, kind_named, kind_of
 from pipeline.kinds.starter_files import starter_names
 from pipeline.review.answers_told import what_changed
@@ -323,6 +323,7 @@ def test_what_speaks_against_a_label_is_neither_forgotten_nor_doubled(
 
     class Odd(type(kind_of(task))):  # type: ignore[misc]
         learns_labels = learns
+        learn_labels, judge_labels = Kind.learn_labels, Kind.judge_labels
 
         def score_labels(self, task: type[Task], rows: Sequence[LabeledText], *more: Any) -> LabelScores:
             return LabelScores([LabelScore(0.7, None, (against,)) for _ in rows])
@@ -331,8 +332,9 @@ def test_what_speaks_against_a_label_is_neither_forgotten_nor_doubled(
     corrected = Reason(code=ReasonCode.CORRECTED)
     case = Case("r1", "1", 0, inputs={"text": "?"}, targets={"name": "Ann", "tags": []})
     case.label_error_reasons = [corrected]
-    for _ in range(3):
-        score_labels([case], task, OnConflict.REVIEW)
+    kept: list[Kept | None] = [None, {}, {}, None]
+    for known in kept:
+        score_labels([case], task, OnConflict.REVIEW, kept=known)
         assert case.label_error_reasons == [corrected, against]
         case.scored = False
 
