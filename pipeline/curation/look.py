@@ -128,8 +128,10 @@ def look_at_changes(
     snapshot, task = store.snapshot(), dataset.task
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     changes = read_changes(snapshot, standing, dataset)
-    labeled = int(standing.rows["labeled"].sum()) + len(changes.records)
-    if before.judge is not None and before.judge.is_due(labeled):
+    stands = standing.rows.filter(~pl.col("record_id").is_in(list(changes.records)))
+    # All that have changed may have an answer now.
+    most = int(stands["labeled"].sum()) + len(changes.records - changes.withdrawn)
+    if before.judge is not None and before.judge.is_due(most):
         # Rows may be judged otherwise than before.
         return None
     new, kept = _derive_new(steps, snapshot, changes, kept, dataset, folder)
