@@ -23,8 +23,21 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.work_files import read_work
 from pipeline.text.normalize import inputs_key
 from schemas.dataset import Review
+from schemas.fate import Routed
 
 _SETTLED = {"settled_fate": "fate", "settled_routed": "routed"}
+_IS_AUDIT = (pl.col("routed") == Routed.AUDIT.value) | (pl.col("past_route") == Routed.AUDIT.value)
+_FIRST_ASKED = pl.when(pl.col("routed") != Routed.ADJUDICATE.value).then("routed")
+_PAST_FROM_NOW_ON = {
+    "past_route": pl.when(_IS_AUDIT)
+    .then(pl.lit(Routed.AUDIT.value))
+    .otherwise(pl.coalesce("past_route", _FIRST_ASKED)),
+    "past_stratum": pl.col("audit_stratum"),
+    "past_probability": pl.col("audit_probability"),
+}
+"""What verdicts make of the past, as ``history`` reads it from the decisions: a question that was asked remains asked,
+and a chance to be audited stays.
+"""
 
 
 def looked_at(look: Look, cases: Sequence[Case], settled: pl.DataFrame, similar: SimilarTexts) -> pl.DataFrame:
@@ -97,9 +110,10 @@ def as_triaged(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def standing_rows(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """The same rows once triage has spoken."""
+    """The same rows once triage has spoken, with their past as the next run will find it."""
     fresh = rows.drop([name for name in VERDICT if name != "record_id"], strict=False)
-    return fresh.join(verdicts, on="record_id", maintain_order="left").select(STANDING.names())
+    found = fresh.join(verdicts, on="record_id", maintain_order="left")
+    return found.with_columns(**_PAST_FROM_NOW_ON).select(STANDING.names())
 
 
 def changed_verdicts(others: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:

@@ -51,6 +51,9 @@ def read_changes(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset)
 
 def _ids(snapshot: Snapshot, standing: Standing, table: Table) -> pl.Series:
     added = snapshot.added_since(table, standing.header.versions.get(table.value, -1))
+    if table is Table.DECISIONS:
+        # What a killed run has decided never counts.
+        added = added.join(snapshot.runs.lazy().select("run"), on="run", how="semi")
     return added.select(pl.col("record_id").unique()).collect().to_series()
 
 
