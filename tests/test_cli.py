@@ -374,10 +374,21 @@ assert not heavy, heavy
 
 
 def test_help_and_status_start_without_the_heavy_libraries(shop: Terminal) -> None:
-    heavy = {"torch", "transformers", "prefect", "sklearn", "scipy", "datasets", "label_studio_sdk", "cleanlab"}
+    heavy = {
+        "torch",
+        "transformers",
+        "prefect",
+        "sklearn",
+        "scipy",
+        "numba",
+        "datasets",
+        "label_studio_sdk",
+        "cleanlab",
+    }
     commands = [["--help"], *([command, "--help"] for command in COMMANDS), ["status"], ["releases"]]
     code = _LIGHT.format(commands=commands, heavy=heavy)
-    environment: dict[str, Any] = {"GOLDLEAF_HOME": str(shop.home), "PATH": "", "COLUMNS": "120"}
+    own = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment: dict[str, Any] = {"GOLDLEAF_HOME": str(shop.home), "PATH": "", "COLUMNS": "120"} | own
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=shop.folder, env=environment, capture_output=True, text=True, check=False
     )
