@@ -2,92 +2,34 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-import orjson
 import polars as pl
 
-from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import Case
-from pipeline.curation.look import Look
-from pipeline.curation.mark_duplicates import past_group_keys
-from pipeline.curation.relations import Links, components
-from pipeline.curation.selection import related
 from pipeline.curation.settled_columns import ASKING
-from pipeline.curation.similar_texts import SimilarTexts
-from pipeline.curation.standing import PAST, STANDING
+from pipeline.curation.standing import STANDING
 from pipeline.curation.triage import TRIAGED, VERDICT, unreviewed
-from pipeline.similarity.search import SearchResult
-from pipeline.similarity.signatures import NO_IDENTITIES, Identities
-from pipeline.state.decisions import json_of, json_of_reasons
+from pipeline.state.decisions import json_of_reasons
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.work_files import read_work
-from pipeline.text.normalize import inputs_key
 from schemas.dataset import Review
 
 _SETTLED = {"settled_fate": "fate", "settled_routed": "routed"}
 
 
-def looked_at(look: Look, cases: Sequence[Case], settled: pl.DataFrame, similar: SimilarTexts) -> pl.DataFrame:
-    """The rows that a run has looked at, with the columns of ``STANDING`` but for components and verdicts."""
-    prepared = pl.concat(
-        [pl.DataFrame(schema={"key": pl.String, "group_keys": pl.String})]
-        + [read_work(part.path, ["key", "group_keys"]) for part in look.prepared]
-    )
-    whole = _identities(similar.whole, similar.free_text)
-    relations = related(prepared["key"], prepared["group_keys"], _identities(similar.inputs, similar.texts), whole)
+def told_by_case(cases: Sequence[Case], settled: pl.DataFrame) -> pl.DataFrame:
+    """What stands of some rows of what was settled, and of what else their cases say: a narrow row for each."""
     known = [
         pl.Series("state", [case.content or case.revision for case in cases], dtype=pl.String),
         pl.Series("labeled", [case.targets is not None for case in cases], dtype=pl.Boolean),
         pl.Series("repairable", [case.draft is not None for case in cases], dtype=pl.Boolean),
     ]
-    return (
-        look.places.drop("order")
-        .hstack(relations)
-        .hstack(settled.select(*ASKING, "group", "label_error_score", pinned=pl.col("pinned_split") != "", **_SETTLED))
-        .with_columns(known)
-    )
+    asking = settled.select(*ASKING, "group", "label_error_score", pinned=pl.col("pinned_split") != "", **_SETTLED)
+    # What it is a part of is as wide as a decision.
+    return asking.rechunk().with_columns(known)
 
 
-def _identities(found: SearchResult | None, entries: Sequence[int]) -> Identities:
-    places = np.array(entries, dtype=np.int64)
-    known = NO_IDENTITIES if found is None else found.identities()
-    if not len(known):
-        return np.zeros((len(places), 2), dtype=np.uint64)
-    return np.where(places[:, None] >= 0, known[places], np.uint64(0))
-
-
-def past_rows(similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset) -> pl.DataFrame:
-    """The rows of versions that are no current record any more, with the columns of ``PAST`` but for components."""
-    gone = similar.gone
-    ids = {"record_id": [one.record_id for one in gone], "revision": [one.revision for one in gone]}
-    inputs = {"inputs": [json_of(one.inputs) for one in gone]}
-    schema = {name: kind for name, kind in PAST.items() if name in {*ids, *inputs}}
-    frame = pl.DataFrame(ids | inputs, schema=schema)
-    shared = past_group_keys(frame, snapshot, dataset.config.split.group_by)
-    keys = pl.Series([inputs_key(dataset.task, one.inputs) for one in gone], dtype=pl.String)
-    group_keys = pl.Series(
-        [orjson.dumps(shared.get(row, ())).decode() for row in frame.select(*ids).iter_rows()], dtype=pl.String
-    )
-    texts = _identities(similar.inputs, [similar.past[row] for row in frame.select(*ids).iter_rows()])
-    return frame.hstack(related(keys, group_keys, texts, np.zeros_like(texts)))
-
-
-def with_components(
-    rows: pl.DataFrame, past: pl.DataFrame, similar: SimilarTexts, threshold: float
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows that a run has looked at, and those of versions that are no current record, with their components."""
-    texts = Links.of(similar.inputs.pairs, similar.inputs.identities(), threshold)
-    wholes = texts
-    if similar.whole is not None:
-        wholes = Links.of(similar.whole.pairs, similar.whole.identities(), threshold)
-    both = pl.concat([rows.select(past.columns[:1] + _RELATED), past.select(past.columns[:1] + _RELATED)])
-    # Rows of a record that is gone, or was another one, have its name, too.
-    names = both["record_id"].str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64).to_numpy()
-    found = pl.Series("component", components(both, names, texts, wholes), dtype=pl.UInt64)
-    return rows.with_columns(found[: rows.height]), past.with_columns(found[rows.height :])
-
-
-_RELATED = [name for name in PAST if name not in ("record_id", "revision", "inputs", "component")]
+def looked_at(places: pl.DataFrame, relations: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """The rows that a run has looked at, with the columns of ``STANDING`` but for verdicts."""
+    return places.drop("order").hstack(relations).hstack(told)
 
 
 def as_triaged(rows: pl.DataFrame) -> pl.DataFrame:

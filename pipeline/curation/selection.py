@@ -7,15 +7,14 @@ import numpy as np
 import orjson
 import polars as pl
 
-from pipeline.curation.derived_rows import DerivedRows
 from pipeline.curation.found_changes import Changes
 from pipeline.curation.meeting import Met
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.relations import RELATED, Links, Names, hashed
 from pipeline.curation.standing import PLACED, Standing
 from pipeline.similarity.signatures import Identities
+from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import BY_AGE
-from pipeline.state.work_files import read_work
 
 _IDS = ["record_id", "revision"]
 
@@ -34,16 +33,15 @@ class Selection:
     """The records whose published rows may matter."""
 
 
-def related_rows(prepared: Sequence[Prepared], answered: Sequence[str], met: Met) -> pl.DataFrame:
+def related_rows(prepared: Sequence[Prepared], met: Met) -> pl.DataFrame:
     """What new rows and new answers are related by, in their order: the columns of ``RELATED``, with ids.
 
     Args:
         prepared: the new rows.
-        answered: the records of the new answers.
         met: their identities: of the inputs first those of ``prepared``, file by file, and of the whole texts
             likewise, those of the new answers in the file after them.
     """
-    parts = [read_work(part.path, [*_IDS, "key", "group_keys", "has_free_text"]) for part in prepared]
+    parts = [read_rows(part.path, [*_IDS, "key", "group_keys", "has_free_text"]) for part in prepared]
     frames, wholes = [], iter(met.identities["whole"])
     for part, rows, texts in zip(prepared, parts, met.identities["inputs"], strict=False):
         whole = np.zeros_like(texts)
@@ -72,8 +70,8 @@ def related(keys: pl.Series, group_keys: pl.Series, texts: Identities, wholes: I
 def select(
     standing: Standing,
     changes: Changes,
+    delivered: pl.DataFrame,
     new: pl.DataFrame,
-    kept: DerivedRows,
     links: dict[str, Links],
 ) -> Selection:
     """Select what has changed, and all that is related to it, directly or through others.
@@ -81,15 +79,15 @@ def select(
     Args:
         standing: the rows as the last run left them.
         changes: since then.
-        new: what the new rows are related by: the columns of ``RELATED``, with ids.
-        kept: the new rows, too, were derived by now.
+        delivered: the new rows, with the columns of ``PLACED`` but the state.
+        new: what they are related by: the columns of ``RELATED``, with ids.
         links: by view, the pairs of similar texts that are known, new ones included.
     """
     touched = pl.concat([changes.components, *_touched(standing, new, links)]).unique().implode()
     # What has changed is replaced by what it is now, or is gone.
     is_selected = pl.col("component").is_in(touched) | pl.col("record_id").is_in(list(changes.records))
     columns = [name for name in PLACED if name != "state"]
-    delivered = changes.rows.join(kept.known(), on=_IDS, how="left", maintain_order="left").select(columns)
+    delivered = delivered.select(columns)
     stand = standing.rows.filter(~pl.col("record_id").is_in([*changes.withdrawn, *delivered["record_id"]]))
     stand, delivered = _by_age(stand, delivered, standing.rows)
     again = stand.filter(is_selected).select(*columns, "order")

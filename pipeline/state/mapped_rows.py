@@ -1,0 +1,73 @@
+"""Rows in sealed files that are mapped into memory: columns and rows that are not asked for are not read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from pipeline.state.atomic import replacing, sealed_bytes
+
+
+def arrow_of(frame: pl.DataFrame) -> pa.Table:
+    """A frame as it is written: without string views, whose bytes are scattered."""
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def write_rows(frame: pl.DataFrame, path: Path) -> None:
+    """Write a file for ``read_rows``; it appears once it is complete."""
+    table = arrow_of(frame.rechunk())
+    with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+
+
+def read_rows(
+    path: Path, columns: Sequence[str] | None = None, rows: npt.NDArray[np.int64] | None = None
+) -> pl.DataFrame:
+    """Map a file, or some of its columns, or copy some rows of it, in the given order.
+
+    Raises:
+        StoreError: its bytes are not those that were written.
+        OSError: it is gone.
+    """
+    table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
+    table = table.select(list(columns)) if columns is not None else table
+    return frame_of(table if rows is None else table.take(pa.array(rows)))
+
+
+def scatter(
+    pieces: Iterable[tuple[pl.DataFrame, npt.NDArray[np.int64]]], paths: Sequence[Path], schema: pl.Schema
+) -> None:
+    """Divide rows among files; within a file they keep their order. Memory holds a piece at a time.
+
+    Args:
+        pieces: rows with the columns of ``schema``, and which of the files each belongs to; -1 for none.
+        paths: of the files.
+        schema: their columns.
+    """
+    kind = arrow_of(pl.DataFrame(schema=schema)).schema
+    with ExitStack() as files:
+        sinks = [files.enter_context(replacing(path, sealed=True)) for path in paths]
+        writers = [files.enter_context(pa.ipc.new_file(sink, kind)) for sink in sinks]
+        for piece, numbers in pieces:
+            order = np.argsort(numbers, kind="stable")
+            starts = np.searchsorted(numbers[order], np.arange(len(paths) + 1))
+            for number in np.flatnonzero(np.diff(starts)).tolist():
+                mine = order[starts[number] : starts[number + 1]]
+                writers[number].write_table(arrow_of(piece[mine].select(schema.names()).rechunk()))
+
+
+def read_parts(paths: Sequence[Path], schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+    """Some columns of several files, one after the other."""
+    empty = pl.DataFrame(schema=dict(schema))
+    return pl.concat([empty, *(read_rows(path, list(schema)) for path in paths)])
+
+
+def frame_of(table: pa.Table) -> pl.DataFrame:
+    """A table as a frame over the same bytes."""
+    found = pl.from_arrow(table)
+    assert isinstance(found, pl.DataFrame)
+    return found
