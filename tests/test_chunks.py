@@ -57,9 +57,7 @@ def must_be_the_same(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert one.equals(other, null_equal=True), one.join(other, on=one.columns, how="anti", nulls_equal=True)
 
 
-def test_small_chunks_decide_like_a_single_one(
-    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_small_chunks_decide_like_a_single_one(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = Chance(14)
     life.edit([*chance.texts(16), *(edit for _ in range(4) for edit in chance.edits(6))])
     must_be_the_same(life, tmp_path, monkeypatch)

@@ -8,8 +8,9 @@ from pipeline.curation.case import Case
 from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.standing import STANDING
 from pipeline.curation.triage import TRIAGED, VERDICT, unreviewed
-from pipeline.state.decisions import json_of_reasons
+from pipeline.state.decisions import json_of_reasons, latest
 from pipeline.state.snapshot import Snapshot
+from pipeline.state.tables import SCHEMAS, Table
 from schemas.dataset import Review
 
 _SETTLED = {"settled_fate": "fate", "settled_routed": "routed"}
@@ -23,13 +24,20 @@ def told_by_case(cases: Sequence[Case], settled: pl.DataFrame) -> pl.DataFrame:
         pl.Series("repairable", [case.draft is not None for case in cases], dtype=pl.Boolean),
     ]
     asking = settled.select(*ASKING, "group", "label_error_score", pinned=pl.col("pinned_split") != "", **_SETTLED)
-    # What it is a part of is as wide as a decision.
-    return asking.rechunk().with_columns(known)
+    return asking.with_columns(known)
 
 
 def looked_at(places: pl.DataFrame, relations: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     """The rows that a run has looked at, with the columns of ``STANDING`` but for verdicts."""
     return places.drop("order").hstack(relations).hstack(told)
+
+
+def in_order(others: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """All rows by age: those that stand, and those that a run has looked at."""
+    if others.is_empty() or rows.is_empty():
+        # In order already, and a copy would be large.
+        return (others if rows.is_empty() else rows).select(rows.columns)
+    return pl.concat([others.select(rows.columns), rows]).sort("order")
 
 
 def as_triaged(rows: pl.DataFrame) -> pl.DataFrame:
@@ -39,9 +47,8 @@ def as_triaged(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def standing_rows(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """The same rows once triage has spoken."""
-    fresh = rows.drop([name for name in VERDICT if name != "record_id"], strict=False)
-    return fresh.join(verdicts, on="record_id", maintain_order="left").select(STANDING.names())
+    """The same rows once triage has spoken; its verdicts are in their order."""
+    return rows.with_columns(verdicts.get_columns()).select(STANDING.names())
 
 
 def changed_verdicts(others: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
@@ -56,7 +63,9 @@ def changed_verdicts(others: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFra
 def settled_before(snapshot: Snapshot, others: pl.DataFrame, changed: pl.DataFrame, review: Review) -> pl.DataFrame:
     """The decisions about some of these rows as they were before triage spoke."""
     ids = changed["record_id"]
-    found = snapshot.latest_decisions().filter(pl.col("record_id").is_in(ids.implode())).collect()
+    if ids.is_empty():
+        return pl.DataFrame(schema=SCHEMAS[Table.DECISIONS])
+    found = latest(snapshot.committed_decisions().filter(pl.col("record_id").is_in(ids.implode()))).collect()
     was = others.select("record_id", "unreviewed", **{name: pl.col(old) for old, name in _SETTLED.items()})
     rows = found.drop("fate", "routed").join(was, on="record_id", maintain_order="left")
     # As it was written: another configuration looks at everything.

@@ -159,13 +159,15 @@ def _look_at_changes(
     evaluation = folder / "met-evaluation.arrow"
     Texts.of(list(of_evaluation)).write(evaluation)
     files = {
-        "inputs": [*(part.texts for part in new), evaluation],
+        # An earlier run has compared these with all others.
+        "inputs": [*(part.texts for part in new), evaluation] if new else [],
         "whole": [*(part.whole for part in new if part.whole.exists()), *([answers.path] if answers.records else [])],
     }
     threshold, known_answers = dataset.config.duplicates.threshold, answers_before(said, task)
     met = meet(files, standing, kept, known_answers, store, task, threshold, folder, steps.map)
-    known = {view: links(store, view, threshold) for view in VIEWS}
-    selection = select(standing, changes, delivered, related_rows(new, met), known)
+    fresh = related_rows(new, met)
+    known = {view: links(store, view, threshold, fresh[column].to_numpy()) for view, column in VIEWS.items()}
+    selection = select(standing, changes, delivered, fresh, known)
     beside = selection.others.filter(pl.col("record_id").is_in(annotated.implode()))
     return Look(
         _prepared_again(selection.rows, kept, dataset, folder),

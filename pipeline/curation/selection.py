@@ -88,15 +88,21 @@ def select(
     is_selected = pl.col("component").is_in(touched) | pl.col("record_id").is_in(list(changes.records))
     columns = [name for name in PLACED if name != "state"]
     delivered = delivered.select(columns)
-    stand = standing.rows.filter(~pl.col("record_id").is_in([*changes.withdrawn, *delivered["record_id"]]))
+    stand = _without(standing.rows, pl.col("record_id").is_in([*changes.withdrawn, *delivered["record_id"]]))
     stand, delivered = _by_age(stand, delivered, standing.rows)
     again = stand.filter(is_selected).select(*columns, "order")
     return Selection(
         rows=pl.concat([again, delivered]).sort("order"),
-        others=stand.filter(~is_selected),
+        others=_without(stand, is_selected),
         past=standing.past.filter(~is_selected),
         gone=frozenset(standing.past.filter(is_selected)["record_id"]) | changes.records,
     )
+
+
+def _without(rows: pl.DataFrame, are_left_out: pl.Expr) -> pl.DataFrame:
+    """Rows without some, of which there are mostly none: then no copy is made."""
+    left_out = rows.select(are_left_out).to_series()
+    return rows.filter(~left_out) if left_out.any() else rows
 
 
 def _by_age(stand: pl.DataFrame, delivered: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -37,7 +37,7 @@ from pipeline.curation.look import TRAINED, Look, earlier, look_at_changes, look
 from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.rescoring import Scoring, rules_off
-from pipeline.curation.similarity_histogram import count_similarities
+from pipeline.curation.similarity_histogram import count_similarities, last_similarities
 from pipeline.curation.standing import Header, Standing
 from pipeline.curation.triage_cases import Triaged, triage_cases
 from pipeline.errors import StoreError
@@ -165,7 +165,8 @@ def decide(
     with steps.progress.step("comparing rows, scoring labels, deciding"):
         triaged = steps.run(triage_cases, opened, look, compared, snapshot, focus, dataset, run.id, folder)
     rows, added = triaged.rows, _added(snapshot, read)
-    found = steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
+    before = last_similarities(snapshot) if triaged.is_same else None
+    found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
     funnel = _funnel(snapshot, rows)
     changed = store.append_pieces(Table.DECISIONS, triaged.fresh)
     inputs = {table.value: version for table, version in snapshot.versions.items()}

@@ -7,8 +7,6 @@ import json
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import IO, cast
 
 import polars as pl
 import pyarrow as pa
@@ -17,7 +15,8 @@ from pipeline.curation.relations import RELATED
 from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.triage import VERDICT
 from pipeline.errors import StoreError
-from pipeline.state.atomic import replacing, sealed_bytes
+from pipeline.state.atomic import replacing
+from pipeline.state.mapped_rows import read_rows, write_rows
 from pipeline.state.store import Store
 
 PLACED = pl.Schema(
@@ -88,8 +87,7 @@ class Standing:
         folder = store.standing / self.header.run
         folder.mkdir(parents=True, exist_ok=True)
         for name, frame, schema in ((_ROWS, self.rows, STANDING), (_PAST, self.past, PAST)):
-            with replacing(folder / name, sealed=True) as sink:
-                frame.select(schema.names()).write_ipc(cast("IO[bytes]", sink), compat_level=pl.CompatLevel.oldest())
+            write_rows(frame.select(schema.names()), folder / name)
         with replacing(folder / _HEADER) as sink:
             sink.write(json.dumps(asdict(self.header)).encode())
 
@@ -102,14 +100,7 @@ def read_standing(store: Store, run: str) -> Standing | None:
             shutil.rmtree(other, ignore_errors=True)
     with suppress(StoreError, OSError, ValueError, TypeError, pa.ArrowInvalid):
         header = Header(**json.loads((folder / _HEADER).read_bytes()))
-        rows, past = _read(folder / _ROWS), _read(folder / _PAST)
+        rows, past = read_rows(folder / _ROWS), read_rows(folder / _PAST)
         if rows.schema == STANDING and past.schema == PAST and header.run == run:
             return Standing(header, rows, past)
     return None
-
-
-def _read(path: Path) -> pl.DataFrame:
-    table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
-    found = pl.from_arrow(table)
-    assert isinstance(found, pl.DataFrame)
-    return found

@@ -19,6 +19,7 @@ from pipeline.curation.compare_rows import Comparison
 from pipeline.curation.decided import (
     as_triaged,
     changed_verdicts,
+    in_order,
     looked_at,
     settled_before,
     standing_rows,
@@ -65,6 +66,8 @@ class Triaged:
     """Of ``review.error_rate``, if it is set."""
     past_proof: Proof | None = None
     """The last one, if it is not set any more."""
+    is_same: bool = False
+    """Whether all records are the same, and nothing else becomes of any."""
 
 
 def triage_cases(
@@ -98,7 +101,7 @@ def triage_cases(
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
     rows = decided.rows()
-    everything = pl.concat([others.select(rows.columns), rows]).sort("order")
+    everything = in_order(others, rows)
     result = triage(as_triaged(everything), config.review, proof=past)
     places = np.searchsorted(everything["order"].to_numpy(), look.places["order"].to_numpy())
     everything = standing_rows(everything, result.verdicts)
@@ -117,7 +120,8 @@ def triage_cases(
     note = "\n".join(filter(None, notes))
     proofs = (result.proof, None if result.proof else past)
     past_of_all = pl.concat([look.past.select(compared.past.columns), compared.past])
-    return Triaged(everything, past_of_all, fresh(), note, result.use, judge, *proofs)
+    is_same = look.told.untouched == everything.height and not look.told.withdrawn and changed.is_empty()
+    return Triaged(everything, past_of_all, fresh(), note, result.use, judge, *proofs, is_same)
 
 
 class _Decided:

@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from pipeline.state.atomic import replacing, sealed_bytes
 
+_ROWS_AT_ONCE = 50_000
+
 
 def arrow_of(frame: pl.DataFrame) -> pa.Table:
     """A frame as it is written: without string views, whose bytes are scattered."""
@@ -19,9 +21,11 @@ def arrow_of(frame: pl.DataFrame) -> pa.Table:
 
 def write_rows(frame: pl.DataFrame, path: Path) -> None:
     """Write a file for ``read_rows``; it appears once it is complete."""
-    table = arrow_of(frame.rechunk())
-    with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, table.schema) as file:
-        file.write_table(table)
+    kind = arrow_of(frame.clear()).schema
+    with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, kind) as file:
+        # Written as Arrow's, texts take their room again.
+        for start in range(0, frame.height, _ROWS_AT_ONCE):
+            file.write_table(arrow_of(frame[start : start + _ROWS_AT_ONCE].rechunk()))
 
 
 def read_rows(
