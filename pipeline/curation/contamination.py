@@ -86,7 +86,7 @@ def find_contaminated(
         folder: for files.
         each: runs a step for every item.
     """
-    if evaluation.is_empty():
+    if evaluation.is_empty() or not len(similar.texts):
         return Contaminated(evaluation)
     sharing: dict[int, int] = {}
     if config.decontaminate.overlap is not None:

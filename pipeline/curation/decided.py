@@ -32,23 +32,25 @@ def looked_at(places: pl.DataFrame, relations: pl.DataFrame, told: pl.DataFrame)
     return places.drop("order").hstack(relations).hstack(told)
 
 
-def in_order(others: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """All rows by age: those that stand, and those that a run has looked at."""
-    if others.is_empty() or rows.is_empty():
-        # In order already, and a copy would be large.
-        return (others if rows.is_empty() else rows).select(rows.columns)
-    return pl.concat([others.select(rows.columns), rows]).sort("order")
+def all_rows(others: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """All rows, in any order: those that stand, and those that a run has looked at."""
+    # A copy would be large, so none is made.
+    return others if rows.is_empty() else pl.concat([others.select(rows.columns), rows], rechunk=False)
 
 
 def as_triaged(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with the columns of ``STANDING`` as triage takes them."""
+    """Rows with the columns of ``STANDING`` as triage takes them: by age."""
     settled = [pl.col(old).alias(new) for old, new in _SETTLED.items()]
-    return rows.select(*(name for name in TRIAGED if name not in _SETTLED.values()), *settled)
+    triaged = rows.select(*(name for name in TRIAGED if name not in _SETTLED.values()), *settled)
+    return triaged if triaged["order"].is_sorted() else triaged.sort("order")
 
 
 def standing_rows(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """The same rows once triage has spoken; its verdicts are in their order."""
-    return rows.with_columns(verdicts.get_columns()).select(STANDING.names())
+    """The same rows once triage has spoken, whose verdicts are by age."""
+    if not rows["order"].is_sorted():
+        verdicts = verdicts[rows["order"].rank("ordinal").cast(pl.Int64) - 1]
+    found = rows.with_columns(verdicts.get_columns())
+    return found.select(name for name in STANDING if name in found.columns)
 
 
 def changed_verdicts(others: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:

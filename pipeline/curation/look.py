@@ -17,8 +17,10 @@ from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
+from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_shards
 from pipeline.curation.standing import PAST, PLACED, STANDING, Standing, read_standing
+from pipeline.curation.triage import VERDICT
 from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.runs import Run
@@ -45,11 +47,13 @@ class Look:
     records: frozenset[str] | None = None
     """The records whose past matters; None if it is that of all."""
     others: pl.DataFrame = field(default_factory=STANDING.to_frame)
-    """The rows that stand as they are."""
+    """The rows that stand as they are; with ``standing`` given, only the columns that triage needs."""
     past: pl.DataFrame = field(default_factory=PAST.to_frame)
     """Rows of versions that are no current record any more, and that it does not look at."""
     beside: pl.DataFrame | None = None
     """The rows of others that annotators have answered: ``record_id``, ``revision``, ``inputs`` and ``content``."""
+    standing: Standing | None = None
+    """The same as ``others``, if nothing has changed."""
 
     def focus(self, snapshot: Snapshot) -> Snapshot:
         """The state of the records that it looks at."""
@@ -112,7 +116,7 @@ def earlier(workspace: Workspace, evaluation: str) -> Earlier:
     if header.curation != dataset.curation_digest or header.evaluation != evaluation:
         return Earlier(None, judge, "dataset.yaml, its task or its evaluation sets have changed")
     there = DerivedRows(store.derived(derivation)).names
-    if header.derivation != derivation or not there.issuperset(standing.rows["file"].unique()):
+    if header.derivation != derivation or not there.issuperset(standing.columns("file")["file"].unique()):
         return Earlier(None, judge, _LOST)
     if judge is None and not kind_of(dataset.task).judges_alone:
         return Earlier(None, None, "what judges the labels is gone, or of another Goldleaf")
@@ -147,10 +151,12 @@ def _look_at_changes(
     snapshot, task = store.snapshot(), dataset.task
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     changes = read_changes(snapshot, standing, dataset)
-    labeled = int(standing.rows["labeled"].sum()) + len(changes.records)
+    labeled = int(standing.columns("labeled")["labeled"].sum()) + len(changes.records)
     if judge is not None and judge.is_due(labeled):
         # Rows may be judged otherwise than before.
         return None
+    if changes.are_none:
+        return _look_at_nothing(standing, Facts.of_all(kept.facts()))
     new, delivered = _derive_new(steps, snapshot, changes, kept, dataset, folder)
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
     said = snapshot.of_records(annotated.to_list())
@@ -179,6 +185,28 @@ def _look_at_changes(
         selection.past,
         kept.take(beside).select(_ASKED),
     )
+
+
+def _look_at_nothing(standing: Standing, facts: Facts) -> Look:
+    """All rows stand as they are."""
+    others = standing.columns(*_TRIAGED)
+    told = Looked(changed=0, withdrawn=0, answered=0, related=0, untouched=others.height)
+    places = pl.DataFrame(schema={name: PLACED[name] for name in PLACES} | {"order": pl.Int64()})
+    return Look([], places, facts, told, frozenset(), others, standing.past, None, standing)
+
+
+_BEFORE_TRIAGE = [
+    "group",
+    "label_error_score",
+    "settled_fate",
+    "settled_routed",
+    "source",
+    "state",
+    "labeled",
+    "repairable",
+]
+_TRIAGED = list(dict.fromkeys([*ASKING, *VERDICT, *_BEFORE_TRIAGE]))
+"""The columns of rows that stand by which all rows are triaged."""
 
 
 def _told(selection: Selection, changes: Changes, answered: int) -> Looked:
@@ -218,7 +246,10 @@ def _derive_new(
 ) -> tuple[list[Prepared], pl.DataFrame]:
     """Derive and prepare the rows that were delivered; returns their places, too."""
     ids = ["record_id", "revision"]
-    raws = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"))
+    if changes.rows.is_empty():
+        return [], changes.rows.hstack(_kept_at([]))
+    is_one = pl.col("record_id").is_in(changes.rows["record_id"].implode())
+    raws = snapshot.scan(Table.RECORDS).filter(is_one, ~pl.col("withdrawn"))
     delivered = changes.rows.lazy().select(ids).with_row_index("order")
     rows = raws.join(delivered, on=ids).unique(ids, keep="last").collect()
     shards = write_shards([rows], rows["order"].cast(pl.Int64).to_numpy(), folder, dataset.config.engine.workers)

@@ -82,6 +82,9 @@ def find_similar_texts(
     gone = _gone(prepared, snapshot)
     past = _write(folder / "past", [compared_text(task, decision.inputs) for decision in gone])
     own = [part.texts for part in prepared]
+    if not (prepared or gone):
+        # There is nothing to compare evaluation rows with.
+        evaluation = []
     of_evaluation = _write(folder / "evaluation", evaluation)
     inputs = _search("inputs", [*own, *past, *of_evaluation], snapshot, threshold, folder, each)
     numbers, count = _numbers(inputs), sum(part.rows for part in prepared)
@@ -162,7 +165,7 @@ def _search(
     work = folder / view
     work.mkdir()
     scheme = Scheme(threshold, view)
-    found = search(shards, work, scheme, StoredIndex(snapshot, scheme), each)
+    found = search(shards, work, scheme, StoredIndex(snapshot, scheme) if shards else None, each)
     take_in(snapshot.store, scheme, found)
     return found
 

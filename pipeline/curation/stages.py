@@ -38,7 +38,7 @@ from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.rescoring import Scoring, rules_off
 from pipeline.curation.similarity_histogram import count_similarities, last_similarities
-from pipeline.curation.standing import Header, Standing
+from pipeline.curation.standing import Header, write_standing
 from pipeline.curation.triage_cases import Triaged, triage_cases
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
@@ -173,11 +173,15 @@ def decide(
     after = {table.value: version for table, version in store.snapshot().versions.items()}
     trained = triaged.judge.run if triaged.judge else ""
     header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, after, trained)
-    Standing(header, rows, triaged.past).write(store)
+    if triaged.is_same and look.standing is not None:
+        look.standing.keep(store, header)
+    else:
+        write_standing(store, header, rows, triaged.past)
     summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, look.told)
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
     forget_other_judges(store, trained)
-    DerivedRows(store.derived(derivation_digest(dataset))).keep_only(set(rows["file"].unique()))
+    if not triaged.is_same:
+        DerivedRows(store.derived(derivation_digest(dataset))).keep_only(set(rows["file"].unique()))
     near = rows.filter(
         pl.col("fate") == Fate.DUPLICATE.value, pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
     ).height

@@ -4,10 +4,14 @@ A cache: it says nothing that the tables do not say, and a run that finds none, 
 """
 
 import json
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -72,24 +76,70 @@ class Header:
     """The run that trained what judges its labels; empty if there is nothing of that kind."""
 
 
-@dataclass(frozen=True)
 class Standing:
-    """What stands of a curate."""
+    """What stands of a curate, in files that are mapped: columns that nobody asks for are not read."""
 
-    header: Header
-    rows: pl.DataFrame
-    """One per current record, by age, with the columns of ``STANDING``."""
-    past: pl.DataFrame
-    """With the columns of ``PAST``."""
+    def __init__(self, header: Header, folder: Path) -> None:
+        """Take the folder of a run."""
+        self.header, self._folder = header, folder
 
-    def write(self, store: Store) -> None:
-        """Keep it for the run that comes after this one; it does not count before this one is committed."""
-        folder = store.standing / self.header.run
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """One per current record, by age, with the columns of ``STANDING``."""
+        return read_rows(self._folder / _ROWS)
+
+    def columns(self, *names: str) -> pl.DataFrame:
+        """Some columns of the rows."""
+        return read_rows(self._folder / _ROWS, names)
+
+    @cached_property
+    def past(self) -> pl.DataFrame:
+        """With the columns of ``PAST``."""
+        return read_rows(self._folder / _PAST)
+
+    def require_sound(self) -> None:
+        """Check the files.
+
+        Raises:
+            StoreError: one is damaged, or of another Goldleaf.
+            OSError: one is gone.
+        """
+        for name, schema in ((_ROWS, STANDING), (_PAST, PAST)):
+            if read_rows(self._folder / name, rows=np.empty(0, dtype=np.int64)).schema != schema:
+                raise StoreError(f"{name} has other columns")
+
+    def keep(self, store: Store, header: Header) -> None:
+        """Keep the same rows for the run that comes after another one."""
+        folder = store.standing / header.run
         folder.mkdir(parents=True, exist_ok=True)
-        for name, frame, schema in ((_ROWS, self.rows, STANDING), (_PAST, self.past, PAST)):
-            write_rows(frame.select(schema.names()), folder / name)
-        with replacing(folder / _HEADER) as sink:
-            sink.write(json.dumps(asdict(self.header)).encode())
+        for name in (_ROWS, _PAST):
+            try:
+                os.link(self._folder / name, folder / name)
+            except OSError:
+                # Not every file system has links.
+                shutil.copyfile(self._folder / name, folder / name)
+        _write_header(header, folder)
+
+
+def write_standing(store: Store, header: Header, rows: pl.DataFrame, past: pl.DataFrame) -> None:
+    """Keep what stands for the run that comes after this one; it does not count before this one is committed.
+
+    Args:
+        store: has the folder.
+        header: what it follows from.
+        rows: one per current record, in any order, with the columns of ``STANDING``.
+        past: with the columns of ``PAST``.
+    """
+    folder = store.standing / header.run
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(rows.select(STANDING.names()), folder / _ROWS, by="order")
+    write_rows(past.select(PAST.names()), folder / _PAST)
+    _write_header(header, folder)
+
+
+def _write_header(header: Header, folder: Path) -> None:
+    with replacing(folder / _HEADER) as sink:
+        sink.write(json.dumps(asdict(header)).encode())
 
 
 def read_standing(store: Store, run: str) -> Standing | None:
@@ -100,7 +150,8 @@ def read_standing(store: Store, run: str) -> Standing | None:
             shutil.rmtree(other, ignore_errors=True)
     with suppress(StoreError, OSError, ValueError, TypeError, pa.ArrowInvalid):
         header = Header(**json.loads((folder / _HEADER).read_bytes()))
-        rows, past = read_rows(folder / _ROWS), read_rows(folder / _PAST)
-        if rows.schema == STANDING and past.schema == PAST and header.run == run:
-            return Standing(header, rows, past)
+        found = Standing(header, folder)
+        found.require_sound()
+        if header.run == run:
+            return found
     return None

@@ -17,9 +17,9 @@ from pipeline.curation.case import Case
 from pipeline.curation.chunk_cases import ChunkCases
 from pipeline.curation.compare_rows import Comparison
 from pipeline.curation.decided import (
+    all_rows,
     as_triaged,
     changed_verdicts,
-    in_order,
     looked_at,
     settled_before,
     standing_rows,
@@ -52,7 +52,7 @@ class Triaged:
     """The decisions of a run that is not committed yet."""
 
     rows: pl.DataFrame
-    """What stands of every current record, with the columns of ``STANDING``."""
+    """What stands of every current record, in any order: the columns of ``STANDING``, or fewer if it is the same."""
     past: pl.DataFrame
     """What stands of rows that versions have, and no current record."""
     fresh: Iterator[pl.DataFrame]
@@ -67,7 +67,7 @@ class Triaged:
     past_proof: Proof | None = None
     """The last one, if it is not set any more."""
     is_same: bool = False
-    """Whether all records are the same, and nothing else becomes of any."""
+    """Whether all records stand as before."""
 
 
 def triage_cases(
@@ -101,11 +101,14 @@ def triage_cases(
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
     rows = decided.rows()
-    everything = in_order(others, rows)
+    everything = all_rows(others, rows)
     result = triage(as_triaged(everything), config.review, proof=past)
-    places = np.searchsorted(everything["order"].to_numpy(), look.places["order"].to_numpy())
-    everything = standing_rows(everything, result.verdicts)
+    places = np.searchsorted(everything["order"].sort().to_numpy(), look.places["order"].to_numpy())
     changed = changed_verdicts(look.others, result.verdicts)
+    is_same = look.standing is not None and changed.is_empty()
+    if look.standing is not None and not is_same:
+        everything = look.standing.rows
+    everything = standing_rows(everything, result.verdicts)
 
     def fresh() -> Iterator[pl.DataFrame]:
         for chunk, mine in enumerate(compared.chunks):
@@ -120,7 +123,6 @@ def triage_cases(
     note = "\n".join(filter(None, notes))
     proofs = (result.proof, None if result.proof else past)
     past_of_all = pl.concat([look.past.select(compared.past.columns), compared.past])
-    is_same = look.told.untouched == everything.height and not look.told.withdrawn and changed.is_empty()
     return Triaged(everything, past_of_all, fresh(), note, result.use, judge, *proofs, is_same)
 
 
