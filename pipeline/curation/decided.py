@@ -57,6 +57,8 @@ def changed_verdicts(others: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFra
     """Those of rows that a run has not looked at, and of which triage says something else than before."""
     columns = list(VERDICT)
     before = others.select(columns)
+    if before.equals(verdicts.select(columns), null_equal=True):
+        return verdicts.clear()
     return verdicts.join(before.select("record_id"), on="record_id", how="semi").join(
         before, on=columns, how="anti", nulls_equal=True
     )

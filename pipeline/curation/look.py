@@ -171,7 +171,7 @@ def _look_at_changes(
     }
     threshold, known_answers = dataset.config.duplicates.threshold, answers_before(said, task)
     met = meet(files, standing, kept, known_answers, store, task, threshold, folder, steps.map)
-    fresh = related_rows(new, met)
+    fresh = related_rows(new, answers.records, met)
     known = {view: links(store, view, threshold, fresh[column].to_numpy()) for view, column in VIEWS.items()}
     selection = select(standing, changes, delivered, fresh, known)
     beside = selection.others.filter(pl.col("record_id").is_in(annotated.implode()))
@@ -232,13 +232,18 @@ def _new_answers(
     folder: Path,
 ) -> NewAnswers:
     """The whole texts that answers have changed, of rows that are there."""
+    path = folder / "answered-whole.arrow"
     ids = said.scan(Table.DECISIONS).select("record_id").collect().to_series()
-    stand = standing.rows.filter(~pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]]))
+    if ids.is_empty():
+        return NewAnswers([], path)
+    stand = standing.columns(*PLACES).filter(
+        ~pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]])
+    )
     rows = pl.concat([stand.select(PLACES), delivered.select(PLACES)]).filter(pl.col("record_id").is_in(ids.implode()))
     is_new = pl.col("record_id").is_in(list(changes.records))
     answered = _prepared_again(rows.filter(is_new).with_row_index("order"), kept, dataset, folder, "answered")
     others = kept.take(rows.filter(~is_new)).select(_ASKED)
-    return new_answers(answered, said, others, dataset.task, folder / "answered-whole.arrow")
+    return new_answers(answered, said, others, dataset.task, path)
 
 
 def _derive_new(

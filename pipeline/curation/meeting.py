@@ -41,7 +41,7 @@ class _Elsewhere:
         self._view, self._kept, self._task, self._answers = view, kept, task, answers
         one, other = _COLUMNS[view]
         names = {one: "one", other: "other"}
-        rows = standing.rows.select("record_id", "file", "row", *names.keys())
+        rows = standing.columns("record_id", "file", "row", *names)
         past = standing.past.select("record_id", "inputs", *names.keys())
         self._rows = pl.concat([rows, past], how="diagonal").filter(pl.col(one) != 0).rename(names)
 

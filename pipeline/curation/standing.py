@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -20,7 +19,7 @@ from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.triage import VERDICT
 from pipeline.errors import StoreError
 from pipeline.state.atomic import replacing
-from pipeline.state.mapped_rows import read_rows, write_rows
+from pipeline.state.mapped_rows import columns_of, read_pieces, read_rows, write_rows
 from pipeline.state.store import Store
 
 PLACED = pl.Schema(
@@ -83,7 +82,7 @@ class Standing:
         """Take the folder of a run."""
         self.header, self._folder = header, folder
 
-    @cached_property
+    @property
     def rows(self) -> pl.DataFrame:
         """One per current record, by age, with the columns of ``STANDING``."""
         return read_rows(self._folder / _ROWS)
@@ -91,6 +90,14 @@ class Standing:
     def columns(self, *names: str) -> pl.DataFrame:
         """Some columns of the rows."""
         return read_rows(self._folder / _ROWS, names)
+
+    def where(self, chosen: pl.Series) -> pl.DataFrame:
+        """Some of the rows, given by a mask; of the others no column is in memory at once."""
+        parts, start = [STANDING.to_frame()], 0
+        for piece in read_pieces(self._folder / _ROWS):
+            parts.append(piece.filter(chosen[start : start + piece.height]))
+            start += piece.height
+        return pl.concat(parts)
 
     @cached_property
     def past(self) -> pl.DataFrame:
@@ -105,7 +112,7 @@ class Standing:
             OSError: one is gone.
         """
         for name, schema in ((_ROWS, STANDING), (_PAST, PAST)):
-            if read_rows(self._folder / name, rows=np.empty(0, dtype=np.int64)).schema != schema:
+            if columns_of(self._folder / name) != schema:
                 raise StoreError(f"{name} has other columns")
 
     def keep(self, store: Store, header: Header) -> None:

@@ -1,6 +1,6 @@
 """Rows in sealed files that are mapped into memory: columns and rows that are not asked for are not read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -42,6 +42,23 @@ def read_rows(
     table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
     table = table.select(list(columns)) if columns is not None else table
     return frame_of(table if rows is None else table.take(pa.array(rows)))
+
+
+def read_pieces(path: Path) -> Iterator[pl.DataFrame]:
+    """Map a file a piece at a time."""
+    file = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path)))
+    for number in range(file.num_record_batches):
+        yield frame_of(pa.Table.from_batches([file.get_batch(number)]))
+
+
+def columns_of(path: Path) -> pl.Schema:
+    """The columns of a file.
+
+    Raises:
+        StoreError: its bytes are not those that were written.
+        OSError: it is gone.
+    """
+    return frame_of(pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).schema.empty_table()).schema
 
 
 def scatter(
