@@ -105,8 +105,6 @@ class Decided:
     """Decisions that differ from those that counted before."""
     added: int
     """Records without an earlier decision."""
-    near: int
-    """Near-duplicates."""
     triaged: Triaged
     funnel: Funnel
     adopted: Adopted
@@ -114,6 +112,12 @@ class Decided:
     """Notes on how conversations were read; none if there are no new ones."""
     looked: Looked
     """What it looked at."""
+
+    @property
+    def near(self) -> int:
+        """How many of all records are near-duplicates."""
+        is_near = pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
+        return self.triaged.rows.filter(pl.col("fate") == Fate.DUPLICATE.value, is_near).height
 
 
 @without_garbage_collection()
@@ -170,23 +174,12 @@ def decide(
     funnel = _funnel(snapshot, rows)
     changed = store.append_pieces(Table.DECISIONS, triaged.fresh)
     inputs = {table.value: version for table, version in snapshot.versions.items()}
-    after = {table.value: version for table, version in store.snapshot().versions.items()}
-    trained = triaged.judge.run if triaged.judge else ""
-    header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, after, trained)
-    if triaged.is_same and look.standing is not None:
-        look.standing.keep(store, header)
-    else:
-        write_standing(store, header, rows, triaged.past)
+    _leave_standing(workspace, run, evaluation, look, triaged)
     summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, look.told)
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
-    forget_other_judges(store, trained)
-    if not triaged.is_same:
-        DerivedRows(store.derived(derivation_digest(dataset))).keep_only(set(rows["file"].unique()))
-    near = rows.filter(
-        pl.col("fate") == Fate.DUPLICATE.value, pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
-    ).height
+    _forget_others(workspace, triaged)
     layouts = notes_about_layouts(look.facts, dataset) if added else []
-    return Decided(changed, added, near, triaged, funnel, adopted, layouts, look.told)
+    return Decided(changed, added, triaged, funnel, adopted, layouts, look.told)
 
 
 def _look(
@@ -212,6 +205,27 @@ def _look(
                 return look, opened, before.judge
         why = look if isinstance(look, str) else TRAINED
     return look_at_everything(workspace, steps, run, why), None, before.judge
+
+
+def _leave_standing(workspace: Workspace, run: Run, evaluation: str, look: Look, triaged: Triaged) -> None:
+    """Keep what the next run goes on from."""
+    store, dataset = workspace.store, workspace.dataset
+    versions = {table.value: version for table, version in store.snapshot().versions.items()}
+    header = Header(
+        run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, versions, triaged.judged_by
+    )
+    if triaged.is_same and look.standing is not None:
+        look.standing.keep(store, header)
+    else:
+        write_standing(store, header, triaged.rows, triaged.past)
+
+
+def _forget_others(workspace: Workspace, triaged: Triaged) -> None:
+    """Remove the caches that nothing names any more, once the run is committed."""
+    forget_other_judges(workspace.store, triaged.judged_by)
+    if not triaged.is_same:
+        derived = DerivedRows(workspace.store.derived(derivation_digest(workspace.dataset)))
+        derived.keep_only(set(triaged.rows["file"].unique()))
 
 
 def _summary(

@@ -69,6 +69,11 @@ class Triaged:
     is_same: bool = False
     """Whether all records stand as before."""
 
+    @property
+    def judged_by(self) -> str:
+        """The run that trained the judge; empty if there is none."""
+        return self.judge.run if self.judge else ""
+
 
 def triage_cases(
     opened: Opened,
