@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipeline.curation.case import Case
+from pipeline.curation.heard_answers import FIRST_ROUTES
 from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.standing import STANDING
 from pipeline.curation.triage import TRIAGED, VERDICT, unreviewed
@@ -12,6 +13,7 @@ from pipeline.state.decisions import json_of_reasons, latest
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.dataset import Review
+from schemas.fate import Routed
 
 _SETTLED = {"settled_fate": "fate", "settled_routed": "routed"}
 
@@ -45,11 +47,22 @@ def as_triaged(rows: pl.DataFrame) -> pl.DataFrame:
     return triaged if triaged["order"].is_sorted() else triaged.sort("order")
 
 
+_WAS_AUDIT = (pl.col("past_route") == Routed.AUDIT.value) | (pl.col("routed") == Routed.AUDIT.value)
+_PAST = {
+    "past_stratum": pl.col("audit_stratum"),
+    "past_probability": pl.col("audit_probability"),
+    "past_route": pl.when(_WAS_AUDIT.fill_null(value=False))
+    .then(pl.lit(Routed.AUDIT.value))
+    .otherwise(pl.coalesce("past_route", pl.when(pl.col("routed").is_in(FIRST_ROUTES)).then("routed"))),
+}
+"""What a run decides is the past of the next one: as ``history`` reads it from the decisions."""
+
+
 def standing_rows(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """The same rows once triage has spoken, whose verdicts are by age."""
     if not rows["order"].is_sorted():
         verdicts = verdicts[rows["order"].rank("ordinal").cast(pl.Int64) - 1]
-    found = rows.with_columns(verdicts.get_columns())
+    found = rows.with_columns(verdicts.get_columns()).with_columns(**_PAST)
     return found.select(name for name in STANDING if name in found.columns)
 
 

@@ -18,7 +18,7 @@ from schemas.task import Task
 
 ASKED = ["record_id", "revision", "inputs", "content"]
 """What tells whether a row still is what annotators were asked about."""
-_FIRST = [route.value for route in Routed if route is not Routed.ADJUDICATE]
+FIRST_ROUTES = [route.value for route in Routed if route is not Routed.ADJUDICATE]
 """The routes of a first question."""
 
 
@@ -78,7 +78,9 @@ def routes_of(decided: pl.LazyFrame) -> dict[str, Routed]:
 
     What was drawn stays in the sample, whatever the row was asked for before or is since.
     """
-    asked = decided.filter(pl.col("routed").is_in(_FIRST)).with_columns(is_other=pl.col("routed") != Routed.AUDIT.value)
+    asked = decided.filter(pl.col("routed").is_in(FIRST_ROUTES)).with_columns(
+        is_other=pl.col("routed") != Routed.AUDIT.value
+    )
     first = asked.sort("is_other", maintain_order=True).unique("record_id", keep="first", maintain_order=True)
     return {
         record_id: Routed(routed) for record_id, routed in first.select("record_id", "routed").collect().iter_rows()
