@@ -19,7 +19,7 @@ from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.triage import VERDICT
 from pipeline.errors import StoreError
 from pipeline.state.atomic import replacing
-from pipeline.state.mapped_rows import columns_of, read_pieces, read_rows, write_rows
+from pipeline.state.mapped_rows import MappedRows, read_rows, write_rows
 from pipeline.state.store import Store
 
 PLACED = pl.Schema(
@@ -82,19 +82,23 @@ class Standing:
         """Take the folder of a run."""
         self.header, self._folder = header, folder
 
+    @cached_property
+    def _mapped(self) -> MappedRows:
+        return MappedRows(self._folder / _ROWS)
+
     @property
     def rows(self) -> pl.DataFrame:
         """One per current record, by age, with the columns of ``STANDING``."""
-        return read_rows(self._folder / _ROWS)
+        return self._mapped.read()
 
     def columns(self, *names: str) -> pl.DataFrame:
         """Some columns of the rows."""
-        return read_rows(self._folder / _ROWS, names)
+        return self._mapped.read(names)
 
     def where(self, chosen: pl.Series) -> pl.DataFrame:
         """Some of the rows, given by a mask; of the others no column is in memory at once."""
         parts, start = [STANDING.to_frame()], 0
-        for piece in read_pieces(self._folder / _ROWS):
+        for piece in self._mapped.pieces():
             parts.append(piece.filter(chosen[start : start + piece.height]))
             start += piece.height
         return pl.concat(parts)
@@ -112,7 +116,7 @@ class Standing:
             OSError: one is gone.
         """
         for name, schema in ((_ROWS, STANDING), (_PAST, PAST)):
-            if columns_of(self._folder / name) != schema:
+            if MappedRows(self._folder / name).schema != schema:
                 raise StoreError(f"{name} has other columns")
 
     def keep(self, store: Store, header: Header) -> None:

@@ -1,6 +1,6 @@
 """Rows in sealed files that are mapped into memory: columns and rows that are not asked for are not read."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,6 +30,35 @@ def write_rows(frame: pl.DataFrame, path: Path, by: str = "") -> None:
             file.write_table(arrow_of((frame[mine] if order is None else frame[order[mine]]).rechunk()))
 
 
+class MappedRows:
+    """A file of ``write_rows``, mapped once, however often it is read: a page that is mapped twice counts twice."""
+
+    def __init__(self, path: Path) -> None:
+        """Map it.
+
+        Raises:
+            StoreError: its bytes are not those that were written.
+            OSError: it is gone.
+        """
+        self._file = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path)))
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Its columns."""
+        return frame_of(self._file.schema.empty_table()).schema
+
+    def read(self, columns: Sequence[str] | None = None, rows: npt.NDArray[np.int64] | None = None) -> pl.DataFrame:
+        """All of it, or some of its columns; or a copy of some rows, in the given order."""
+        table = self._file.read_all()
+        table = table.select(list(columns)) if columns is not None else table
+        return frame_of(table if rows is None else table.take(pa.array(rows)))
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """All of it, a piece at a time."""
+        for number in range(self._file.num_record_batches):
+            yield frame_of(pa.Table.from_batches([self._file.get_batch(number)]))
+
+
 def read_rows(
     path: Path, columns: Sequence[str] | None = None, rows: npt.NDArray[np.int64] | None = None
 ) -> pl.DataFrame:
@@ -39,26 +68,7 @@ def read_rows(
         StoreError: its bytes are not those that were written.
         OSError: it is gone.
     """
-    table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
-    table = table.select(list(columns)) if columns is not None else table
-    return frame_of(table if rows is None else table.take(pa.array(rows)))
-
-
-def read_pieces(path: Path) -> Iterator[pl.DataFrame]:
-    """Map a file a piece at a time."""
-    file = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path)))
-    for number in range(file.num_record_batches):
-        yield frame_of(pa.Table.from_batches([file.get_batch(number)]))
-
-
-def columns_of(path: Path) -> pl.Schema:
-    """The columns of a file.
-
-    Raises:
-        StoreError: its bytes are not those that were written.
-        OSError: it is gone.
-    """
-    return frame_of(pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).schema.empty_table()).schema
+    return MappedRows(path).read(columns, rows)
 
 
 def scatter(
@@ -81,12 +91,6 @@ def scatter(
             for number in np.flatnonzero(np.diff(starts)).tolist():
                 mine = order[starts[number] : starts[number + 1]]
                 writers[number].write_table(arrow_of(piece[mine].select(schema.names()).rechunk()))
-
-
-def read_parts(paths: Sequence[Path], schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
-    """Some columns of several files, one after the other."""
-    empty = pl.DataFrame(schema=dict(schema))
-    return pl.concat([empty, *(read_rows(path, list(schema)) for path in paths)])
 
 
 def frame_of(table: pa.Table) -> pl.DataFrame:
