@@ -1,7 +1,12 @@
-"""The law of small runs: a run that looks at everything, after any chain of them, changes nothing."""
+"""The law of small runs: a run that looks at everything, after any chain of them, changes nothing.
+
+It decides in many small chunks, where the chain's runs mostly have a single one: their size decides nothing, either.
+"""
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,7 @@ import polars as pl
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
+from pipeline.curation import chunks
 from pipeline.state.decisions import MEANING
 
 _SEEN = [name for name in MEANING if name != "record_id"]
@@ -30,13 +36,24 @@ def changed_by_a_full_run(context: Context) -> list[Any]:
         settings = context.settings.model_copy(update={"goldleaf_home": str(copy)})
         beside = Context.load(context.dataset.path, settings)
         before = _decisions(beside)
-        result = curate(beside, Inline(), full=True, push=False, suggest=False)
+        with _small_chunks():
+            result = curate(beside, Inline(), full=True, push=False, suggest=False)
         after = _decisions(beside)
     changed = after.join(before, on=before.columns, how="anti", nulls_equal=True)
     told: list[Any] = [
         (row, before.filter(record_id=row["record_id"]).to_dicts()) for row in changed.iter_rows(named=True)
     ]
     return told or ([f"{result.decided} decisions"] if result.decided else [])
+
+
+@contextmanager
+def _small_chunks() -> Iterator[None]:
+    usual = chunks.CHUNK_ROWS
+    chunks.CHUNK_ROWS = 3
+    try:
+        yield
+    finally:
+        chunks.CHUNK_ROWS = usual
 
 
 def _decisions(context: Context) -> pl.DataFrame:

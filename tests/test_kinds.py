@@ -11,11 +11,11 @@ from typing import Any, Literal
 import kinds_named
 import pytest
 from markupsafe import escape
+from scored import score_labels
 from support import write_rows
 from terminal import Terminal
 
 from pipeline.curation.case import Case
-from pipeline.curation.score_labels import score_labels
 from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
 from pipeline.kinds.interface import Kept, Kind, LabeledText, LabelScore, LabelScores

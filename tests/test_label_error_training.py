@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Literal
 
 import pytest
+from scored import score_labels
 
 from pipeline.curation.case import Case
-from pipeline.curation.score_labels import score_labels
 from schemas.annotation import Verdict
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode

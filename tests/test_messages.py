@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from home_of_answers import ASKED, home_in
 from odd import QUESTION, Odd
+from scored import score_labels
 from support import row, write_dataset
 from terminal import Terminal
 
@@ -14,7 +15,6 @@ from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.curation.case import Case
-from pipeline.curation.score_labels import score_labels
 from pipeline.releases.draft import draft_release
 from pipeline.reporting.overview import Rejection
 from schemas.dataset import OnConflict

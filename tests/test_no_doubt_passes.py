@@ -7,11 +7,11 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scored import score_labels
 from triage_cases import case, codes, run
 from tried_examples import examples
 
 from pipeline.curation.case import Case
-from pipeline.curation.score_labels import score_labels
 from pipeline.label_errors.extractions import Extracted, score_values
 from schemas.dataset import OnConflict, Review, Unreviewed
 from schemas.fate import LEAST_DOUBT, Fate, Reason, ReasonCode, Routed

@@ -9,6 +9,7 @@ import pytest
 from datasets import load_dataset
 from fake_studio import FakeStudio
 from odd import ORDER, PLAIN, QUESTION, Odd
+from scored import score_labels
 from support import offline, row, write_dataset, write_rows
 from terminal import Terminal
 
@@ -18,7 +19,6 @@ from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.curation.case import Case
 from pipeline.curation.measure import screen_answers
-from pipeline.curation.score_labels import score_labels
 from pipeline.errors import ConfigError
 from schemas.annotation import Verdict
 from schemas.dataset import Action, OnConflict, Screen

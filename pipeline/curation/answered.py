@@ -7,9 +7,11 @@ from pathlib import Path
 import orjson
 import polars as pl
 
-from pipeline.curation.history import build_cases, read_histories
+from pipeline.curation.heard_answers import hear
+from pipeline.curation.history import CASE_COLUMNS, build_cases, of_answers
 from pipeline.curation.prepare import Prepared
 from pipeline.similarity.text_columns import Texts
+from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
 from pipeline.text.normalize import compared_text
@@ -54,7 +56,8 @@ def new_answers(
         path: of the file.
     """
     parts = list(answered)
-    cases = build_cases(parts, read_histories(snapshot, parts, task, beside), task)
+    past = of_answers(hear(snapshot, parts, task, beside))
+    cases = [case for part in parts for case in build_cases(read_rows(part.path, CASE_COLUMNS), past, task)]
     answers = Answers(task)
     texts = {
         case.record_id: (compared_text(task, case.inputs), text)

@@ -4,7 +4,9 @@ import itertools
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from pipeline.curation.case import Case
 from pipeline.curation.similar_texts import SimilarTexts
 from pipeline.similarity.ngram_overlap import load_runs, runs_of, save_runs, shared
 from pipeline.similarity.search import Map
-from pipeline.similarity.text_columns import Texts
+from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.arrays import load, save
 from pipeline.text.normalize import compared_text
 from pipeline.text.screening import target_texts
@@ -29,46 +31,69 @@ _SEARCHED_CHARACTERS = 200_000
 """Longer texts: only reported to share words, without showing them."""
 
 
-def reject_contaminated(
-    cases: Sequence[Case],
-    similar: SimilarTexts,
-    evaluation: pl.DataFrame,
-    config: Dataset,
-    task: type[Task],
-    folder: Path,
-    each: Map,
-) -> None:
-    """Add a reason to every case that is similar to an evaluation row.
+@dataclass(frozen=True)
+class Contaminated:
+    """Which rows are similar to an evaluation row."""
+
+    evaluation: pl.DataFrame
+    """Rows of the ``evaluations`` table."""
+    near: Mapping[int, tuple[float, int]] = field(default_factory=dict)
+    """By text, the similarity with an evaluation row, and this row."""
+    sharing: Mapping[int, int] = field(default_factory=dict)
+    """By row, one of the evaluation rows' texts, with their answers behind them, that shares an n-gram with it."""
+
+    def reject(self, cases: Sequence[Case], rows: Rows, texts: Rows, config: Dataset, task: type[Task]) -> None:
+        """Add a reason to every case that is similar to an evaluation row.
+
+        Args:
+            cases: in any order.
+            rows: their numbers.
+            texts: those of their inputs.
+            config: the threshold, and how many consecutive shared words are too many.
+            task: of the cases.
+        """
+        if not (self.near or self.sharing):
+            return
+        for case, text in zip(cases, texts.tolist(), strict=True):
+            if text in self.near:
+                similarity, row = self.near[text]
+                shown = shown_similarity(similarity, config.duplicates.threshold)
+                _reject(case, f"{shown} similar to", self.evaluation, row)
+        overlap = config.decontaminate.overlap
+        if overlap is None:
+            return
+        others = [*self.evaluation["text"], *self.evaluation["answer"]]
+        met = [(self.sharing[row], place) for place, row in enumerate(rows.tolist()) if row in self.sharing]
+        # Cases that match the same text are processed together: its words take a hundred times as much memory.
+        for text, found in itertools.groupby(sorted(met), key=itemgetter(0)):
+            places = [place for _, place in found]
+            width, runs = _runs(others[text], overlap)
+            for case in (cases[place] for place in places):
+                if not any(reason.code is ReasonCode.CONTAMINATED for reason in case.rejection_reasons):
+                    common = _common_words(case, width, runs, task)
+                    _reject(case, f"{common} as in", self.evaluation, text % self.evaluation.height)
+
+
+def find_contaminated(
+    similar: SimilarTexts, evaluation: pl.DataFrame, config: Dataset, folder: Path, each: Map
+) -> Contaminated:
+    """Find the rows that are similar to an evaluation row.
 
     Args:
-        cases: in the order of ``similar.texts``.
-        similar: the inputs of the evaluation rows were compared along with the cases'.
+        similar: the inputs of the evaluation rows were compared along with those of the rows.
         evaluation: rows of the ``evaluations`` table.
         config: the threshold, and how many consecutive shared words are too many.
-        task: of the cases.
         folder: for files.
         each: runs a step for every item.
     """
-    if evaluation.is_empty():
-        return
-    near = _near(similar, config.duplicates.threshold)
-    for case, text in zip(cases, similar.texts, strict=True):
-        if text in near:
-            similarity, row = near[text]
-            shown = shown_similarity(similarity, config.duplicates.threshold)
-            _reject(case, f"{shown} similar to", evaluation, row)
+    if evaluation.is_empty() or not len(similar.texts):
+        return Contaminated(evaluation)
+    sharing: dict[int, int] = {}
     if config.decontaminate.overlap is not None:
         texts = [*evaluation["text"], *evaluation["answer"]]
-        met: dict[int, int] = {}
-        for number, place in _overlaps(similar, texts, config.decontaminate.overlap, folder, each):
-            if not any(reason.code is ReasonCode.CONTAMINATED for reason in cases[number].rejection_reasons):
-                met.setdefault(number, place)
-        # Cases that match the same text are processed together: its words take a hundred times as much memory.
-        for place, numbers in itertools.groupby(sorted(met, key=met.__getitem__), key=met.__getitem__):
-            width, runs = _runs(texts[place], config.decontaminate.overlap)
-            for number in numbers:
-                common = _common_words(cases[number], width, runs, task)
-                _reject(cases[number], f"{common} as in", evaluation, place % evaluation.height)
+        for row, text in _overlaps(similar, texts, config.decontaminate.overlap, folder, each):
+            sharing.setdefault(row, text)
+    return Contaminated(evaluation, _near(similar, config.duplicates.threshold), sharing)
 
 
 def _reject(case: Case, how: str, evaluation: pl.DataFrame, row: int) -> None:
@@ -137,11 +162,11 @@ def _is_closer(found: Mapping[int, tuple[float, int]], text: int, similarity: fl
 def _overlaps(
     similar: SimilarTexts, texts: Sequence[str], width: int, folder: Path, each: Map
 ) -> Iterator[tuple[int, int]]:
-    """The cases that share an n-gram with a text of the evaluation rows, and which text."""
+    """The rows that share an n-gram with a text of the evaluation rows, and which text."""
     runs = save_runs(folder, runs_of(Texts.of(texts), width))
     shards = [*similar.input_shards, *similar.whole_shards]
     found = each(partial(_shared_with, runs=runs), shards)
-    numbers = iter([*range(len(similar.texts)), *similar.whole_cases])
+    numbers = iter([*range(len(similar.texts)), *similar.whole_rows.tolist()])
     for path in found:
         # One of the texts for each text, or -1.
         yield from (

@@ -6,20 +6,21 @@ A cache: what is missing, damaged or was derived by other rules is derived anew 
 import hashlib
 import json
 import shutil
-from contextlib import suppress
-from functools import cached_property
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.row_facts import Facts
 from pipeline.errors import StoreError
 from pipeline.state.atomic import replacing, sealed_bytes
+from pipeline.state.mapped_rows import read_rows, write_rows
 from pipeline.state.own_code import code_digest
 
-_FACTS = b"facts"
+_FACTS = ".facts"
+"""The ending of the file that says what the rows of a file are like."""
 DERIVED = pl.Schema(
     {
         "record_id": pl.String(),
@@ -43,16 +44,15 @@ DERIVED = pl.Schema(
 """What is kept of a row; what else is prepared of it follows from these without parsing it again."""
 
 
+class NotDerived(Exception):
+    """A file of derived rows is gone or damaged; the text says which."""
+
+
 def write_derived(frame: pl.DataFrame, facts: Facts, path: Path) -> None:
     """Write the rows of a file, and what they are like; it appears once it is complete."""
-    table = (
-        frame.select(pl.col(name).cast(kind) for name, kind in DERIVED.items())
-        .rechunk()
-        .to_arrow(compat_level=pl.CompatLevel.oldest())
-    )
-    table = table.replace_schema_metadata({_FACTS: facts.as_json()})
-    with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, table.schema) as file:
-        file.write_table(table)
+    with replacing(path.with_suffix(_FACTS), sealed=True) as sink:
+        sink.write(facts.as_json())
+    write_rows(frame.select(pl.col(name).cast(kind) for name, kind in DERIVED.items()), path)
 
 
 def derivation_digest(dataset: LoadedDataset) -> str:
@@ -77,50 +77,42 @@ class DerivedRows:
         """Take the folder of this digest, which need not exist; those of others are its siblings."""
         self.folder = folder
 
-    @cached_property
-    def files(self) -> list[Path]:
-        """Those that can be read, in the order of their names; damaged ones are removed."""
-        return [path for path in sorted(self.folder.glob("*.arrow")) if self._is_sound(path)]
-
-    def _is_sound(self, path: Path) -> bool:
-        try:
-            sealed_bytes(path)
-        except (StoreError, OSError):
-            with suppress(OSError):
-                path.unlink()
-            return False
-        return True
-
-    def known(self) -> pl.DataFrame:
-        """``record_id``, ``revision``, ``file`` (its name) and ``row`` of all rows that are kept, each once."""
-        parts = [
-            _frame(_table(path).select(["record_id", "revision"]))
-            .with_row_index("row")
-            .with_columns(file=pl.lit(path.name))
-            for path in self.files
-        ]
-        schema = {"record_id": pl.String, "revision": pl.String, "file": pl.String, "row": pl.UInt32}
-        rows = pl.concat([pl.DataFrame(schema=schema), *(part.select(list(schema)) for part in parts)])
-        # A killed run may have left rows that the next one derived again.
-        return rows.unique(["record_id", "revision"], keep="first", maintain_order=True)
+    @property
+    def names(self) -> set[str]:
+        """Of its files; whether they are sound shows when rows are taken from them."""
+        return {path.name for path in self.folder.glob("*.arrow")}
 
     def take(self, places: pl.DataFrame) -> pl.DataFrame:
         """Rows with the columns of ``DERIVED`` at some ``file`` and ``row``, in the order of these.
 
         Raises:
-            StoreError: a file is gone or damaged.
+            NotDerived: a file of theirs is gone or damaged.
         """
         wanted = places.select("file", "row").with_row_index("at")
         parts = [pl.DataFrame(schema=DERIVED | {"at": pl.UInt32})]
         for (name,), some in wanted.group_by("file", maintain_order=True):
-            rows = pa.array(some["row"].cast(pl.Int64).to_numpy())
-            found = _frame(_table(self.folder / str(name)).take(rows))
-            parts.append(found.with_columns(at=some["at"]).select(parts[0].columns))
+            with _found(self.folder / str(name)) as path:
+                rows = read_rows(path, list(DERIVED), some["row"].cast(pl.Int64).to_numpy())
+                parts.append(rows.with_columns(at=some["at"]))
         return pl.concat(parts).sort("at").drop("at")
 
     def facts(self) -> list[Facts]:
-        """What the rows of each file are like."""
-        return [Facts.of_json(_table(path).schema.metadata[_FACTS]) for path in self.files]
+        """What the rows of each file are like.
+
+        Raises:
+            NotDerived: that of one is gone or damaged.
+        """
+        facts: list[Facts] = []
+        for name in sorted(self.names):
+            with _found((self.folder / name).with_suffix(_FACTS)) as path:
+                facts.append(Facts.of_json(sealed_bytes(path).tobytes()))
+        return facts
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Remove all other files: those of killed runs, and those of which no row is current any more."""
+        for name in self.names.difference(names):
+            for path in (self.folder / name, (self.folder / name).with_suffix(_FACTS)):
+                path.unlink(missing_ok=True)
 
     def renew(self) -> None:
         """Begin anew: what is kept so far, by these rules or by others, does not count any more."""
@@ -128,12 +120,9 @@ class DerivedRows:
         self.folder.mkdir(parents=True)
 
 
-def _table(path: Path) -> pa.Table:
-    """Map a file: rows that are not taken are not read, except for the checksum the first time."""
-    return pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    found = pl.from_arrow(table)
-    assert isinstance(found, pl.DataFrame)
-    return found
+@contextmanager
+def _found(path: Path) -> Iterator[Path]:
+    try:
+        yield path
+    except (StoreError, OSError, ValueError, IndexError, pl.exceptions.PolarsError) as error:
+        raise NotDerived(f"{path.name} is gone or damaged ({error})") from error

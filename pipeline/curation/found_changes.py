@@ -33,6 +33,11 @@ class Changes:
     withdrawn: frozenset[str]
     """Records that stood and have no current row any more."""
 
+    @property
+    def are_none(self) -> bool:
+        """Whether nothing has changed."""
+        return self.rows.is_empty() and not self.records and self.components.is_empty()
+
 
 def read_changes(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset) -> Changes:
     """What has changed since a standing."""
@@ -42,9 +47,13 @@ def read_changes(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset)
     answered = set(_answered(snapshot, standing))
     changed |= answered | _heard(snapshot, dataset)
     rows = _placed(delivered, snapshot, standing)
-    keys = _questions_of_gone(snapshot, standing, answered - set(standing.rows["record_id"]), task)
-    is_changed = pl.col("record_id").is_in(list(changed)) | pl.col("key").is_in(keys)
-    touched = pl.concat([standing.rows.filter(is_changed)["component"], _published(snapshot, standing, dataset)])
+    stand = standing.columns("record_id", "key", "component")
+    here = set(stand.filter(pl.col("record_id").is_in(list(answered)))["record_id"]) if answered else set()
+    keys = _questions_of_gone(snapshot, standing, answered - here, task)
+    touched = _published(snapshot, standing, dataset)
+    if changed or keys:
+        is_changed = pl.col("record_id").is_in(list(changed)) | pl.col("key").is_in(keys)
+        touched = pl.concat([stand.filter(is_changed)["component"], touched])
     withdrawn = set(delivered["record_id"]) - set(rows["record_id"])
     return Changes(rows, frozenset(changed), touched.unique(), frozenset(withdrawn))
 
@@ -79,7 +88,8 @@ def _placed(delivered: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> 
 
 def _turns(batches: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> pl.DataFrame:
     """The turn of each source in some batches; known ones are not looked for again."""
-    known = standing.rows.select("source", "since", "turn").unique().join(batches, on=["source", "since"], how="semi")
+    known = standing.columns("source", "since", "turn")
+    known = known.unique().join(batches, on=["source", "since"], how="semi") if batches.height else known.clear()
     missing = batches.join(known, on=["source", "since"], how="anti")
     rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch").is_in(missing["since"].implode()))
     found = rows.group_by("source", pl.col("batch").alias("since")).agg(turn=pl.col("position").min()).collect()
@@ -92,10 +102,10 @@ def _published(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset) -
     before them if some were given one by their source."""
     new = _ids(snapshot, standing, Table.SPLITS)
     if new.is_empty():
-        return standing.rows["component"].clear()
+        return pl.Series("component", [], dtype=pl.UInt64)
     placed = snapshot.scan(Table.SPLITS).select(pl.col("record_id").unique()).collect().to_series()
     given = [source.name for source in dataset.config.sources if source.split or source.frozen]
-    rows = standing.rows.select(
+    rows = standing.columns("record_id", "source", "component", "pinned").select(
         "component",
         is_new=pl.col("record_id").is_in(new.implode()),
         is_open=~pl.col("record_id").is_in(placed.implode()) | pl.col("source").is_in(given),

@@ -10,14 +10,13 @@ from pydantic import TypeAdapter
 
 from pipeline.curation.audit import Chance
 from pipeline.curation.case import Case, in_words
-from pipeline.curation.prepare import Prepared
+from pipeline.curation.heard_answers import ASKED, Heard, routes_of
 from pipeline.curation.repairable_rows import accept_answer
-from pipeline.review.consensus import Said, deciding, involved_annotators, origins, said_about, said_before
+from pipeline.review.consensus import Said, involved_annotators, origins
 from pipeline.review.corrections import corrected
 from pipeline.review.second_looks import is_surprising
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.work_files import read_work
 from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.decision import Decision
@@ -28,8 +27,6 @@ from schemas.run_summary import Verb
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
-_ASKED = [route.value for route in Routed if route is not Routed.ADJUDICATE]
-"""The routes of a first question."""
 
 
 @dataclass(frozen=True)
@@ -52,47 +49,43 @@ class History:
     """When the current revision came in, if they answered about another answer of the row."""
 
 
-def read_histories(
-    snapshot: Snapshot, prepared: list[Prepared], task: type[Task], beside: pl.DataFrame | None = None
-) -> dict[str, History]:
-    """Committed decisions and annotations for every current record whose inputs and task are unchanged.
+def read_histories(snapshot: Snapshot, rows: pl.DataFrame, task: type[Task], heard: Heard) -> dict[str, History]:
+    """Committed decisions and annotations for current records whose inputs and task are unchanged.
 
     Args:
-        snapshot: the committed state.
-        prepared: the records.
+        snapshot: the committed state, at least of these records.
+        rows: the records, with the columns ``ASKED``.
         task: as it is now.
-        beside: others that annotators have answered, with their ``record_id``, ``revision``, ``inputs`` and
-            ``content``: how much a vote weighs depends on all of its annotator's.
+        heard: what annotators have said about them, and maybe others.
     """
-    if not prepared or snapshot.runs.is_empty():
+    if rows.is_empty() or snapshot.runs.is_empty():
         return {}
-    columns = ["record_id", "revision", "inputs", "content"]
-    asked_now = pl.concat([read_work(part.path, columns) for part in prepared]).lazy()
+    asked_now = rows.lazy().select(ASKED)
     digest = task.task_digest()
     decided = about(still_valid(snapshot.committed_decisions(), asked_now, digest), asked_now, task)
     curated = latest(_by_curate(decided, snapshot))
     automatic = {decision.record_id: decision for decision in from_frame(curated.collect())}
-    answered = asked_now if beside is None else pl.concat([asked_now, beside.lazy().select(columns)])
-    said = {record_id: answer for record_id, items in said_about(snapshot, task, answered).items()
-            if (answer := deciding(items))}  # fmt: skip
-    said |= _handed_on(snapshot, prepared, task, said)
-    routes, of_answers = _routes(decided), _routes_of_answers(snapshot, said)
-    chances = _chances(snapshot, asked_now, task)
-    since = _changed_since(snapshot, said)
+    routes, chances = routes_of(decided), _chances(snapshot, asked_now, task)
     before = [decision.record_id for decision in automatic.values() if involved_annotators(decision)]
     untouched = automatic | {decision.record_id: decision for decision in origins(snapshot, asked_now, task, before)}
     return {
         record_id: History(
             origin=untouched.get(record_id),
             curated=automatic.get(record_id),
-            said=said.get(record_id),
+            said=heard.said.get(record_id),
             route=routes.get(record_id),
-            answered_route=of_answers.get(record_id),
+            answered_route=heard.routes.get(record_id),
             chance=chances.get(record_id),
-            since=since.get(record_id),
+            since=heard.since.get(record_id),
         )
-        for record_id in automatic.keys() | said.keys() | chances.keys()
+        for record_id in rows["record_id"]
+        if record_id in automatic or record_id in heard.said or record_id in chances
     }
+
+
+def of_answers(heard: Heard) -> dict[str, History]:
+    """What annotators have said as histories, without what was decided before."""
+    return {record_id: History(said=said, since=heard.since.get(record_id)) for record_id, said in heard.said.items()}
 
 
 def _by_curate(decisions: pl.LazyFrame, snapshot: Snapshot) -> pl.LazyFrame:
@@ -113,56 +106,6 @@ def _chances(snapshot: Snapshot, asked_now: pl.LazyFrame, task: type[Task]) -> d
     return {record_id: Chance(stratum, probability) for record_id, stratum, probability in rows.iter_rows()}
 
 
-def _handed_on(
-    snapshot: Snapshot, prepared: list[Prepared], task: type[Task], said: Mapping[str, Said]
-) -> dict[str, Said]:
-    """Annotations about the texts of records without an answer, if the record that was asked about is gone."""
-    before = said_before(snapshot, task)
-    if not before:
-        return {}
-    texts = {text for _, text in before}
-    keys = pl.concat([read_work(part.path, ["record_id", "key"]) for part in prepared]).filter(
-        pl.col("key").is_in(texts), ~pl.col("record_id").is_in(list(said))
-    )
-    sources = snapshot.current_records().select("record_id", "source")
-    found = keys.lazy().join(sources, on="record_id").select("record_id", "source", "key").collect()
-    answers = {record_id: deciding(before.get((source, key), ())) for record_id, source, key in found.iter_rows()}
-    return {record_id: answer for record_id, answer in answers.items() if answer is not None}
-
-
-def _routes(decided: pl.LazyFrame) -> dict[str, Routed]:
-    """How annotators were asked about each record, from decisions given oldest first: as an audit, or else at first.
-
-    What was drawn stays in the sample, whatever the row was asked for before or is since.
-    """
-    asked = decided.filter(pl.col("routed").is_in(_ASKED)).with_columns(is_other=pl.col("routed") != Routed.AUDIT.value)
-    first = asked.sort("is_other", maintain_order=True).unique("record_id", keep="first", maintain_order=True)
-    return {
-        record_id: Routed(routed) for record_id, routed in first.select("record_id", "routed").collect().iter_rows()
-    }
-
-
-def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, Routed]:
-    """How annotators were asked if they answered about an earlier revision: that question still counts."""
-    earlier = {record_id: answer.asked for record_id, answer in said.items() if not answer.is_present}
-    if not earlier:
-        return {}
-    asked = [(decision.record_id, decision.revision) for decision in earlier.values()]
-    of = pl.LazyFrame(asked, schema={"record_id": pl.String, "revision": pl.String}, orient="row")
-    decided = snapshot.committed_decisions().join(of, on=["record_id", "revision"], how="semi", maintain_order="left")
-    routes = _routes(decided)
-    return {name: routes[one.record_id] for name, one in earlier.items() if one.record_id in routes}
-
-
-def _changed_since(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, datetime]:
-    """When the current revisions came in of the records that annotators answered about before."""
-    earlier = [record_id for record_id, answer in said.items() if not answer.is_present]
-    if not earlier:
-        return {}
-    rows = snapshot.current_records().filter(pl.col("record_id").is_in(earlier)).select("record_id", "ingested_at")
-    return dict(rows.collect().iter_rows())
-
-
 def verdict_of(decision: Decision | None) -> Verdict | None:
     """The annotators' answer in a decision of a collect run."""
     if decision is None:
@@ -177,19 +120,21 @@ def verdict_of(decision: Decision | None) -> Verdict | None:
     return Verdict.LABELED if ReasonCode.REVIEWED in codes else None
 
 
-def build_cases(prepared: list[Prepared], past: dict[str, History], task: type[Task]) -> list[Case]:
-    """The prepared rows as cases, with annotators' answers replacing the rows' own."""
-    columns = [
-        *("record_id", "revision", "order", "content", "fixed_split", "frozen"),
-        *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "draft", "tokens"),
-    ]
+CASE_COLUMNS = [
+    *("record_id", "revision", "order", "content", "fixed_split", "frozen"),
+    *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "draft", "tokens"),
+]
+"""The columns of prepared rows that a case is built from."""
+
+
+def build_cases(rows: pl.DataFrame, past: Mapping[str, History], task: type[Task]) -> list[Case]:
+    """Prepared rows, with the columns ``CASE_COLUMNS``, as cases; annotators' answers replace their own."""
     cases = []
-    for part in prepared:
-        for row in read_work(part.path, columns).iter_rows():
-            case = _case(*row)
-            if row[0] in past:
-                _look_back(case, past[row[0]], task)
-            cases.append(case)
+    for row in rows.select(CASE_COLUMNS).iter_rows():
+        case = _case(*row)
+        if row[0] in past:
+            _look_back(case, past[row[0]], task)
+        cases.append(case)
     return cases
 
 

@@ -10,15 +10,17 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.curation.answered import NewAnswers, answers_before, new_answers
-from pipeline.curation.derived_rows import DerivedRows, derivation_digest
+from pipeline.curation.derived_rows import DerivedRows, NotDerived, derivation_digest
 from pipeline.curation.found_changes import Changes, read_changes
 from pipeline.curation.judge import Judge, read_judge
 from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
-from pipeline.curation.shards import SHARD_ROWS, prepare, write_shards
+from pipeline.curation.settled_columns import ASKING
+from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_shards
 from pipeline.curation.standing import PAST, PLACED, STANDING, Standing, read_standing
+from pipeline.curation.triage import VERDICT
 from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.runs import Run
@@ -45,11 +47,13 @@ class Look:
     records: frozenset[str] | None = None
     """The records whose past matters; None if it is that of all."""
     others: pl.DataFrame = field(default_factory=STANDING.to_frame)
-    """The rows that stand as they are."""
+    """The rows that stand as they are; with ``standing`` given, only the columns that triage needs."""
     past: pl.DataFrame = field(default_factory=PAST.to_frame)
     """Rows of versions that are no current record any more, and that it does not look at."""
     beside: pl.DataFrame | None = None
     """The rows of others that annotators have answered: ``record_id``, ``revision``, ``inputs`` and ``content``."""
+    standing: Standing | None = None
+    """The same as ``others``, if nothing has changed."""
 
     def focus(self, snapshot: Snapshot) -> Snapshot:
         """The state of the records that it looks at."""
@@ -62,12 +66,12 @@ def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str) -
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     kept.renew()
     snapshot = store.snapshot()
-    shards = steps.run(write_shards, snapshot.by_age(), store.work(run.id), dataset.config.engine.workers)
+    columns = ["record_id", "revision", "source", "since", "turn"]
+    records = snapshot.by_age().select(*columns, "batch", "position")
+    aged = records.with_row_index("order").with_columns(pl.col("order").cast(pl.Int64)).collect()
+    shards = steps.run(shard_records, snapshot, aged, store.work(run.id), dataset.config.engine.workers)
     prepared = _derived(steps, shards, kept, dataset)
-    kept = DerivedRows(kept.folder)
-    ids = ["record_id", "revision"]
-    aged = snapshot.by_age().select(*ids, "source", "since", "turn").with_row_index("order").collect()
-    places = aged.with_columns(pl.col("order").cast(pl.Int64)).join(kept.known(), on=ids, maintain_order="left")
+    places = aged.select(*columns, "order").hstack(_kept_at(prepared))
     told = Looked(changed=0, withdrawn=0, answered=0, related=places.height, untouched=0, why=why)
     return Look(prepared, places.select(*PLACES, "order"), Facts.of_all(kept.facts()), told)
 
@@ -76,6 +80,16 @@ def _derived(steps: Steps, shards: Sequence[Path], kept: DerivedRows, dataset: L
     with steps.progress.step("checking rows") as advance:
         deriving = partial(prepare, kept=kept.folder, dataset=dataset)
         return steps.map_in_processes(deriving, shards, lambda part: advance(part.rows))
+
+
+def _kept_at(prepared: Sequence[Prepared]) -> pl.DataFrame:
+    """Where what follows from some rows is kept, in their order: ``file`` and ``row``."""
+    schema = {name: PLACED[name] for name in ("file", "row")}
+    parts = [
+        pl.select(file=pl.repeat(part.derived, part.rows), row=pl.int_range(part.rows, dtype=pl.UInt32))
+        for part in prepared
+    ]
+    return pl.concat([pl.DataFrame(schema=schema), *parts])
 
 
 @dataclass(frozen=True)
@@ -104,51 +118,69 @@ def earlier(workspace: Workspace, evaluation: str) -> Earlier:
     header, derivation = standing.header, derivation_digest(dataset)
     if header.curation != dataset.curation_digest or header.evaluation != evaluation:
         return Earlier(None, judge, "dataset.yaml, its task or its evaluation sets have changed")
-    there = {path.name for path in DerivedRows(store.derived(derivation)).files}
-    if header.derivation != derivation or not there.issuperset(standing.rows["file"].unique()):
-        return Earlier(None, judge, "what was derived from the rows is gone, or of another Goldleaf")
+    there = DerivedRows(store.derived(derivation)).names
+    if header.derivation != derivation or not there.issuperset(standing.columns("file")["file"].unique()):
+        return Earlier(None, judge, _LOST)
     if any(snapshot.versions[table] < header.versions.get(table.value, -1) for table in INDEX):
         return Earlier(None, judge, "the index of similar texts is gone")
     if judge is None and not kind_of(dataset.task).judges_alone:
         return Earlier(None, None, "what judges the labels is gone, or of another Goldleaf")
-    return Earlier(standing, judge, _TRAINED)
+    return Earlier(standing, judge)
 
 
-_TRAINED = "labels are scored anew, since the labeled rows have grown by a tenth, or many labels were corrected"
+_LOST = "what was derived from the rows is gone, or of another Goldleaf"
+TRAINED = "labels are scored anew, since the labeled rows have grown by a tenth, or many labels were corrected"
 
 
 def look_at_changes(
     workspace: Workspace, steps: Steps, run: Run, before: Earlier, of_evaluation: Sequence[str]
+) -> Look | str:
+    """Look at what has changed since the last curate, and at all that is related to it; or why that is not enough."""
+    if before.standing is None:
+        return before.why
+    try:
+        return _look_at_changes(workspace, steps, run, before.standing, before.judge, of_evaluation) or TRAINED
+    except NotDerived:
+        return _LOST
+
+
+def _look_at_changes(
+    workspace: Workspace,
+    steps: Steps,
+    run: Run,
+    standing: Standing,
+    judge: Judge | None,
+    of_evaluation: Sequence[str],
 ) -> Look | None:
-    """Look at what has changed since the last curate, and at all that is related to it; None if that is not enough."""
-    standing = before.standing
-    if standing is None:
-        return None
     store, dataset, folder = workspace.store, workspace.dataset, workspace.store.work(run.id)
     snapshot, task = store.snapshot(), dataset.task
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     changes = read_changes(snapshot, standing, dataset)
-    stands = standing.rows.filter(~pl.col("record_id").is_in(list(changes.records)))
+    stands = standing.columns("record_id", "labeled").filter(~pl.col("record_id").is_in(list(changes.records)))
     # All that have changed may have an answer now.
     most = int(stands["labeled"].sum()) + len(changes.records - changes.withdrawn)
-    if before.judge is not None and before.judge.is_due(most):
+    if judge is not None and judge.is_due(most):
         # Rows may be judged otherwise than before.
         return None
-    new, kept = _derive_new(steps, snapshot, changes, kept, dataset, folder)
+    if changes.are_none:
+        return _look_at_nothing(standing, Facts.of_all(kept.facts()))
+    new, delivered = _derive_new(steps, snapshot, changes, kept, dataset, folder)
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
     said = snapshot.of_records(annotated.to_list())
-    answers = _new_answers(said, changes, standing, kept, dataset, folder)
+    answers = _new_answers(said, changes, delivered, standing, kept, dataset, folder)
     answered = changes.records.intersection(annotated) - changes.withdrawn
     evaluation = folder / "met-evaluation.arrow"
     Texts.of(list(of_evaluation)).write(evaluation)
     files = {
-        "inputs": [*(part.texts for part in new), evaluation],
+        # An earlier run has compared these with all others.
+        "inputs": [*(part.texts for part in new), evaluation] if new else [],
         "whole": [*(part.whole for part in new if part.whole.exists()), *([answers.path] if answers.records else [])],
     }
     threshold, known_answers = dataset.config.duplicates.threshold, answers_before(said, task)
     met = meet(files, standing, kept, known_answers, store, task, threshold, folder, steps.map)
-    known = {view: links(store, view, threshold) for view in VIEWS}
-    selection = select(standing, changes, related_rows(new, answers.records, met), kept, known)
+    fresh = related_rows(new, answers.records, met)
+    known = {view: links(store, view, threshold, fresh[column].to_numpy()) for view, column in VIEWS.items()}
+    selection = select(standing, changes, delivered, fresh, known)
     beside = selection.others.filter(pl.col("record_id").is_in(annotated.implode()))
     return Look(
         _prepared_again(selection.rows, kept, dataset, folder),
@@ -160,6 +192,28 @@ def look_at_changes(
         selection.past,
         kept.take(beside).select(_ASKED),
     )
+
+
+def _look_at_nothing(standing: Standing, facts: Facts) -> Look:
+    """All rows stand as they are."""
+    others = standing.columns(*_TRIAGED)
+    told = Looked(changed=0, withdrawn=0, answered=0, related=0, untouched=others.height)
+    places = pl.DataFrame(schema={name: PLACED[name] for name in PLACES} | {"order": pl.Int64()})
+    return Look([], places, facts, told, frozenset(), others, standing.past, None, standing)
+
+
+_BEFORE_TRIAGE = [
+    "group",
+    "label_error_score",
+    "settled_fate",
+    "settled_routed",
+    "source",
+    "state",
+    "labeled",
+    "repairable",
+]
+_TRIAGED = list(dict.fromkeys([*ASKING, *VERDICT, *_BEFORE_TRIAGE]))
+"""The columns of rows that stand by which all rows are triaged."""
 
 
 def _told(selection: Selection, changes: Changes, answered: int) -> Looked:
@@ -176,32 +230,43 @@ _ASKED = ["record_id", "revision", "inputs", "content"]
 
 
 def _new_answers(
-    said: Snapshot, changes: Changes, standing: Standing, kept: DerivedRows, dataset: LoadedDataset, folder: Path
+    said: Snapshot,
+    changes: Changes,
+    delivered: pl.DataFrame,
+    standing: Standing,
+    kept: DerivedRows,
+    dataset: LoadedDataset,
+    folder: Path,
 ) -> NewAnswers:
     """The whole texts that answers have changed, of rows that are there."""
+    path = folder / "answered-whole.arrow"
     ids = said.scan(Table.DECISIONS).select("record_id").collect().to_series()
-    stand = standing.rows.filter(~pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]]))
-    new = changes.rows.join(kept.known(), on=["record_id", "revision"], maintain_order="left")
-    rows = pl.concat([stand.select(PLACES), new.select(PLACES)]).filter(pl.col("record_id").is_in(ids.implode()))
+    if ids.is_empty():
+        return NewAnswers([], path)
+    stand = standing.columns(*PLACES).filter(
+        ~pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]])
+    )
+    rows = pl.concat([stand.select(PLACES), delivered.select(PLACES)]).filter(pl.col("record_id").is_in(ids.implode()))
     is_new = pl.col("record_id").is_in(list(changes.records))
     answered = _prepared_again(rows.filter(is_new).with_row_index("order"), kept, dataset, folder, "answered")
     others = kept.take(rows.filter(~is_new)).select(_ASKED)
-    return new_answers(answered, said, others, dataset.task, folder / "answered-whole.arrow")
+    return new_answers(answered, said, others, dataset.task, path)
 
 
 def _derive_new(
     steps: Steps, snapshot: Snapshot, changes: Changes, kept: DerivedRows, dataset: LoadedDataset, folder: Path
-) -> tuple[list[Prepared], DerivedRows]:
-    """Derive the rows that were not derived before, and prepare all that were delivered."""
+) -> tuple[list[Prepared], pl.DataFrame]:
+    """Derive and prepare the rows that were delivered; returns their places, too."""
     ids = ["record_id", "revision"]
-    missing = changes.rows.join(kept.known(), on=ids, how="anti", maintain_order="left")
-    raws = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"))
-    rows = raws.join(missing.lazy().select(*ids, "since", "turn"), on=ids).unique(ids, keep="last")
-    shards = write_shards(rows.sort("since", "turn", "record_id"), folder, dataset.config.engine.workers)
-    _derived(steps, shards, kept, dataset)
-    kept = DerivedRows(kept.folder)
-    places = changes.rows.join(kept.known(), on=ids, maintain_order="left")
-    return _prepared_again(places.with_row_index("order"), kept, dataset, folder, "new"), kept
+    if changes.rows.is_empty():
+        return [], changes.rows.hstack(_kept_at([]))
+    is_one = pl.col("record_id").is_in(changes.rows["record_id"].implode())
+    raws = snapshot.scan(Table.RECORDS).filter(is_one, ~pl.col("withdrawn"))
+    delivered = changes.rows.lazy().select(ids).with_row_index("order")
+    rows = raws.join(delivered, on=ids).unique(ids, keep="last").collect()
+    shards = write_shards([rows], rows["order"].cast(pl.Int64).to_numpy(), folder, dataset.config.engine.workers)
+    prepared = _derived(steps, shards, kept, dataset)
+    return prepared, changes.rows.hstack(_kept_at(prepared))
 
 
 def _prepared_again(
@@ -211,5 +276,5 @@ def _prepared_again(
     for start in range(0, places.height, SHARD_ROWS):
         some = places.slice(start, SHARD_ROWS)
         rows = kept.take(some).with_columns(order=some["order"].cast(pl.Int64))
-        parts.append(prepare_again(rows, folder / f"{name}-{len(parts):05}.parquet", dataset))
+        parts.append(prepare_again(rows, folder / f"{name}-{len(parts):05}.rows", dataset))
     return parts

@@ -9,11 +9,11 @@ import orjson
 import polars as pl
 
 from pipeline.curation.derived_rows import DerivedRows
-from pipeline.curation.relations import Links
+from pipeline.curation.relations import Links, Names
 from pipeline.curation.standing import Standing
 from pipeline.similarity.index import StoredIndex, take_in
 from pipeline.similarity.search import Map, search
-from pipeline.similarity.signatures import Identities, Scheme
+from pipeline.similarity.signatures import NO_IDENTITIES, Identities, Scheme
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.store import Store
 from pipeline.text.answer_keys import Answers
@@ -21,8 +21,8 @@ from pipeline.text.normalize import compared_text
 from schemas.field import JsonValue
 from schemas.task import Task
 
-VIEWS = ("inputs", "whole")
-"""Texts are compared twice: the inputs, and the inputs with free-text answers."""
+VIEWS = {"inputs": "text_one", "whole": "whole_one"}
+"""Texts are compared twice: the inputs, and the inputs with free-text answers; the columns with their identities."""
 _COLUMNS = {"inputs": ("text_one", "text_other"), "whole": ("whole_one", "whole_other")}
 
 
@@ -41,7 +41,7 @@ class _Elsewhere:
         self._view, self._kept, self._task, self._answers = view, kept, task, answers
         one, other = _COLUMNS[view]
         names = {one: "one", other: "other"}
-        rows = standing.rows.select("record_id", "file", "row", *names.keys())
+        rows = standing.columns("record_id", "file", "row", *names)
         past = standing.past.select("record_id", "inputs", *names.keys())
         self._rows = pl.concat([rows, past], how="diagonal").filter(pl.col(one) != 0).rename(names)
 
@@ -121,8 +121,11 @@ def _with_zeros(identities: Identities, entries: Rows) -> Identities:
     return np.where(entries[:, None] >= 0, identities[entries], np.uint64(0)) if len(entries) else identities[:0]
 
 
-def links(store: Store, view: str, threshold: float) -> Links:
-    """All pairs of similar texts that the index knows of."""
-    left, right, pairs = StoredIndex(store.snapshot(), Scheme(threshold, view)).pairs()
+def links(store: Store, view: str, threshold: float, texts: Names) -> Links:
+    """The pairs of similar texts that the index knows of some, given by the first halves of their identities."""
+    if not texts.any():
+        return Links(NO_IDENTITIES, NO_IDENTITIES)
+    identities = np.stack([texts, texts], axis=1)
+    left, right, pairs = StoredIndex(store.snapshot(), Scheme(threshold, view)).pairs_with(identities)
     similar = pairs.similarity >= threshold
     return Links(left[similar], right[similar])

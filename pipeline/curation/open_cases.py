@@ -1,32 +1,43 @@
-"""Combines what is known about the records that a run looks at, before they are compared."""
+"""What is known about the records that a run looks at before any of them becomes a case: in columns, and what
+annotators have said.
+"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import polars as pl
+
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import Case
-from pipeline.curation.history import build_cases, read_histories
+from pipeline.curation.heard_answers import Heard, hear
+from pipeline.curation.history import CASE_COLUMNS, build_cases, of_answers
 from pipeline.curation.judge import Judge
 from pipeline.curation.look import Look
-from pipeline.curation.measure import reject_long, screen_answers
 from pipeline.curation.rescoring import Scoring, is_due
-from pipeline.curation.score_labels import forget_scores
-from pipeline.curation.trusted import trust_gold
 from pipeline.kinds.registry import kind_of
+from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
+from pipeline.text.answer_keys import Answers
+from schemas.annotation import Verdict
 from schemas.run_summary import CurateFacts
 
 
 @dataclass(frozen=True)
 class Opened:
-    """All current records with what is known about them."""
+    """What is known about the records that a run looks at."""
 
-    cases: list[Case]
-    """In the order in which they were prepared."""
+    heard: Heard
+    """What annotators have said about them."""
+    free_texts: Mapping[int, str]
+    """By row, the free text of an annotator's answer, which replaces the row's own; "" if it has none."""
+    repairable: pl.Series
+    """Of each row, whether a person could repair a broken answer."""
     scoring: Scoring
     labeled: int
     """How many of all records have an answer."""
     judge: Judge | None
     """What judges those that no run has scored; None if it is trained anew."""
+    forgets: bool
+    """Whether what earlier runs have scored counts no more."""
     is_anew: bool
     """Whether all labels are scored anew."""
 
@@ -34,7 +45,7 @@ class Opened:
 def open_cases(
     look: Look, snapshot: Snapshot, dataset: LoadedDataset, judge: Judge | None, rescore: bool, may_rescore: bool
 ) -> Opened:
-    """Combine what is known about the records that a run looks at.
+    """Find out what is known about the records that a run looks at.
 
     Args:
         look: the records.
@@ -44,24 +55,53 @@ def open_cases(
         rescore: score all labels again, not only those that no run has scored.
         may_rescore: do so as well if enough was corrected since the last time.
     """
-    config, task = dataset.config, dataset.task
-    cases = build_cases(look.prepared, read_histories(snapshot, look.prepared, task, look.beside), task)
-    trust_gold(cases, snapshot, config.gold_sources)
+    task, kind = dataset.task, kind_of(dataset.task)
+    heard = hear(snapshot, look.prepared, task, look.beside)
+    rows = _read(look, heard, dataset)
     last = snapshot.last_run(CurateFacts)
     facts = last.summary if last else None
-    corrections = sum(case.was_wrong for case in cases) + int(look.others["was_wrong"].sum())
-    labeled = sum(case.targets is not None for case in cases) + int(look.others["labeled"].sum())
+    corrections = rows.corrections + int(look.others["was_wrong"].sum())
+    labeled = rows.labeled + int(look.others["labeled"].sum())
     scoring = Scoring.now(corrections) if facts is None else Scoring(facts.scores, facts.corrections)
-    if rescore or (may_rescore and is_due(corrections, labeled, facts, dataset)):
+    is_rescored = rescore or (may_rescore and is_due(corrections, labeled, facts, dataset))
+    if is_rescored:
         scoring, judge = Scoring.now(corrections), None
-        for case in cases:
-            forget_scores(case)
     elif judge is not None and judge.is_due(labeled):
         judge = None
-    if judge is None and not kind_of(task).learns_labels:
-        # How rare something is among others says nothing any more.
-        for case in cases:
-            forget_scores(case)
-    screen_answers(cases, config.screen)
-    reject_long(cases, task, config)
-    return Opened(cases, scoring, labeled, judge, judge is None and not kind_of(task).judges_alone)
+    # How rare something is among others says nothing any more.
+    forgets = is_rescored or (judge is None and not kind.learns_labels)
+    is_anew = judge is None and not kind.judges_alone
+    return Opened(heard, rows.free_texts, rows.repairable, scoring, labeled, judge, forgets, is_anew)
+
+
+@dataclass(frozen=True)
+class _Read:
+    labeled: int
+    corrections: int
+    free_texts: Mapping[int, str]
+    repairable: pl.Series
+
+
+def _read(look: Look, heard: Heard, dataset: LoadedDataset) -> _Read:
+    """Count the rows with an answer, and those whose answer an annotator corrected."""
+    answers, past = Answers(dataset.task), of_answers(heard)
+    labeled = corrections = start = 0
+    free_texts: dict[int, str] = {}
+    repairable = [pl.Series("repairable", [], dtype=pl.Boolean)]
+    for part in look.prepared:
+        given = read_rows(part.path, ["record_id", "targets", "draft"])
+        rows = given.select("record_id", labeled=pl.col("targets").is_not_null(), draft=pl.col("draft").is_not_null())
+        repairable.append(rows["draft"].alias("repairable"))
+        labeled += int(rows["labeled"].sum())
+        if past:
+            places = rows["record_id"].is_in(list(past)).arg_true()
+            cases = build_cases(
+                read_rows(part.path, CASE_COLUMNS, places.cast(pl.Int64).to_numpy()), past, dataset.task
+            )
+            labeled += sum(case.targets is not None for case in cases) - int(rows["labeled"][places].sum())
+            corrections += sum(case.was_wrong for case in cases)
+            for place, case in zip(places, cases, strict=True):
+                if case.human is Verdict.LABELED:
+                    free_texts[start + place] = answers.free_text(case.targets)
+        start += part.rows
+    return _Read(labeled, corrections, free_texts, pl.concat(repairable))

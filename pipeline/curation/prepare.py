@@ -20,7 +20,7 @@ from pipeline.ingest.chat_layouts import Chat, Layouts, NotAChat, layouts_found
 from pipeline.ingest.field_checks import Seen, see, see_groups, together
 from pipeline.ingest.row_values import cleaned, row_values
 from pipeline.similarity.text_columns import Texts
-from pipeline.state.work_files import read_work, write_work
+from pipeline.state.mapped_rows import read_rows, write_rows
 from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import group_keys
 from pipeline.text.normalize import compared_text, inputs_key
@@ -87,6 +87,8 @@ class Prepared:
     whole: Path
     """The inputs and free-text answers of the rows that have any; no file if none has."""
     facts: Facts
+    derived: str = ""
+    """The file in which what follows from each row alone is kept, in the same order; empty if it was kept before."""
 
     @property
     def rows(self) -> int:
@@ -95,15 +97,15 @@ class Prepared:
 
 
 def prepare_shard(shard: Path, out: Path, kept: Path, dataset: LoadedDataset) -> Prepared:
-    """Prepare the records of one Parquet shard.
+    """Prepare the records of one shard.
 
     Args:
-        shard: has ``RECORD_COLUMNS``.
+        shard: has ``RECORD_COLUMNS``, in any order.
         out: the file of the prepared rows; their texts go beside it.
         kept: the file for what later runs need not derive again.
         dataset: configuration and task.
     """
-    records = read_work(shard)
+    records = read_rows(shard).sort("order")
     blocks, grouping, readable = [], Seen(), 0
     seen: dict[str, Seen] = {}
     layouts: dict[str, Layouts] = {}
@@ -118,7 +120,7 @@ def prepare_shard(shard: Path, out: Path, kept: Path, dataset: LoadedDataset) ->
     frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)
     facts = Facts(frame.height, readable, grouping, seen, layouts)
     write_derived(frame, facts, kept)
-    return _written(frame, out, facts)
+    return _written(frame, out, facts, kept.name)
 
 
 def prepare_again(rows: pl.DataFrame, out: Path, dataset: LoadedDataset) -> Prepared:
@@ -140,14 +142,18 @@ def prepare_again(rows: pl.DataFrame, out: Path, dataset: LoadedDataset) -> Prep
     return _written(frame, out, Facts(frame.height, 0, Seen(), {}, {}))
 
 
-def _written(frame: pl.DataFrame, out: Path, facts: Facts) -> Prepared:
-    write_work(frame.drop("text", "free_text"), out)
+def _loaded(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+def _written(frame: pl.DataFrame, out: Path, facts: Facts, derived: str = "") -> Prepared:
+    write_rows(frame.drop("text", "free_text"), out)
     texts, whole = out.with_suffix(".arrow"), out.with_suffix(".whole.arrow")
     Texts.of(frame["text"]).write(texts)
     writing = frame.select("text", "free_text").filter(frame["has_free_text"])
     if writing.height:
         Texts.of(writing["text"], writing["free_text"]).write(whole)
-    return Prepared(out, texts, whole, facts)
+    return Prepared(out, texts, whole, facts, derived)
 
 
 def _seen(names: Iterable[str], raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> dict[str, Seen]:

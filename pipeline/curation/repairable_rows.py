@@ -22,29 +22,42 @@ def accept_answer(case: Case) -> None:
         case.rejection_reasons = [reason for reason in case.rejection_reasons if reason.code not in REPAIRABLE]
 
 
-def offer_repairs(cases: Sequence[Case], sources: pl.Series, others: pl.DataFrame) -> list[str]:
-    """Mark the rows that annotators may be asked to repair: of each input one, if no other row of it is kept.
+class Repairs:
+    """Offers rejected rows to annotators, who can repair their answers."""
 
-    Args:
-        cases: records, compared with each other.
-        sources: of the same records.
-        others: ``source`` of all other current records, and whether a person could repair each (``repairable``).
+    def __init__(self, mine: pl.DataFrame, others: pl.DataFrame) -> None:
+        """Take the ``source`` of all current records, and whether a person could repair each (``repairable``): those
+        that the run looks at, and others.
+        """
+        rows = pl.concat([frame.select("source", "repairable") for frame in (mine, others)])
+        counts = rows.group_by("source").agg(pl.col("repairable").sum().alias("broken"), pl.len().alias("rows"))
+        self._many = counts.filter(pl.col("broken") > _MOST_SLIPS * pl.col("rows")).sort("source")
+        self._waits = False
 
-    Returns:
-        A note for every source of which too many rows would have to be repaired; of these none is marked.
-    """
-    waiting = [case for case in cases if _is_repairable(case)]
-    if not waiting:
-        return []
-    slips, notes = _slips(cases, sources, others)
-    keys = {case.text_key for case in waiting}
-    taken = {case.text_key for case in cases if case.text_key in keys and is_candidate(case)}
-    # The one whose question annotators already have, or else the first.
-    for case in sorted(waiting, key=lambda one: (one.past_route is not Routed.REPAIR, one.order)):
-        if case.text_key not in taken and case.record_id in slips:
-            case.repair = True
-            taken.add(case.text_key)
-    return notes
+    def offer(self, cases: Sequence[Case], sources: Sequence[str]) -> None:
+        """Mark the rows that annotators may be asked to repair: of each input one, if no other row of it is kept.
+
+        Args:
+            cases: records, compared with each other, and with all others that have the same inputs.
+            sources: theirs.
+        """
+        waiting = [(case, source) for case, source in zip(cases, sources, strict=True) if _is_repairable(case)]
+        if not waiting:
+            return
+        self._waits = True
+        too_many = set(self._many["source"])
+        keys = {case.text_key for case, _ in waiting}
+        taken = {case.text_key for case in cases if case.text_key in keys and is_candidate(case)}
+        # The one whose question annotators already have, or else the first.
+        for case, source in sorted(waiting, key=lambda one: (one[0].past_route is not Routed.REPAIR, one[0].order)):
+            if case.text_key not in taken and source not in too_many:
+                case.repair = True
+                taken.add(case.text_key)
+
+    @property
+    def notes(self) -> list[str]:
+        """One for every source of which too many rows would have to be repaired; of these none is marked."""
+        return [_note(*row) for row in self._many.select("source", "broken", "rows").iter_rows()] if self._waits else []
 
 
 def repair_score(case: Case) -> float:
@@ -56,18 +69,6 @@ def repair_score(case: Case) -> float:
 def _is_repairable(case: Case) -> bool:
     is_rejected_for_it = all(reason.code in REPAIRABLE for reason in case.rejection_reasons)
     return case.draft is not None and case.human is None and is_rejected_for_it
-
-
-def _slips(cases: Sequence[Case], sources: pl.Series, others: pl.DataFrame) -> tuple[set[str], list[str]]:
-    """The records whose broken answers are mistakes, and a note for each source in which they are too many."""
-    drafts = pl.Series("repairable", [case.draft is not None for case in cases], dtype=pl.Boolean)
-    names = pl.Series("record_id", [case.record_id for case in cases], dtype=pl.String)
-    mine = pl.DataFrame([names, sources.alias("source"), drafts])
-    rows = pl.concat([frame.select("source", "repairable") for frame in (mine, others)])
-    counts = rows.group_by("source").agg(pl.col("repairable").sum().alias("broken"), pl.len().alias("rows"))
-    many = counts.filter(pl.col("broken") > _MOST_SLIPS * pl.col("rows")).sort("source")
-    slips = mine.filter("repairable").join(many, on="source", how="anti")["record_id"]
-    return set(slips), [_note(*row) for row in many.select("source", "broken", "rows").iter_rows()]
 
 
 def _note(source: str, broken: int, rows: int) -> str:

@@ -1,12 +1,16 @@
 """Scores the labels of the kept cases: how likely an annotator would correct them, and why."""
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from typing import cast
+
+import polars as pl
 
 from pipeline.curation.case import Case, is_kept
-from pipeline.kinds.interface import LEARNED_ROWS, Kept, LabeledText, LabelScore, LabelScores, Targets
+from pipeline.curation.relations import hashed
+from pipeline.kinds.interface import LEARNED_ROWS, Kept, LabeledText, LabelScore, Targets
 from pipeline.kinds.registry import kind_of
+from pipeline.text.answer_keys import Answers
 from pipeline.text.meaning_guards import signs
 from pipeline.text.normalize import key_fields
 from pipeline.text.words import words
@@ -24,77 +28,127 @@ _DIGITS = 6
 _Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What a scoring brings beside the scores."""
+class Scoring:
+    """Scores the labels of the kept cases that no run has scored, chunk by chunk.
 
-    note: str
-    """What limits them, as text for the report; empty if nothing does."""
-    kept: Kept | None = None
-    """What judges later rows, if this scoring has learned it."""
-
-
-def score_labels(
-    cases: list[Case], task: type[Task], on_conflict: OnConflict, off: Collection[str] = (), kept: Kept | None = None
-) -> Scored:
-    """Score the labels of the kept cases that no run has scored.
-
-    Old scores are kept: otherwise every annotator's answer would move other rows in and out of review.
-
-    Args:
-        cases: all current records, or those that a run looks at if there is something to judge them by.
-        task: of the dataset.
-        on_conflict: whether any of several answers is right.
-        off: rules about answers that are not used.
-        kept: what an earlier run has learned; None to learn it from these cases.
+    Old scores are kept: otherwise every annotator's answer would move other rows in and out of review. First ``see``
+    every chunk, once its cases were compared; then ``learn``, if there is something to learn; then ``score`` them.
     """
-    kind = kind_of(task)
-    for case in cases:
-        if not is_kept(case):
-            forget_scores(case)
-    # In a canonical order: neither line order nor batches affect a score.
-    present = sorted((case for case in cases if is_kept(case)), key=lambda case: case.record_id)
-    if not kind.learns_labels:
-        # What annotators settled needs no score.
-        present = [case for case in present if case.human is None and case.targets]
-    rows = _Rows(present, task, on_conflict)
-    if kind.judges_alone:
-        for case in present:
-            forget_scores(case)
-        return Scored(rows.take_over(present, kind.score_labels(task, rows.of(present), _SEED, off)))
-    if kept is not None:
-        new = [case for case in present if not case.scored]
-        return Scored(rows.take_over(new, kind.judge_labels(task, rows.of(new), kept, off)))
-    learned, others = _sample(present)
-    result = kind.learn_labels(task, rows.of(learned), _SEED, off)
-    note = rows.take_over(learned, result.scores)
-    for start in range(0, len(others), _AT_ONCE):
-        some = others[start : start + _AT_ONCE]
-        rows.take_over(some, kind.judge_labels(task, rows.of(some), result.kept, off))
-    return Scored(note, result.kept)
+
+    def __init__(self, task: type[Task], on_conflict: OnConflict, off: Collection[str] = (), kept: Kept | None = None):
+        """Take what stays the same.
+
+        Args:
+            task: of the dataset.
+            on_conflict: whether any of several answers is right.
+            off: rules about answers that are not used.
+            kept: what an earlier run has learned; None to learn it from these cases.
+        """
+        self._task, self._on_conflict, self._off, self.kept = task, on_conflict, off, kept
+        self._kind, self._answers = kind_of(task), Answers(task)
+        self._seen: list[pl.DataFrame] = []
+        self._learned: dict[str, LabelScore] = {}
+        self._notes: dict[str, None] = {}
+
+    @property
+    def learns(self) -> bool:
+        """Whether these cases are learned from."""
+        return self.kept is None and not self._kind.judges_alone
+
+    @property
+    def note(self) -> str:
+        """What limits the scores, as text for the report; empty if nothing does."""
+        return "; ".join(self._notes)
+
+    def see(self, cases: Sequence[Case], chunk: int) -> None:
+        """Forget the scores of cases that are left out, and note from which of the others something can be learned."""
+        for case in cases:
+            if not is_kept(case):
+                forget_scores(case)
+        if not self.learns:
+            return
+        present = [(place, case) for place, case in enumerate(cases) if self._counts(case)]
+        columns = {
+            "record_id": [case.record_id for _, case in present],
+            "answer": hashed([self._answers.key(case.targets) or "" for _, case in present]),
+            "key": hashed([case.text_key for _, case in present]),
+            "place": [place for place, _ in present],
+        }
+        self._seen.append(pl.DataFrame(columns, schema=_SEEN).with_columns(chunk=pl.lit(chunk)))
+
+    def learn(self, read: Callable[[int, Sequence[int]], list[Case]]) -> None:
+        """Learn from a sample of the cases.
+
+        Args:
+            read: the cases of a chunk at some places.
+        """
+        seen = pl.concat(self._seen)
+        chosen = _sample(seen)
+        texts: dict[str, LabeledText] = {}
+        # Beside them those that answer the same inputs.
+        near = seen.join(chosen.select("chunk", "key").unique(), on=["chunk", "key"], how="semi")
+        for (chunk,), some in near.group_by("chunk", maintain_order=True):
+            cases = sorted(read(cast("int", chunk), some["place"].to_list()), key=lambda case: case.record_id)
+            wanted = set(chosen.filter(pl.col("chunk") == chunk)["record_id"])
+            mine = [case for case in cases if case.record_id in wanted]
+            rows = _Rows(cases, self._task, self._on_conflict)
+            texts |= zip((case.record_id for case in mine), rows.of(mine), strict=True)
+        # In a canonical order: neither line order nor batches affect a score.
+        ids = sorted(texts)
+        result = self._kind.learn_labels(self._task, [texts[name] for name in ids], _SEED, self._off)
+        self._learned = dict(zip(ids, result.scores.rows, strict=True))
+        self._told(result.scores.note)
+        self.kept = result.kept
+
+    def score(self, cases: Sequence[Case]) -> None:
+        """Score those of a chunk."""
+        present = sorted((case for case in cases if self._counts(case)), key=lambda case: case.record_id)
+        rows = _Rows(present, self._task, self._on_conflict)
+        if self._kind.judges_alone:
+            for case in present:
+                forget_scores(case)
+            found = self._kind.score_labels(self._task, rows.of(present), _SEED, self._off)
+            self._told(found.note)
+            rows.take_over(present, found.rows)
+            return
+        learned = [case for case in present if case.record_id in self._learned]
+        rows.take_over(learned, [self._learned[case.record_id] for case in learned])
+        others = [case for case in present if case.record_id not in self._learned]
+        if not self._seen:
+            others = [case for case in others if not case.scored]
+        assert self.kept is not None
+        for start in range(0, len(others), _AT_ONCE):
+            some = others[start : start + _AT_ONCE]
+            found = self._kind.judge_labels(self._task, rows.of(some), self.kept, self._off)
+            if not self._seen:
+                self._told(found.note)
+            rows.take_over(some, found.rows)
+
+    def _counts(self, case: Case) -> bool:
+        # What annotators settled needs no score, unless others are learned from it.
+        return is_kept(case) and (self._kind.learns_labels or (case.human is None and bool(case.targets)))
+
+    def _told(self, note: str) -> None:
+        if note:
+            self._notes[note] = None
 
 
-def _sample(cases: list[Case]) -> tuple[list[Case], list[Case]]:
-    """The cases to learn from, as many of each answer as there is room for, and the others; both in their order."""
-    if len(cases) <= LEARNED_ROWS:
-        return cases, []
-    seen: Counter[Hashable] = Counter()
-    turns: dict[str, tuple[int, str]] = {}
+_SEEN = pl.Schema({"record_id": pl.String(), "answer": pl.UInt64(), "key": pl.UInt64(), "place": pl.Int64()})
+
+
+def _sample(seen: pl.DataFrame) -> pl.DataFrame:
+    """The cases to learn from: as many of each answer as there is room for."""
+    if seen.height <= LEARNED_ROWS:
+        return seen
     # Record ids are hashes, so their order is a random one.
-    for case in cases:
-        answer = comparable_targets(case.targets) if case.targets else None
-        turns[case.record_id] = seen[answer], case.record_id
-        seen[answer] += 1
-    chosen = set(sorted(turns, key=turns.__getitem__)[:LEARNED_ROWS])
-    return [case for case in cases if case.record_id in chosen], [
-        case for case in cases if case.record_id not in chosen
-    ]
+    turns = seen.sort("record_id").with_columns(turn=pl.int_range(pl.len()).over("answer"))
+    return turns.sort("turn", "record_id").head(LEARNED_ROWS)
 
 
 class _Rows:
     """Cases as kinds of task score them."""
 
-    def __init__(self, cases: list[Case], task: type[Task], on_conflict: OnConflict) -> None:
+    def __init__(self, cases: Sequence[Case], task: type[Task], on_conflict: OnConflict) -> None:
         self._cases, self._task = cases, task
         self._any_of = on_conflict is OnConflict.ANY_OF
         self._also = _other_answers(cases) if self._any_of else {}
@@ -114,15 +168,14 @@ class _Rows:
             for case in cases
         ]
 
-    def take_over(self, cases: Sequence[Case], found: LabelScores) -> str:
-        """Give cases without a score the one that was found; returns what limits the scores."""
+    def take_over(self, cases: Sequence[Case], found: Sequence[LabelScore]) -> None:
+        """Give cases without a score the one that was found."""
         # Splitting all rows into words takes long: only done if a reason may have to be dropped for them.
-        if self._any_of and self._answers is None and any(row.reasons and row.suggestion for row in found.rows):
+        if self._any_of and self._answers is None and any(row.reasons and row.suggestion for row in found):
             self._answers = _answers_by_words(self._cases)
-        for case, score in zip(cases, found.rows, strict=True):
+        for case, score in zip(cases, found, strict=True):
             if case.label_error_score is None:
                 _take_over(case, score, self._answers or {})
-        return found.note
 
 
 def forget_scores(case: Case) -> None:
@@ -152,7 +205,7 @@ def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[Hashable
         case.label_error_reasons = [*_others(case), *score.reasons]
 
 
-def _other_answers(cases: list[Case]) -> dict[str, list[Targets]]:
+def _other_answers(cases: Sequence[Case]) -> dict[str, list[Targets]]:
     """By record id: what other rows answer to the same input."""
     of_input: defaultdict[str, list[Case]] = defaultdict(list)
     for case in cases:
@@ -165,7 +218,7 @@ def _other_answers(cases: list[Case]) -> dict[str, list[Targets]]:
     }
 
 
-def _answers_by_words(cases: list[Case]) -> dict[_Words, set[Hashable]]:
+def _answers_by_words(cases: Sequence[Case]) -> dict[_Words, set[Hashable]]:
     answers: defaultdict[_Words, set[Hashable]] = defaultdict(set)
     for case in cases:
         if case.targets:

@@ -4,8 +4,9 @@ The voice moves the odds that a label is wrong, by as much as the model has been
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pipeline.config.dataset_file import LoadedDataset
@@ -107,28 +108,45 @@ class _Share:
         return (self.hits / self.total * worth + self.expected * _WEIGHT) / (worth + _WEIGHT)
 
 
-def hear_model(cases: list[Case], dataset: LoadedDataset, calls: Path) -> None:
-    """Add the answers of the model that `suggest` names, as far as the ledger has them, and weigh them.
+class SecondVoice:
+    """The model that `suggest` names: what it says of each case, as far as the ledger has it, and what that is worth.
 
-    Args:
-        cases: with their label-error scores.
-        dataset: configuration and task.
-        calls: the ledger.
+    ``hear`` it about every chunk of the cases before its word is weighed against any score.
     """
-    if not dataset.config.suggest.is_on or not calls.exists():
-        return
-    with ModelAnswers(Asker(dataset.config.suggest, dataset.task), calls) as answers:
-        for case in cases:
-            case.model_answer = answers.about(case.record_id, case.text_key, case.inputs)
-    heard = [case for case in cases if case.model_answer is not None and is_kept(case)]
-    # Where any answer is right, another one says nothing against a row's.
-    voice = (
-        Voice(0, 0)
-        if dataset.config.on_conflict is OnConflict.ANY_OF
-        else voice_of(heard, bool(dataset.config.suggest.adapter))
-    )
-    for case in heard:
-        _weigh(case, voice, dataset.task)
+
+    def __init__(self, dataset: LoadedDataset, calls: Path) -> None:
+        """Take the ledger of all calls."""
+        self._dataset, self._calls = dataset, calls
+        self._is_on = dataset.config.suggest.is_on and calls.exists()
+        self._answered: list[Case] = []
+
+    def hear(self, cases: Sequence[Case]) -> None:
+        """Add its answers to cases that were compared."""
+        if not self._is_on:
+            return
+        with ModelAnswers(Asker(self._dataset.config.suggest, self._dataset.task), self._calls) as answers:
+            for case in cases:
+                case.model_answer = answers.about(case.record_id, case.text_key, case.inputs)
+        self._answered += [case for case in _heard(cases) if case.human is Verdict.LABELED]
+
+    @cached_property
+    def _voice(self) -> Voice:
+        if self._dataset.config.on_conflict is OnConflict.ANY_OF:
+            # Where any answer is right, another one says nothing against a row's.
+            return Voice(0, 0)
+        # Sums of fractions depend on their order.
+        answered = sorted(self._answered, key=lambda case: case.order)
+        return voice_of(answered, bool(self._dataset.config.suggest.adapter))
+
+    def weigh(self, cases: Sequence[Case]) -> None:
+        """Weigh its answers to cases with label-error scores."""
+        if self._is_on:
+            for case in _heard(cases):
+                _weigh(case, self._voice, self._dataset.task)
+
+
+def _heard(cases: Sequence[Case]) -> list[Case]:
+    return [case for case in cases if case.model_answer is not None and is_kept(case)]
 
 
 def _weigh(case: Case, voice: Voice, task: type[Task]) -> None:

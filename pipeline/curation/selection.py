@@ -7,15 +7,14 @@ import numpy as np
 import orjson
 import polars as pl
 
-from pipeline.curation.derived_rows import DerivedRows
 from pipeline.curation.found_changes import Changes
 from pipeline.curation.meeting import Met
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.relations import RELATED, Links, Names, hashed
 from pipeline.curation.standing import PLACED, Standing
 from pipeline.similarity.signatures import Identities
+from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import BY_AGE
-from pipeline.state.work_files import read_work
 
 _IDS = ["record_id", "revision"]
 
@@ -43,13 +42,18 @@ def related_rows(prepared: Sequence[Prepared], answered: Sequence[str], met: Met
         met: their identities: of the inputs first those of ``prepared``, file by file, and of the whole texts
             likewise, those of the new answers in the file after them.
     """
-    parts = [read_work(part.path, [*_IDS, "key", "group_keys", "has_free_text"]) for part in prepared]
+    parts = [read_rows(part.path, [*_IDS, "key", "group_keys", "has_free_text"]) for part in prepared]
     frames, wholes = [], iter(met.identities["whole"])
     for part, rows, texts in zip(prepared, parts, met.identities["inputs"], strict=False):
         whole = np.zeros_like(texts)
         if part.whole.exists():
             whole[rows["has_free_text"].to_numpy()] = next(wholes)
         frames.append(rows.select(_IDS).hstack(related(rows["key"], rows["group_keys"], texts, whole)))
+    if answered:
+        whole = next(wholes)
+        ids = pl.DataFrame({"record_id": answered, "revision": ""})
+        empty = pl.Series([""] * len(answered))
+        frames.append(ids.hstack(related(empty, pl.Series(["[]"] * len(answered)), np.zeros_like(whole), whole)))
     return pl.concat([pl.DataFrame(schema=dict.fromkeys(_IDS, pl.String) | dict(RELATED)), *frames])
 
 
@@ -72,8 +76,8 @@ def related(keys: pl.Series, group_keys: pl.Series, texts: Identities, wholes: I
 def select(
     standing: Standing,
     changes: Changes,
+    delivered: pl.DataFrame,
     new: pl.DataFrame,
-    kept: DerivedRows,
     links: dict[str, Links],
 ) -> Selection:
     """Select what has changed, and all that is related to it, directly or through others.
@@ -81,57 +85,67 @@ def select(
     Args:
         standing: the rows as the last run left them.
         changes: since then.
-        new: what the new rows are related by: the columns of ``RELATED``, with ids.
-        kept: the new rows, too, were derived by now.
+        delivered: the new rows, with the columns of ``PLACED`` but the state.
+        new: what they are related by: the columns of ``RELATED``, with ids.
         links: by view, the pairs of similar texts that are known, new ones included.
     """
     touched = pl.concat([changes.components, *_touched(standing, new, links)]).unique().implode()
     # What has changed is replaced by what it is now, or is gone.
     is_selected = pl.col("component").is_in(touched) | pl.col("record_id").is_in(list(changes.records))
     columns = [name for name in PLACED if name != "state"]
-    delivered = changes.rows.join(kept.known(), on=_IDS, how="left", maintain_order="left").select(columns)
-    stand = standing.rows.filter(~pl.col("record_id").is_in([*changes.withdrawn, *delivered["record_id"]]))
-    stand, delivered = _by_age(stand, delivered, standing.rows)
-    again = stand.filter(is_selected).select(*columns, "order")
+    before = standing.columns("record_id", "component", "order", *BY_AGE[:2])
+    is_replaced = before["record_id"].is_in([*changes.withdrawn, *delivered["record_id"]])
+    chosen = before.select(is_selected).to_series()
+    moved, delivered = _by_age(before.filter(~is_replaced), delivered.select(columns), before)
+    again, others = (_moved(standing.where(~is_replaced & mine), moved) for mine in (chosen, ~chosen))
     return Selection(
-        rows=pl.concat([again, delivered]).sort("order"),
-        others=stand.filter(~is_selected),
+        rows=pl.concat([again.select(*columns, "order"), delivered]).sort("order"),
+        others=others,
         past=standing.past.filter(~is_selected),
         gone=frozenset(standing.past.filter(is_selected)["record_id"]) | changes.records,
     )
 
 
-def _by_age(stand: pl.DataFrame, delivered: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Both with their order by age: an edited row keeps its place, a new one comes last, one that has returned makes
-    all others move."""
+def _moved(rows: pl.DataFrame, orders: pl.DataFrame | None) -> pl.DataFrame:
+    """Rows with their order, if that is another one now."""
+    if orders is None:
+        return rows
+    return rows.drop("order").join(orders, on="record_id", maintain_order="left").select(rows.columns)
+
+
+def _by_age(
+    stand: pl.DataFrame, delivered: pl.DataFrame, before: pl.DataFrame
+) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+    """The new rows with their order by age: an edited row keeps its place, a new one comes last, one that has returned
+    makes all others move. Then also the order of these; None if they stay.
+    """
     placed = delivered.join(before.select("record_id", "order"), on="record_id", how="left", maintain_order="left")
     new = placed.filter(pl.col("order").is_null())
     if before.is_empty() or new.is_empty() or str(new["since"].min()) > str(before["since"].max()):
         last = int(before["order"].max() or 0) if before.height else -1  # type: ignore[arg-type]
         ranks = new.sort(BY_AGE).select("record_id", rank=pl.int_range(pl.len(), dtype=pl.Int64) + last + 1)
         placed = placed.join(ranks, on="record_id", how="left", maintain_order="left")
-        return stand, placed.with_columns(order=pl.coalesce("order", "rank")).drop("rank")
+        return None, placed.with_columns(order=pl.coalesce("order", "rank")).drop("rank")
     aged = pl.concat([stand.select(BY_AGE), delivered.select(BY_AGE)]).sort(BY_AGE)
     ranks = aged.select("record_id", order=pl.int_range(pl.len(), dtype=pl.Int64))
-    stand, delivered = (
-        rows.drop("order", strict=False).join(ranks, on="record_id", maintain_order="left").select(rows.columns)
-        if "order" in rows.columns
-        else rows.join(ranks, on="record_id", maintain_order="left")
-        for rows in (stand, delivered)
-    )
-    return stand, delivered
+    return ranks, delivered.join(ranks, on="record_id", maintain_order="left")
 
 
 def _touched(standing: Standing, new: pl.DataFrame, links: dict[str, Links]) -> list[pl.Series]:
     """The components of the rows that the new ones are related to."""
+    if new.is_empty():
+        return []
     texts, wholes = (_near(new[column].to_numpy(), links[view]) for column, view in _VIEWS)
     is_near = (
         pl.col("key").is_in(_nonzero(new["key"].to_numpy()))
         | pl.col("text_one").is_in(texts)
         | pl.col("whole_one").is_in(wholes)
-        | pl.col("ties").list.eval(pl.element().is_in(new["ties"].explode().drop_nulls().implode())).list.any()
     )
-    return [frame.filter(is_near)["component"] for frame in (standing.rows, standing.past)]
+    ties = new["ties"].explode().drop_nulls()
+    if ties.len():
+        is_near |= pl.col("ties").list.eval(pl.element().is_in(ties.implode())).list.any()
+    rows = standing.columns("component", "key", "text_one", "whole_one", "ties")
+    return [frame.filter(is_near)["component"] for frame in (rows, standing.past)]
 
 
 _VIEWS = (("text_one", "inputs"), ("whole_one", "whole"))

@@ -3,25 +3,25 @@
 The texts go to files, one per shard; the search runs over them, and the new ones are added to the index.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from pipeline.curation.case import Case
 from pipeline.curation.prepare import Prepared
 from pipeline.similarity.index import StoredIndex, take_in
+from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.search import Map, SearchResult, search
 from pipeline.similarity.signatures import Scheme
-from pipeline.similarity.text_columns import Texts
+from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.decisions import from_frame
+from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.work_files import read_work
-from pipeline.text.answer_keys import Answers
 from pipeline.text.normalize import compared_text
-from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.task import Task
 
@@ -34,22 +34,22 @@ class SimilarTexts:
 
     inputs: SearchResult
     """All inputs of every record."""
-    texts: list[int]
-    """The number of each case's inputs; -1 if they have no words."""
+    texts: Rows
+    """The number of each row's inputs; -1 if they have no words."""
     gone: list[Decision]
     """What versions contain and no current record has."""
-    past: dict[tuple[str, str], int]
-    """The number of the inputs of each of these, by record and revision."""
+    past: Rows
+    """The number of the inputs of each of these."""
     evaluation: list[int]
     """The number of each evaluation row's inputs."""
     input_shards: list[Path]
-    """The files with the cases' inputs, in their order."""
+    """The files with the rows' inputs, in their order."""
     whole: SearchResult | None
     """Inputs with free-text answers; None if no record has one."""
-    whole_cases: list[int]
-    """The cases that have free-text answers, in the order of their texts."""
-    free_text: list[int]
-    """The number of each case's inputs with its answer; -1 without a free-text one."""
+    whole_rows: Rows
+    """The rows that have free-text answers, in the order of their texts."""
+    free_text: Rows
+    """The number of each row's inputs with its answer; -1 without a free-text one."""
 
     @property
     def whole_shards(self) -> list[Path]:
@@ -58,8 +58,8 @@ class SimilarTexts:
 
 
 def find_similar_texts(
-    cases: Sequence[Case],
     prepared: Sequence[Prepared],
+    free_texts: Mapping[int, str],
     evaluation: Sequence[str],
     snapshot: Snapshot,
     task: type[Task],
@@ -70,8 +70,8 @@ def find_similar_texts(
     """Compare all texts, including those of published rows that are gone.
 
     Args:
-        cases: all current records, in the order of ``prepared``.
-        prepared: shards, next to which are the files with their texts.
+        prepared: shards of the current records, next to which are the files with their texts.
+        free_texts: by row, the free text of an annotator's answer, which replaces the row's own; "" for none.
         evaluation: the inputs of evaluation rows.
         snapshot: has the index, to which the new texts are added.
         task: of the dataset.
@@ -82,75 +82,80 @@ def find_similar_texts(
     gone = _gone(prepared, snapshot)
     past = _write(folder / "past", [compared_text(task, decision.inputs) for decision in gone])
     own = [part.texts for part in prepared]
+    if not (prepared or gone):
+        # There is nothing to compare evaluation rows with.
+        evaluation = []
     of_evaluation = _write(folder / "evaluation", evaluation)
     inputs = _search("inputs", [*own, *past, *of_evaluation], snapshot, threshold, folder, each)
-    numbers = _numbers(inputs)
-    behind = len(cases) + len(gone)
-    revisions = [(decision.record_id, decision.revision) for decision in gone]
-    whole, rows = _find_whole(cases, prepared, snapshot, task, threshold, folder, each)
+    numbers, count = _numbers(inputs), sum(part.rows for part in prepared)
+    behind = count + len(gone)
+    shards, rows = _whole_texts(prepared, free_texts, folder)
+    whole = _search("whole", shards, snapshot, threshold, folder, each) if len(rows) else None
+    free_text = np.full(count, -1, dtype=np.int64)
+    if whole is not None:
+        free_text[rows] = _numbers(whole)
     return SimilarTexts(
         inputs=inputs,
-        texts=numbers[: len(cases)],
+        texts=numbers[:count],
         gone=gone,
-        past=dict(zip(revisions, numbers[len(cases) : behind], strict=True)),
-        evaluation=numbers[behind:],
+        past=numbers[count:behind],
+        evaluation=numbers[behind:].tolist(),
         input_shards=own,
         whole=whole,
-        whole_cases=rows,
-        free_text=_free_text_numbers(whole, rows, len(cases)),
+        whole_rows=rows,
+        free_text=free_text,
     )
 
 
 def _gone(prepared: Sequence[Prepared], snapshot: Snapshot) -> list[Decision]:
     """What versions contain and no current record has: withdrawn rows, earlier revisions, and now invalid rows."""
     columns = ["record_id", "revision"]
-    parts = [read_work(part.path, [*columns, "inputs"]).drop_nulls("inputs").select(columns) for part in prepared]
+    released = snapshot.released()
+    if released.select(columns).head(1).collect().is_empty():
+        return []
+    parts = [read_rows(part.path, [*columns, "inputs"]).drop_nulls("inputs").select(columns) for part in prepared]
     present = pl.concat([pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), *parts]).lazy()
-    return list(from_frame(snapshot.released().join(present, on=columns, how="anti", maintain_order="left").collect()))
+    return list(from_frame(released.join(present, on=columns, how="anti", maintain_order="left").collect()))
 
 
-def _find_whole(
-    cases: Sequence[Case],
-    prepared: Sequence[Prepared],
-    snapshot: Snapshot,
-    task: type[Task],
-    threshold: float,
-    folder: Path,
-    each: Map,
-) -> tuple[SearchResult | None, list[int]]:
-    rows: list[int] = []
+def _whole_texts(prepared: Sequence[Prepared], free_texts: Mapping[int, str], folder: Path) -> tuple[list[Path], Rows]:
+    """Files with the inputs and free-text answers of the rows that have any, and these rows in their order."""
+    rows: list[Rows] = [np.empty(0, dtype=np.int64)]
     shards: list[Path] = []
-    answers, start = Answers(task), 0
+    start = 0
     for number, part in enumerate(prepared):
-        mine = cases[start : start + part.rows]
-        if any(case.human is Verdict.LABELED for case in mine):
-            # Annotators' answers replace the rows' own.
-            texts = {row: free_text for row, case in enumerate(mine) if (free_text := answers.free_text(case.targets))}
-            asked = [compared_text(task, mine[row].inputs) for row in texts]
-            shards += _write(folder / f"whole-{number:05}", asked, list(texts.values()))
-            rows += [start + row for row in texts]
+        there = read_rows(part.path, ["has_free_text"])["has_free_text"].to_numpy()
+        mine = {row - start: text for row, text in free_texts.items() if start <= row < start + part.rows}
+        if mine:
+            there, path = _with_answers(part, there, mine, folder / f"whole-{number:05}.arrow")
+            shards += [path] if there.any() else []
         elif part.whole.exists():
             shards.append(part.whole)
-            has_free_text = read_work(part.path, ["has_free_text"])["has_free_text"]
-            rows += (has_free_text.arg_true() + start).to_list()
+        rows.append(np.flatnonzero(there) + start)
         start += part.rows
-    return (_search("whole", shards, snapshot, threshold, folder, each) if rows else None), rows
+    return shards, np.concatenate(rows)
 
 
-def _free_text_numbers(found: SearchResult | None, rows: list[int], cases: int) -> list[int]:
-    free_text = np.full(cases, -1, dtype=np.int64)
-    if found is not None:
-        free_text[rows] = _numbers(found)
-    numbers: list[int] = free_text.tolist()
-    return numbers
+def _with_answers(
+    part: Prepared, there: npt.NDArray[np.bool_], answers: Mapping[int, str], path: Path
+) -> tuple[npt.NDArray[np.bool_], Path]:
+    """Write the whole texts of a part of which annotators' answers replace some; returns which rows have one."""
+    answered = np.full(len(there), b"", dtype=object)
+    if part.whole.exists():
+        answered[there] = pl.Series(pl.from_arrow(Texts.read(part.whole).answered)).to_list()
+    for row, text in answers.items():
+        answered[row] = text.encode()
+    has_text = np.array([bool(text) for text in answered], dtype=np.bool_)
+    asked = Texts.read(part.texts).take(np.flatnonzero(has_text)).asked
+    Texts(asked, Texts.of(pl.Series(answered[has_text].tolist(), dtype=pl.Binary)).asked).write(path)
+    return has_text, path
 
 
-def _write(path: Path, asked: Sequence[str], answered: Sequence[str] | None = None) -> list[Path]:
+def _write(path: Path, asked: Sequence[str]) -> list[Path]:
     paths: list[Path] = []
     for start in range(0, len(asked), _TEXTS_A_SHARD):
-        part = slice(start, start + _TEXTS_A_SHARD)
         paths.append(path.with_name(f"{path.name}-{len(paths):05}.arrow"))
-        Texts.of(asked[part], None if answered is None else answered[part]).write(paths[-1])
+        Texts.of(asked[start : start + _TEXTS_A_SHARD]).write(paths[-1])
     return paths
 
 
@@ -160,12 +165,42 @@ def _search(
     work = folder / view
     work.mkdir()
     scheme = Scheme(threshold, view)
-    found = search(shards, work, scheme, StoredIndex(snapshot, scheme), each)
+    found = search(shards, work, scheme, StoredIndex(snapshot, scheme) if shards else None, each)
     take_in(snapshot.store, scheme, found)
     return found
 
 
-def _numbers(found: SearchResult) -> list[int]:
+def _numbers(found: SearchResult) -> Rows:
     parts = [found.entries(shard) for shard in range(len(found.shards))]
-    numbers: list[int] = np.concatenate([np.empty(0, dtype=np.int64), *parts]).tolist()
-    return numbers
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+
+
+@dataclass(frozen=True)
+class SomePairs:
+    """Numbered texts of which only some pairs matter."""
+
+    found: SearchResult
+    pairs: Pairs
+
+    def verify(self, left: Rows, right: Rows) -> Pairs:
+        """The exact similarities of pairs, similar or not."""
+        return self.found.verify(left, right)
+
+
+def pairs_by_chunk(found: SearchResult, texts: Rows, chunk_of: Rows, chunks: int) -> list[SomePairs]:
+    """The similar pairs of each chunk's texts.
+
+    Args:
+        found: all of them.
+        texts: the number of each row's text, gone ones included; -1 for none.
+        chunk_of: each row's chunk; similar texts are in the same one; -1 for none.
+        chunks: how many there are.
+    """
+    owner = np.full(found.count, -1, dtype=np.int64)
+    owner[texts[texts >= 0]] = chunk_of[texts >= 0]
+    pairs = found.pairs
+    # No row may have the text of an evaluation row.
+    owners = np.where(owner[pairs.left] >= 0, owner[pairs.left], owner[pairs.right])
+    order = np.argsort(owners, kind="stable")
+    bounds = np.searchsorted(owners[order], np.arange(chunks + 1))
+    return [SomePairs(found, pairs.where(order[start:stop])) for start, stop in itertools.pairwise(bounds)]

@@ -23,10 +23,11 @@ def count_similarities(rows: pl.DataFrame, store: Store, threshold: float) -> Si
     Records with equal words count once.
 
     Args:
-        rows: ``record_id``, ``fate`` and the identities of the texts of every current record, by age.
+        rows: ``record_id``, ``fate``, ``order`` and the identities of the texts of every current record, in any order.
         store: has the pairs of similar texts.
         threshold: of near-duplicates.
     """
+    rows = rows.select("record_id", "fate", *(column for _, column in _VIEWS), "order").sort("order")
     record_ids = rows["record_id"]
     kept = rows["fate"].is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]).to_numpy()
     texts = rows["text_one"].to_numpy()

@@ -4,43 +4,41 @@ The stages, in order; each is a module of this package:
 
 1. ``shards``, ``prepare``: parse every record by the task, in parallel.
 2. ``known_fields``: refuse fields of dataset.yaml that no row has.
-3. ``history``: combine each record with past decisions and annotators' answers into a ``Case``.
-4. ``similar_texts``, ``contamination``: compare the texts, reject what resembles evaluation rows.
-5. ``mark_duplicates``: duplicates, conflicts and groups.
-6. ``score_labels``, ``second_voice``, ``measure``: label errors, what a model says of them, tokens.
-7. ``repairable_rows``, ``triage``: fates, and what annotators are asked.
-8. Commit the decisions that changed, with the run.
+3. ``compare_rows``: compare the texts, and divide the rows into chunks that have nothing to do with each other.
+4. Chunk by chunk, ``history``: combine each record with past decisions and annotators' answers into a ``Case``;
+   ``contamination``, ``mark_duplicates``: what resembles evaluation rows, duplicates, conflicts and groups.
+5. Again chunk by chunk, ``score_labels``, ``second_voice``, ``measure``, ``repairable_rows``: label errors, what a
+   model says of them, tokens, rows to repair; ``settle``: fates, as far as the budget has no part in them.
+6. ``triage``: what annotators are asked, for all records in columns.
+7. Commit the decisions that changed, with the run.
 """
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
-from pipeline.curation.case import Case
-from pipeline.curation.contamination import forget_known_answers, reject_contaminated
-from pipeline.curation.derived_rows import derivation_digest
+from pipeline.curation.compare_rows import compare_rows
+from pipeline.curation.derived_rows import DerivedRows, derivation_digest
 from pipeline.curation.evaluation_sets import evaluation_rows
-from pipeline.curation.judge import forget_other_judges
+from pipeline.curation.judge import Judge, forget_other_judges
 from pipeline.curation.known_fields import (
     notes_about_layouts,
     require_group_fields,
     require_mapped_fields,
     require_named_layouts,
 )
-from pipeline.curation.look import Earlier, Look, earlier, look_at_changes, look_at_everything
+from pipeline.curation.look import TRAINED, Look, earlier, look_at_changes, look_at_everything
 from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.rescoring import Scoring, rules_off
-from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
-from pipeline.curation.similarity_histogram import count_similarities
-from pipeline.curation.standing import Header, Standing
+from pipeline.curation.similarity_histogram import count_similarities, last_similarities
+from pipeline.curation.standing import Header, write_standing
 from pipeline.curation.triage_cases import Triaged, triage_cases
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
@@ -158,9 +156,9 @@ def decide(
     require_pairs(store.snapshot())
     folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
     is_anew = full or rescore or bool(unknown) or bool(dataset.config.split.adopt)
-    before = earlier(workspace, evaluation)
-    opening = partial(open_cases, dataset=dataset, judge=before.judge, rescore=rescore, may_rescore=read is not None)
-    look, opened = _look(workspace, steps, run, before, of_evaluation["text"].to_list(), opening, is_anew=is_anew)
+    look, opened, judge = _look(
+        workspace, steps, run, evaluation, of_evaluation, is_anew=is_anew, rescore=rescore, may_rescore=read is not None
+    )
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(look.facts, dataset.config)
     require_mapped_fields(look.facts, dataset.config)
@@ -169,47 +167,67 @@ def decide(
     snapshot = store.snapshot()
     focus = look.focus(snapshot)
     if opened is None:
-        opened = steps.run(opening, look, focus)
-    similar = _compare_texts(dataset, steps, focus, opened.cases, look.prepared, of_evaluation, folder)
+        opened = steps.run(open_cases, look, focus, dataset, judge, rescore, read is not None)
+    with steps.progress.step("comparing texts"):
+        compared = compare_rows(opened, look.prepared, of_evaluation, focus, dataset, folder, steps.map)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
-        triaged = steps.run(triage_cases, opened, look, similar, snapshot, focus, dataset, run.id)
+        triaged = steps.run(triage_cases, opened, look, compared, snapshot, focus, dataset, run.id, folder)
     rows, added = triaged.rows, _added(snapshot, read)
-    found = steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
+    before = last_similarities(snapshot) if triaged.is_same else None
+    found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
     funnel = _funnel(snapshot, rows)
-    store.append(Table.DECISIONS, triaged.fresh)
+    changed = store.append_pieces(Table.DECISIONS, triaged.fresh)
     inputs = {table.value: version for table, version in snapshot.versions.items()}
-    _leave_standing(workspace, run, evaluation, triaged)
+    _leave_standing(workspace, run, evaluation, look, triaged)
     summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, look.told)
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
-    forget_other_judges(store, triaged.judged_by)
+    _forget_others(workspace, triaged)
     layouts = notes_about_layouts(look.facts, dataset) if added else []
-    return Decided(run.id, triaged.fresh.height, added, triaged, funnel, adopted, layouts, look.told)
+    return Decided(run.id, changed, added, triaged, funnel, adopted, layouts, look.told)
 
 
 def _look(
     workspace: Workspace,
     steps: Steps,
     run: Run,
-    before: Earlier,
-    of_evaluation: Sequence[str],
-    opening: Callable[[Look, Snapshot], Opened],
+    evaluation: str,
+    of_evaluation: pl.DataFrame,
     *,
     is_anew: bool,
-) -> tuple[Look, Opened | None]:
-    """What a run looks at, and what is known about it unless it is everything: splits may be adopted first."""
-    if not is_anew and (look := look_at_changes(workspace, steps, run, before, of_evaluation)):
-        opened = steps.run(opening, look, look.focus(workspace.store.snapshot()))
-        if not opened.is_anew:
-            return look, opened
-    return look_at_everything(workspace, steps, run, "it was asked to" if is_anew else before.why), None
+    rescore: bool,
+    may_rescore: bool,
+) -> tuple[Look, Opened | None, Judge | None]:
+    """What the run looks at; what is known about that, if it is not everything; and what judged labels so far."""
+    before = earlier(workspace, evaluation)
+    why = "it was asked to"
+    if not is_anew:
+        look = look_at_changes(workspace, steps, run, before, of_evaluation["text"].to_list())
+        if isinstance(look, Look):
+            focus = look.focus(workspace.store.snapshot())
+            opened = steps.run(open_cases, look, focus, workspace.dataset, before.judge, rescore, may_rescore)
+            if not opened.is_anew:
+                return look, opened, before.judge
+        why = look if isinstance(look, str) else TRAINED
+    return look_at_everything(workspace, steps, run, why), None, before.judge
 
 
-def _leave_standing(workspace: Workspace, run: Run, evaluation: str, triaged: Triaged) -> None:
+def _leave_standing(workspace: Workspace, run: Run, evaluation: str, look: Look, triaged: Triaged) -> None:
     """Keep what the next run goes on from."""
     store, dataset = workspace.store, workspace.dataset
     versions = {table.value: version for table, version in store.snapshot().versions.items()}
     header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, versions)
-    Standing(header, triaged.rows, triaged.past).write(store)
+    if triaged.is_same and look.standing is not None:
+        look.standing.keep(store, header)
+    else:
+        write_standing(store, header, triaged.rows, triaged.past)
+
+
+def _forget_others(workspace: Workspace, triaged: Triaged) -> None:
+    """Remove the caches that nothing names any more, once the run is committed."""
+    forget_other_judges(workspace.store, triaged.judged_by)
+    if not triaged.is_same:
+        derived = DerivedRows(workspace.store.derived(derivation_digest(workspace.dataset)))
+        derived.keep_only(set(triaged.rows["file"].unique()))
 
 
 def _summary(
@@ -245,25 +263,6 @@ def _summary(
         past_proof=triaged.past_proof,
         adopted=adopted.versions,
     )
-
-
-def _compare_texts(
-    dataset: LoadedDataset,
-    steps: Steps,
-    snapshot: Snapshot,
-    cases: list[Case],
-    prepared: list[Prepared],
-    of_evaluation: pl.DataFrame,
-    folder: Path,
-) -> SimilarTexts:
-    """Find similar texts, and reject what is similar to the rows that a model is evaluated on."""
-    task, config = dataset.task, dataset.config
-    with steps.progress.step("comparing texts"):
-        texts, threshold = of_evaluation["text"].to_list(), config.duplicates.threshold
-        similar = find_similar_texts(cases, prepared, texts, snapshot, task, threshold, folder, steps.map)
-        reject_contaminated(cases, similar, of_evaluation, config, task, folder, steps.map)
-        forget_known_answers(cases, of_evaluation, config)
-    return similar
 
 
 def _funnel(snapshot: Snapshot, rows: pl.DataFrame) -> Funnel:

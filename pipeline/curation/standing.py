@@ -4,11 +4,12 @@ A cache: it says nothing that the tables do not say, and a run that finds none, 
 """
 
 import json
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, cast
 
 import polars as pl
 import pyarrow as pa
@@ -18,6 +19,7 @@ from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.triage import VERDICT
 from pipeline.errors import StoreError
 from pipeline.state.atomic import replacing, sealed_bytes
+from pipeline.state.mapped_rows import MappedRows, read_rows, write_rows
 from pipeline.state.store import Store
 
 PLACED = pl.Schema(
@@ -71,25 +73,82 @@ class Header:
     """Of the tables, after the run."""
 
 
-@dataclass(frozen=True)
 class Standing:
-    """What stands of a curate."""
+    """What stands of a curate, in files that are mapped: columns that nobody asks for are not read."""
 
-    header: Header
-    rows: pl.DataFrame
-    """One per current record, by age, with the columns of ``STANDING``."""
-    past: pl.DataFrame
-    """With the columns of ``PAST``."""
+    def __init__(self, header: Header, folder: Path) -> None:
+        """Take the folder of a run."""
+        self.header, self._folder = header, folder
 
-    def write(self, store: Store) -> None:
-        """Keep it for the run that comes after this one; it does not count before this one is committed."""
-        folder = store.standing / self.header.run
+    @cached_property
+    def _mapped(self) -> MappedRows:
+        return MappedRows(self._folder / _ROWS)
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """One per current record, by age, with the columns of ``STANDING``."""
+        return self._mapped.read()
+
+    def columns(self, *names: str) -> pl.DataFrame:
+        """Some columns of the rows."""
+        return self._mapped.read(names)
+
+    def where(self, chosen: pl.Series) -> pl.DataFrame:
+        """Some of the rows, given by a mask; of the others no column is in memory at once."""
+        parts, start = [STANDING.to_frame()], 0
+        for piece in self._mapped.pieces():
+            parts.append(piece.filter(chosen[start : start + piece.height]))
+            start += piece.height
+        return pl.concat(parts)
+
+    @cached_property
+    def past(self) -> pl.DataFrame:
+        """With the columns of ``PAST``."""
+        return read_rows(self._folder / _PAST)
+
+    def require_sound(self) -> None:
+        """Check the files.
+
+        Raises:
+            StoreError: one is damaged, or of another Goldleaf.
+            OSError: one is gone.
+        """
+        for name, schema in ((_ROWS, STANDING), (_PAST, PAST)):
+            if MappedRows(self._folder / name).schema != schema:
+                raise StoreError(f"{name} has other columns")
+
+    def keep(self, store: Store, header: Header) -> None:
+        """Keep the same rows for the run that comes after another one."""
+        folder = store.standing / header.run
         folder.mkdir(parents=True, exist_ok=True)
-        for name, frame, schema in ((_ROWS, self.rows, STANDING), (_PAST, self.past, PAST)):
-            with replacing(folder / name, sealed=True) as sink:
-                frame.select(schema.names()).write_ipc(cast("IO[bytes]", sink), compat_level=pl.CompatLevel.oldest())
-        with replacing(folder / _HEADER, sealed=True) as sink:
-            sink.write(json.dumps(asdict(self.header)).encode())
+        for name in (_ROWS, _PAST):
+            try:
+                os.link(self._folder / name, folder / name)
+            except OSError:
+                # Not every file system has links.
+                shutil.copyfile(self._folder / name, folder / name)
+        _write_header(header, folder)
+
+
+def write_standing(store: Store, header: Header, rows: pl.DataFrame, past: pl.DataFrame) -> None:
+    """Keep what stands for the run that comes after this one; it does not count before this one is committed.
+
+    Args:
+        store: has the folder.
+        header: what it follows from.
+        rows: one per current record, in any order, with the columns of ``STANDING``.
+        past: with the columns of ``PAST``.
+    """
+    folder = store.standing / header.run
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(rows.select(STANDING.names()), folder / _ROWS, by="order")
+    write_rows(past.select(PAST.names()), folder / _PAST)
+    _write_header(header, folder)
+
+
+def _write_header(header: Header, folder: Path) -> None:
+    with replacing(folder / _HEADER, sealed=True) as sink:
+        sink.write(json.dumps(asdict(header)).encode())
 
 
 def read_standing(store: Store, run: str) -> Standing | None:
@@ -100,14 +159,8 @@ def read_standing(store: Store, run: str) -> Standing | None:
             shutil.rmtree(other, ignore_errors=True)
     with suppress(StoreError, OSError, ValueError, TypeError, pa.ArrowInvalid):
         header = Header(**json.loads(sealed_bytes(folder / _HEADER).tobytes()))
-        rows, past = _read(folder / _ROWS), _read(folder / _PAST)
-        if rows.schema == STANDING and past.schema == PAST and header.run == run:
-            return Standing(header, rows, past)
+        found = Standing(header, folder)
+        found.require_sound()
+        if header.run == run:
+            return found
     return None
-
-
-def _read(path: Path) -> pl.DataFrame:
-    table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
-    found = pl.from_arrow(table)
-    assert isinstance(found, pl.DataFrame)
-    return found

@@ -1,35 +1,48 @@
-"""Decides about the records that a run looks at, once they were compared, and triages all records."""
+"""Decides about the records that a run looks at, once they were compared, and triages all records.
 
+Chunk by chunk: rows of different chunks have nothing to do with each other. What all of them say together (what labels
+are learned from, how much a model's word counts) is gathered while they are compared; meanwhile their cases wait in
+files, if there are several chunks.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.case import Case
+from pipeline.curation.chunk_cases import ChunkCases
+from pipeline.curation.compare_rows import Comparison
 from pipeline.curation.decided import (
+    all_rows,
     as_triaged,
     changed_verdicts,
     looked_at,
-    past_rows,
     settled_before,
     standing_rows,
-    with_components,
+    told_by_case,
 )
 from pipeline.curation.history import stale_answers
 from pipeline.curation.judge import Judge, rules_of
 from pipeline.curation.known_fields import notes_about_fields
 from pipeline.curation.look import Look
-from pipeline.curation.mark_duplicates import mark_duplicates
 from pipeline.curation.measure import measure
 from pipeline.curation.open_cases import Opened
-from pipeline.curation.open_questions import open_questions_of
-from pipeline.curation.repairable_rows import offer_repairs
-from pipeline.curation.score_labels import score_labels
-from pipeline.curation.second_voice import hear_model
+from pipeline.curation.open_questions import OpenQuestions, open_questions_of
+from pipeline.curation.pasts import Pasts
+from pipeline.curation.repairable_rows import Repairs
+from pipeline.curation.score_labels import Scoring
+from pipeline.curation.second_voice import SecondVoice
 from pipeline.curation.settle import settle
-from pipeline.curation.similar_texts import SimilarTexts
+from pipeline.curation.settled_columns import DECIDED
 from pipeline.curation.triage import BudgetUse, decisions, triage
 from pipeline.releases.frozen_sources import frozen_sources
+from pipeline.similarity.text_columns import Rows
 from pipeline.state.decisions import changed_decisions
+from pipeline.state.mapped_rows import read_rows, write_rows
 from pipeline.state.snapshot import Snapshot
 from schemas.run_summary import CurateFacts, Proof
 
@@ -39,11 +52,11 @@ class Triaged:
     """The decisions of a run that is not committed yet."""
 
     rows: pl.DataFrame
-    """What stands of every current record, with the columns of ``STANDING``."""
+    """What stands of every current record, in any order: the columns of ``STANDING``, or fewer if it is the same."""
     past: pl.DataFrame
     """What stands of rows that versions have, and no current record."""
-    fresh: pl.DataFrame
-    """The decisions that differ from those that counted before, as rows of their table."""
+    fresh: Iterator[pl.DataFrame]
+    """The decisions that differ from those that counted before, as rows of their table; they can be read once."""
     note: str
     """Notes on label errors and fields, a line each; empty if there are none."""
     use: BudgetUse
@@ -53,6 +66,8 @@ class Triaged:
     """Of ``review.error_rate``, if it is set."""
     past_proof: Proof | None = None
     """The last one, if it is not set any more."""
+    is_same: bool = False
+    """Whether all records stand as before."""
 
     @property
     def judged_by(self) -> str:
@@ -63,60 +78,108 @@ class Triaged:
 def triage_cases(
     opened: Opened,
     look: Look,
-    similar: SimilarTexts,
+    compared: Comparison,
     snapshot: Snapshot,
     focus: Snapshot,
     dataset: LoadedDataset,
     run: str,
+    folder: Path,
 ) -> Triaged:
     """Decide about all current records.
 
     Args:
         opened: what is known about those that the run looks at.
         look: the same records, in the same order; and what stands of the others.
-        similar: which texts are similar.
+        compared: what relates them.
         snapshot: the committed past.
         focus: that of the records that the run looks at.
         dataset: configuration and task.
         run: the deciding run.
+        folder: for files.
     """
-    config, task, cases, judge = dataset.config, dataset.task, opened.cases, opened.judge
-    mark_duplicates(cases, look.prepared, similar, focus, dataset)
-    scored = score_labels(cases, task, config.on_conflict, config.doubts.off, judge.kept if judge else None)
-    if scored.kept is not None:
-        judge = Judge(run, opened.labeled, rules_of(dataset), scored.kept)
-        judge.write(snapshot.store)
-    notes = [scored.note, stale_answers(focus, task)]
-    hear_model(cases, dataset, snapshot.store.calls)
-    measure(cases, task, config)
-    if config.review.repair:
-        notes += offer_repairs(cases, look.places["source"], look.others)
-    others = look.others
-    if config.review.error_rate is not None:
-        questions = open_questions_of(snapshot, dataset)
-        questions.note(cases)
-        others = questions.noted(others)
+    config = dataset.config
+    pasts = Pasts(focus, look.places["record_id"], compared.chunks, folder)
+    questions = open_questions_of(snapshot, dataset) if config.review.error_rate is not None else None
+    decided = _Decided(look, opened, compared, ChunkCases(look, opened, compared, pasts, focus, dataset, folder))
+    judge, notes = decided.decide(snapshot, dataset, questions, folder, run)
+    others = look.others if questions is None else questions.noted(look.others)
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
-    settled = settle(cases, config.review, task)
-    rows, gone = with_components(
-        looked_at(look, cases, settled, similar),
-        past_rows(similar, focus, dataset),
-        similar,
-        config.duplicates.threshold,
-    )
-    everything = pl.concat([others.select(rows.columns), rows]).sort("order")
+    rows = decided.rows()
+    everything = all_rows(others, rows)
     result = triage(as_triaged(everything), config.review, proof=past)
-    everything = standing_rows(everything, result.verdicts)
+    places = np.searchsorted(everything["order"].sort().to_numpy(), look.places["order"].to_numpy())
     changed = changed_verdicts(look.others, result.verdicts)
-    before = settled_before(snapshot, look.others, changed, config.review)
-    made = decisions(settled, result.verdicts, config.review, run)
-    fresh = changed_decisions(made, focus.latest_decisions().collect())
-    fresh = pl.concat([fresh, decisions(before, result.verdicts, config.review, run)])
-    notes += notes_about_fields(look.facts, dataset)
+    is_same = look.standing is not None and changed.is_empty()
+    if look.standing is not None and not is_same:
+        everything = look.standing.rows
+    everything = standing_rows(everything, result.verdicts)
+
+    def fresh() -> Iterator[pl.DataFrame]:
+        for chunk, mine in enumerate(compared.chunks):
+            made = decisions(decided.settled(chunk), result.verdicts[places[mine]], config.review, run)
+            yield changed_decisions(made, pasts.of(chunk).latest_decisions().collect())
+        before = settled_before(snapshot, look.others, changed, config.review)
+        yield decisions(before, result.verdicts, config.review, run)
+
+    notes += [stale_answers(focus, dataset.task), *notes_about_fields(look.facts, dataset)]
     frozen = frozen_sources(snapshot, config.sources, everything.lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
     proofs = (result.proof, None if result.proof else past)
-    past_of_all = pl.concat([look.past.select(gone.columns), gone])
-    return Triaged(everything, past_of_all, fresh, note, result.use, judge, *proofs)
+    past_of_all = pl.concat([look.past.select(compared.past.columns), compared.past])
+    return Triaged(everything, past_of_all, fresh(), note, result.use, judge, *proofs, is_same)
+
+
+class _Decided:
+    """What is decided about the rows that a run looks at, as far as the budget has no part in it."""
+
+    def __init__(self, look: Look, opened: Opened, compared: Comparison, cases: ChunkCases) -> None:
+        self._look, self._opened, self._compared, self._cases = look, opened, compared, cases
+        self._narrow: list[pl.DataFrame] = []
+        self._paths: list[Path] = []
+        self._settled: pl.DataFrame | None = None
+
+    def decide(
+        self, snapshot: Snapshot, dataset: LoadedDataset, questions: OpenQuestions | None, folder: Path, run: str
+    ) -> tuple[Judge | None, list[str]]:
+        """Decide chunk by chunk; returns what judges labels from now on, and notes."""
+        config, task, judge = dataset.config, dataset.task, self._opened.judge
+        scoring = Scoring(task, config.on_conflict, config.doubts.off, judge.kept if judge else None)
+        voice = SecondVoice(dataset, snapshot.store.calls)
+        mine = self._look.places.select("source").with_columns(repairable=self._opened.repairable)
+        repairs = Repairs(mine, self._look.others) if config.review.repair else None
+        for chunk in range(len(self._compared.chunks)):
+            self._cases.compare(chunk, scoring, voice)
+        if scoring.learns:
+            scoring.learn(self._cases.read)
+            assert scoring.kept is not None
+            judge = Judge(run, self._opened.labeled, rules_of(dataset), scoring.kept)
+            judge.write(snapshot.store)
+        for chunk, rows in enumerate(self._compared.chunks):
+            cases = self._cases.take(chunk)
+            scoring.score(cases)
+            voice.weigh(cases)
+            measure(cases, task, config)
+            if repairs is not None:
+                repairs.offer(cases, mine["source"][rows].to_list())
+            if questions is not None:
+                questions.note(cases)
+            self._keep(chunk, rows, cases, settle(cases, config.review, task), folder)
+        return judge, [scoring.note, *(repairs.notes if repairs is not None else [])]
+
+    def _keep(self, chunk: int, rows: Rows, cases: Sequence[Case], settled: pl.DataFrame, folder: Path) -> None:
+        self._narrow.append(told_by_case(cases, settled).with_columns(at=pl.Series(rows)))
+        if len(self._compared.chunks) == 1:
+            self._settled = settled
+            return
+        self._paths.append(folder / f"settled-{chunk:05}.rows")
+        write_rows(settled.select(DECIDED.names()), self._paths[-1])
+
+    def rows(self) -> pl.DataFrame:
+        """The rows with the columns of ``STANDING`` but for verdicts."""
+        return looked_at(self._look.places, self._compared.relations, pl.concat(self._narrow).sort("at").drop("at"))
+
+    def settled(self, chunk: int) -> pl.DataFrame:
+        """The decisions about a chunk's rows, before the budget was looked at."""
+        return read_rows(self._paths[chunk]) if self._settled is None else self._settled

@@ -1,6 +1,6 @@
 """Rows of gold sources: their answers count like an annotator's, so nothing doubts them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 
 from pipeline.curation.case import Case
 from pipeline.state.snapshot import Snapshot
@@ -10,14 +10,16 @@ from schemas.fate import Reason, ReasonCode
 _PASSED = Reason(code=ReasonCode.PASSED)
 
 
-def trust_gold(cases: Iterable[Case], snapshot: Snapshot, sources: Collection[str]) -> None:
+def gold_records(snapshot: Snapshot, sources: Collection[str]) -> frozenset[str]:
+    """The current records of gold sources."""
+    return frozenset(snapshot.records_of(sources).collect().to_series()) if sources else frozenset()
+
+
+def trust_gold(cases: Iterable[Case], gold: Container[str]) -> None:
     """Give the cases of gold sources their own answers as an annotator's, unless one has said something else.
 
     What must not be published unseen, such as personal data, still waits for an annotator.
     """
-    if not sources:
-        return
-    gold = set(snapshot.records_of(sources).collect().to_series())
     for case in cases:
         if case.record_id not in gold:
             continue

@@ -14,10 +14,10 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ReleaseError
 from pipeline.releases.published_rows import ROWS_AT_ONCE, published_inputs
 from pipeline.releases.versions import read_manifest, verify, version_folders
+from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
-from pipeline.state.work_files import read_work
 from pipeline.text.normalize import inputs_key
 from schemas.manifest import Manifest
 from schemas.task import Task
@@ -141,7 +141,7 @@ def adopt_splits(
 
 def _keys(prepared: Sequence[Path]) -> dict[str, str]:
     """What every current record asks."""
-    frames = [read_work(path, ["record_id", "key"]) for path in prepared]
+    frames = [read_rows(path, ["record_id", "key"]) for path in prepared]
     return {record_id: key for frame in frames for record_id, key in frame.iter_rows()}
 
 

@@ -60,12 +60,24 @@ class StoredIndex:
         mine = self._all.select(pl.col("scheme") == self._name).collect().to_series()
         return None if mine.all() else mine
 
-    def pairs(self) -> tuple[Identities, Identities, Pairs]:
-        """The identities of both sides, and the pairs, whose ``left`` and ``right`` mean nothing."""
-        frame = self._pairs.collect()
+    def pairs(self, among: Identities | None = None) -> tuple[Identities, Identities, Pairs]:
+        """Both sides' identities, and all pairs, or some texts'; their ``left`` and ``right`` mean nothing."""
+        return self._pairs_where(*(() if among is None else (_is_one_of(side, among) for side in (_LEFT, _RIGHT))))
+
+    def pairs_with(self, identities: Identities) -> tuple[Identities, Identities, Pairs]:
+        """The same of those in which at least one text is one of some."""
+        return self._pairs_where(_is_one_of(_LEFT, identities) | _is_one_of(_RIGHT, identities))
+
+    def _pairs_where(self, *wanted: pl.Expr) -> tuple[Identities, Identities, Pairs]:
+        frame = self._pairs.filter(*wanted).collect() if wanted else self._pairs.collect()
         places = np.arange(frame.height)
         pairs = Pairs(places, places, frame["similarity"].to_numpy(), frame["answers"].to_numpy())
         return _identities(frame, _LEFT), _identities(frame, _RIGHT), pairs
+
+
+def _is_one_of(side: list[str], identities: Identities) -> pl.Expr:
+    # Two that differ in their second halves only hardly ever occur.
+    return pl.col(side[0]).is_in(pl.Series(identities[:, 0].view(np.int64)).unique().implode())
 
 
 def require_pairs(snapshot: Snapshot) -> None:

@@ -40,7 +40,7 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.left)
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "Pairs":
+    def where(self, chosen: npt.NDArray[np.bool_] | Rows) -> "Pairs":
         """A selection of the pairs."""
         return Pairs(self.left[chosen], self.right[chosen], self.similarity[chosen], self.answers[chosen])
 

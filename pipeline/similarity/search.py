@@ -42,6 +42,8 @@ R = TypeVar("R")
 _BANDS_AT_ONCE = 4
 _MOST_PROPOSED = 2**26
 """Proposed pairs held at once (512 MB), or all distinct ones, if there are more of these."""
+_FEW = 0.2
+"""Share of the index's texts of which the pairs are looked for, instead of reading all."""
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
 Codes = npt.NDArray[np.uint64]
 
@@ -68,8 +70,8 @@ class Index(Protocol):
     def sketches(self) -> Sketches:
         """Texts x PERMUTATIONS."""
 
-    def pairs(self) -> tuple[Identities, Identities, Pairs]:
-        """The identities of both sides, and the pairs, whose ``left`` and ``right`` mean nothing."""
+    def pairs(self, among: Identities | None = None) -> tuple[Identities, Identities, Pairs]:
+        """Both sides' identities, and all pairs, or some texts'; their ``left`` and ``right`` mean nothing."""
 
 
 class Elsewhere(Protocol):
@@ -294,6 +296,8 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
     Only known texts that share a key with a new one are laid out, or a small batch would cost as much as the
     whole index. ``laid-out`` says which entries they are; the new ones follow in their order.
     """
+    if not any(len(load(folder / ShardFile.NEW.of(shard), np.int64)) for shard in range(shards)):
+        index = None
     met: list[Rows] = []
     with replacing(folder / SearchFile.KNOWN_KEYS, sealed=True) as sink:
         for band in range(BANDS):
@@ -378,11 +382,13 @@ def _known_pairs(folder: Path, index: Index) -> Pairs:
 
     A killed search may have left pairs of texts that it did not get to add: these are found again.
     """
-    left, right, pairs = index.pairs()
     by_words, entry_of_place = (
         Known.read(folder / SearchFile.KNOWN_WORDS),
         load(folder / SearchFile.ENTRY_OF_PLACE, np.int64),
     )
+    known = np.count_nonzero(entry_of_place >= 0)
+    among = mapped(folder / SearchFile.IDENTITIES, np.uint64, -1, 2)[:known]
+    left, right, pairs = index.pairs(among if known < _FEW * len(entry_of_place) else None)
     places = [by_words.find(side) for side in (left, right)]
     one, other = (np.where(side >= 0, entry_of_place[side], -1) if len(entry_of_place) else side for side in places)
     present = np.flatnonzero((one >= 0) & (other >= 0))

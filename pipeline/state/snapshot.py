@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,10 @@ class Snapshot:
             self._frames[table] = self.store.scan(table, self.versions[table])
         return self._frames[table]
 
+    def pieces(self, table: Table, *columns: str) -> Iterator[pl.DataFrame]:
+        """Some columns of a table's rows at the pinned version, a piece at a time, in the order of ``scan``."""
+        return self.store.pieces(table, self.versions[table], columns)
+
     def added_since(self, table: Table, version: int) -> pl.LazyFrame:
         """The rows that a table has at the pinned version, and did not have at an earlier one."""
         return self.store.scan_added(table, version, self.versions[table])
@@ -57,6 +61,10 @@ class Snapshot:
             rows.with_columns(raw=pl.lit(b""), error=pl.lit("")).select(SCHEMAS[Table.RECORDS].names()).lazy()
         )
         return Snapshot(self.store, self.versions, frames, self)
+
+    def with_decisions(self, rows: pl.DataFrame) -> "Snapshot":
+        """The same state with some of the decisions only."""
+        return Snapshot(self.store, self.versions, self._frames | {Table.DECISIONS: rows.lazy()}, self.everything)
 
     @property
     def everything(self) -> "Snapshot":

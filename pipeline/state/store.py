@@ -9,7 +9,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from pipeline.errors import StoreError
 from pipeline.state.dataset_folder import DatasetFolder
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.table_files import Log, add_file, create_table, read_log, scan_files
+from pipeline.state.table_files import Log, add_file, create_table, read_log, read_pieces, scan_files
 from pipeline.state.tables import INDEX, SCHEMAS, Table
 from schemas.identity import stable_hash
 from schemas.manifest import Funnel
@@ -80,6 +80,18 @@ class Store(DatasetFolder):
             log = read_log(path, version)
             self._require_known_columns(log, table)
             return scan_files(log, path, SCHEMAS[table])
+        except (ValueError, DeltaError) as error:
+            raise self._damaged(table, error) from error
+
+    def pieces(self, table: Table, version: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Some columns of the table's rows at a version, a piece at a time, in the order of ``scan``."""
+        if version < 0:
+            return
+        # Verified first.
+        self.scan(table, version)
+        try:
+            schema = {name: SCHEMAS[table][name] for name in columns}
+            yield from read_pieces(read_log(self._path(table), version), self._path(table), schema)
         except (ValueError, DeltaError) as error:
             raise self._damaged(table, error) from error
 
@@ -168,6 +180,14 @@ class Store(DatasetFolder):
         """Append rows in one atomic commit; concurrent commits of other writers do not matter."""
         if rows.height:
             self._add(self._create(table), table, [rows], CommitProperties())
+
+    def append_pieces(self, table: Table, pieces: Iterable[pl.DataFrame]) -> int:
+        """The same for rows that come a piece at a time; returns how many there are."""
+        there = (piece for piece in pieces if piece.height)
+        first = next(there, None)
+        if first is None:
+            return 0
+        return self._add(self._create(table), table, itertools.chain([first], there), CommitProperties())
 
     def append_if_unseen(
         self, table: Table, batch: str, build: Callable[[pl.LazyFrame], Iterable[pl.DataFrame]]

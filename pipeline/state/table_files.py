@@ -9,7 +9,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +33,9 @@ _TABLE_SETTINGS = {
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
+_ROWS_AT_ONCE = 2**15
+_READ_AT_ONCE = 2**20
+"""Rows, and bytes of a column, of a piece of a table."""
 _CHECKSUM = 8
 """Hex digits of it, at the end of a file's name."""
 
@@ -202,6 +205,20 @@ def scan_files(log: Log, folder: Path, schema: pl.Schema, without: Collection[tu
     files = [_sound(folder / unquote(name), size) for name, size in named]
     rows = pl.scan_parquet(files, glob=False, hive_partitioning=False, missing_columns="insert", schema=schema)
     return rows.select(schema.names())
+
+
+def read_pieces(log: Log, folder: Path, schema: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
+    """Some columns of a table's rows at a version, a piece at a time, in the order of ``scan_files``.
+
+    Memory holds a piece, however large the table is. The files were verified by ``scan_files``.
+    """
+    for name, _ in log.files:
+        with pq.ParquetFile(folder / unquote(name), pre_buffer=False, buffer_size=_READ_AT_ONCE) as file:
+            there = [column for column in schema if column in file.schema_arrow.names]
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=there):
+                piece = pl.DataFrame(pl.from_arrow(batch))
+                absent = [pl.lit(None).alias(column) for column in schema if column not in there]
+                yield piece.with_columns(absent).select(pl.col(column).cast(kind) for column, kind in schema.items())
 
 
 def _sound(path: Path, size: int) -> Path:

@@ -1,0 +1,190 @@
+"""Compares the rows that a run looks at with each other and with evaluation rows, and divides them into chunks that
+have nothing to do with each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.chunks import chunk_of_each, read_prepared, rows_of_chunks
+from pipeline.curation.contamination import Contaminated, find_contaminated
+from pipeline.curation.mark_duplicates import COMPARED, PastRow, Related, past_group_keys
+from pipeline.curation.open_cases import Opened
+from pipeline.curation.prepare import Prepared
+from pipeline.curation.relations import RELATED, Links, components
+from pipeline.curation.selection import related
+from pipeline.curation.similar_texts import SimilarTexts, SomePairs, find_similar_texts, pairs_by_chunk
+from pipeline.curation.standing import PAST
+from pipeline.similarity.search import Map, SearchResult
+from pipeline.similarity.signatures import NO_IDENTITIES, Identities
+from pipeline.similarity.text_columns import Rows
+from pipeline.state.decisions import json_of
+from pipeline.state.mapped_rows import read_rows
+from pipeline.state.snapshot import Snapshot
+from pipeline.text.normalize import inputs_key
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What relates the rows that a run looks at."""
+
+    prepared: Sequence[Prepared]
+    similar: SimilarTexts
+    contaminated: Contaminated
+    relations: pl.DataFrame
+    """Of each row, the columns of ``RELATED`` and ``component``."""
+    past: pl.DataFrame
+    """Rows of versions that are no current record any more, with the columns of ``PAST``."""
+    gone: Sequence[PastRow]
+    """The same as they are compared."""
+    chunks: Sequence[Rows]
+    """The rows of each chunk, in ascending order."""
+
+    def related(self, chunk: int) -> Related:
+        """What is known of the rows of a chunk."""
+        rows = self.chunks[chunk]
+        return Related(
+            read_prepared(self.prepared, rows, COMPARED),
+            self.similar.texts[rows].tolist(),
+            self.similar.free_text[rows].tolist(),
+            self._inputs[chunk],
+            self._whole[chunk] if self._whole else None,
+            self._gone[chunk],
+        )
+
+    @cached_property
+    def _chunk_of(self) -> Rows:
+        """The chunk of each row, and then of each of ``gone``; -1 if no current row is related to it."""
+        found = np.empty(self.relations.height, dtype=np.int64)
+        for chunk, rows in enumerate(self.chunks):
+            found[rows] = chunk
+        of_component = self.relations.select("component").with_columns(chunk=pl.Series(found)).unique("component")
+        placed = self.past.select("component").join(of_component, on="component", how="left", maintain_order="left")
+        return np.concatenate([found, placed["chunk"].fill_null(-1).to_numpy()])
+
+    @cached_property
+    def _inputs(self) -> Sequence[SomePairs]:
+        texts = np.concatenate([self.similar.texts, self.similar.past])
+        return pairs_by_chunk(self.similar.inputs, texts, self._chunk_of, len(self.chunks))
+
+    @cached_property
+    def _whole(self) -> Sequence[SomePairs]:
+        if self.similar.whole is None:
+            return ()
+        chunk_of = self._chunk_of[: self.relations.height]
+        return pairs_by_chunk(self.similar.whole, self.similar.free_text, chunk_of, len(self.chunks))
+
+    @cached_property
+    def _gone(self) -> Sequence[Sequence[PastRow]]:
+        """By chunk; those that no current row is related to are left out."""
+        found: list[list[PastRow]] = [[] for _ in self.chunks]
+        for row, chunk in zip(self.gone, self._chunk_of[self.relations.height :].tolist(), strict=True):
+            if chunk >= 0:
+                found[chunk].append(row)
+        return found
+
+
+def compare_rows(
+    opened: Opened,
+    prepared: Sequence[Prepared],
+    of_evaluation: pl.DataFrame,
+    snapshot: Snapshot,
+    dataset: LoadedDataset,
+    folder: Path,
+    each: Map,
+) -> Comparison:
+    """Compare the rows that a run looks at.
+
+    Args:
+        opened: what is known about them.
+        prepared: the rows.
+        of_evaluation: the rows that a model is evaluated on.
+        snapshot: their committed past, with the index, to which new texts are added.
+        dataset: configuration and task.
+        folder: for files.
+        each: runs a step for every item.
+    """
+    task, config = dataset.task, dataset.config
+    threshold, texts = config.duplicates.threshold, of_evaluation["text"].to_list()
+    similar = find_similar_texts(prepared, opened.free_texts, texts, snapshot, task, threshold, folder, each)
+    contaminated = find_contaminated(similar, of_evaluation, config, folder, each)
+    names, relations = _relations(prepared, similar)
+    gone, past = _past(similar, snapshot, dataset)
+    found = _components(names, relations, past, similar, threshold)
+    count = relations.height
+    return Comparison(
+        prepared,
+        similar,
+        contaminated,
+        relations.with_columns(component=pl.Series(found[:count], dtype=pl.UInt64)),
+        past.with_columns(component=pl.Series(found[count:], dtype=pl.UInt64)).select(PAST.names()),
+        gone,
+        rows_of_chunks(chunk_of_each(found[:count])),
+    )
+
+
+def _relations(prepared: Sequence[Prepared], similar: SimilarTexts) -> tuple[pl.Series, pl.DataFrame]:
+    """The record ids of the rows, and the columns of ``RELATED``."""
+    texts, wholes = _identities(similar.inputs, similar.texts), _identities(similar.whole, similar.free_text)
+    ids, frames, start = [pl.Series("record_id", [], dtype=pl.String)], [pl.DataFrame(schema=RELATED)], 0
+    for part in prepared:
+        rows, mine = read_rows(part.path, ["record_id", "key", "group_keys"]), slice(start, start + part.rows)
+        frames.append(related(rows["key"], rows["group_keys"], texts[mine], wholes[mine]))
+        ids.append(rows["record_id"])
+        start += part.rows
+    return pl.concat(ids), pl.concat(frames)
+
+
+def _identities(found: SearchResult | None, entries: Rows) -> Identities:
+    known = NO_IDENTITIES if found is None else found.identities()
+    if not len(known):
+        return np.zeros((len(entries), 2), dtype=np.uint64)
+    return np.where(entries[:, None] >= 0, known[entries], np.uint64(0))
+
+
+def _past(similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset) -> tuple[list[PastRow], pl.DataFrame]:
+    """The rows of versions that are no current record any more, and as a frame with ``PAST`` but for components."""
+    gone = similar.gone
+    columns = {
+        "record_id": [one.record_id for one in gone],
+        "revision": [one.revision for one in gone],
+        "inputs": [json_of(one.inputs) for one in gone],
+    }
+    frame = pl.DataFrame(columns, schema={name: PAST[name] for name in columns})
+    shared = past_group_keys(frame, snapshot, dataset.config.split.group_by)
+    rows = [
+        PastRow(
+            one.record_id,
+            one.revision,
+            text,
+            inputs_key(dataset.task, one.inputs),
+            shared.get((one.record_id, one.revision), ()),
+        )
+        for one, text in zip(gone, similar.past.tolist(), strict=True)
+    ]
+    keys = pl.Series([row.key for row in rows], dtype=pl.String)
+    group_keys = pl.Series([orjson.dumps(row.group_keys).decode() for row in rows], dtype=pl.String)
+    texts = _identities(similar.inputs, similar.past)
+    return rows, frame.hstack(related(keys, group_keys, texts, np.zeros_like(texts)))
+
+
+def _components(
+    names: pl.Series, relations: pl.DataFrame, past: pl.DataFrame, similar: SimilarTexts, threshold: float
+) -> npt.NDArray[np.uint64]:
+    """The components of the rows, and then those of past ones."""
+    texts = Links.of(similar.inputs.pairs, similar.inputs.identities(), threshold)
+    wholes = texts
+    if similar.whole is not None:
+        wholes = Links.of(similar.whole.pairs, similar.whole.identities(), threshold)
+    both = pl.concat([relations, past.select(RELATED.names())])
+    # Rows of a record that is gone, or was another one, have its name, too.
+    ids = pl.concat([names, past["record_id"]])
+    hashes = ids.str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64).to_numpy()
+    return components(both, hashes, texts, wholes)

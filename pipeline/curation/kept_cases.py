@@ -1,0 +1,35 @@
+"""Keeps the cases of a chunk in a file until all chunks were compared: memory holds those of one."""
+
+import pickle
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.curation.case import Case
+from pipeline.state.arrays import mapped, save
+from pipeline.state.atomic import replacing, sealed_bytes
+
+_values = attrgetter(*(field.name for field in fields(Case)))
+
+
+def write_cases(cases: Sequence[Case], path: Path) -> None:
+    """Write cases, for ``read_cases`` of the same run."""
+    # One by one, so that some can be read; and by position, since the names would be most of it.
+    data = [pickle.dumps(_values(case), pickle.HIGHEST_PROTOCOL) for case in cases]
+    with replacing(path, sealed=True) as sink:
+        sink.write(b"".join(data))
+    save(path.with_suffix(".starts"), np.cumsum([0, *map(len, data)]))
+
+
+def read_cases(path: Path, places: Iterable[int] | None = None) -> list[Case]:
+    """The cases of a file, or those at some places, in the given order.
+
+    Raises:
+        StoreError: it does not hold what was written.
+    """
+    data, starts = sealed_bytes(path).data, mapped(path.with_suffix(".starts"), np.int64).tolist()
+    wanted = range(len(starts) - 1) if places is None else places
+    return [Case(*pickle.loads(data[starts[place] : starts[place + 1]])) for place in wanted]  # noqa: S301 (our own)

@@ -1,0 +1,18 @@
+"""Cases with the scores of their labels, as a run of a single chunk scores them."""
+
+from collections.abc import Collection
+
+from pipeline.curation.case import Case
+from pipeline.curation.score_labels import Scoring
+from schemas.dataset import OnConflict
+from schemas.task import Task
+
+
+def score_labels(cases: list[Case], task: type[Task], on_conflict: OnConflict, off: Collection[str] = ()) -> Scoring:
+    """Score the labels of cases that were compared."""
+    scoring = Scoring(task, on_conflict, off)
+    scoring.see(cases, 0)
+    if scoring.learns:
+        scoring.learn(lambda _, places: [cases[place] for place in places])
+    scoring.score(cases)
+    return scoring
