@@ -1,5 +1,6 @@
 """Draws and tokenizes the rows to train on, and leaves out those that do not fit, each for a reason."""
 
+import sys
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -94,9 +95,15 @@ def context(loaded: LoadedModel) -> int:
     return min(known, _LONGEST)
 
 
+def readable(loaded: LoadedModel) -> int:
+    """How many tokens the model can read and write in all; a great number if it does not say so."""
+    known: int = getattr(loaded.model.config, "max_position_embeddings", sys.maxsize)
+    return known
+
+
 def reach(config: Finetune, loaded: LoadedModel) -> int:
     """How many tokens of a row the model reads."""
-    return min(config.max_length, getattr(loaded.model.config, "max_position_embeddings", config.max_length))
+    return min(config.max_length, readable(loaded))
 
 
 class _Tokenized:
