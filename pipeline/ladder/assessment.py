@@ -121,8 +121,8 @@ class Assessment(BaseModel):
         if not self.unaudited:
             return ""
         return (
-            f"No audit says how many of {counted(self.unaudited, 'test row')} are wrong: it is never drawn from rows "
-            "that are published as they are (`frozen`)."
+            f"No audit says how many of {counted(self.unaudited, 'test row')} are wrong: none is drawn from rows "
+            "that are published as they are (`frozen`), or that have left the dataset."
         )
 
     @property
