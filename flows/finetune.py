@@ -10,16 +10,15 @@ from flows.context import Context
 from flows.engines.engine import Engine
 from flows.settings import prepare_training
 from pipeline.config.price_file import Prices, read_prices
-from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.model_places import cached_revision, digest_of_files, placed
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import finetune_version, forget_unfinished
-from pipeline.ladder.plan import TRAIN, Plan
+from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.uncurated_rows import raw_examples
-from pipeline.releases.audit_result import audit_result
+from pipeline.releases.split_audit import SplitAudit, split_audit
 from pipeline.releases.versions import find_version, verify
 from pipeline.reporting.overview import open_answers, open_seats
 from pipeline.reporting.verdict_page import verdict_page
@@ -127,6 +126,7 @@ def _settings(context: Context, **given: object) -> Finetune:
 
 def _plan(context: Context, version: Path, settings: Finetune, access: Access, run: Run, work: Path) -> Plan:
     """What to train and to compare, without what only somebody who asks for it gets."""
+    audit = _audit(context, version)
     return Plan(
         version=version,
         config=settings,
@@ -137,7 +137,9 @@ def _plan(context: Context, version: Path, settings: Finetune, access: Access, r
         work=work,
         models=context.store.models,
         access=access,
-        noise=_noise(context),
+        noise=audit.noise,
+        audited=audit.audited,
+        unaudited=audit.unaudited,
         base=digest_of_files(settings.base_model),
     )
 
@@ -183,13 +185,12 @@ def _raw(context: Context) -> list[Example]:
     return raw_examples(context.store.snapshot().at_last_commit(), context.dataset.task, TRAIN)
 
 
-def _noise(context: Context) -> Estimate | None:
-    """The share of wrong answers among the accepted rows, as audited so far."""
+def _audit(context: Context, version: Path) -> SplitAudit:
+    """How many of the version's test rows are wrong, as far as it was audited."""
     snapshot = context.store.snapshot().at_last_commit()
     # As everywhere: a drawn row that was skipped widens the interval.
     left = open_answers(snapshot, context.dataset, open_seats(snapshot, context.dataset))
-    found = audit_result(snapshot, left)
-    return None if found is None else Estimate(value=found.rate, low=found.low, high=found.high)
+    return split_audit(snapshot, version, TEST, context.dataset.task, left)
 
 
 def _committed(context: Context) -> set[str]:

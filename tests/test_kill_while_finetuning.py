@@ -23,7 +23,7 @@ from pipeline.ladder.assessment import PREDICTIONS
 from pipeline.ladder.kept_answers import ANSWERS
 from schemas.run_summary import FinetuneSummary, Verb
 
-TIMES = {"run", "seconds", "learning_seconds", "latency"}
+TIMES = {"run", "seconds", "learning_seconds", "latency", "latency_low", "latency_high"}
 """Keys of a verdict that differ between two runs of the same."""
 
 

@@ -27,7 +27,7 @@ from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
 from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.language_models import Candidate
-from pipeline.ladder.learning_curve import Curve, curve_of
+from pipeline.ladder.learning_curve import Curve, Learned, curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.retrained import Recipe
@@ -35,7 +35,7 @@ from pipeline.ladder.retrained_scores import SeedScore
 from pipeline.ladder.trained_once import trained_once
 from pipeline.ladder.verdict import judge
 from pipeline.steps import Progress
-from schemas.arms_section import ArmName
+from schemas.arms_section import ArmName, Family
 from schemas.identity import stable_hash
 from schemas.task import Task
 
@@ -76,7 +76,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     whole = whole_questions(rows, checked.fixes[TEST].whole(test), task, base, exam.longest)
     asked = replace(askable(rows, task, config, base), whole=whole)
     kept, measured = _kept(plan, base, again=again), KeptMeasures(plan.models / ANSWERS, plan.goldleaf, not again)
-    climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept)
+    climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept, plan.limits)
     known = _known(checked.fixes[TRAIN].kept(train), config.seed, progress)
     builder = ArmBuilder(plan, task, known, base, exam)
     for section in plan.arms:
@@ -97,9 +97,9 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     if not again and climb.lacking and (same := find_assessed(plan.models, plan.key, climb.lacking)):
         # An endpoint that is still down makes no second copy of the adapter.
         return same
-    curves = builder.linear_curves(recipe.sample.unshortened, measured)
+    learned = builder.linear_learned(recipe.sample.unshortened, measured)
     forgotten = Forgetting(before=before, after=after)
-    extras = _extras(plan, climb, curves, recipe, (report.rows, fewer), forgotten)
+    extras = _extras(plan, climb, learned, recipe, (report.rows, fewer), forgotten)
     evidence = evidence_of(plan, climb, rows, report, extras)
     extras = replace(extras, seeds=_seeds(recipe, examples, report, evidence))
     kept.hand_on()
@@ -111,26 +111,42 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
 def _extras(
     plan: Plan,
     climb: Climb,
-    curves: tuple[Curve, ...],
+    others: tuple[Learned, ...],
     recipe: Recipe,
     learned: tuple[int, list[tuple[int, Evaluation]]],
     forgetting: Forgetting,
 ) -> Extras:
     """What is known beside the arms, but for other seeds: curves, and what the raw rows would have given.
 
-    ``curves`` are those of other arms than the adapter. ``learned`` is how many rows the adapter learned, and its
+    ``others`` are arms that learned from fewer rows, too. ``learned`` is how many rows the adapter learned, and its
     scores after fewer.
     """
     rows, fewer = learned
     judged = climb.done_by(ArmName.ADAPTER.value)
+    curves = [curve_of(one) for one in others]
     if fewer:
-        whole = judged.of({one.id for one in recipe.sample.asked})
-        curves += (curve_of(ArmName.ADAPTER.value, "the adapter", [*fewer, (rows, whole)]),)
+        curves.append(_adapter_curve(climb, others, recipe, [*fewer, (rows, judged)]))
     return Extras(
         forgetting=forgetting,
-        curves=curves,
+        curves=tuple(curves),
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
+
+
+def _adapter_curve(
+    climb: Climb, others: Sequence[Learned], recipe: Recipe, points: Sequence[tuple[int, Evaluation]]
+) -> Curve:
+    """Its curve beside all that it has to beat, by their own curves if they have one, on the questions of slow arms."""
+    ids = {one.id for one in recipe.sample.asked}
+    of_sample = [(rows, found.of(ids)) for rows, found in points]
+    rows, adapter = of_sample[-1]
+    known = {one.arm for one in others}
+    rivals = [
+        Learned.of(arm.name, arm.title, [(rows, arm.evaluation.of(ids))])
+        for arm in climb.done
+        if arm.name not in known and arm.family is not Family.TUNED and arm.evaluation.metric == adapter.metric
+    ]
+    return curve_of(Learned.of(ArmName.ADAPTER.value, "the adapter", of_sample), [*others, *rivals])
 
 
 def _seeds(recipe: Recipe, examples: Examples, report: TrainReport, evidence: Evidence) -> tuple[SeedScore, ...]:

@@ -14,12 +14,14 @@ from schemas.arms_section import Arm, EndpointArm, Family, Limits, LocalArm
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 
-_ANSWERS = 4
+_ANSWERS = 5
 """Raise it whenever arms answer or are scored differently for the same settings: what an older Goldleaf has asked is
 asked again. 2: a tagger reads values that stand in the text. 3: intervals of few different answers are wider, and
-answers begin where a template begins them. 4: equal inputs are one question, however they are cut."""
-_VERDICTS = 1
-"""Raise it whenever the same answers are judged differently. 1: an arm below `verdict.target` is not recommended."""
+answers begin where a template begins them. 4: equal inputs are one question, however they are cut. 5: intervals
+of few groups are wider, and more questions are timed."""
+_VERDICTS = 2
+"""Raise it whenever the same answers are judged differently. 1: an arm below `verdict.target` is not recommended.
+2: few groups, few audited rows and times near the limit decide nothing, and forecasts are compared with forecasts."""
 _OF_ANSWERS = {"base_model", "quantize", "max_length", "fix", "turns", "form", "max_new_tokens", "seed"}
 """The settings that answers of an arm without training depend on."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -42,7 +44,11 @@ class Plan:
     access: Access
     """To endpoints."""
     noise: Estimate | None = None
-    """The share of rows whose answer is wrong, as audited."""
+    """The share of the version's test rows whose answer is wrong, as audited."""
+    audited: int = 0
+    """The rows that this rests on."""
+    unaudited: int = 0
+    """Test rows of which an audit says nothing."""
     curve: bool = False
     """Whether the recipe is trained on fewer rows, too, to see what more of them would bring."""
     base: str = ""
@@ -63,7 +69,7 @@ class Plan:
         settings = [self.config.model_dump(mode="json"), arms, self.limits.model_dump(mode="json")]
         prices = self.access.prices.model_dump(mode="json")
         noise = self.noise and self.noise.model_dump(mode="json")
-        more = [_ANSWERS, _VERDICTS, prices, noise, self.curve, self._raw_key]
+        more = [_ANSWERS, _VERDICTS, prices, noise, self.audited, self.unaudited, self.curve, self._raw_key]
         return stable_hash(self.training_key, json.dumps([settings, more], sort_keys=True))
 
     def answers_key(self, name: str) -> str:
