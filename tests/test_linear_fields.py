@@ -40,7 +40,10 @@ def test_texts_without_words_are_told_apart_by_their_signs() -> None:
     """scikit-learn's vectorizer of words fails where there are none of two letters or digits."""
     rows = []
     for number in range(60):
-        inputs, targets = {"text": f"{number // 10} {'+-'[number % 2]} {number % 10}"}, {"sign": ("plus", "minus")[number % 2]}
+        inputs, targets = (
+            {"text": f"{number // 10} {'+-'[number % 2]} {number % 10}"},
+            {"sign": ("plus", "minus")[number % 2]},
+        )
         *prompt, answer = Sum.task_messages(inputs, targets)
         rows.append(Example(f"r{number}", tuple(prompt), (answer,), inputs | targets))
     arm = Linear(Sum, Memory(Sum, rows), (), 17)

@@ -134,7 +134,7 @@ class Assessment(BaseModel):
             if arm.family is not Family.PROMPT or wrong < _MOSTLY * asked:
                 continue
             is_here = arm.name in list(ArmName)
-            how = "set finetune.form to held" if is_here else f"correct model, options or max_tokens of arms.{arm.name}"
+            how = "set finetune.form to held" if is_here else _how_to_correct(arm.name)
             found.append(
                 f"{wrong:,} of {counted(asked, 'answer')} of {arm.title} are in the wrong format, so that its score "
                 f"says little of what it knows: read them in {PREDICTIONS}, and {how}."
@@ -148,6 +148,13 @@ class Assessment(BaseModel):
             "ablation": {"raw": {"outcomes"}, "curated": {"outcomes"}},
         }
         return (self.model_dump_json(indent=2, exclude=outcomes) + "\n").encode()
+
+
+def _how_to_correct(endpoint: str) -> str:
+    return (
+        f"correct model, options or max_tokens of arms.{endpoint}, or repair its server and ask again with "
+        "goldleaf finetune --retry-invalid"
+    )
 
 
 def read_assessment(folder: Path) -> Assessment:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.finetuning.adapters import find_adapter
+from pipeline.finetuning.adapters import find_adapter, read_record
 from pipeline.finetuning.base_model import adapted, load_base
 from pipeline.finetuning.checkpoints import CHECKPOINTS
 from pipeline.finetuning.evaluate import Evaluation, questions
@@ -32,12 +32,11 @@ from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.retrained import Recipe
 from pipeline.ladder.retrained_scores import SeedScore
-from pipeline.ladder.trained_once import trained_once
+from pipeline.ladder.trained_once import forget_training, trained_once
 from pipeline.ladder.verdict import judge
 from pipeline.steps import Progress
 from schemas.arms_section import ArmName, Family
 from schemas.identity import stable_hash
-from schemas.task import Task
 
 _MOST_KNOWN = 200_000
 """Rows are objects to arms without training, of several kB each, and are compared with every question."""
@@ -48,14 +47,13 @@ _ABANDONED = 30 * 24 * 3600
 """Seconds after which nobody goes on with a killed run."""
 
 
-def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Page, *, again: bool = False) -> Path:
+def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool = False) -> Path:
     """Train an adapter unless there is one, let all arms answer the test questions, and return the adapter's folder.
 
     What a killed run has done is not done again.
 
     Args:
         plan: what to do.
-        task: of the dataset.
         progress: shows what is done.
         page: renders the verdict.
         again: train even if there is an adapter of this training.
@@ -63,7 +61,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     Raises:
         TrainingError: the version has no train or test split, or the model or its rows cannot be used.
     """
-    config = plan.config
+    config, task = plan.config, plan.task
     train, test = (SplitExamples(plan.version, split) for split in (TRAIN, TEST))
     check_examples(train, config)
     with progress.step(f"loading {config.base_model}"):
@@ -87,7 +85,10 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         progress.say(said)
     recipe = Recipe(plan, base, exam, asked, kept, progress)
     fewer = recipe.curve(examples) if plan.curve else []
-    folder, report = trained_once(plan, found, examples, base, progress)
+    if found is None:
+        folder, report = trained_once(plan, config, examples, base, progress, plan.training_key)
+    else:
+        folder, report = found, read_record(found).train
     with adapted(folder, base) as model:
         tuned = Candidate(model, exam, config)
         for section in plan.arms:
@@ -164,7 +165,12 @@ def _kept(plan: Plan, base: LoadedModel, *, again: bool) -> KeptAnswers:
         return known and stable_hash(known, base.revision, base.model.device.type)
 
     earlier = Earlier(plan.models / ANSWERS, key, is_read=not again)
-    return KeptAnswers(plan.models / UNFINISHED / plan.key, earlier)
+    kept = KeptAnswers(plan.models / UNFINISHED / plan.key, earlier)
+    if plan.access.retry_invalid:
+        # The ledger has those that are valid.
+        for arm in plan.endpoints:
+            kept.forget(arm.name)
+    return kept
 
 
 def _known_beside(
@@ -182,8 +188,9 @@ def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:
         plan: what was done.
         is_complete: whether no arm is to be asked again; else the answers of the others are still needed.
     """
-    for key in (plan.training_key, *([plan.key] if is_complete else [])):
-        shutil.rmtree(plan.models / UNFINISHED / key, ignore_errors=True)
+    forget_training(plan, plan.training_key)
+    if is_complete:
+        shutil.rmtree(plan.models / UNFINISHED / plan.key, ignore_errors=True)
     for left in (UNFINISHED, CHECKPOINTS):
         for folder in (plan.models / left).glob("*"):
             newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))

@@ -119,6 +119,11 @@ class KeptAnswers:
         with replacing(self._file(name, questions)) as sink:
             sink.write(kept.model_dump_json().encode())
 
+    def forget(self, name: str) -> None:
+        """Remove what a killed run, or one that lacks other arms, has left of an arm."""
+        for file in self._folder.glob(f"{name}-*.json"):
+            file.unlink()
+
     def hand_on(self) -> None:
         """Leave the answers to runs with other arms, prices or limits, once all arms have answered."""
         for file, later in self._handed.items():

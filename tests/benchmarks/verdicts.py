@@ -27,7 +27,7 @@ from flows.settings import prepare_training
 from pipeline.ladder.assessment import Assessment, read_assessment
 from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import finetune_version
-from pipeline.ladder.plan import TEST, TRAIN, Plan
+from pipeline.ladder.plan import TEST, TRAIN, Plan, code_of
 from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, rows_table
 from pipeline.reporting.verdict_page import verdict_page
@@ -96,6 +96,8 @@ def judged(case: Case, place: Path) -> Judged:
         endpoint = EndpointArm(name=_FRONTIER, endpoint=server.endpoint, model="stand-in", examples=0)
         plan = Plan(
             version=published(case, place / "releases"),
+            task=Note,
+            code=code_of(Note),
             config=Finetune(epochs=_EPOCHS.get(case.name, 1.0), evaluate=0),
             arms=(*DEFAULT_ARMS, *([endpoint] if case.frontier else [])),
             limits=case.limits,
@@ -107,7 +109,7 @@ def judged(case: Case, place: Path) -> Judged:
             noise=case.noise,
         )
         prepare_training()
-        return Judged(case, read_assessment(finetune_version(plan, Note, TerminalProgress(), verdict_page)))
+        return Judged(case, read_assessment(finetune_version(plan, TerminalProgress(), verdict_page)))
 
 
 def _lucky(case: Case) -> dict[str, str]:
