@@ -10,17 +10,17 @@ from flows.context import Context
 from flows.engines.engine import Engine
 from flows.settings import prepare_training
 from pipeline.config.price_file import Prices, read_prices
-from pipeline.evaluation.estimates import Estimate
+from pipeline.errors import ConfigError
 from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.model_places import cached_revision, digest_of_files, placed
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import finetune_version, forget_unfinished
-from pipeline.ladder.plan import TRAIN, Plan
+from pipeline.ladder.plan import TEST, TRAIN, Plan, code_of
 from pipeline.ladder.uncurated_rows import raw_examples
-from pipeline.releases.audit_result import audit_result
-from pipeline.releases.versions import find_version, verify
+from pipeline.releases.split_audit import SplitAudit, split_audit
+from pipeline.releases.versions import find_version, read_manifest, verify
 from pipeline.reporting.overview import open_answers, open_seats
 from pipeline.reporting.verdict_page import verdict_page
 from pipeline.reporting.write_report import write_report
@@ -61,6 +61,7 @@ def finetune(
     curve: bool = False,
     ablate: bool = False,
     fix: Sequence[Fix] | None = None,
+    retry_invalid: bool = False,
 ) -> Finetuned:
     """Train an adapter on a published version and compare it with all arms, unless exactly that was done before.
 
@@ -74,20 +75,23 @@ def finetune(
         curve: train on a tenth, a quarter and half of the rows, too, to see what more of them would bring.
         ablate: train on the raw rows, too, to see what curation did.
         fix: what preflight does about rows instead of stopping, instead of ``finetune.fix``.
+        retry_invalid: ask endpoints anew what they never answered validly.
 
     Raises:
-        ConfigError: the home holds the dataset of another file, or the price file cannot be used.
+        ConfigError: the home holds the dataset of another file, the price file cannot be used, or the task is another
+            one than that of the version.
         ReleaseError, Damaged: there is no such version, or its bytes have changed.
         TrainingError: the model or the rows cannot be used.
     """
     store, config = context.store, context.dataset.config
     context.require_owner()
-    access = _access(context)
+    access = replace(_access(context), retry_invalid=retry_invalid)
     folder = find_version(store.releases, f"{config.name}@{version}")
     settings = _settings(context, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
         # Never train on bytes that were not published.
         engine.run(verify, folder).require_sound()
+        _require_task(context, folder)
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:
             plan = _plan(context, folder, settings, access, run, work)
@@ -97,8 +101,7 @@ def finetune(
             if found:
                 # A run may have been killed after storing its adapter.
                 forget_unfinished(plan)
-            task, progress = context.dataset.task, engine.progress
-            path = found or engine.run(finetune_version, plan, task, progress, verdict_page, again=again)
+            path = found or engine.run(finetune_version, plan, engine.progress, verdict_page, again=again)
         result = _result(path, config.name, reused=found is not None)
         # A run that was killed after storing its adapter still owes its commit.
         is_new = path.name not in _committed(context)
@@ -113,9 +116,35 @@ def finetune(
 
 
 def _judged_before(plan: Plan) -> Path | None:
-    """The adapter that exactly this plan has led to; None if the cache has another revision of the base model now."""
+    """The adapter that exactly this plan has led to.
+
+    None if the cache has another revision of the base model now, or there is something to ask anew.
+    """
     found, revision = find_assessed(plan.models, plan.key), cached_revision(plan.config.base_model)
-    return found if found and revision in ("", read_record(found).train.base_revision) else None
+    if found is None or (plan.access.retry_invalid and _has_invalid(plan, found)):
+        return None
+    return found if revision in ("", read_record(found).train.base_revision) else None
+
+
+def _has_invalid(plan: Plan, found: Path) -> bool:
+    """Whether an endpoint has given answers in the wrong format."""
+    asked = {arm.name for arm in plan.endpoints}
+    return any(arm.evaluation.unreadable for arm in read_assessment(found).ladder.arms if arm.name in asked)
+
+
+def _require_task(context: Context, version: Path) -> None:
+    """Refuse to judge the rows of a version by another task than the one that they were published with.
+
+    Raises:
+        ConfigError: fields, choices or types differ. Texts may.
+    """
+    manifest, dataset = read_manifest(version), context.dataset
+    if manifest.task_digest != dataset.task.task_digest():
+        raise ConfigError(
+            f"{dataset.config.task} has other fields, choices or types than when {manifest.name}@{manifest.version} "
+            f"was published, so that its rows cannot be judged by it; undo that, or run goldleaf curate {dataset.path} "
+            "and goldleaf release for a version of it as it is now"
+        )
 
 
 def _settings(context: Context, **given: object) -> Finetune:
@@ -127,8 +156,11 @@ def _settings(context: Context, **given: object) -> Finetune:
 
 def _plan(context: Context, version: Path, settings: Finetune, access: Access, run: Run, work: Path) -> Plan:
     """What to train and to compare, without what only somebody who asks for it gets."""
+    audit = _audit(context, version)
     return Plan(
         version=version,
+        task=context.dataset.task,
+        code=code_of(context.dataset.task),
         config=settings,
         arms=context.dataset.config.arms,
         limits=context.dataset.config.verdict,
@@ -137,7 +169,9 @@ def _plan(context: Context, version: Path, settings: Finetune, access: Access, r
         work=work,
         models=context.store.models,
         access=access,
-        noise=_noise(context),
+        noise=audit.noise,
+        audited=audit.audited,
+        unaudited=audit.unaudited,
         base=digest_of_files(settings.base_model),
     )
 
@@ -183,13 +217,12 @@ def _raw(context: Context) -> list[Example]:
     return raw_examples(context.store.snapshot().at_last_commit(), context.dataset.task, TRAIN)
 
 
-def _noise(context: Context) -> Estimate | None:
-    """The share of wrong answers among the accepted rows, as audited so far."""
+def _audit(context: Context, version: Path) -> SplitAudit:
+    """How many of the version's test rows are wrong, as far as it was audited."""
     snapshot = context.store.snapshot().at_last_commit()
     # As everywhere: a drawn row that was skipped widens the interval.
     left = open_answers(snapshot, context.dataset, open_seats(snapshot, context.dataset))
-    found = audit_result(snapshot, left)
-    return None if found is None else Estimate(value=found.rate, low=found.low, high=found.high)
+    return split_audit(snapshot, version, TEST, context.dataset.task, left)
 
 
 def _committed(context: Context) -> set[str]:

@@ -72,7 +72,8 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         published = list_versions(store.releases)
         taken = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())
         committed = store.snapshot().published_versions()
-        found = version_to_repeat(published, draft.digest, version, taken=taken, committed=committed)
+        task_digest = context.dataset.task.task_digest()
+        found = version_to_repeat(published, draft.digest, task_digest, version, taken=taken, committed=committed)
         if found is None:
             commit_versions(store, name)
             chosen = version or next_version(taken)

@@ -13,6 +13,8 @@ GoldleafError            one line: what, which value, what to do next
 │   ├── VersionExists    it already exists, and versions never change
 │   └── Damaged          its bytes differ from those that were published
 └── TrainingError        the model or the rows cannot be used for fine-tuning
+    ├── OutOfMemory      the memory does not suffice
+    ├── TooFewRows       fewer rows than a batch can be trained on
     └── Unrendered       a chat template fails on a conversation
 """
 
@@ -71,6 +73,10 @@ class TrainingError(GoldleafError):
 
 class OutOfMemory(TrainingError):
     """The memory does not suffice for the settings, or another program took it."""
+
+
+class TooFewRows(TrainingError):
+    """Fewer rows than a batch can be trained on."""
 
 
 class Unrendered(TrainingError):

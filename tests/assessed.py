@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.evaluation.estimates import Estimate
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.adapters import CARD, WEIGHTS, FinetuneRecord, Lineage, adapter_key, save_adapter
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate
@@ -16,6 +17,7 @@ from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.judgement import Judgement
+from pipeline.ladder.learning_curve import Curve, CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.verdict import judge
 from schemas.arms_section import ArmName, Family, Limits
@@ -156,6 +158,14 @@ def evidence_of(*arms: ArmResult, **more: Any) -> Evidence:
     limits = Limits(**more.pop("limits", {}))
     asked = max(arm.evaluation.questions for arm in arms)
     return Evidence(ladder_of(*arms), limits, **{"train_rows": 5000, "test_rows": asked, **more})
+
+
+def rising(then: float, **leads: tuple[float, float]) -> Curve:
+    """The adapter's curve: its score with 10,000 rows, and by how much it then leads each arm, with the lower bound."""
+    score = Estimate(value=then, low=then - 0.03, high=min(1.0, then + 0.03))
+    ahead = {name: Estimate(value=value, low=low, high=2 * value - low) for name, (value, low) in leads.items()}
+    expected = (CurvePoint(rows=10_000, score=score),)
+    return Curve(arm="adapter", title="the adapter", measured=(), expected=expected, leads=ahead)
 
 
 def verdict_on(*arms: ArmResult, **more: Any) -> Judgement:

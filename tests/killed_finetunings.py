@@ -24,11 +24,17 @@ from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED
 POINTS = {
     "while an arm answers": Point("pipeline.suggestions.ledger", "Ledger.complete", "after", 2),
     "while it trains": Point("pipeline.finetuning.checkpoints", "put_in_place", "after", 6),
+    "before its checkpoints are removed": Point("pipeline.finetuning.checkpoints", "Checkpoints.remove", "before", 1),
     "after the training": Point("pipeline.ladder.experiment", "trained_once", "after", 1),
     "while the adapter answers": Point("pipeline.ladder.language_models", "Adapter.answer", "after", 1),
     "while it is stored": Point("pipeline.finetuning.adapters", "put_in_place", "before", 1),
     "once it is stored": Point("pipeline.ladder.experiment", "conclude", "after", 1),
+    "before another seed answers": Point("pipeline.ladder.retrained", "adapted", "before", 1),
 }
+UNDISTURBED: dict[str, tuple[str, ...]] = {"undisturbed": (), "undisturbed with two seeds": ("--seeds", "2")}
+"""Lives that nobody ends early, with their options."""
+LIKE = {name: "undisturbed with two seeds" if "seed" in name else "undisturbed" for name in (*UNDISTURBED, *POINTS)}
+"""Which of them has the options of a life."""
 ASKED = 4
 """Questions of slow arms."""
 TOPICS = ("billing", "delivery", "returns")
@@ -57,11 +63,11 @@ def prepare(folder: Path, endpoint: str) -> None:
         goldleaf(verb, dataset)
 
 
-def goldleaf(verb: str, dataset: Path) -> None:
+def goldleaf(verb: str, dataset: Path, *options: str) -> None:
     """The command itself; it ends as it does in a shell."""
     os.environ |= {"GOLDLEAF_HOME": str(dataset / "home"), "PREFECT_API_URL": "", "LABEL_STUDIO_URL": ""}
     os.chdir(dataset)
-    app([verb], standalone_mode=False)
+    app([verb, *options], standalone_mode=False)
 
 
 def life(dataset: Path, name: str, point: Point | None) -> None:
@@ -74,7 +80,7 @@ def life(dataset: Path, name: str, point: Point | None) -> None:
     with dataset.with_name(f"{dataset.name}.txt").open("a") as log:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())
-        goldleaf("finetune", dataset)
+        goldleaf("finetune", dataset, *UNDISTURBED[LIKE[name]])
 
 
 def kept_in(dataset: Path) -> dict[str, Any]:
@@ -89,11 +95,12 @@ def kept_in(dataset: Path) -> dict[str, Any]:
 def main(folder: Path, endpoint: str) -> None:
     """Live all lives."""
     ended: dict[str, Any] = {"prepared": in_a_process(prepare, folder, endpoint)}
-    for name, point in {"undisturbed": None, **POINTS}.items():
+    for name in LIKE:
         dataset = Path(shutil.copytree(folder / "dataset", folder / name.replace(" ", "-")))
-        first = in_a_process(life, dataset, name, point)
-        kept = kept_in(dataset)
-        ended[name] = {"first": first, "kept": kept, "again": in_a_process(life, dataset, name, None)}
+        first = in_a_process(life, dataset, name, POINTS.get(name))
+        ended[name] = {"first": first, "kept": kept_in(dataset)}
+        if name in POINTS:
+            ended[name]["again"] = in_a_process(life, dataset, name, None)
     (folder / "lives.json").write_text(json.dumps(ended))
 
 

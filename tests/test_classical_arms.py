@@ -20,6 +20,7 @@ from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.classical import Linear, Majority, Nearest
 from pipeline.ladder.kept_measures import KeptMeasures
+from pipeline.ladder.learning_curve import curve_of
 from pipeline.ladder.linear_fields import HeldOut, fit_field
 from pipeline.ladder.retrieval import Memory, tfidf
 from schemas.arms_section import ArmName, LocalArm
@@ -359,8 +360,8 @@ def test_the_curve_of_the_linear_model_ends_where_the_arm_is(tmp_path: Path, mon
     arms = (LocalArm(arm=ArmName.LINEAR),)
     plan: Any = SimpleNamespace(config=Finetune(), arms=arms, answers_key=lambda name: f"key of {name}")
     builder = ArmBuilder(plan, Topic, rows, cast("LoadedModel", None), Exam(Topic, 4))
-    [curve] = builder.linear_curves(asked, KeptMeasures(tmp_path, "0"))
-    assert curve.measured[-1].score.value == 1
+    [learned] = builder.linear_learned(asked, KeptMeasures(tmp_path, "0"))
+    assert curve_of(learned).measured[-1].score.value == 1
     assert answers(linear(Topic, rows, held_out), Topic, rows) == golds(rows)
 
 

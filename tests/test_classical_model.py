@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from assessed import a_record, assessed, share_right
+from assessed import Fruit, a_record, assessed, share_right
 from samples_read import SAMPLES
 from support import offline
 
@@ -20,6 +20,7 @@ from pipeline.finetuning.examples import read_examples
 from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.classical import Linear
 from pipeline.ladder.classical_model import ClassicalModel
+from pipeline.ladder.linear_fields import NO_WORDS
 from pipeline.ladder.retrieval import Memory
 from schemas.field import JsonValue
 from schemas.task import Task
@@ -50,6 +51,16 @@ def test_it_answers_what_the_arm_of_the_ladder_answers(version: Path) -> None:
     found = ClassicalModel.fit(version, Invoice).answers([one.inputs for one in asked])
     assert found == expected
     assert sum(answer in one.golds for answer, one in zip(found, asked, strict=True)) > 0.3 * len(asked)
+
+
+def test_the_card_of_texts_without_words_leaves_the_fit_to_goldleaf() -> None:
+    linear = assessed(share_right("linear", 19, 20), share_right("adapter", 15, 20))
+    arm = linear.ladder.arms[0].model_copy(update={"settings": {NO_WORDS: 1.0}})
+    ladder = linear.ladder.model_copy(update={"arms": (arm, *linear.ladder.arms[1:])})
+    card = adapter_card(Fruit, a_record(), linear.model_copy(update={"ladder": ladder}))
+    assert "## The classical model" in card
+    assert "TfidfVectorizer" not in card
+    assert "TfidfVectorizer" in adapter_card(Fruit, a_record(), linear)
 
 
 def test_the_lines_of_the_card_run(version: Path) -> None:

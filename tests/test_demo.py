@@ -1,16 +1,22 @@
 """The demo takes the sample of the kind of task that it is asked for."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
+from fake_studio import fake_studio
 from support import SAMPLES, offline, row, write_dataset, write_rows
 from terminal import Terminal
 
 from flows.cli.console import TerminalProgress
+from flows.collect import collect
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.local import demo
+from flows.release import release
+from flows.settings import Settings
 from pipeline.config.dataset_file import load_dataset_file
 from pipeline.config.workspace import Connection
 from pipeline.errors import ConfigError
@@ -55,6 +61,47 @@ def test_the_row_to_explain_is_one_that_was_doubted(tmp_path: Path) -> None:
     context = Context.load(tmp_path / "new" / "dataset.yaml", offline(tmp_path / "home"))
     curate(context, Inline())
     assert demo.telling_row(context) == "data.jsonl:2"
+
+
+@dataclass
+class _Running:
+    """A Label Studio that runs already, where the demo would start one."""
+
+    url: str
+    username: str = "somebody"
+    password: str = "secret"
+    token: str = "token"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_second_demo_adds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verbs = {"curate": curate, "collect": collect, "release": release, "finetune": lambda *_: None}
+    played = []
+    with fake_studio() as studio:
+        known = {"GOLDLEAF_HOME": tmp_path, "LABEL_STUDIO_URL": studio.url, "LABEL_STUDIO_API_KEY": "token"}
+        for name, value in known.items():
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setattr(demo, "LocalStudio", lambda **_: _Running(studio.url))
+        for _ in range(2):
+            shown: list[tuple[str, Any]] = []
+            demo.demo(
+                Settings(),
+                "classification",
+                TerminalProgress(),
+                lambda context, name: verbs[name](context, Inline()),
+                lambda *one, shown=shown: shown.append(one),
+                print,
+            )
+            played.append(shown)
+    first, second = played
+    assert [name for name, _ in first] == [*["curate", "collect"] * 2, "curate", "release", "finetune"]
+    assert [name for name, _ in second] == ["curate", "release", "finetune"]
+    assert [dict(shown)["release"].created for shown in played] == [True, False]
 
 
 @pytest.mark.parametrize(("skipped", "shown"), [(2, "no new question to answer"), (1, "annotators answer ━━━━━")])

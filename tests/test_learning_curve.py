@@ -8,7 +8,7 @@ from assessed import answered, lost
 
 from pipeline.evaluation.estimates import Unit
 from pipeline.finetuning.evaluate import Evaluation
-from pipeline.ladder.learning_curve import Curve, curve_of, forecast_of
+from pipeline.ladder.learning_curve import Curve, Learned, adapter_curve, curve_of
 
 ROWS = (100, 250, 500, 1000)
 
@@ -32,8 +32,12 @@ def by_losses(losses: Sequence[float], asked: int = 40) -> list[tuple[int, Evalu
     ]
 
 
-def adapter_curve(points: Sequence[tuple[int, Evaluation]]) -> Curve:
-    return curve_of("adapter", "the adapter", points)
+def learned(points: Sequence[tuple[int, Evaluation]], arm: str = "adapter") -> Learned:
+    return Learned.of(arm, f"the {arm}", points)
+
+
+def curve_through(points: Sequence[tuple[int, Evaluation]]) -> Curve:
+    return curve_of(learned(points))
 
 
 def power(first: float, exponent: float, rows: float) -> float:
@@ -43,7 +47,7 @@ def power(first: float, exponent: float, rows: float) -> float:
 # --- a power law --------------------------------------------------------------------------------
 @pytest.mark.parametrize("exponent", [-0.1, -0.35, -0.5, -0.9])
 def test_a_power_law_is_extrapolated_to_its_value_with_the_band_around_it(exponent: float) -> None:
-    curve = adapter_curve(by_errors([power(0.4, exponent, rows) for rows in ROWS]))
+    curve = curve_through(by_errors([power(0.4, exponent, rows) for rows in ROWS]))
     assert [point.rows for point in curve.measured] == list(ROWS)
     assert [point.rows for point in curve.expected] == [2000, 4000]
     for point in curve.expected:
@@ -54,7 +58,7 @@ def test_a_power_law_is_extrapolated_to_its_value_with_the_band_around_it(expone
 
 
 def test_a_loss_that_is_a_power_of_the_rows_goes_on_falling() -> None:
-    curve = adapter_curve(by_losses([power(2.0, -0.3, rows) for rows in ROWS]))
+    curve = curve_through(by_losses([power(2.0, -0.3, rows) for rows in ROWS]))
     for point in curve.expected:
         assert point.score.value == pytest.approx(power(2.0, -0.3, point.rows), rel=1e-6)
         assert 0 < point.score.low < point.score.value < point.score.high < curve.measured[-1].score.high
@@ -70,7 +74,7 @@ def test_the_band_holds_what_the_law_gives_about_as_often_as_it_says() -> None:
             (rows, answered("adapter", (hard > wrong).tolist()).evaluation)
             for rows, wrong in zip(ROWS, law, strict=True)
         ]
-        found = adapter_curve(points).expected[0].score
+        found = curve_through(points).expected[0].score
         held += found.low <= 1 - power(0.5, -0.4, 2000) <= found.high
     assert held >= 34
 
@@ -81,14 +85,14 @@ def test_the_band_holds_that_trainings_differ_by_chance() -> None:
     for seed in range(15):
         chance = np.random.default_rng(seed)
         points = by_errors([wrong + chance.normal(0, 0.02) for wrong in law[:-1]], 3000)
-        found = adapter_curve(points).expected[0].score
+        found = curve_through(points).expected[0].score
         held += found.low <= 1 - law[-1] <= found.high
     assert held >= 12
 
 
 def test_more_questions_make_the_band_narrower() -> None:
     wide, tight = (
-        adapter_curve(by_errors([power(0.4, -0.5, rows) for rows in ROWS], asked)).expected[0].score
+        curve_through(by_errors([power(0.4, -0.5, rows) for rows in ROWS], asked)).expected[0].score
         for asked in (100, 2000)
     )
     assert tight.high - tight.low < (wide.high - wide.low) / 3
@@ -96,81 +100,81 @@ def test_more_questions_make_the_band_narrower() -> None:
 
 def test_the_last_points_count_for_more_than_the_first() -> None:
     # The beginning of a curve follows no law: here nothing is learned from a tenth of the rows.
-    bent = adapter_curve(by_errors([0.4, 0.4, 0.4 * 0.5**0.5, 0.2]))
+    bent = curve_through(by_errors([0.4, 0.4, 0.4 * 0.5**0.5, 0.2]))
     assert bent.expected[0].score.value > 1 - 0.2 * 2**-0.25
 
 
 def test_the_same_points_give_the_same_band() -> None:
     points = by_errors([0.4, 0.3, 0.22, 0.16])
-    assert adapter_curve(points) == adapter_curve(points)
+    assert curve_through(points) == curve_through(points)
 
 
 # --- where nothing is promised ------------------------------------------------------------------
 @pytest.mark.parametrize("count", [1, 2])
 def test_fewer_than_three_points_expect_nothing(count: int) -> None:
-    curve = adapter_curve(by_errors([0.4, 0.3, 0.2])[:count])
+    curve = curve_through(by_errors([0.4, 0.3, 0.2])[:count])
     assert len(curve.measured) == count and curve.expected == ()
-    assert forecast_of([curve]) is None
-    assert adapter_curve(by_errors([0.4, 0.3, 0.2])).expected
+    assert adapter_curve([curve]) is None
+    assert curve_through(by_errors([0.4, 0.3, 0.2])).expected
 
 
 @pytest.mark.parametrize("errors", [(0.1, 0.12, 0.15, 0.18), (0.2, 0.2, 0.2, 0.2), (0.05, 0.2, 0.1, 0.2)])
 def test_a_curve_that_got_worse_by_chance_is_expected_to_stay_where_it_is(errors: Sequence[float]) -> None:
-    curve = adapter_curve(by_errors(errors))
+    curve = curve_through(by_errors(errors))
     for point in curve.expected:
         assert point.score.value == pytest.approx(1 - errors[-1])
         assert point.score.low < point.score.value <= point.score.high
 
 
 def test_a_loss_that_rose_is_expected_to_stay_where_it_is() -> None:
-    [ahead, _] = adapter_curve(by_losses([1.0, 1.1, 1.2, 1.3])).expected
+    [ahead, _] = curve_through(by_losses([1.0, 1.1, 1.2, 1.3])).expected
     assert ahead.score.value == pytest.approx(1.3)
 
 
 def test_perfect_scores_stay_perfect_and_their_band_is_that_of_so_many_questions() -> None:
-    curve = adapter_curve(by_errors([0, 0, 0, 0], asked=50))
+    curve = curve_through(by_errors([0, 0, 0, 0], asked=50))
     for point in curve.expected:
         assert point.score.value == point.score.high == 1
         assert point.score.low == curve.measured[-1].score.low < 0.95
 
 
 def test_a_score_that_became_perfect_is_never_expected_to_fall() -> None:
-    curve = adapter_curve(by_errors([0.3, 0.1, 0.02, 0], asked=100))
+    curve = curve_through(by_errors([0.3, 0.1, 0.02, 0], asked=100))
     assert [point.score.value for point in curve.expected] == [1, 1]
 
 
 def test_answers_that_are_all_wrong_promise_nothing() -> None:
-    curve = adapter_curve(by_errors([1, 1, 1, 1], asked=50))
+    curve = curve_through(by_errors([1, 1, 1, 1], asked=50))
     assert [point.score.value for point in curve.expected] == [0, 0]
     assert curve.expected[0].score.high == curve.measured[-1].score.high > 0.05
 
 
 def test_a_small_loss_on_few_questions_goes_on_from_where_it_is() -> None:
-    curve = adapter_curve(by_losses([power(0.02, -0.5, rows) for rows in ROWS], asked=10))
+    curve = curve_through(by_losses([power(0.02, -0.5, rows) for rows in ROWS], asked=10))
     assert curve.expected[0].score.value == pytest.approx(power(0.02, -0.5, 2000), rel=1e-6)
 
 
 # --- what is said -------------------------------------------------------------------------------
 def test_only_the_adapter_s_curve_says_what_more_rows_would_bring() -> None:
     points = by_errors([power(0.4, -0.5, rows) for rows in ROWS])
-    linear, adapter = curve_of("linear", "a linear model", points), adapter_curve(points)
-    assert forecast_of([linear]) is None
-    assert forecast_of([linear, adapter]) == adapter.expected[0]
+    linear, adapter = curve_of(learned(points, "linear")), curve_through(points)
+    assert adapter_curve([linear]) is None
+    assert adapter_curve([linear, adapter]) == adapter
 
 
 def test_the_sentence_has_every_point_and_the_next() -> None:
-    curve = adapter_curve(by_errors([0.4, 0.253, 0.179, 0.126]))
+    curve = curve_through(by_errors([0.4, 0.253, 0.179, 0.126]))
     assert str(curve) == (
         f"The adapter by training rows, on {curve.questions:,} questions: "
         "60.0% on 100, 74.7% on 250, 82.1% on 500, 87.4% on 1,000; "
         f"expected {curve.expected[0].score} on 2,000."
     )
-    short = adapter_curve(by_errors([0.4, 0.2])[:2])
+    short = curve_through(by_errors([0.4, 0.2])[:2])
     assert str(short) == f"The adapter by training rows, on {curve.questions:,} questions: 60.0% on 100, 80.0% on 250."
     older = short.model_copy(update={"questions": 0})
     assert str(older) == "The adapter by training rows: 60.0% on 100, 80.0% on 250."
 
 
 def test_a_curve_comes_back_from_the_file_as_it_was() -> None:
-    curve = adapter_curve(by_losses([2.0, 1.7, 1.5, 1.4]))
+    curve = curve_through(by_losses([2.0, 1.7, 1.5, 1.4]))
     assert Curve.model_validate_json(curve.model_dump_json()) == curve

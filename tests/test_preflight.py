@@ -344,6 +344,13 @@ def test_questions_are_checked_for_what_they_are_asked_with(smollm: LoadedModel)
     assert {one.split for one in found.values()} == {"test"}
 
 
+def test_a_question_that_the_model_cannot_read_to_its_end_is_named() -> None:
+    short = model_of(SOUND["smollm"], max_position_embeddings=256)
+    long = row(3, asked="Where? " * 200)
+    assert findings([row(1), long], short, split="test")["beyond_context"].examples == ("r3",)
+    assert "beyond_context" not in findings([row(1), long], model_of(SOUND["smollm"]), split="test")
+
+
 def test_a_split_of_which_nothing_can_be_asked_is_an_error() -> None:
     refuses = Family("{{ raise_exception('no') }}")
     assert findings(ROWS, model_of(refuses), split="test")["unrendered"].severity is ERROR
@@ -359,6 +366,7 @@ def test_every_finding_is_in_the_guide() -> None:
         "too_few_rows",
         "mostly_prompt",
         "beyond_max_new_tokens",
+        "beyond_context",
         "out_of_memory",
         "no_test_rows",
     }

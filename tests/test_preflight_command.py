@@ -225,12 +225,26 @@ def test_a_model_that_does_not_fit_says_what_to_lower(
     told = config.model_copy(update={"fix": (Fix.DROP,)})
     fits = preflight(version, told, base, timing=False).figures.memory
     assert fits is not None
-    monkeypatch.setattr(preflight_estimates, "_free", lambda base: fits.needed // 2)
+    monkeypatch.setattr(preflight_estimates, "free_memory", lambda base: fits.needed // 2)
     tight = preflight(version, told, base)
     [error] = tight.errors
     assert (error.code, error.split) == ("out_of_memory", "")
     assert error.next.startswith("lower finetune.batch_size to ")
     assert tight.figures.timing is None
-    monkeypatch.setattr(preflight_estimates, "_free", lambda base: int(fits.needed / 1.2))
+    monkeypatch.setattr(preflight_estimates, "free_memory", lambda base: int(fits.needed / 1.2))
     [warning] = [finding for finding in preflight(version, told, base).warnings if finding.code == "out_of_memory"]
     assert warning.next.startswith("lower finetune.batch_size to ")
+
+
+def test_what_a_training_refuses_of_the_model_preflight_refuses_too(shop: Terminal) -> None:
+    file = shop.folder / "dataset.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("finetune: {", "finetune: {quantize: 4bit, "))
+    try:
+        said = [
+            shop.goldleaf(*command, exit_code=1).stderr
+            for command in (("preflight", "questions@1.0.0", "--no-timing"), ("finetune",))
+        ]
+    finally:
+        file.write_text(before)
+    assert all("finetune.quantize: 4bit needs a CUDA GPU" in one for one in said), said

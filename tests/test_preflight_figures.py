@@ -98,7 +98,7 @@ def test_memory_grows_with_the_batch_and_says_which_would_fit(monkeypatch: pytes
     monkeypatch.setattr(preflight_estimates, "_FIXED_BYTES", 0)
 
     def need(size: int, free: int) -> preflight_estimates.Memory:
-        monkeypatch.setattr(preflight_estimates, "_free", lambda base: free)
+        monkeypatch.setattr(preflight_estimates, "free_memory", lambda base: free)
         lengths = np.full(64, 500)
         config = Finetune(batch_size=size)
         return memory(TINY, planned(lengths, lengths, batches_of(lengths, size, 1), config), config, 10)

@@ -1,5 +1,6 @@
 """The same recipe on fewer rows, with other seeds and on the raw rows: `--curve`, `--seeds` and `--ablate` together."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,22 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.finetune import Finetuned, finetune
 from flows.release import release
+from pipeline.config.price_file import Prices
 from pipeline.finetuning.adapters import read_record
-from pipeline.finetuning.exam import Answers, Exam
+from pipeline.finetuning.base_model import load_base
+from pipeline.finetuning.evaluate import evaluate, questions
+from pipeline.finetuning.exam import Answers, Exam, Questions
+from pipeline.finetuning.examples import Example, SplitExamples, nested_places
 from pipeline.ladder import experiment
 from pipeline.ladder.assessment import read_assessment
+from pipeline.ladder.endpoints import Access
 from pipeline.ladder.judgement import Judgement, Verdict
+from pipeline.ladder.kept_answers import KeptAnswers
+from pipeline.ladder.plan import Plan, code_of
+from pipeline.ladder.retrained import Recipe
 from pipeline.releases.versions import read_manifest
+from pipeline.steps import Silent
+from schemas.message import Message, Speaker
 
 TOPICS = ("billing", "delivery", "returns")
 PLAIN, COPIES = 60, 6
@@ -127,6 +138,73 @@ def test_other_limits_of_the_verdict_ask_and_train_nothing_again(bench: Bench, m
     monkeypatch.setattr("pipeline.finetuning.exam.Exam.take", lambda *given, **options: asked.append(given))
     more = finetune(Context.load(file, offline(bench.context.dataset.folder / "home")), Inline())
     assert [arm.name for arm in more.assessment.ladder.arms] == ["linear", "nearest", "adapter"] and not asked
+
+
+class Heard(Silent):
+    """Progress that notes what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def recipe_of(bench: Bench, folder: Path, **settings: Any) -> Recipe:
+    """The recipe by itself, which is asked two questions."""
+    dataset = bench.context.dataset
+    config = dataset.config.finetune.model_copy(update=settings)
+    plan = Plan(
+        version=bench.version,
+        task=dataset.task,
+        code=code_of(dataset.task),
+        config=config,
+        arms=(),
+        limits=dataset.config.verdict,
+        run="run",
+        goldleaf="0",
+        work=folder,
+        models=folder / "models",
+        access=Access({}, folder / "calls", Prices(), "cl100k_base"),
+    )
+    asked = questions(dataset.task, list(SplitExamples(bench.version, "test"))[:2])
+    every, kept = Questions(asked, [], [], {}), KeptAnswers(folder / "kept")
+    return Recipe(plan, load_base(config.base_model), Exam(dataset.task, 4), every, kept, Heard())
+
+
+def lengthened(row: Example) -> Example:
+    """One that does not fit."""
+    return replace(row, prompt=(Message(role=Speaker.USER, content="lamp " * 300),))
+
+
+@pytest.mark.parametrize(
+    ("too_long", "why"),
+    [
+        (1, "finetune.batch_size is 4, but there are only 3 rows to train on; lower it to 3, or add rows"),
+        (4, "All 4 rows are longer than 256 tokens (the shortest has "),
+    ],
+)
+def test_a_share_of_which_too_few_rows_fit_is_left_out_of_the_curve(
+    bench: Bench, tmp_path: Path, too_long: int, why: str
+) -> None:
+    rows = list(SplitExamples(bench.version, "train"))
+    for place in nested_places(rows, None, 17)[:too_long]:
+        rows[place] = lengthened(rows[place])
+    recipe = recipe_of(bench, tmp_path)
+    assert [learned for learned, _ in recipe.curve(rows)] == [
+        round(share * len(rows)) - too_long for share in (0.25, 0.5)
+    ]
+    [said] = recipe.progress.said  # type: ignore[attr-defined]
+    assert said.startswith(f"not trained on 10% of the rows: {why}")
+
+
+def test_a_seed_that_draws_too_few_rows_that_fit_is_left_out(bench: Bench, tmp_path: Path) -> None:
+    rows = [lengthened(row) for row in SplitExamples(bench.version, "train")]
+    recipe = recipe_of(bench, tmp_path, max_rows=4)
+    first = evaluate(bench.context.dataset.task, recipe.every.asked, ["billing", "returns"])
+    assert [one.seed for one in recipe.seeds(rows, first, 2)] == [17]
+    [said] = recipe.progress.said  # type: ignore[attr-defined]
+    assert said.startswith("not trained on seed 18: All 4 rows are longer")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from assessed import ADAPTER, LINEAR, answered, arm_of, evidence_of, share_right, spread, verdict_on
 
-from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.results import Skipped
@@ -108,10 +108,18 @@ def test_an_adapter_that_only_copies_is_no_sign_of_wrong_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("noise", "right", "rule"), [(0.06, 890, "wrong_labels"), (0.06, 870, "compared"), (0.04, 930, "compared")]
+    ("noise", "low", "right", "rule"),
+    [
+        (0.06, 0.055, 890, "wrong_labels"),
+        (0.06, 0.055, 880, "compared"),
+        (0.06, 0.045, 910, "compared"),
+        (0.04, 0.035, 930, "compared"),
+    ],
 )
-def test_wrong_labels_come_first_where_they_may_be_half_of_what_is_wrong(noise: float, right: int, rule: str) -> None:
-    audited = Estimate(value=noise, low=noise / 2, high=2 * noise)
+def test_wrong_labels_come_first_where_they_are_for_sure_half_of_what_is_wrong(
+    noise: float, low: float, right: int, rule: str
+) -> None:
+    audited = Estimate(value=noise, low=low, high=2 * noise)
     found = verdict_on(share_right("linear", 500, 1000), share_right("adapter", right, 1000), noise=audited)
     assert found.rule == rule
     if rule == "wrong_labels":
@@ -119,6 +127,45 @@ def test_wrong_labels_come_first_where_they_may_be_half_of_what_is_wrong(noise: 
         assert f"{audited} of the answers are wrong" in found.reasons[0]
         assert "the adapter, gets 11.0% wrong" in found.reasons[0] and "above 94.0%" in found.reasons[0]
         assert "`goldleaf curate`" in found.next_step
+
+
+def test_one_wrong_row_of_twenty_audited_ones_is_noted_and_decides_nothing() -> None:
+    """Both arms are judged by the same rows: 52 points between them are not the test rows' errors."""
+    arms, audit = (share_right("linear", 400, 1000), share_right("adapter", 920, 1000)), wilson(1, 20)
+    found = verdict_on(*arms, noise=audit, audited=20)
+    assert (found.verdict, found.arm, found.rule) == (Verdict.TUNE, "adapter", "compared")
+    assert found.reasons[-1] == (
+        f"The audit says that {audit} of the test answers are wrong, which may be at least half of the 8.0% that the "
+        "best arm, the adapter, gets wrong; too few rows were audited to tell. Let annotators answer more audit "
+        "questions: raise review.audit, run `goldleaf curate` and `goldleaf collect`, and then `goldleaf finetune` "
+        "again."
+    )
+    arms = (arms[0], share_right("adapter", 900, 1000))
+    told = verdict_on(*arms, noise=wilson(2, 20), audited=20)
+    assert told.verdict is Verdict.TUNE and "answer about 53 more audit questions" in told.reasons[-1]
+    assert verdict_on(*arms, noise=wilson(8, 73), audited=73).rule == "wrong_labels"
+
+
+def test_more_rows_are_no_advice_where_the_labels_may_be_what_is_missing() -> None:
+    arms = (share_right("linear", 400, 1000), share_right("adapter", 900, 1000))
+    assert verdict_on(*arms, limits={"target": 0.97}).rule == "target_missed"
+    found = verdict_on(*arms, limits={"target": 0.97}, noise=wilson(2, 20), audited=20)
+    assert (found.verdict, found.rule, found.arm) == (Verdict.UNDECIDED, "labels_open", "")
+    assert found.reasons[0].endswith("too few rows were audited to tell.")
+    assert found.reasons[1].startswith("Nothing reaches 97.0%")
+    assert found.next_step.startswith("Let annotators answer about 53 more audit questions: raise review.audit")
+
+
+# --- how many groups? -----------------------------------------------------------------------------
+def test_questions_about_five_contracts_decide_nothing() -> None:
+    found = verdict_on(LINEAR, ADAPTER, groups=5)
+    assert (found.verdict, found.rule, found.arm) == (Verdict.UNDECIDED, "too_few_groups", "")
+    assert found.reasons[0].startswith(
+        "The 1,000 test questions are of 5 groups (split.group_by, or rows that resemble"
+    )
+    assert "of fewer than 6" in found.reasons[0] and "split.fractions" in found.next_step
+    for enough in (6, None):
+        assert verdict_on(LINEAR, ADAPTER, groups=enough).verdict is Verdict.TUNE
 
 
 # --- which arm is enough? -------------------------------------------------------------------------

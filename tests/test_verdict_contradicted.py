@@ -9,7 +9,6 @@ from assessed import ADAPTER, LINEAR, answered, arm_of, evidence_of, share_right
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.ladder.judgement import Judgement, Verdict
-from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult, Skipped
 from pipeline.ladder.retrained_scores import SeedScore
 from pipeline.ladder.verdict import judge
@@ -82,14 +81,6 @@ def test_an_interval_that_reaches_the_target_is_no_reason_to_prefer_what_is_wors
     assert "a linear model on TF-IDF scores 88.0%" in found.reasons[0]
 
 
-def test_a_forecast_on_a_sample_is_compared_by_how_much_it_grows() -> None:
-    """The sample is easier: 95% of it is what the adapter has now, and 96% what it would have."""
-    arms = (share_right("linear", 900, 1000), share_right("adapter", 850, 1000))
-    then = CurvePoint(rows=10_000, score=Estimate(value=0.96, low=0.955, high=0.965))
-    assert verdict_on(*arms, forecast=then).rule == "curve_rises"
-    assert verdict_on(*arms, forecast=then, curve_end=0.95).verdict is Verdict.CLASSICAL
-
-
 # --- seeds ------------------------------------------------------------------------------------------
 def test_a_seed_of_the_adapter_says_nothing_of_what_it_does_with_a_linear_model_beside_it() -> None:
     arms = [
@@ -131,7 +122,7 @@ def test_an_audit_sets_no_ceiling_where_an_arm_is_right_more_often_for_sure() ->
 
 
 def test_nothing_is_said_to_be_unseen_that_an_arm_has_reached() -> None:
-    noise = Estimate(value=0.06, low=0.01, high=0.2)
+    noise = Estimate(value=0.06, low=0.055, high=0.2)
     arms = [share_right("linear", 80, 100), share_right("adapter", 96, 100)]
     assert evidence_of(*arms, noise=noise).ceiling == 0.96
     found = verdict_on(*arms, noise=noise)

@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from assessed import ADAPTER, LINEAR, answered, evidence_of, lost, share_right, spread, verdict_on
+from assessed import ADAPTER, LINEAR, answered, evidence_of, lost, rising, share_right, spread, verdict_on
 
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.scores import Part
 from pipeline.ladder.judgement import Judgement, Verdict
-from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.results import ArmResult
 from pipeline.ladder.verdict import judge
 
@@ -53,6 +52,31 @@ def test_an_arm_whose_cost_or_time_nobody_measured_is_not_forbidden() -> None:
     found = verdict_on(LINEAR, ADAPTER, limits=limits)
     assert found.verdict is Verdict.TUNE
     assert f"nobody knows what they cost: {LINEAR.title}; {ADAPTER.title}." in parts(found)
+
+
+def timed(name: str, right: int, median: float, low: float, high: float) -> ArmResult:
+    return share_right(name, right, 1000, latency=median, latency_low=low, latency_high=high)
+
+
+def test_an_arm_that_may_or_may_not_be_too_slow_is_not_recommended() -> None:
+    """Five calls that took 1.04 s in the middle, where 1 s is allowed, once made the classical model enough."""
+    linear, near = timed("linear", 800, 0.001, 0.001, 0.002), timed("adapter", 900, 1.04, 0.97, 1.3)
+    found = verdict_on(linear, near, limits={"max_seconds": 1})
+    assert (found.verdict, found.rule, found.arm) == (Verdict.UNDECIDED, "time_open", "")
+    assert found.reasons[0] == (
+        "The adapter takes 1.04 s a call (95% interval 0.97 to 1.3): whether that is within the 1 allowed cannot be "
+        "told."
+    )
+    assert "verdict.max_seconds" in found.next_step and "`goldleaf finetune --again`" in found.next_step
+    for seconds, verdict in ((1.3, Verdict.TUNE), (0.96, Verdict.CLASSICAL)):
+        assert verdict_on(linear, near, limits={"max_seconds": seconds}).verdict is verdict
+
+
+def test_an_arm_near_the_limit_that_changes_nothing_is_noted() -> None:
+    linear, near = timed("linear", 950, 0.001, 0.001, 0.002), timed("adapter", 900, 0.98, 0.97, 1.3)
+    found = verdict_on(linear, near, limits={"max_seconds": 1})
+    assert (found.verdict, found.arm) == (Verdict.CLASSICAL, "linear")
+    assert found.reasons[-1].endswith("within the 1 allowed cannot be told.")
 
 
 def test_if_all_arms_are_beyond_the_limits_the_limits_are_to_be_raised() -> None:
@@ -126,18 +150,30 @@ def test_the_arm_that_reaches_the_target_is_chosen_though_it_is_hardly_better() 
     assert (found.verdict, found.arm) == (Verdict.TUNE, "adapter")
 
 
-def forecast(value: float, low: float) -> CurvePoint:
-    return CurvePoint(rows=10_000, score=Estimate(value=value, low=low, high=min(1.0, 2 * value - low)))
-
-
 def test_an_adapter_that_would_be_better_with_more_rows_gets_them_first() -> None:
     arms = (share_right("linear", 900, 1000), share_right("adapter", 850, 1000))
-    found = verdict_on(*arms, forecast=forecast(0.94, 0.91))
+    found = verdict_on(*arms, curve=rising(0.94, linear=(0.04, 0.01)))
     assert (found.verdict, found.rule, found.arm) == (Verdict.MORE_DATA, "curve_rises", "")
-    assert found.reasons[0].startswith("With 10,000 training rows the adapter is expected at 94.0% (91.0% to 97.0%)")
-    assert "with 5,000 it is not" in found.reasons[0]
-    for unsure in (forecast(0.94, 0.89), forecast(0.91, 0.905)):
-        assert verdict_on(*arms, forecast=unsure).verdict is Verdict.CLASSICAL
+    assert found.reasons[0] == (
+        "With 10,000 training rows the adapter is expected at 94.0% (91.0% to 97.0%), and better than a linear model "
+        "on TF-IDF by 4.0 points (95% interval +1.0 to +7.0, on the same questions); with 5,000 it is not the best for "
+        "sure."
+    )
+    for unsure in ((0.04, -0.01), (0.01, 0.005)):
+        assert verdict_on(*arms, curve=rising(0.94, linear=unsure)).verdict is Verdict.CLASSICAL
+    unknown = verdict_on(*arms, curve=rising(0.94, few_shot=(0.04, 0.01)))
+    assert unknown.verdict is Verdict.CLASSICAL, "nothing is known of the linear model"
+
+
+def test_more_rows_bring_nothing_above_the_ceiling_of_the_audit() -> None:
+    arms = (share_right("linear", 900, 1000), share_right("adapter", 850, 1000))
+    curve, audit = rising(0.98, linear=(0.05, 0.02)), Estimate(value=0.03, low=0.02, high=0.04)
+    lead = evidence_of(*arms, curve=curve, noise=audit).lead(arms[0])
+    assert lead is not None and lead.low == 0.02
+    assert (lead.value, lead.high) == (pytest.approx(0.04), pytest.approx(0.04))
+    assert verdict_on(*arms, curve=curve).rule == "curve_rises"
+    higher = Estimate(value=0.055, low=0.03, high=0.06)
+    assert verdict_on(*arms, curve=curve, noise=higher).rule != "curve_rises", "1.5 points are left"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +192,7 @@ def test_a_rising_curve_is_no_reason_where_it_changes_nothing(
         share_right("linear", round(1000 * linear), 1000),
         share_right("adapter", round(1000 * adapter), 1000, latency=3.0),
     )
-    assert verdict_on(*arms, forecast=forecast(0.96, 0.95), limits=limits).verdict is verdict
+    assert verdict_on(*arms, curve=rising(0.96, linear=(0.05, 0.04)), limits=limits).verdict is verdict
 
 
 # --- losses ---------------------------------------------------------------------------------------

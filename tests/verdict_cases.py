@@ -23,7 +23,6 @@ from pipeline.ladder.conclude import leaked_questions
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import KeptAnswers
-from pipeline.ladder.learning_curve import CurvePoint
 from pipeline.ladder.retrieval import Memory
 from schemas.arms_section import ArmName, Family, Limits
 from schemas.task import Input, Target, Task
@@ -73,7 +72,6 @@ class Case:
     noise: Estimate | None = None
     limits: Limits = field(default_factory=Limits)
     prices: Prices = field(default_factory=Prices)
-    forecast: CurvePoint | None = None
     beside: Sequence[str] = ()
     """What a reason must name."""
 
@@ -269,5 +267,4 @@ def evidence_of(case: Case, folder: Path) -> Evidence:
         test_rows=len(asked),
         leaked=leaked_questions(Note, asked, train),
         noise=case.noise,
-        forecast=case.forecast,
     )

@@ -17,7 +17,7 @@ from pipeline.finetuning.train import TrainReport
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting, General
-from pipeline.ladder.learning_curve import Curve, CurvePoint, curve_of, forecast_of
+from pipeline.ladder.learning_curve import Curve, CurvePoint, Learned, adapter_curve, curve_of
 from pipeline.ladder.results import ArmResult, Ladder, Skipped, Stated
 from pipeline.ladder.retrained_scores import Ablation, SeedScore
 from pipeline.ladder.verdict import judge
@@ -71,7 +71,9 @@ def toy_of(results: Sequence[ArmResult], task: type[Task], **more: Any) -> Toy:
     ladder = Ladder(arms=tuple(results), pairs=tuple(paired(results)), **lists)
     limits, noise = more.pop("limits", Limits()), more.pop("noise", None)
     rows, curves, leaked = more.pop("train_rows", 413), more.pop("curves", ()), more.pop("leaked", 0)
-    evidence = Evidence(ladder, limits, rows, asked, leaked, noise, forecast_of(curves), more.get("seeds", ()))
+    evidence = Evidence(
+        ladder, limits, rows, asked, leaked, noise, curve=adapter_curve(curves), seeds=more.get("seeds", ())
+    )
     found = Assessment(
         key="k",
         run="20261129-0405-finetune",
@@ -137,7 +139,7 @@ def curve(arm: str, title: str, sizes: Sequence[int], skills: Sequence[float], c
     for size, skill in zip(sizes, skills, strict=True):
         asked = [question(n, "term", "A clause.") for n in range(count)]
         points.append((size, evaluate(Clause, asked, ["term" if one < skill else "renewal" for one in hard])))
-    return curve_of(arm, title, points)
+    return curve_of(Learned.of(arm, title, points))
 
 
 FORGETTING = Forgetting(

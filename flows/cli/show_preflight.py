@@ -64,7 +64,7 @@ def preflight(
     )
     progress = progress_for(as_json)
     with progress.step(f"loading {config.base_model}"):
-        base = load_base(config.base_model)
+        base = load_base(config.base_model, quantize=config.quantize)
     found = look_over(folder, config, base, progress.step, timing=timing)
     if as_json:
         print_json(found)

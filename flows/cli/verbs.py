@@ -307,6 +307,9 @@ def finetune(
         list[Fix] | None,
         typer.Option(help="What to do about rows instead of stopping, instead of finetune.fix; may be given twice."),
     ] = None,
+    retry_invalid: Annotated[
+        bool, typer.Option("--retry-invalid", help="Ask endpoints again what they never answered validly.")
+    ] = False,
     engine: EngineName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -318,7 +321,7 @@ def finetune(
     context = load_context(dataset)
     require_published(context)
     options = {"version": version, "again": again, "slow_rows": slow_rows, "seeds": seeds}
-    options |= {"curve": curve, "ablate": ablate, "fix": fix}
+    options |= {"curve": curve, "ablate": ablate, "fix": fix, "retry_invalid": retry_invalid}
     result: Finetuned = run_verb(context, engine, as_json, "finetune", **options)
     if as_json:
         print_json(result)

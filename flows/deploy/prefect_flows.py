@@ -89,9 +89,18 @@ def finetune(
     curve: bool = False,
     ablate: bool = False,
     fix: list[Fix] | None = None,
+    retry_invalid: bool = False,
 ) -> Finetuned:
     """Train an adapter on a published version, and judge whether it was worth it."""
     with _stage(dataset) as stage:
         return finetune_story.finetune(
-            *stage, version=version, again=again, slow_rows=slow_rows, seeds=seeds, curve=curve, ablate=ablate, fix=fix
+            *stage,
+            version=version,
+            again=again,
+            slow_rows=slow_rows,
+            seeds=seeds,
+            curve=curve,
+            ablate=ablate,
+            fix=fix,
+            retry_invalid=retry_invalid,
         )

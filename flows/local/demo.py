@@ -23,6 +23,8 @@ from schemas.fate import LabelSource
 from schemas.run_summary import Verb
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+_ROUNDS = 4
+"""At most: answers make other labels doubtful, so that a next round asks a little more."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,18 @@ def demo(
     with studio:
         settings = use_label_studio(studio.url, studio.token)
         context = Context.load(file, settings)
-        show("curate", verb(context, "curate"))
-        if settings.annotate == "me":
-            wait(
-                f"Label at {studio.url} (user {studio.username}, password {studio.password}), "
-                "as much as you like; then press Enter here."
-            )
-        else:
-            _simulate(context, Connection(studio.url, studio.token), progress)
-        show("collect", verb(context, "collect"))
+        for _ in range(_ROUNDS):
+            show("curate", verb(context, "curate"))
+            if settings.annotate == "me":
+                wait(
+                    f"Label at {studio.url} (user {studio.username}, password {studio.password}), "
+                    "as much as you like; then press Enter here."
+                )
+                show("collect", verb(context, "collect"))
+                break
+            if not _simulate(context, Connection(studio.url, studio.token), progress):
+                break
+            show("collect", verb(context, "collect"))
         show("release", verb(context, "release"))
         show("finetune", verb(context, "finetune"))
     # The server is gone, and with it the address in the report.
@@ -98,7 +103,8 @@ def demo(
     return Played(without, telling_row(without))
 
 
-def _simulate(context: Context, connection: Connection, progress: Progress) -> None:
+def _simulate(context: Context, connection: Connection, progress: Progress) -> bool:
+    """Let simulated annotators answer; returns whether there was a question that they had not skipped before."""
     snapshot = context.store.snapshot().at_last_commit()
     truth = read_truth(context.dataset.folder / "truth.jsonl", snapshot, context.dataset)
     found = count_waiting(snapshot, context.dataset.task, open_seats(snapshot, context.dataset))
@@ -106,9 +112,10 @@ def _simulate(context: Context, connection: Connection, progress: Progress) -> N
     asked = found.questions - found.skipped
     if not asked:
         progress.say("simulated annotators have no new question to answer")
-        return
+        return False
     with progress.step("simulated annotators answer", asked) as advance:
         annotate(connection, context.dataset, truth, advance)
+    return True
 
 
 def telling_row(context: Context) -> str:

@@ -175,13 +175,17 @@ def _ends(cells: Cells, below: Callable[[float], float] | None, above: Callable[
     return end(1, below) if below is not None and seen > 0 else 0.0, end(-1, above)
 
 
-def cells_of(chances: Chances, answered: Bools, wrong: Bools, rows: int) -> Cells:
-    """The answers by stratum; strata with few are joined to their neighbor."""
+def cells_of(chances: Chances, answered: Bools, wrong: Bools, rows: int, about: Bools | None = None) -> Cells:
+    """The answers by stratum; strata with few are joined to their neighbor.
+
+    Those about other rows of a stratum say as much about ``about``, see ``estimate``.
+    """
     groups: list[tuple[int, Floats, float]] = []
     for name in np.unique(chances.stratum[chances.stratum >= 0]):
         here = chances.stratum == name
         heard = here & answered
-        groups.append((int((here & ~answered).sum()), 1 / chances.probability[heard], 0.0))
+        left_here = here & ~answered if about is None else here & ~answered & about
+        groups.append((int(left_here.sum()), 1 / chances.probability[heard], 0.0))
         groups[-1] = (groups[-1][0], groups[-1][1], float((groups[-1][1] * wrong[heard]).sum()))
     joined: list[tuple[int, Floats, float]] = []
     for left, worth, errors in groups:
@@ -215,7 +219,7 @@ def _chances_to_be_found(chances: Chances, answered: Bools, wrong: Bools) -> tup
     return np.concatenate(found), left / max(weight, _TINY)
 
 
-def estimate(chances: Chances, answered: Bools, wrong: Bools, rows: int) -> Share | None:
+def estimate(chances: Chances, answered: Bools, wrong: Bools, rows: int, about: Bools | None = None) -> Share | None:
     """Estimate which share of the rows is wrong now; those that were found wrong are not any more.
 
     Args:
@@ -223,17 +227,19 @@ def estimate(chances: Chances, answered: Bools, wrong: Bools, rows: int) -> Shar
         answered: which of them were drawn and answered.
         wrong: which of these were wrong; they have been corrected or removed.
         rows: how many the share is of, those that annotators confirmed or corrected included.
+        about: which of the rows that were drawn from it is of, if not of all: such as those of a split, which is drawn
+            by chance, so that each stratum's share is theirs, too (poststratification: Holt and Smith 1979).
 
     Returns:
         None if nothing was answered.
     """
     if not answered.any() or not rows:
         return None
-    cells = cells_of(chances, answered, wrong, rows)
+    cells = cells_of(chances, answered, wrong, rows, about)
     if not cells.weight.size:
         return Share(0.0, 0.0, 0.0)
     low, high = bounds(cells)
-    if wrong.any() and answered.mean() >= _MUCH:
+    if about is None and wrong.any() and answered.mean() >= _MUCH:
         low = fewest_left(*_chances_to_be_found(chances, answered, wrong), low * rows) / rows
     rate = float((cells.weight * cells.wrong / np.maximum(cells.asked, 1e-9)).sum())
     return Share(rate, low, high)

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_serializer, field_validator
 
-_Z = 1.959964
+Z = 1.959964
 """Standard normal quantile for a two-sided 95% interval."""
 _RESAMPLES = 2000
 _SEED = 17
-_FEWEST = 6
-"""Rows that an interval takes: if all of fewer got better, that is chance in more than 5% of the cases."""
+FEWEST = 6
+"""Rows that an interval takes, and groups that a verdict does: if all of fewer got better, that is chance in more than
+5% of the cases (the sign test)."""
 
 
 class Unit(StrEnum):
@@ -111,12 +112,21 @@ class Estimate(BaseModel):
 NO_INTERVAL = "too few rows for an interval"
 
 
-def wilson(successes: float, trials: float) -> Estimate:
-    """A share with its Wilson score interval, which also holds near 0 and 1; both may be expected numbers."""
+def wilson(successes: float, trials: float, effect: float = 1.0) -> Estimate:
+    """A share with its Wilson score interval, which also holds near 0 and 1; both may be expected numbers.
+
+    Args:
+        successes: of the trials.
+        trials: at least one.
+        effect: so many of them say as much as an independent one, see ``design_effect``.
+    """
     share = successes / trials
-    scale = 1 + _Z**2 / trials
-    center = (share + _Z**2 / (2 * trials)) / scale
-    half = _Z / scale * math.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2))
+    if math.isinf(effect):
+        return Estimate(value=share, low=-math.inf, high=math.inf)
+    trials /= effect
+    scale = 1 + Z**2 / trials
+    center = (share + Z**2 / (2 * trials)) / scale
+    half = Z / scale * math.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
     # At 0 and 1 the bounds equal the share, up to rounding.
     return Estimate(value=share, low=min(share, max(0.0, center - half)), high=max(share, min(1.0, center + half)))
 
@@ -143,19 +153,28 @@ def bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = N
     trials successful. Nor do differences of a few questions in one direction prove that there are none in the other:
     resamples of a difference are of two questions more, see ``_with_two_more``.
     """
-    from scipy.special import ndtr, stdtrit
-
     count, whole = len(ratios), _ratio(ratios) - (0.0 if minus is None else _ratio(minus))
-    if count < _FEWEST:
+    if count < FEWEST:
         return Estimate(value=whole, low=-math.inf, high=math.inf)
     samples = _resampled(ratios) if minus is None else _resampled(*_with_two_more(ratios, minus))
-    tail = float(ndtr(math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.025)))
+    tail = resampled_tail(count)
     low, high = map(float, np.quantile(samples, [tail, 1 - tail]))
     if min(samples) == max(samples):
         reach, least = 1 - wilson(count, count).low, 0.0 if minus is None else -1.0
         low, high = max(least, whole - reach), min(1.0, whole + reach)
     # What was measured is never outside, though the two questions more draw the middle towards 0.
     return Estimate(value=whole, low=min(low, whole), high=max(high, whole))
+
+
+def resampled_tail(count: int) -> float:
+    """The share of resamples beyond each end of a 95% interval: less than 2.5% of few, as Hesterberg (2015) proposes.
+
+    Args:
+        count: what is drawn again, at least two: questions, or groups of them.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    return float(ndtr(math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.025)))
 
 
 def _resampled(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> list[float]:
@@ -211,7 +230,7 @@ def loss_estimate(losses: NDArray[np.float64], minus: NDArray[np.float64] | None
     nats, tokens = (losses if minus is None else losses - [[1, 0]] * minus).T
     value = float(nats.sum() / tokens.sum())
     count, off = len(losses), nats - value * tokens
-    if count < _FEWEST or np.allclose(off, 0):
+    if count < FEWEST or np.allclose(off, 0):
         return Estimate(value=value, low=-math.inf, high=math.inf, unit=Unit.NATS)
     # How far the value moves without each row (the jackknife): a long row moves it more than a short one.
     moves = off / (tokens.sum() - tokens)
@@ -234,18 +253,31 @@ def design_effect(moves: NDArray[np.float64], groups: Sequence[str]) -> float:
     """How many questions of groups say as much as one that is independent of all others; at least 1.
 
     The variance of a mean over groups, of what was measured, divided by what it would be without groups (Kish 1965): a
-    model that misreads one contract gets several of its clauses wrong.
+    model that misreads one contract gets several of its clauses wrong. A mean lies nearer to a large group, whose part
+    of the variance is raised by as much (Bell and McCaffrey, "Bias Reduction in Standard Errors for Linear Regression
+    with Multi-Stage Samples", 2002). A variance that was measured on few groups is itself uncertain, so that intervals
+    take a t multiplier with one degree of freedom less than there are groups (Cameron and Miller, "A Practitioner's
+    Guide to Cluster-Robust Inference", 2015): what it exceeds that of independent questions by is part of the effect.
+    Groups count as so many of equal size as weigh as much (Kish's effective number). Of a single group nothing follows
+    for others: the effect is infinite.
 
     Args:
         moves: by how much each question moves the value.
         groups: of each question.
     """
+    from scipy.special import stdtrit
+
     names, places = np.unique(list(groups), return_inverse=True)
-    alone, count = float((moves**2).sum()), len(names)
-    if not alone or count in (1, len(moves)):
+    alone, count, asked = float((moves**2).sum()), len(names), len(moves)
+    if count == asked:
         return 1.0
-    together = float((np.bincount(places, weights=moves) ** 2).sum()) * count / (count - 1)
-    return max(1.0, together / alone)
+    if count == 1:
+        return math.inf
+    sizes = np.bincount(places)
+    worth = float(sizes.sum() ** 2 / (sizes**2).sum())
+    wider = float(stdtrit(max(1.0, worth - 1), 0.975) / stdtrit(asked - 1, 0.975))
+    together = float((np.bincount(places, weights=moves) ** 2 / (1 - sizes / asked)).sum())
+    return max(1.0, together / alone if alone else 1.0) * max(1.0, wider) ** 2
 
 
 def widened(estimate: Estimate, effect: float, least: float = 0.0) -> Estimate:
@@ -258,6 +290,8 @@ def widened(estimate: Estimate, effect: float, least: float = 0.0) -> Estimate:
     """
     if not estimate.is_bounded or effect == 1:
         return estimate
+    if math.isinf(effect):
+        return estimate.model_copy(update={"low": -math.inf, "high": math.inf})
     times, value = math.sqrt(effect), estimate.value
     low, high = value - times * (value - estimate.low), value + times * (estimate.high - value)
     if estimate.unit is Unit.SHARE:

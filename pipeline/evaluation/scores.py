@@ -150,7 +150,7 @@ def accuracy(outcomes: Sequence[Outcome]) -> Estimate:
     """The share of correct answers, with its Wilson interval: of as many answers as are independent of each other."""
     right = np.array([(outcome.right, 1.0) for outcome in outcomes], dtype=np.float64)
     effect = design_effect(influences(right), groups(outcomes))
-    return wilson(float(right[:, 0].sum()) / effect, len(outcomes) / effect)
+    return wilson(float(right[:, 0].sum()), len(outcomes), effect)
 
 
 def groups(outcomes: Sequence[Outcome]) -> list[str]:

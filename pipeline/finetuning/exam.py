@@ -5,13 +5,13 @@ import functools
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import TrainingError, Unrendered
+from pipeline.errors import OutOfMemory, TrainingError, Unrendered
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.answer_form import grammar_of
 from pipeline.finetuning.answer_opening import Opening
@@ -22,7 +22,8 @@ from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import answer_tokens, predict
 from pipeline.finetuning.row_tokens import Tokens, as_tokens, calling_turns, messages_of, shows_calls, written_turn
-from pipeline.finetuning.training_rows import LeftOut, context, no_calls_shown, reach
+from pipeline.finetuning.training_libraries import lacks_memory
+from pipeline.finetuning.training_rows import LeftOut, context, no_calls_shown, reach, readable
 from pipeline.finetuning.written_turns import readable_turn
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.published_rows import published_inputs
@@ -210,6 +211,15 @@ def _steps(question: EvalQuestion, task: type[Task]) -> list[EvalQuestion]:
     ]
 
 
+def _prompts(model: LoadedModel, questions: Questions) -> Iterator[list[int]]:
+    return (model.token_ids(one.prompt, one.examples[0].tools, answer_follows=True) for one in questions.asked)
+
+
+def _can_read(model: LoadedModel, question: EvalQuestion) -> bool:
+    """Whether a model reads all of a prompt, and can then write something."""
+    return len(model.token_ids(question.prompt, question.examples[0].tools, answer_follows=True)) < readable(model)
+
+
 @dataclass(frozen=True)
 class Answers:
     """What was answered, in the order of the questions."""
@@ -280,19 +290,42 @@ class Exam:
             most_tokens: of a list of answers, how many tokens are read for a question; None finds the likeliest for
                 sure. A model that finds all of them unlikely takes long over that.
             beside: what another model says of ``choices``, questions x choices, in nats; only for held answers.
+
+        Raises:
+            OutOfMemory: the memory does not suffice for the longest question alone.
         """
+        try:
+            return self._taken(model, questions, advance, form, most_tokens, beside)
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
+                raise
+            longest = max(len(prompt) for prompt in _prompts(model, questions))
+            raise OutOfMemory(
+                f"The memory does not suffice to ask {model.name} questions of up to {longest:,} tokens; give "
+                "`few_shot` fewer examples (arms), cut long inputs (finetune.max_length with `--fix shorten`), or set "
+                "a smaller finetune.base_model. What has been trained and answered so far is kept"
+            ) from error
+
+    def _taken(
+        self,
+        model: LoadedModel,
+        questions: Questions,
+        advance: Callable[[int], None],
+        form: Form,
+        most_tokens: int | None,
+        beside: npt.NDArray[np.float64] | None,
+    ) -> Answers:
         every = [*questions.asked, *questions.steps]
         began = time.perf_counter()
         written = self._written(model, every, advance, form, most_tokens, beside)
         took = time.perf_counter() - began
         texts = written[: len(questions.asked)]
         losses = answer_losses(model, questions.golds, advance) if questions.golds else None
-        prompts = (model.token_ids(one.prompt, one.examples[0].tools, answer_follows=True) for one in questions.asked)
         return Answers(
             texts=texts,
             losses=losses,
             called=list(zip(questions.steps, written[len(texts) :], strict=True)),
-            tokens_in=sum(map(len, prompts)),
+            tokens_in=sum(map(len, _prompts(model, questions))),
             tokens_out=sum(answer_tokens(model, [text]) for text in texts),
             # What it is judged by besides, losses and earlier calls, nobody waits or pays for.
             seconds=took * len(texts) / len(every) if questions.golds or questions.steps else None,
@@ -309,6 +342,14 @@ class Exam:
     ) -> list[str]:
         prompts = [question.prompt for question in asked]
         tools = [question.examples[0].tools for question in asked]
+        if unread := [place for place, one in enumerate(asked) if not _can_read(model, one)]:
+            # They are answered with nothing, which is wrong: past its end a model writes anything, or fails.
+            advance(len(unread))
+            read = [place for place in range(len(asked)) if place not in set(unread)]
+            some = None if beside is None else beside[read]
+            written = self._written(model, [asked[place] for place in read], advance, form, most_tokens, some)
+            texts = dict(zip(read, written, strict=True))
+            return [texts.get(place, "") for place in range(len(asked))]
         calls = bool(conversation_target(self.task))
         done = 0
 

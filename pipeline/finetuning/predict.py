@@ -8,10 +8,14 @@ from pipeline.finetuning.answer_opening import Opening
 from pipeline.finetuning.attention_masks import innermost
 from pipeline.finetuning.held_to_form import FormKeeper, ends_of
 from pipeline.finetuning.loaded_model import LoadedModel, Tools
-from pipeline.finetuning.training_libraries import quiet
+from pipeline.finetuning.training_libraries import lacks_memory, quiet
+from pipeline.finetuning.training_rows import readable
 from schemas.message import Message
 
 BATCH_SIZE = 16
+_TOKENS = 16_384
+"""Of a batch, prompts with padding and answers: as many as 16 of the rows that are trained on by default. What is kept
+for each while an answer is written would else be gigabytes for long prompts."""
 
 
 def predict(
@@ -36,11 +40,14 @@ def predict(
         tools: for each, the tools that may be called.
         grammar: what the answers are held to; with None, the model may write anything.
         max_new_tokens: the maximum length of an answer; the model may end it earlier.
-        batch_size: prompts answered at once, grouped by length.
+        batch_size: prompts answered at once, grouped by length; fewer if they are long, or if memory lacks.
         use_adapter: False uses the base model under the adapter.
         with_marks: a turn of a conversation is asked for, in which a model may reason and call tools: what opens it is
             left to the model, and special tokens before its end are kept, since calls begin with some of them.
         on_progress: called with how many of how many prompts are answered.
+
+    Raises:
+        MemoryError, RuntimeError: the memory does not even suffice for one prompt at a time.
     """
     import torch
 
@@ -51,15 +58,29 @@ def predict(
     by_length = sorted(range(len(rendered)), key=lambda index: len(rendered[index]))
     answers = [""] * len(rendered)
     loaded.model.eval()
+    done, size = 0, batch_size
     with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter), _greedy(loaded):
-        for start in range(0, len(by_length), batch_size):
-            batch = by_length[start : start + batch_size]
-            written = _generate(loaded, [rendered[index] for index in batch], max_new_tokens, keeper)
+        while done < len(by_length):
+            batch = _batch(by_length[done : done + size], rendered, max_new_tokens)
+            try:
+                written = _generate(loaded, [rendered[index] for index in batch], max_new_tokens, keeper)
+            except (MemoryError, RuntimeError) as error:
+                if len(batch) == 1 or not lacks_memory(error):
+                    raise
+                size = len(batch) // 2
+                continue
             for index, ids in zip(batch, written, strict=True):
                 answers[index] = _text(loaded, ids, with_marks)
+            done += len(batch)
             if on_progress is not None:
-                on_progress(start + len(batch), len(by_length))
+                on_progress(done, len(by_length))
     return answers
+
+
+def _batch(places: Sequence[int], prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Sequence[int]:
+    """The first of some prompts, which come by length: as many as there may be tokens in a batch, at least one."""
+    fits = (n for n in range(len(places), 1, -1) if n * (len(prompts[places[n - 1]]) + max_new_tokens) <= _TOKENS)
+    return places[: next(fits, 1)]
 
 
 def answer_tokens(loaded: LoadedModel, answers: Sequence[str]) -> int:
@@ -94,10 +115,11 @@ def _generate(
     padding = loaded.tokenizer.pad_token_id
     ids = torch.tensor([[padding] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    room = readable(loaded) - width
     written = loaded.model.generate(
         input_ids=ids.to(loaded.model.device),
         attention_mask=mask.to(loaded.model.device),
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=min(max_new_tokens, room) if room > 0 else max_new_tokens,
         logits_processor=[keeper.processor(len(prompts), width)] if keeper else None,
         pad_token_id=padding,
     )

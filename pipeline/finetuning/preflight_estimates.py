@@ -1,6 +1,8 @@
 """How long a training will take and how much memory: what is planned, and a few real steps of it."""
 
+import contextlib
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +32,14 @@ _BYTES_OF_SCORE = 12
 """Of each scored position and word of the vocabulary: the score, its softmax and its gradient, in 32 bits each."""
 _MARGIN = 1.5
 """An estimate that is that much above what is free is believed; memory cannot be known better without taking it."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+_CONTAINERS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+"""What a container may take and has taken, and how much of that is files that can be read again: by both versions of
+Linux's control groups."""
 
 _Numbers = npt.NDArray[np.int64]
 
@@ -213,7 +223,7 @@ def memory(base: LoadedModel, plan: Plan, config: Finetune, scored: int) -> Memo
         token = token / blocks + blocks * embedded.shape[1] * embedded.element_size()
     tokens = plan.largest_batch // config.batch_size
     row = max(1, int(tokens * token) + scored * int(embedded.shape[0]) * _BYTES_OF_SCORE)
-    free = _free(base)
+    free = free_memory(base)
     return Memory(
         weights=sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()),
         needed=_FIXED_BYTES + adapter + row * config.batch_size,
@@ -222,9 +232,22 @@ def memory(base: LoadedModel, plan: Plan, config: Finetune, scored: int) -> Memo
     )
 
 
-def _free(base: LoadedModel) -> int:
+def free_memory(base: LoadedModel) -> int:
+    """Bytes that are free where the model is."""
     if base.model.device.type == "cuda":
         import torch
 
         return int(torch.cuda.mem_get_info(base.model.device)[0])
-    return int(psutil.virtual_memory().available)
+    return min(int(psutil.virtual_memory().available), _free_of_container())
+
+
+def _free_of_container() -> int:
+    """What a container's limit leaves, where there is one: beyond it the kernel ends the process without a word."""
+    left = sys.maxsize
+    for limit, used, details, cached in _CONTAINERS:
+        # Without a limit it says "max", or a number beyond all memory.
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            known = dict(line.split() for line in (_CGROUP / details).read_text().splitlines())
+            taken = int((_CGROUP / used).read_text()) - int(known[cached])
+            left = min(left, int((_CGROUP / limit).read_text()) - taken)
+    return max(0, left)

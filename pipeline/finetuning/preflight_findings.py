@@ -81,7 +81,7 @@ class Judge:
     def asked(self, rows: Measured, split: str) -> list[Finding]:
         """What is found of the rows that the models are asked."""
         found = [self._of_question(problem, rows, split) for problem in _OF_QUESTIONS]
-        found += [self._shortened(rows, split), self._unanswerable(rows, split)]
+        found += [self._shortened(rows, split), self._unanswerable(rows, split), self._unreadable(rows, split)]
         return [one for one in found if one]
 
     def kept(self, rows: Measured) -> npt.NDArray[np.bool_]:
@@ -232,6 +232,17 @@ class Judge:
         return self._note(
             "beyond_max_new_tokens", Severity.WARNING, split, count, len(rows), what, then, _some(rows, which)
         )
+
+    def _unreadable(self, rows: Measured, split: str) -> Finding | None:
+        """Questions that the model cannot read to their end."""
+        if self.context is None:
+            return None
+        which = rows.full_tokens - rows.answer >= self.context
+        if not (count := int(which.sum())):
+            return None
+        what = f"they are longer than the {self.context:,} tokens that {self.model} reads, so no answer of it is right"
+        then = "set a finetune.base_model that reads longer texts, or cut their inputs with `--fix shorten`"
+        return self._note("beyond_context", Severity.WARNING, split, count, len(rows), what, then, _some(rows, which))
 
     @staticmethod
     def _note(

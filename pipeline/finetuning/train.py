@@ -29,6 +29,7 @@ from pipeline.finetuning.trainer import make_trainer, run
 from pipeline.finetuning.training_libraries import lacks_memory, quiet
 from pipeline.finetuning.training_rows import LeftOut, TrainingRows, check_examples, training_rows, validation_rows
 from pipeline.finetuning.training_watch import StepReport, ValidationLoss, Watch, best_of, losses_of, validation_of
+from pipeline.state.atomic import replacing
 from pipeline.state.staging import staged
 from pipeline.text.wording import counted
 from schemas.dataset import Finetune
@@ -96,6 +97,7 @@ def train(
     checkpoints: Path | None = None,
     checkpoint_seconds: float = _CHECKPOINT_SECONDS,
     on_note: Callable[[str], None] | None = None,
+    report: Path | None = None,
 ) -> TrainReport:
     """Train an adapter, and write it with its tokenizer to ``output``.
 
@@ -110,6 +112,8 @@ def train(
             was killed, training goes on from there; the folder is removed in the end.
         checkpoint_seconds: between two checkpoints.
         on_note: called with what else happens, a sentence each.
+        report: a file for what is returned. It is there before the checkpoints are gone, so that no kill repeats the
+            training.
 
     Raises:
         TrainingError: there is nothing to train on, the batch is larger than the number of rows, the model's template
@@ -128,7 +132,7 @@ def train(
         if validation is not None and not isinstance(validation, TrainTable):
             validation = validation_rows(validation, config, loaded, work)
         training = _Training(loaded, found, validation, config, _Notes(on_note), work)
-        return training.run(output, on_step, checkpoints, checkpoint_seconds)
+        return training.run(output, on_step, checkpoints, checkpoint_seconds, report)
 
 
 def expected_steps(found: TrainingRows, config: Finetune) -> int:
@@ -167,8 +171,9 @@ class _Training:
         on_step: Callable[[StepReport], None] | None,
         folder: Path | None,
         checkpoint_seconds: float,
+        written: Path | None,
     ) -> TrainReport:
-        """Train, save the adapter, and forget the checkpoints."""
+        """Train, save the adapter with its report, and forget the checkpoints."""
         config = self.config
         watch = Watch(
             tokens=self.found.rows.tokens / len(self.found.rows) * config.batch_size * config.accumulate,
@@ -190,6 +195,9 @@ class _Training:
             if checkpoints:
                 checkpoints.remove()
             raise
+        if written:
+            with replacing(written) as sink:
+                sink.write(report.model_dump_json().encode())
         if checkpoints:
             checkpoints.remove()
         return report

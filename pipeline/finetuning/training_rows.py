@@ -1,12 +1,13 @@
 """Draws and tokenizes the rows to train on, and leaves out those that do not fit, each for a reason."""
 
+import sys
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.errors import TrainingError, Unrendered
+from pipeline.errors import TooFewRows, TrainingError, Unrendered
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, drawn_places
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import RenderedRow, Tokens, learned_turns, messages_of, shows_calls
@@ -33,18 +34,23 @@ def check_examples(examples: Examples, config: Finetune) -> None:
     """Check what would stop the training before a model is loaded for it.
 
     Raises:
-        TrainingError: there is nothing to train on, or the batch is larger than the number of rows.
+        TooFewRows: there is nothing to train on, or the batch is larger than the number of rows.
     """
     if not len(examples):
-        raise TrainingError("There are no rows to train on: the train split is empty; accept more records and release")
-    _check_batch(config, min(len(examples), config.max_rows or len(examples)))
+        raise TooFewRows("There are no rows to train on: the train split is empty; accept more records and release")
+    check_batch(config, min(len(examples), config.max_rows or len(examples)))
 
 
-def _check_batch(config: Finetune, rows: int) -> None:
+def check_batch(config: Finetune, rows: int) -> None:
+    """Check that so many rows fill a batch.
+
+    Raises:
+        TooFewRows: they do not.
+    """
     if config.batch_size > rows:
-        raise TrainingError(
+        raise TooFewRows(
             f"finetune.batch_size is {config.batch_size}, but there {'is' if rows == 1 else 'are'} only "
-            f"{counted(rows, 'row')} to train on; lower it to {rows}, or add rows"
+            f"{counted(rows, 'row')} to train on; {f'lower it to {rows}, or ' if rows else ''}add rows"
         )
 
 
@@ -63,7 +69,8 @@ def training_rows(examples: Examples, config: Finetune, loaded: LoadedModel, fol
     """Sample the rows, tokenize them into a file of ``folder``, and leave out those that do not fit, each for a reason.
 
     Raises:
-        TrainingError: too few rows are left, or the model's template gives an empty answer no tokens to learn.
+        TooFewRows: too few are left.
+        TrainingError: the model's template gives an empty answer no tokens to learn, or shows no row.
     """
     drawn = drawn_places(examples, config.max_rows, config.seed)
     found = _Tokenized(config, loaded)
@@ -75,7 +82,7 @@ def training_rows(examples: Examples, config: Finetune, loaded: LoadedModel, fol
             f"{found.silent} has nothing to learn; use another base model, or override the task's task_answer to write "
             "something"
         )
-    _check_batch(config, len(rows))
+    check_batch(config, len(rows))
     left_out = found.left_out
     left_out[LeftOut.NOT_DRAWN] = len(examples) - len(drawn)
     return TrainingRows(rows, {reason: left_out[reason] for reason in LeftOut if left_out[reason]}, found.unrendered)
@@ -94,9 +101,15 @@ def context(loaded: LoadedModel) -> int:
     return min(known, _LONGEST)
 
 
+def readable(loaded: LoadedModel) -> int:
+    """How many tokens the model can read and write in all; a great number if it does not say so."""
+    known: int = getattr(loaded.model.config, "max_position_embeddings", sys.maxsize)
+    return known
+
+
 def reach(config: Finetune, loaded: LoadedModel) -> int:
     """How many tokens of a row the model reads."""
-    return min(config.max_length, getattr(loaded.model.config, "max_position_embeddings", config.max_length))
+    return min(config.max_length, readable(loaded))
 
 
 class _Tokenized:
@@ -152,15 +165,15 @@ class _Tokenized:
         if self._short:
             return
         if too_long:
-            raise TrainingError(
+            raise TooFewRows(
                 f"All {too_long} rows are longer than {self._limit} tokens (the shortest has {self._shortest}); raise "
                 "finetune.max_length, or choose a base model that reads longer texts"
             )
         if self.unrendered:
-            raise TrainingError(
+            raise TooFewRows(
                 f"No row can be trained on: {self.unrendered}; set another finetune.base_model, or correct the rows"
             )
-        raise TrainingError(no_calls_shown(drawn, self._loaded))
+        raise TooFewRows(no_calls_shown(drawn, self._loaded))
 
 
 def no_calls_shown(rows: int, loaded: LoadedModel) -> str:

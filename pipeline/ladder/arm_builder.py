@@ -10,7 +10,7 @@ from pipeline.ladder.classical import Linear, Majority, Nearest, held_out_questi
 from pipeline.ladder.endpoints import Endpoint
 from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.language_models import Adapter, Candidate, FewShot, ZeroShot
-from pipeline.ladder.learning_curve import SHARES, Curve, Curves, curve_of
+from pipeline.ladder.learning_curve import SHARES, AllLearned, Learned
 from pipeline.ladder.plan import Plan
 from pipeline.ladder.retrieval import Memory
 from schemas.arms_section import Arm as ArmSection
@@ -62,14 +62,14 @@ class ArmBuilder:
             return AdapterAndLinear(candidate, self._task, self._memory, self._plan.config.seed)
         return Adapter(candidate, is_free=section.arm is ArmName.ADAPTER_FREE)
 
-    def linear_curves(self, asked: Questions, measured: KeptMeasures) -> tuple[Curve, ...]:
-        """What the linear model scores after fewer rows, where it is an arm; none where it has no answer."""
+    def linear_learned(self, asked: Questions, measured: KeptMeasures) -> tuple[Learned, ...]:
+        """What the linear model answers after fewer rows, where it is an arm; none where it has no answer."""
         if all(one.name != ArmName.LINEAR.value for one in self._plan.arms):
             return ()
         depends_on = (self._plan.answers_key(ArmName.LINEAR.value), *(one.id for one in asked.asked))
-        return measured.once("linear-curve", depends_on, Curves, lambda: self._linear_curves(asked)).curves
+        return measured.once("linear-curve", depends_on, AllLearned, lambda: self._linear_learned(asked)).arms
 
-    def _linear_curves(self, asked: Questions) -> Curves:
+    def _linear_learned(self, asked: Questions) -> AllLearned:
         seed, points = self._plan.config.seed, []
         kept = draw(self._examples, None, seed, stratum=lambda row: row.answer)
         # As the arm itself: else its last point were another model's.
@@ -81,6 +81,6 @@ class ArmBuilder:
                 arm.learn()
                 answers = arm.answer(asked, lambda units: None)
             except CannotAnswer:
-                return Curves(curves=())
+                return AllLearned(arms=())
             points.append((len(some), answers.scored(self._task, asked)))
-        return Curves(curves=(curve_of(ArmName.LINEAR.value, arm.title, points),))
+        return AllLearned(arms=(Learned.of(ArmName.LINEAR.value, arm.title, points),))

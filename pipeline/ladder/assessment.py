@@ -18,7 +18,7 @@ from pipeline.finetuning.training_rows import LeftOut
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.judgement import Judgement
-from pipeline.ladder.learning_curve import Curve, curve_end_of, forecast_of
+from pipeline.ladder.learning_curve import Curve, adapter_curve
 from pipeline.ladder.results import Ladder
 from pipeline.ladder.retrained_scores import Ablation, SeedScore, seeds_in_words
 from pipeline.text.wording import counted
@@ -61,7 +61,13 @@ class Assessment(BaseModel):
     undrawn: int = 0
     """Rows of the train split that were not trained on for ``finetune.max_rows``."""
     noise: Estimate | None = None
-    """The share of rows whose answer is wrong, as audited."""
+    """The share of test rows whose answer is wrong, as audited."""
+    audited: int = 0
+    """The rows that this rests on."""
+    unaudited: int = 0
+    """Test rows of which an audit says nothing, such as those of frozen sources."""
+    groups: int | None = None
+    """That the questions which the adapter was asked belong to; None if that was not written down."""
     curves: tuple[Curve, ...] = ()
     """How scores grow with the training rows, and what more of them would bring."""
     forgetting: Forgetting | None = None
@@ -78,9 +84,10 @@ class Assessment(BaseModel):
             test_rows=self.test_rows,
             leaked=self.leaked,
             noise=self.noise,
-            forecast=forecast_of(self.curves),
+            audited=self.audited,
+            groups=self.groups,
+            curve=adapter_curve(self.curves),
             seeds=self.seeds,
-            curve_end=curve_end_of(self.curves),
             held_back=self.held_back,
             undrawn=self.undrawn,
         )
@@ -98,8 +105,25 @@ class Assessment(BaseModel):
     @property
     def beside(self) -> list[str]:
         """What else is known, in sentences."""
-        found = (*self.unreadable, seeds_in_words(self.seeds), self.ablation, self.forgetting, *self.curves)
+        found = (
+            *self.unreadable,
+            self._not_audited,
+            seeds_in_words(self.seeds),
+            self.ablation,
+            self.forgetting,
+            *self.curves,
+        )
         return [str(one) for one in found if one]
+
+    @property
+    def _not_audited(self) -> str:
+        """Of how many test rows nobody knows whether they are right; empty if the audit stands for all."""
+        if not self.unaudited:
+            return ""
+        return (
+            f"No audit says how many of {counted(self.unaudited, 'test row')} are wrong: none is drawn from rows "
+            "that are published as they are (`frozen`), or that have left the dataset."
+        )
 
     @property
     def unreadable(self) -> list[str]:
@@ -110,7 +134,7 @@ class Assessment(BaseModel):
             if arm.family is not Family.PROMPT or wrong < _MOSTLY * asked:
                 continue
             is_here = arm.name in list(ArmName)
-            how = "set finetune.form to held" if is_here else f"correct model, options or max_tokens of arms.{arm.name}"
+            how = "set finetune.form to held" if is_here else _how_to_correct(arm.name)
             found.append(
                 f"{wrong:,} of {counted(asked, 'answer')} of {arm.title} are in the wrong format, so that its score "
                 f"says little of what it knows: read them in {PREDICTIONS}, and {how}."
@@ -124,6 +148,13 @@ class Assessment(BaseModel):
             "ablation": {"raw": {"outcomes"}, "curated": {"outcomes"}},
         }
         return (self.model_dump_json(indent=2, exclude=outcomes) + "\n").encode()
+
+
+def _how_to_correct(endpoint: str) -> str:
+    return (
+        f"correct model, options or max_tokens of arms.{endpoint}, or repair its server and ask again with "
+        "goldleaf finetune --retry-invalid"
+    )
 
 
 def read_assessment(folder: Path) -> Assessment:

@@ -11,7 +11,7 @@ from pipeline.finetuning.exam import Answers, Questions
 from pipeline.finetuning.examples import Example, read_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
-from pipeline.ladder.linear_fields import FieldModel, HeldOut, fit_field, is_closed
+from pipeline.ladder.linear_fields import NO_WORDS, FieldModel, HeldOut, fit_field, is_closed
 from pipeline.ladder.plan import VALIDATION
 from pipeline.ladder.results import COPIED
 from pipeline.ladder.retrieval import Memory, text_of
@@ -158,7 +158,8 @@ class Linear(Arm):
                 )
             )
             advance(1)
-        return Answers(texts, settings={f"C of {name}": model.strength for name, model in self._models.items()})
+        strengths = {f"C of {name}": model.strength for name, model in self._models.items()}
+        return Answers(texts, settings=strengths if self._memory.has_words else {**strengths, NO_WORDS: 1.0})
 
     def _tagged(self, tagger: Tagger, question: EvalQuestion, usual: Targets) -> Targets:
         """An answer with the values that the text says, as far as it is one to the task."""

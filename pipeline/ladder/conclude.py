@@ -16,7 +16,7 @@ from pipeline.ladder.assessment import PAGE, PREDICTIONS, VERDICT, Assessment, p
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
-from pipeline.ladder.learning_curve import Curve, curve_end_of, forecast_of
+from pipeline.ladder.learning_curve import Curve, adapter_curve
 from pipeline.ladder.plan import TRAIN, Plan
 from pipeline.ladder.results import Stated
 from pipeline.ladder.retrained_scores import Ablation, SeedScore
@@ -63,9 +63,10 @@ def evidence_of(
         test_rows=len(rows),
         leaked=leaked_questions(climb.task, whole, SplitExamples(plan.version, TRAIN)),
         noise=plan.noise,
-        forecast=forecast_of(extras.curves),
+        audited=plan.audited,
+        groups=len({one.group or one.id for one in climb.questions.asked}),
+        curve=adapter_curve(extras.curves),
         seeds=extras.seeds,
-        curve_end=curve_end_of(extras.curves),
         held_back=len(rows) - len(climb.questions.asked) - sum(climb.questions.left_out.values()),
         undrawn=report.left_out.get(LeftOut.NOT_DRAWN, 0),
     )
@@ -113,6 +114,9 @@ def conclude(
         leaked=evidence.leaked,
         test_left_out=climb.questions.left_out,
         noise=plan.noise,
+        audited=evidence.audited,
+        unaudited=plan.unaudited,
+        groups=evidence.groups,
         forgetting=extras.forgetting,
         curves=extras.curves,
         seeds=extras.seeds,

@@ -34,6 +34,8 @@ class Access:
     prices: Prices
     encoding: str
     """By which tokens are counted that a server does not count."""
+    retry_invalid: bool = False
+    """Whether to ask anew what was never answered validly."""
 
 
 class Endpoint(Arm):
@@ -57,6 +59,9 @@ class Endpoint(Arm):
             with Ledger(self._access.ledger) as ledger:
                 # Nobody else is asking: what is still in flight was so when a run was killed.
                 ledger.lose()
+                if self._access.retry_invalid:
+                    # A list: the ledger is not read while it is written.
+                    ledger.set_aside([one.key for one in asked if self._is_invalid(one, ledger.replies(one.key))])
                 known = self._ask(asked, ledger, advance)
                 replies = [ledger.replies(one.key) for one in asked]
         except StoreError as error:
@@ -79,6 +84,10 @@ class Endpoint(Arm):
         row, task = self._memory.rows[place], self._asker.task
         inputs, targets = published_inputs(task, row.fields), published_targets(task, row.fields)
         return Shown(row.id, orjson.dumps(inputs, default=str).decode(), orjson.dumps(targets).decode())
+
+    def _is_invalid(self, question: Question, replies: Sequence[Reply]) -> bool:
+        is_valid = last_word(self._asker.task, question.inputs, replies).targets is not None
+        return is_settled(self._asker, question, replies) and not is_valid
 
     def _ask(self, asked: Sequence[Question], ledger: Ledger, advance: Advance) -> int:
         """Ask about what has no settled answer; returns how many had one."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.scores import ACCURACY
-from pipeline.ladder.learning_curve import CurvePoint
+from pipeline.ladder.learning_curve import Curve, CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
 from pipeline.ladder.retrained_scores import SeedScore
 from schemas.arms_section import ArmName, Family, Limits
@@ -26,17 +26,21 @@ class Evidence:
     leaked: int = 0
     """Of these, how many are among the training rows, too."""
     noise: Estimate | None = None
-    """The share of rows whose answer is wrong, as audited; None if nobody has looked."""
-    forecast: CurvePoint | None = None
-    """What the adapter would score on more rows, by its learning curve."""
+    """The share of test rows whose answer is wrong, as audited; None if nobody has looked."""
+    audited: int = 0
+    """The rows that this rests on; 0 if that was not written down."""
+    groups: int | None = None
+    """That the questions which the adapter was asked belong to; None if that was not written down."""
+    curve: Curve | None = None
+    """What the adapter would score on more rows; None if that is not known."""
     seeds: tuple[SeedScore, ...] = ()
     """Of the adapter."""
-    curve_end: float | None = None
-    """What it scores at the end of its curve, which is measured on a sample; None: what it scores on all questions."""
     held_back: int = 0
     """Test questions that could be asked, and are not for ``finetune.eval_rows``."""
     undrawn: int = 0
     """Rows of the train split that were not trained on for ``finetune.max_rows``."""
+    barred: frozenset[str] = frozenset()
+    """Arms that are taken to be too slow: they may be, or may not."""
 
     @property
     def unit(self) -> Unit:
@@ -104,6 +108,18 @@ class Evidence:
         """Whether the ceiling is what the audit says, and no arm is above that."""
         return self.wrong_rows is not None and self.ceiling == 1 - self.wrong_rows.value
 
+    def is_too_slow(self, arm: ArmResult) -> bool:
+        """Whether an arm takes for sure longer than a call may."""
+        most, fastest = self.limits.max_seconds, arm.latency if arm.latency_low is None else arm.latency_low
+        return most is not None and fastest is not None and fastest > most
+
+    def may_be_too_slow(self, arm: ArmResult) -> bool:
+        """Whether the time that a call may take is within the interval of what an arm takes."""
+        most = self.limits.max_seconds
+        return (
+            most is not None and arm.latency_high is not None and arm.latency_high > most and not self.is_too_slow(arm)
+        )
+
     def is_at_ceiling(self, arm: ArmResult) -> bool:
         """Whether what an arm gets wrong may all be the test rows' errors, or is less than what matters.
 
@@ -144,18 +160,22 @@ class Evidence:
         tried = self.seeds if after.family is Family.TUNED else ()
         return [one for one in tried if ahead + self.unit.gain(one.score.value - usual) <= 0]
 
-    def growth(self) -> Estimate | None:
-        """By how much the adapter would be better on more rows, by its curve; None without one.
+    @property
+    def forecast(self) -> CurvePoint | None:
+        """What the adapter would score on more rows, by its learning curve."""
+        return None if self.curve is None else self.curve.expected[0]
 
-        Nothing is seen above the ceiling, however many rows there are.
+    def lead(self, arm: ArmResult) -> Estimate | None:
+        """By how much the adapter would be better than an arm if both had more rows; None if that is not known.
+
+        On the questions of its curve, which may be a sample. Nothing is seen above the ceiling, however many rows there
+        are.
         """
-        if self.forecast is None:
-            return None
-        now = self.ladder.adapter.score.value if self.curve_end is None else self.curve_end
-        then = self.forecast.score
-        top = math.inf if self.ceiling is None else self.ceiling
-        gains = [self.unit.gain(min(score, top) - now) for score in (then.value, then.low, then.high)]
-        return Estimate(value=gains[0], low=min(gains), high=max(gains), unit=self.unit)
+        found = None if self.curve is None else self.curve.leads.get(arm.name)
+        if found is None or self.forecast is None or self.ceiling is None:
+            return found
+        most = found.value + self.ceiling - self.forecast.score.value
+        return found.model_copy(update={name: min(getattr(found, name), most) for name in ("value", "low", "high")})
 
     def is_enough(self, cheap: ArmResult, dear: ArmResult) -> bool:
         """Whether the dearer arm is for sure not better by as much as matters, or cannot be seen to be."""

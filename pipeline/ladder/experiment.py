@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.finetuning.adapters import find_adapter
+from pipeline.finetuning.adapters import find_adapter, read_record
 from pipeline.finetuning.base_model import adapted, load_base
 from pipeline.finetuning.checkpoints import CHECKPOINTS
 from pipeline.finetuning.evaluate import Evaluation, questions
@@ -27,17 +27,16 @@ from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
 from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.language_models import Candidate
-from pipeline.ladder.learning_curve import Curve, curve_of
+from pipeline.ladder.learning_curve import Curve, Learned, curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.retrained import Recipe
 from pipeline.ladder.retrained_scores import SeedScore
-from pipeline.ladder.trained_once import trained_once
+from pipeline.ladder.trained_once import forget_training, trained_once
 from pipeline.ladder.verdict import judge
 from pipeline.steps import Progress
-from schemas.arms_section import ArmName
+from schemas.arms_section import ArmName, Family
 from schemas.identity import stable_hash
-from schemas.task import Task
 
 _MOST_KNOWN = 200_000
 """Rows are objects to arms without training, of several kB each, and are compared with every question."""
@@ -48,14 +47,13 @@ _ABANDONED = 30 * 24 * 3600
 """Seconds after which nobody goes on with a killed run."""
 
 
-def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Page, *, again: bool = False) -> Path:
+def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool = False) -> Path:
     """Train an adapter unless there is one, let all arms answer the test questions, and return the adapter's folder.
 
     What a killed run has done is not done again.
 
     Args:
         plan: what to do.
-        task: of the dataset.
         progress: shows what is done.
         page: renders the verdict.
         again: train even if there is an adapter of this training.
@@ -63,7 +61,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     Raises:
         TrainingError: the version has no train or test split, or the model or its rows cannot be used.
     """
-    config = plan.config
+    config, task = plan.config, plan.task
     train, test = (SplitExamples(plan.version, split) for split in (TRAIN, TEST))
     check_examples(train, config)
     with progress.step(f"loading {config.base_model}"):
@@ -76,7 +74,7 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     whole = whole_questions(rows, checked.fixes[TEST].whole(test), task, base, exam.longest)
     asked = replace(askable(rows, task, config, base), whole=whole)
     kept, measured = _kept(plan, base, again=again), KeptMeasures(plan.models / ANSWERS, plan.goldleaf, not again)
-    climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept)
+    climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept, plan.limits)
     known = _known(checked.fixes[TRAIN].kept(train), config.seed, progress)
     builder = ArmBuilder(plan, task, known, base, exam)
     for section in plan.arms:
@@ -87,7 +85,10 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
         progress.say(said)
     recipe = Recipe(plan, base, exam, asked, kept, progress)
     fewer = recipe.curve(examples) if plan.curve else []
-    folder, report = trained_once(plan, found, examples, base, progress)
+    if found is None:
+        folder, report = trained_once(plan, config, examples, base, progress, plan.training_key)
+    else:
+        folder, report = found, read_record(found).train
     with adapted(folder, base) as model:
         tuned = Candidate(model, exam, config)
         for section in plan.arms:
@@ -97,9 +98,9 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
     if not again and climb.lacking and (same := find_assessed(plan.models, plan.key, climb.lacking)):
         # An endpoint that is still down makes no second copy of the adapter.
         return same
-    curves = builder.linear_curves(recipe.sample.unshortened, measured)
+    learned = builder.linear_learned(recipe.sample.unshortened, measured)
     forgotten = Forgetting(before=before, after=after)
-    extras = _extras(plan, climb, curves, recipe, (report.rows, fewer), forgotten)
+    extras = _extras(plan, climb, learned, recipe, (report.rows, fewer), forgotten)
     evidence = evidence_of(plan, climb, rows, report, extras)
     extras = replace(extras, seeds=_seeds(recipe, examples, report, evidence))
     kept.hand_on()
@@ -111,26 +112,42 @@ def finetune_version(plan: Plan, task: type[Task], progress: Progress, page: Pag
 def _extras(
     plan: Plan,
     climb: Climb,
-    curves: tuple[Curve, ...],
+    others: tuple[Learned, ...],
     recipe: Recipe,
     learned: tuple[int, list[tuple[int, Evaluation]]],
     forgetting: Forgetting,
 ) -> Extras:
     """What is known beside the arms, but for other seeds: curves, and what the raw rows would have given.
 
-    ``curves`` are those of other arms than the adapter. ``learned`` is how many rows the adapter learned, and its
+    ``others`` are arms that learned from fewer rows, too. ``learned`` is how many rows the adapter learned, and its
     scores after fewer.
     """
     rows, fewer = learned
     judged = climb.done_by(ArmName.ADAPTER.value)
+    curves = [curve_of(one) for one in others]
     if fewer:
-        whole = judged.of({one.id for one in recipe.sample.asked})
-        curves += (curve_of(ArmName.ADAPTER.value, "the adapter", [*fewer, (rows, whole)]),)
+        curves.append(_adapter_curve(climb, others, recipe, [*fewer, (rows, judged)]))
     return Extras(
         forgetting=forgetting,
-        curves=curves,
+        curves=tuple(curves),
         ablation=None if plan.raw is None else recipe.ablation(plan.raw, judged),
     )
+
+
+def _adapter_curve(
+    climb: Climb, others: Sequence[Learned], recipe: Recipe, points: Sequence[tuple[int, Evaluation]]
+) -> Curve:
+    """Its curve beside all that it has to beat, by their own curves if they have one, on the questions of slow arms."""
+    ids = {one.id for one in recipe.sample.asked}
+    of_sample = [(rows, found.of(ids)) for rows, found in points]
+    rows, adapter = of_sample[-1]
+    known = {one.arm for one in others}
+    rivals = [
+        Learned.of(arm.name, arm.title, [(rows, arm.evaluation.of(ids))])
+        for arm in climb.done
+        if arm.name not in known and arm.family is not Family.TUNED and arm.evaluation.metric == adapter.metric
+    ]
+    return curve_of(Learned.of(ArmName.ADAPTER.value, "the adapter", of_sample), [*others, *rivals])
 
 
 def _seeds(recipe: Recipe, examples: Examples, report: TrainReport, evidence: Evidence) -> tuple[SeedScore, ...]:
@@ -148,7 +165,12 @@ def _kept(plan: Plan, base: LoadedModel, *, again: bool) -> KeptAnswers:
         return known and stable_hash(known, base.revision, base.model.device.type)
 
     earlier = Earlier(plan.models / ANSWERS, key, is_read=not again)
-    return KeptAnswers(plan.models / UNFINISHED / plan.key, earlier)
+    kept = KeptAnswers(plan.models / UNFINISHED / plan.key, earlier)
+    if plan.access.retry_invalid:
+        # The ledger has those that are valid.
+        for arm in plan.endpoints:
+            kept.forget(arm.name)
+    return kept
 
 
 def _known_beside(
@@ -166,8 +188,9 @@ def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:
         plan: what was done.
         is_complete: whether no arm is to be asked again; else the answers of the others are still needed.
     """
-    for key in (plan.training_key, *([plan.key] if is_complete else [])):
-        shutil.rmtree(plan.models / UNFINISHED / key, ignore_errors=True)
+    forget_training(plan, plan.training_key)
+    if is_complete:
+        shutil.rmtree(plan.models / UNFINISHED / plan.key, ignore_errors=True)
     for left in (UNFINISHED, CHECKPOINTS):
         for folder in (plan.models / left).glob("*"):
             newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))

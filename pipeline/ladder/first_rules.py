@@ -1,7 +1,9 @@
 """The rules of a verdict that come before arms are compared: can this test tell anything, and are its labels right?"""
 
+import math
 from collections.abc import Callable
 
+from pipeline.evaluation.estimates import FEWEST, Estimate, Z
 from pipeline.ladder.evidence import FEWEST_QUESTIONS, Evidence
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.reasons import LIST_ARMS
@@ -64,6 +66,26 @@ def _too_few_questions(evidence: Evidence) -> Judgement | None:
             f"Raise finetune.eval_rows: the test split has {counted(evidence.test_rows, 'question')}."
             if asked + evidence.held_back >= FEWEST_QUESTIONS
             else "Add rows and release again; a larger share of the test split (split.fractions) is of new rows only."
+        ),
+    )
+
+
+def _too_few_groups(evidence: Evidence) -> Judgement | None:
+    """Questions of one group are no independent ones: if all of five groups got better, that may be chance."""
+    asked, groups = evidence.ladder.adapter.evaluation.questions, evidence.groups
+    if groups is None or groups >= FEWEST:
+        return None
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="too_few_groups",
+        reasons=(
+            f"The {counted(asked, 'test question')} are of {counted(groups, 'group')} (split.group_by, or rows that "
+            f"resemble each other): of fewer than {FEWEST}, a difference that all of them show may be chance, and "
+            "says little about others.",
+        ),
+        next_step=(
+            "Add rows of other groups and release again; a larger share of the test split (split.fractions) is of new "
+            "groups only."
         ),
     )
 
@@ -154,9 +176,9 @@ def _noisy(evidence: Evidence) -> Judgement | None:
     best, noise = evidence.ladder.best(list(Family)), evidence.wrong_rows
     if noise is None or best is None:
         return None
-    # A wrong row makes a whole answer wrong, however many of its values are right.
-    wrong = 1 - best.evaluation.exact.value
-    if noise.value < _NOISY or noise.value < wrong / 2 or not wrong:
+    wrong = _wrong(best)
+    # For sure: one wrong row of twenty audited ones is no reason to let a good model wait.
+    if noise.low < _noisy_from(wrong) or not wrong:
         return None
     part = "all" if noise.value > wrong - 1e-9 else "at least half"
     return Judgement(
@@ -170,6 +192,47 @@ def _noisy(evidence: Evidence) -> Judgement | None:
     )
 
 
+def _wrong(best: ArmResult) -> float:
+    """The share of what an arm answers wrong: a wrong row makes a whole answer wrong, however many values are right."""
+    return 1 - best.evaluation.exact.value
+
+
+def _noisy_from(wrong: float) -> float:
+    """The share of wrong test rows from which on these are what to work on first."""
+    return max(_NOISY, wrong / 2)
+
+
+def with_doubted_labels(evidence: Evidence, found: Judgement) -> Judgement:
+    """The verdict on the arms, where the test rows may be wrong so often that they would come first.
+
+    All arms are judged by the same rows, so that the better one stays the better one. More rows are no advice as long
+    as the labels may be what is missing.
+    """
+    best, noise = evidence.ladder.best(list(Family)), evidence.wrong_rows
+    if noise is None or best is None or not (wrong := _wrong(best)) or noise.value < (least := _noisy_from(wrong)):
+        return found
+    said = (
+        f"The audit says that {noise} of the test answers are wrong, which may be at least half of the {wrong:.1%} "
+        f"that the best arm, {best.title}, gets wrong; too few rows were audited to tell."
+    )
+    step = (
+        f"Let annotators answer {_more_audits(noise, least, evidence.audited)} audit questions: raise review.audit, "
+        "run `goldleaf curate` and `goldleaf collect`, and then `goldleaf finetune` again."
+    )
+    if found.verdict is Verdict.MORE_DATA:
+        return Judgement(verdict=Verdict.UNDECIDED, rule="labels_open", reasons=(said, *found.reasons), next_step=step)
+    return found.model_copy(update={"reasons": (*found.reasons, f"{said} {step}")})
+
+
+def _more_audits(noise: Estimate, least: float, audited: int) -> str:
+    """How many more answers would tell, if as many of them are wrong: by the inverted score test (Wilson 1927)."""
+    above = noise.value - least
+    if not audited or not above:
+        return "more"
+    needed = math.ceil(Z**2 * least * (1 - least) / above**2)
+    return f"about {max(needed - audited, audited // 10 + 1):,} more"
+
+
 def _highest(evidence: Evidence) -> str:
     """The highest score that can be seen, as far as the audit says that."""
     return f" No model can be seen above {evidence.ceiling:.1%}." if evidence.is_ceiling_audited else ""
@@ -178,6 +241,7 @@ def _highest(evidence: Evidence) -> str:
 FIRST_RULES: tuple[Callable[[Evidence], Judgement | None], ...] = (
     _too_few_rows,
     _too_few_questions,
+    _too_few_groups,
     _leaked,
     _alone,
     _nothing_learned,

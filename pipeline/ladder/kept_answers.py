@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,6 +21,13 @@ _MOST = 200
 """Files that are kept there, the newest ones."""
 
 
+class Range(NamedTuple):
+    """Two ends, in seconds."""
+
+    low: float
+    high: float
+
+
 class Times(BaseModel):
     """Seconds that an arm took."""
 
@@ -28,7 +36,22 @@ class Times(BaseModel):
     learning: float
     answering: float
     alone: float | None
-    """Of a question that is asked alone."""
+    """Of a question that is asked alone, the median."""
+    each: tuple[float, ...] = ()
+    """Of all that were asked alone here."""
+
+    @property
+    def range(self) -> "Range | None":
+        """The 95% interval of the median, between two of the times; None if there are too few.
+
+        It holds whatever their distribution: below the median is each with a chance of a half (Conover, "Practical
+        Nonparametric Statistics", 1999).
+        """
+        from scipy.stats import binom
+
+        place = int(binom.ppf(0.025, len(self.each), 0.5)) if self.each else 0
+        ordered = sorted(self.each)
+        return Range(ordered[place - 1], ordered[-place]) if place else None
 
 
 class _Kept(BaseModel):
@@ -95,6 +118,11 @@ class KeptAnswers:
         self._folder.mkdir(parents=True, exist_ok=True)
         with replacing(self._file(name, questions)) as sink:
             sink.write(kept.model_dump_json().encode())
+
+    def forget(self, name: str) -> None:
+        """Remove what a killed run, or one that lacks other arms, has left of an arm."""
+        for file in self._folder.glob(f"{name}-*.json"):
+            file.unlink()
 
     def hand_on(self) -> None:
         """Leave the answers to runs with other arms, prices or limits, once all arms have answered."""

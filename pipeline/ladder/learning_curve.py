@@ -1,14 +1,15 @@
 """How a score grows with the training rows, and what more of them would bring: a power law, with a band."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.estimates import Estimate, Unit
-from pipeline.evaluation.scores import judged_in, ratios
+from pipeline.evaluation.estimates import Estimate, Unit, resampled_tail
+from pipeline.evaluation.scores import groups, judged_in, ratios
 from pipeline.finetuning.evaluate import Evaluation
 from pipeline.text.wording import counted, sentence
 from schemas.arms_section import ArmName
@@ -47,6 +48,11 @@ class Curve(BaseModel):
     """On more rows than there are, with the band of the extrapolation; empty if there are too few points."""
     questions: int = 0
     """That every point was asked, which may be fewer than the arm itself; 0 if that was not written down."""
+    growth: Estimate | None = None
+    """How much better it is expected on the first of these rows than on those that there are, on the same questions;
+    None if nothing is expected."""
+    leads: dict[str, Estimate] = {}
+    """By how much it would then be better than other arms, by their names, on the same questions; of the adapter."""
 
     def __str__(self) -> str:
         points = ", ".join(f"{one.score.unit.shown(one.score.value)} on {one.rows:,}" for one in self.measured)
@@ -56,67 +62,141 @@ class Curve(BaseModel):
         return f"{told}; expected {ahead}." if ahead else f"{told}."
 
 
-class Curves(BaseModel):
-    """Those of one arm: none where it has no answer."""
+class LearnedPoint(BaseModel):
+    """What a model that learned from so many rows earned, question by question."""
 
     model_config = ConfigDict(frozen=True)
 
-    curves: tuple[Curve, ...]
+    rows: int
+    score: Estimate
+    credits: tuple[tuple[float, float], ...]
+    """Of every question: earned, and possible; or nats and tokens."""
 
 
-def forecast_of(curves: Sequence[Curve]) -> CurvePoint | None:
-    """What the adapter is expected to score on twice the rows; None without its curve."""
-    return next((curve.expected[0] for curve in _of_adapter(curves)), None)
+class Learned(BaseModel):
+    """An arm after it learned from more and more rows, asked the same questions each time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arm: str
+    title: str
+    unit: Unit
+    ids: tuple[str, ...]
+    """Of the questions."""
+    groups: tuple[str, ...]
+    points: tuple[LearnedPoint, ...]
+    """Fewest rows first, at least one."""
+
+    @classmethod
+    def of(cls, arm: str, title: str, points: Sequence[tuple[int, Evaluation]]) -> "Learned":
+        """Training rows and the evaluation after them, with its outcomes, all of the same questions."""
+        outcomes = points[0][1].outcomes
+        return cls(
+            arm=arm,
+            title=title,
+            unit=judged_in(outcomes),
+            ids=tuple(one.id for one in outcomes),
+            groups=tuple(groups(outcomes)),
+            points=tuple(
+                LearnedPoint(
+                    rows=rows, score=found.score, credits=tuple((a, b) for a, b in ratios(found.outcomes).tolist())
+                )
+                for rows, found in points
+            ),
+        )
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are points enough for a law."""
+        return len(self.points) >= _FEWEST_POINTS
 
 
-def curve_end_of(curves: Sequence[Curve]) -> float | None:
-    """What the adapter scores on all rows, on the questions of its curve; None without one."""
-    return next((curve.measured[-1].score.value for curve in _of_adapter(curves)), None)
+class AllLearned(BaseModel):
+    """That of one arm: none where it has no answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arms: tuple[Learned, ...]
 
 
-def _of_adapter(curves: Sequence[Curve]) -> Iterator[Curve]:
-    return (curve for curve in curves if curve.arm == ArmName.ADAPTER.value and curve.expected)
+def adapter_curve(curves: Sequence[Curve]) -> Curve | None:
+    """That of the adapter, if it says what more rows would bring."""
+    return next((one for one in curves if one.arm == ArmName.ADAPTER.value and one.expected), None)
 
 
-def curve_of(arm: str, title: str, points: Sequence[tuple[int, Evaluation]]) -> Curve:
-    """The curve through the evaluations of an arm that learned from more and more rows, all on the same questions.
+def curve_of(learned: Learned, rivals: Sequence[Learned] = ()) -> Curve:
+    """The curve of an arm, and what it and others are expected to score on more rows.
 
     What is missing to a perfect score falls with a power of the rows (Hestness and others 2017, "Deep Learning Scaling
     is Predictable, Empirically"); a loss does so itself. The band holds 95% of the extrapolations from resampled
-    questions, and is wider where the points lie further from the law than other questions explain: each is of one
+    questions, or groups of them (the cluster bootstrap: Davison and Hinkley, "Bootstrap Methods and their Application",
+    1997), and is wider where the points lie further from the law than other questions explain: each is of one
     training, and trainings differ by chance. That the law may not hold further out is not in it.
 
-    Args:
-        arm: its name.
-        title: the same in words.
-        points: training rows and the evaluation after them, fewest rows first; with their outcomes.
-    """
-    measured = tuple(CurvePoint(rows=rows, score=found.score) for rows, found in points)
-    asked = points[0][1].questions
-    if len(points) < _FEWEST_POINTS:
-        return Curve(arm=arm, title=title, measured=measured, questions=asked)
-    unit = judged_in(points[0][1].outcomes)
-    sizes = np.array([rows for rows, _ in points], dtype=np.float64)
-    credits = np.array([ratios(found.outcomes) for _, found in points])
-    expected = _expected(sizes, credits, unit, measured[-1].score)
-    return Curve(arm=arm, title=title, measured=measured, expected=tuple(expected), questions=asked)
-
-
-def _expected(sizes: Floats, credits: Floats, unit: Unit, last: Estimate) -> list[CurvePoint]:
-    """Extrapolate scores.
+    Growth and leads are differences on the same resampled questions (paired: what is hard for one point is so for the
+    others), again with what trainings differ by. They are not the band minus a score of now.
 
     Args:
-        sizes: training rows of each point.
-        credits: points x questions x (earned, possible).
-        unit: of the score.
-        last: the score of the last point.
+        learned: the arm.
+        rivals: those that it is compared with, on the same questions. One that has points enough is extrapolated to as
+            many rows, too; another is taken as it is now.
     """
-    count = credits.shape[1]
+    measured = tuple(CurvePoint(rows=one.rows, score=one.score) for one in learned.points)
+    plain = Curve(arm=learned.arm, title=learned.title, measured=measured, questions=len(learned.ids))
+    if not learned.is_enough:
+        return plain
+    weights = _weights(learned.groups)
+    tail = resampled_tail(max(2, len(set(learned.groups))))
+    last, unit = measured[-1], learned.unit
+    expected = []
+    for times in _AHEAD:
+        ahead = _ahead(learned, weights, times)
+        expected.append(CurvePoint(rows=int(times * last.rows), score=_band(ahead, tail, unit, last.score)))
+    ahead = _ahead(learned, weights, _AHEAD[0])
+    leads = {
+        one.arm: _difference(ahead.then - other.then, tail, unit, ahead, other)
+        for one in rivals
+        if one.ids == learned.ids
+        for other in [_ahead(one, weights, _AHEAD[0])]
+    }
+    growth = _difference(ahead.then - ahead.now, tail, unit, ahead)
+    return plain.model_copy(update={"expected": tuple(expected), "growth": growth, "leads": leads})
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """Scores now and on more rows: of the questions themselves, then of each resample."""
+
+    now: Floats
+    then: Floats
+    better: float
+    """By how much the last of these may be better, or worse, for the trainings, in 95 of 100 cases."""
+    worse: float
+
+
+def _weights(names: Sequence[str]) -> Floats:
+    """How often each question counts: as it is, then in each resample. Shape (resamples + 1, questions)."""
+    kinds, places = np.unique(list(names), return_inverse=True)
+    count = len(kinds)
     chosen = np.random.default_rng(_SEED).integers(0, count, (_RESAMPLES, count))
-    # The first line is the sample itself.
-    weights = np.vstack([np.ones(count), np.array([np.bincount(row, minlength=count) for row in chosen])])
-    sums = np.einsum("rq,pqe->rpe", weights, credits)
+    drawn = np.array([np.bincount(row, minlength=count) for row in chosen], dtype=np.float64)
+    return np.vstack([np.ones(len(places)), drawn[:, places]])
+
+
+def _ahead(learned: Learned, weights: Floats, times: float) -> _Ahead:
+    """Extrapolate scores to so many times the rows.
+
+    Args:
+        learned: of the arm; with fewer points than a law takes, it stays where it is.
+        weights: see ``_weights``.
+        times: the rows.
+    """
+    count, unit = len(learned.ids), learned.unit
+    sizes = np.array([one.rows for one in learned.points], dtype=np.float64)
+    sums = np.einsum("rq,pqe->rpe", weights, np.array([one.credits for one in learned.points]))
     scores = sums[:, :, 0] / np.maximum(sums[:, :, 1], 1e-12)
+    if not learned.is_enough:
+        return _Ahead(scores[:, -1], scores[:, -1], 0.0, 0.0)
     lacking = 1 - scores if unit is Unit.SHARE else scores
     # Nothing lacking has no logarithm: of answers that are all right, half a wrong one.
     logs, places = np.log(np.clip(lacking, 0.5 / count if unit is Unit.SHARE else 1e-9, None)), np.log(sizes)
@@ -126,20 +206,14 @@ def _expected(sizes: Floats, credits: Floats, unit: Unit, last: Estimate) -> lis
     trusted = (logs * trust).T
     fits = np.linalg.lstsq(design, trusted, rcond=None)[0]
     doubt = _doubt(((trusted - design @ fits) ** 2).sum(axis=0) * len(sizes), len(sizes) - 2)
-    found = []
-    for times in _AHEAD:
-        rows = int(times * sizes[-1])
-        # No model is expected to get worse by more rows.
-        slopes = np.minimum(fits[1], 0.0)
-        ahead = lacking[:, -1] * times**slopes
-        values = 1 - ahead if unit is Unit.SHARE else ahead
-        value = float(values[0])
-        bounds = _band(values, float(ahead[0]), doubt, unit)
-        if np.ptp(values) == 0:
-            # Questions that all came out alike say nothing of others by being drawn again.
-            bounds = {"low": min(last.low, value), "high": max(last.high, value)}
-        found.append(CurvePoint(rows=rows, score=Estimate(value=value, unit=unit, **bounds)))
-    return found
+    # No model is expected to get worse by more rows.
+    ahead = lacking[:, -1] * times ** np.minimum(fits[1], 0.0)
+    return _Ahead(
+        now=scores[:, -1],
+        then=1 - ahead if unit is Unit.SHARE else ahead,
+        better=float(ahead[0]) * -math.expm1(-doubt),
+        worse=float(ahead[0]) * math.expm1(min(doubt, _FAR)),
+    )
 
 
 def _doubt(misfits: Floats, free: int) -> float:
@@ -156,18 +230,50 @@ def _doubt(misfits: Floats, free: int) -> float:
     return float(stdtrit(free, 0.975)) * math.sqrt(by_training / free)
 
 
-def _band(values: Floats, lacking: float, doubt: float, unit: Unit) -> dict[str, float]:
-    """The bounds of an extrapolated score: of other questions, and of other trainings.
+def _band(ahead: _Ahead, tail: float, unit: Unit, last: Estimate) -> Estimate:
+    """An extrapolated score, with the bounds of other questions and of other trainings.
 
     Args:
-        values: of the sample, then of the resamples.
-        lacking: what the first of them lacks, or its loss.
-        doubt: the factor, as a logarithm, by which that may be off.
+        ahead: what it is expected at.
+        tail: the share of resamples beyond each end.
         unit: of the score.
+        last: the score of the last point.
     """
-    value = float(values[0])
-    low, high = map(float, np.quantile(values[1:], [0.025, 0.975]))
-    less, more = lacking * -math.expm1(-doubt), lacking * math.expm1(min(doubt, _FAR))
-    up, down = (less, more) if unit is Unit.SHARE else (more, less)
-    low, high = value - math.hypot(value - min(low, value), down), value + math.hypot(max(high, value) - value, up)
-    return {"low": max(low, 0.0), "high": min(high, 1.0) if unit is Unit.SHARE else high}
+    value = float(ahead.then[0])
+    if np.ptp(ahead.then) == 0:
+        # Questions that all came out alike say nothing of others by being drawn again.
+        return Estimate(value=value, low=min(last.low, value), high=max(last.high, value), unit=unit)
+    up, down = (ahead.better, ahead.worse) if unit is Unit.SHARE else (ahead.worse, ahead.better)
+    below, above = _reach(ahead.then, tail)
+    low, high = value - math.hypot(below, down), value + math.hypot(above, up)
+    return Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0) if unit is Unit.SHARE else high, unit=unit)
+
+
+def _difference(changes: Floats, tail: float, unit: Unit, ahead: _Ahead, other: _Ahead | None = None) -> Estimate:
+    """A gain, positive if things get better: of growth, or over another arm; without bounds if all resamples agree.
+
+    Args:
+        changes: of the score.
+        tail: the share of resamples beyond each end.
+        unit: of the score.
+        ahead: what gets better.
+        other: what it is compared with on as many rows.
+    """
+    gains = changes if unit is Unit.SHARE else -changes
+    value = float(gains[0]) + 0.0
+    if np.ptp(gains) == 0:
+        return Estimate(value=value, low=-math.inf, high=math.inf, unit=unit)
+    below, above = _reach(gains, tail)
+    its_better, its_worse = (other.better, other.worse) if other else (0.0, 0.0)
+    return Estimate(
+        value=value,
+        low=value - math.hypot(below, ahead.worse, its_better),
+        high=value + math.hypot(above, ahead.better, its_worse),
+        unit=unit,
+    )
+
+
+def _reach(values: Floats, tail: float) -> tuple[float, float]:
+    """How far resamples lie below and above the sample, which comes first."""
+    low, high = map(float, np.quantile(values[1:], [tail, 1 - tail]))
+    return max(0.0, float(values[0]) - low), max(0.0, high - float(values[0]))

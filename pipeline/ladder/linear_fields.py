@@ -15,6 +15,8 @@ from schemas.field import JsonValue, TargetField, ValueType
 _USUAL = 1.0
 STRENGTHS = (_USUAL, 0.25, 4.0)
 """Of scikit-learn's C, the usual one first: on few held-out rows, another that is barely better is so by chance."""
+NO_WORDS = "no words"
+"""Among the settings of an arm: its texts have only pieces of words."""
 _MOST_ROWS = 100_000
 """A fit takes time with rows times choices; of more rows a random sample is taken."""
 

@@ -33,16 +33,24 @@ def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) ->
     return text
 
 
-def what_more_rows_bring(evidence: Evidence, arm: ArmResult, growth: Estimate) -> str:
-    """That more rows would make the adapter better than an arm; its curve may be of other questions than the scores."""
-    assert evidence.forecast is not None
-    now, then = evidence.gain(arm, evidence.ladder.adapter).value, evidence.forecast
-    apart = f"{arm.title} is {evidence.points(now)} better" if now < 0 else f"it is {evidence.points(now)} better"
-    whom = "than it is" if now < 0 else f"than {arm.title}"
+def what_more_rows_bring(evidence: Evidence, arm: ArmResult, lead: Estimate) -> str:
+    """That the adapter would be better than an arm if both had more rows, by their curves, on the same questions."""
+    assert evidence.curve is not None and evidence.forecast is not None
+    then, unit, growth = evidence.forecast, evidence.unit, evidence.curve.growth
+    low, high = (unit.shown_change(bound, "+") for bound in (lead.low, lead.high))
+    grown = "" if growth is None else f", {evidence.points(growth.value)} better than now"
     return (
-        f"With {then.rows:,} training rows the adapter is expected at {then.score}, {evidence.points(growth.value)} "
-        f"better than now on the same questions, while {apart} {whom}; with {evidence.train_rows:,} it is not the best "
-        "for sure."
+        f"With {then.rows:,} training rows the adapter is expected at {then.score}{grown}, and better than {arm.title} "
+        f"by {evidence.points(lead.value)} (95% interval {low} to {high}, on the same questions); with "
+        f"{evidence.train_rows:,} it is not the best for sure."
+    )
+
+
+def near_the_limit(evidence: Evidence, arm: ArmResult) -> str:
+    """That nobody can tell whether an arm is fast enough."""
+    return (
+        f"{arm.heading} takes {arm.latency:.3g} s a call (95% interval {arm.latency_low:.3g} to "
+        f"{arm.latency_high:.3g}): whether that is within the {evidence.limits.max_seconds:g} allowed cannot be told."
     )
 
 

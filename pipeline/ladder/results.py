@@ -41,6 +41,9 @@ class ArmResult(_Titled):
     """For all questions, asked together."""
     latency: float | None = None
     """Median seconds of a question that is asked alone; None if none was."""
+    latency_low: float | None = None
+    latency_high: float | None = None
+    """The 95% interval of this median; None if it is of too few questions, or of calls elsewhere."""
     tokens_in: float = 0.0
     """Of a prompt, on average; 0 if it reads none."""
     tokens_out: float = 0.0

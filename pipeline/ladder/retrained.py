@@ -1,19 +1,22 @@
 """Trains the same recipe on other rows: on fewer for a learning curve, on the raw ones to see what curation did."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from pipeline.errors import TooFewRows
 from pipeline.finetuning.base_model import adapted
 from pipeline.finetuning.evaluate import Evaluation, compare_models
 from pipeline.finetuning.exam import Answers, Exam, Questions
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, nested_places
 from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.finetuning.training_rows import check_batch
 from pipeline.ladder.kept_answers import KeptAnswers, Times
 from pipeline.ladder.learning_curve import SHARES
 from pipeline.ladder.plan import Plan
 from pipeline.ladder.retrained_scores import Ablation, SeedScore
-from pipeline.ladder.trained_once import train_on
+from pipeline.ladder.trained_once import forget_training, trained_once
 from pipeline.steps import Progress
 from schemas.dataset import Finetune
 
@@ -47,21 +50,22 @@ class Recipe:
         """Train on some rows and ask the adapter the sample; returns how many were trained on, and how good it is.
 
         Raises:
-            TrainingError: there are too few rows.
+            TooFewRows: fewer than a batch can be trained on.
         """
         return self._judged(rows, label, self.config, self.sample)
 
     def _judged(self, rows: Examples, label: str, config: Finetune, asked: Questions) -> tuple[int, Evaluation]:
         # No arm is called so.
         name = f"_{label.replace(' ', '-').replace('%', '')}"
-        known = self.kept.get(name, asked)
-        answers = known[1] if known else self._answers(rows, name, label, config, asked)
+        known, key = self.kept.get(name, asked), self.plan.retraining_key(name)
+        answers = known[1] if known else self._answers(rows, name, label, config, asked, key)
+        # Not before its answers are kept: a run that is killed meanwhile does not train again.
+        forget_training(self.plan, key)
         return round(answers.settings[_ROWS]), answers.scored(self.exam.task, asked)
 
-    def _answers(self, rows: Examples, name: str, label: str, config: Finetune, asked: Questions) -> Answers:
-        output = self.plan.work / name
-        key = f"{self.plan.training_key}-{name}"
-        report = train_on(self.plan, config, rows, output, self.base, self.progress, key, f"training on {label}")
+    def _answers(self, rows: Examples, name: str, label: str, config: Finetune, asked: Questions, key: str) -> Answers:
+        said = f"training on {label}"
+        output, report = trained_once(self.plan, config, rows, self.base, self.progress, key, said)
         with (
             adapted(output, self.base) as model,
             self.progress.step(f"asking it ({label})", asked.work) as done,
@@ -79,17 +83,28 @@ class Recipe:
         found = []
         for share in SHARES[:-1]:
             some = ChosenExamples(rows, places[: round(share * len(places))])
-            if len(some) >= self.config.batch_size:
-                found.append(self.trained_on(some, f"{share:.0%} of the rows"))
+            with self._without(label := f"{share:.0%} of the rows"):
+                check_batch(self.config, len(some))
+                found.append(self.trained_on(some, label))
         return found
+
+    @contextmanager
+    def _without(self, label: str) -> Iterator[None]:
+        """Say that too few rows are left to train on, and go on: what is measured beside the adapter stops nothing."""
+        try:
+            yield
+        except TooFewRows as error:
+            self.progress.say(f"not trained on {label}: {error}")
 
     def seeds(self, rows: Examples, first: Evaluation, count: int) -> tuple[SeedScore, ...]:
         """The scores with so many seeds, the first of which is known."""
         scores = [SeedScore(seed=self.config.seed, score=first.score)]
         for seed in range(self.config.seed + 1, self.config.seed + count):
             config = self.config.model_copy(update={"seed": seed})
-            _, found = self._judged(rows, f"seed {seed}", config, self.every)
-            scores.append(SeedScore(seed=seed, score=found.score))
+            # With max_rows, each seed draws rows of its own.
+            with self._without(label := f"seed {seed}"):
+                _, found = self._judged(rows, label, config, self.every)
+                scores.append(SeedScore(seed=seed, score=found.score))
         return tuple(scores)
 
     def ablation(self, raw: Sequence[Example], curated: Evaluation) -> Ablation:

@@ -1,6 +1,7 @@
 """Finds the training rows that are most similar to a question, by TF-IDF."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,29 @@ from pipeline.text.normalize import compared_text
 from schemas.message import Message, Speaker
 from schemas.task import Task
 
+_WORD = re.compile(r"\b\w\w+\b")
+"""As scikit-learn cuts texts."""
 _CHUNK = 256
 """Questions that are compared at a time."""
 
 
-def tfidf() -> Any:
-    """What the classical arms see of a text: TF-IDF of words, pairs of words, and pieces of words."""
+def has_words(texts: Iterable[str]) -> bool:
+    """Whether scikit-learn finds a word in some of the texts: at least two letters or digits in a row."""
+    return any(_WORD.search(text) for text in texts)
+
+
+def tfidf(*, words: bool = True) -> Any:
+    """What the classical arms see of a text: TF-IDF of words, pairs of words, and pieces of words.
+
+    Args:
+        words: whether the texts to fit have any (``has_words``); without, there are only the pieces.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
 
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
+    whole = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
     pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, dtype=np.float32)
-    return FeatureUnion([("words", words), ("pieces", pieces)])
+    return FeatureUnion([*([("words", whole)] if words else []), ("pieces", pieces)])
 
 
 def text_of(task: type[Task], inputs: Mapping[str, Any], prompt: Sequence[Message]) -> str:
@@ -41,8 +53,9 @@ class Memory:
         from sklearn.preprocessing import normalize
 
         self.rows, self._task = rows, task
-        self._sight = tfidf()
         self.texts = [text_of(task, published_inputs(task, row.fields), row.prompt) for row in rows]
+        self.has_words = has_words(self.texts)
+        self._sight = tfidf(words=self.has_words)
         self.features = self._sight.fit_transform(self.texts)
         # Of length 1, so that a product is a cosine.
         self._known = normalize(self.features, copy=True).T.tocsr()

@@ -4,8 +4,10 @@ The rules are in the order in which an experienced engineer would ask: can this 
 labels right; which of the cheaper ways is enough; and only then, whether the adapter is better by as much as matters.
 """
 
+from dataclasses import replace
+
 from pipeline.ladder.evidence import Evidence
-from pipeline.ladder.first_rules import FIRST_RULES
+from pipeline.ladder.first_rules import FIRST_RULES, with_doubted_labels
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.reasons import (
     LIST_ARMS,
@@ -14,6 +16,7 @@ from pipeline.ladder.reasons import (
     how_they_compare,
     how_to_prompt,
     how_to_use,
+    near_the_limit,
     not_heard,
     target_above_ceiling,
     unpriced,
@@ -35,7 +38,29 @@ def judge(evidence: Evidence) -> Judgement:
     for rule in FIRST_RULES:
         if (found := rule(evidence)) is not None:
             return found
-    return _compared(evidence)
+    return with_doubted_labels(evidence, _in_time(evidence))
+
+
+# --- how long may a call take? ----------------------------------------------------------------
+def _in_time(evidence: Evidence) -> Judgement:
+    """Compare the arms; where some may be too slow, with them and without them."""
+    near = [arm for arm in evidence.ladder.comparable if evidence.may_be_too_slow(arm)]
+    with_them = _compared(evidence)
+    if not near:
+        return with_them
+    without = _compared(replace(evidence, barred=frozenset(arm.name for arm in near)))
+    said = tuple(near_the_limit(evidence, arm) for arm in near)
+    if (with_them.verdict, with_them.arm) == (without.verdict, without.arm):
+        return with_them.model_copy(update={"reasons": (*with_them.reasons, *said)})
+    return Judgement(
+        verdict=Verdict.UNDECIDED,
+        rule="time_open",
+        reasons=(*said, *with_them.reasons),
+        next_step=(
+            "Say in verdict.max_seconds what a call may take with more room, or measure again on a machine that does "
+            "nothing else: `goldleaf finetune --again`."
+        ),
+    )
 
 
 # --- which arm is enough? ---------------------------------------------------------------------
@@ -97,10 +122,10 @@ def _forbidden(arm: ArmResult, evidence: Evidence, notes: list[str]) -> bool:
             f"{arm.heading} costs {shown_amount(arm.cost)} per 1,000 calls, above the {limits.max_cost:g} allowed."
         )
         return True
-    if limits.max_seconds is not None and arm.latency is not None and arm.latency > limits.max_seconds:
+    if evidence.is_too_slow(arm):
         notes.append(f"{arm.heading} takes {arm.latency:.2g} s a call, above the {limits.max_seconds:g} allowed.")
         return True
-    return False
+    return arm.name in evidence.barred
 
 
 def _is_preferred(dearer: ArmResult, other: ArmResult, evidence: Evidence) -> bool:
@@ -121,21 +146,19 @@ def _is_much_cheaper(one: ArmResult, other: ArmResult, evidence: Evidence) -> bo
 
 
 def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
-    growth = evidence.growth()
-    adapter = evidence.ladder.adapter
+    lead, adapter = evidence.lead(arm), evidence.ladder.adapter
     if evidence.is_at_ceiling(arm):
         notes.append(at_ceiling(evidence, arm))
     notes += target_above_ceiling(evidence)
     is_open = arm.name != adapter.name and not _forbidden(adapter, evidence, [])
-    if growth is not None and is_open and not evidence.is_at_ceiling(arm):
-        now = evidence.gain(arm, adapter).value
-        if now + growth.low > 0 and now + growth.value >= evidence.margin:
-            return Judgement(
-                verdict=Verdict.MORE_DATA,
-                rule="curve_rises",
-                reasons=(what_more_rows_bring(evidence, arm, growth), *notes),
-                next_step="Collect and label more rows, release again, and look at the learning curve.",
-            )
+    rises = lead is not None and lead.is_sure and lead.value >= evidence.margin
+    if lead is not None and rises and is_open and not evidence.is_at_ceiling(arm):
+        return Judgement(
+            verdict=Verdict.MORE_DATA,
+            rule="curve_rises",
+            reasons=(what_more_rows_bring(evidence, arm, lead), *notes),
+            next_step="Collect and label more rows, release again, and look at the learning curve.",
+        )
     if not evidence.may_reach_target(arm):
         needed = evidence.unit.shown(evidence.limits.target or 0)
         notes.insert(0, f"Nothing reaches {needed}, the score that is needed: {arm.title} scores {arm.score}.")

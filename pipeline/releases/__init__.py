@@ -13,5 +13,6 @@ __all__ = [
     "numbering",
     "published_rows",
     "recovery",
+    "split_audit",
     "versions",
 ]

@@ -74,8 +74,24 @@ class AuditResult(BaseModel):
         return f"{answers} for a second look or an adjudicator"
 
 
-def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResult | None:
-    """Estimate which share of the accepted rows is wrong; None if no audit question was answered.
+@dataclass(frozen=True)
+class AuditAnswers:
+    """The rows that an audit is drawn from, and what annotators found."""
+
+    record_ids: tuple[str, ...]
+    chances: Chances
+    answered: Bools
+    """Drawn, with a final answer."""
+    wrong: Bools
+    """Of these, the wrong ones; they have been corrected or removed."""
+    vain: Bools
+    """Drawn, and nobody is left to answer."""
+    held: Bools
+    """Drawn, and an adjudicator is to answer."""
+
+
+def audit_answers(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditAnswers | None:
+    """What the audit has heard; None if no audit question was answered.
 
     Cost: a scan of the decisions' columns; only answered rows are read as answers.
 
@@ -83,12 +99,12 @@ def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResu
         snapshot: the committed state.
         left: the records whose answer is missing or not final.
     """
-    decisions = snapshot.current_decisions()
     human = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
     unusable = (pl.col("fate") == Fate.REJECTED.value) & with_reason(ReasonCode.UNUSABLE)
     drawn = pl.col("routed").eq_missing(Routed.AUDIT.value)
     frame = (
-        decisions.filter(pl.col("audit_probability") > 0)
+        snapshot.current_decisions()
+        .filter(pl.col("audit_probability") > 0)
         .select(
             *("record_id", "inputs", "targets", "replaced", "audit_stratum", "audit_probability"),
             unusable=unusable & drawn,
@@ -106,51 +122,62 @@ def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResu
         return None
     wrong = answered.copy()
     wrong[answered] = _wrong(snapshot, frame.filter("answered"))
-    frozen = with_reason(ReasonCode.FROZEN)
-    accepted = decisions.filter(pl.col("fate") == Fate.ACCEPTED.value, ~frozen)
-    rows = int(accepted.select(pl.len()).collect().item())
     chances = Chances(frame["audit_stratum"].to_numpy(), frame["audit_probability"].to_numpy())
+    record_ids = tuple(frame["record_id"].to_list())
     # Whatever they were asked as: those that were drawn.
-    spots = numbers(hashes_of(frame["record_id"].to_list()))
-    held = frame["held"].to_numpy() & chances.drawn(spots)
-    vain_ones = frame["vain"].to_numpy()
-    share = _share(chances, answered, wrong, vain_ones | held, rows, int(vain_ones.sum()))
+    held = frame["held"].to_numpy() & chances.drawn(numbers(hashes_of(record_ids)))
+    return AuditAnswers(record_ids, chances, answered, wrong, frame["vain"].to_numpy(), held)
+
+
+def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResult | None:
+    """Estimate which share of the accepted rows is wrong; None if no audit question was answered.
+
+    Args:
+        snapshot: the committed state.
+        left: the records whose answer is missing or not final.
+    """
+    found = audit_answers(snapshot, left)
+    if found is None:
+        return None
+    decisions = snapshot.current_decisions()
+    accepted = decisions.filter(pl.col("fate") == Fate.ACCEPTED.value, ~with_reason(ReasonCode.FROZEN))
+    rows = int(accepted.select(pl.len()).collect().item())
+    share = share_of(found, rows, int(found.vain.sum()))
     if share is None:
         return None
     return AuditResult(
-        checked=int(answered.sum()),
-        wrong=int(wrong.sum()),
+        checked=int(found.answered.sum()),
+        wrong=int(found.wrong.sum()),
         rows=rows,
         rate=share.rate,
         low=share.low,
         high=share.high,
-        unheard=int((vain_ones | held).sum()),
+        unheard=int((found.vain | found.held).sum()),
         pending=_pending(decisions, left.again),
     )
 
 
-def _share(
-    chances: Chances, answered: Bools, wrong: Bools, unheard: Bools, rows: int, published: int
-) -> "Share | None":
+def share_of(found: AuditAnswers, rows: int, published: int, about: Bools | None = None) -> "Share | None":
     """The share of wrong rows; the interval holds whatever those are that have no final answer.
 
     People skip what they cannot tell, which is more often wrong than the rest.
 
     Args:
-        chances: of the rows that the sample is of.
-        answered: which have a final answer.
-        wrong: which of these were wrong.
-        unheard: which were drawn and have none.
-        rows: the accepted rows.
+        found: the audit.
+        rows: those that the share is of.
         published: how many of those without a final answer are among them: annotators hold the others.
+        about: which of the rows that were drawn from the share is of; by default of all.
     """
     # Imported here: scipy takes half a second.
     from pipeline.estimation.audit_estimate import estimate
 
-    share = estimate(chances, answered, wrong, rows)
+    chances, answered, wrong, unheard = found.chances, found.answered, found.wrong, found.vain | found.held
+    share = estimate(chances, answered, wrong, rows, about)
     if share is None or not unheard.any():
         return share
-    best, worst = (estimate(chances, answered | unheard, wrong | bad, rows) for bad in (unheard & False, unheard))
+    best, worst = (
+        estimate(chances, answered | unheard, wrong | bad, rows, about) for bad in (unheard & False, unheard)
+    )
     if best is None or worst is None:
         return share
     # Nobody corrected them.

@@ -8,13 +8,20 @@ from schemas.manifest import Manifest
 
 
 def version_to_repeat(
-    published: Sequence[Manifest], digest: str, version: str | None, *, taken: Sequence[str], committed: Collection[str]
+    published: Sequence[Manifest],
+    digest: str,
+    task_digest: str,
+    version: str | None,
+    *,
+    taken: Sequence[str],
+    committed: Collection[str],
 ) -> Manifest | None:
     """The published version that this release would repeat, or whose commit a killed run still owes.
 
     Args:
         published: the versions in the home, lowest first.
         digest: of the rows to release.
+        task_digest: of the task that they are of: the same rows of another one are another version.
         version: the number that was asked for, ``X.Y.Z``; None for the next one.
         taken: all numbers in use, including those of versions that were only adopted.
         committed: the numbers that a run has committed.
@@ -26,7 +33,7 @@ def version_to_repeat(
         VersionExists: the requested version is there and committed, or has other rows.
         ReleaseError: it is not above the latest one, or has nothing new.
     """
-    same = [manifest for manifest in published if manifest.digest == digest]
+    same = [one for one in published if (one.digest, one.task_digest) == (digest, task_digest)]
     if version is None:
         return same[-1] if same and same[-1] == published[-1] else None
     there = next((manifest for manifest in published if manifest.version == version), None)

@@ -1,0 +1,105 @@
+"""How long a call takes is measured on enough calls to know how sure that is, and anew where it decides."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from assessed import Fruit, question
+
+from pipeline.config.price_file import Prices
+from pipeline.finetuning.exam import Answers, Questions
+from pipeline.ladder import climb
+from pipeline.ladder.arm import Advance, Arm
+from pipeline.ladder.climb import Climb
+from pipeline.ladder.kept_answers import KeptAnswers, Times
+from pipeline.ladder.results import ArmResult
+from schemas.arms_section import Family, Limits
+
+ASKED = Questions([question(f"q{number}", "apple") for number in range(40)], [], [], {})
+
+
+class Clock:
+    """Time that passes only while an arm answers."""
+
+    now = 0.0
+
+
+class Busy(Arm):
+    """Takes so many seconds for each question that it is asked alone, in turn."""
+
+    name, title, family = "linear", "a model", Family.CLASSICAL
+
+    def __init__(self, clock: Clock, seconds: Sequence[float]) -> None:
+        self._clock, self._left, self.alone, self.learned = clock, list(seconds), 0, 0
+
+    def learn(self) -> None:
+        self.learned += 1
+
+    def answer(self, questions: Questions, advance: Advance) -> Answers:
+        if len(questions.asked) == 1:
+            self.alone += 1
+            self._clock.now += self._left.pop(0)
+        return Answers(["apple"] * len(questions.asked))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(climb, "time", SimpleNamespace(perf_counter=lambda: found.now))
+    return found
+
+
+@contextmanager
+def shown(label: str, units: int | None) -> Iterator[Advance]:
+    yield lambda more: None
+
+
+def taken(folder: Path, arm: Arm, limit: float | None = None) -> ArmResult:
+    found = Climb(Fruit, ASKED, 500, Prices(), shown, KeptAnswers(folder), Limits(max_seconds=limit)).take(arm)
+    assert found is not None
+    return found
+
+
+def seconds(first: float) -> list[float]:
+    """Of twenty calls, each a millisecond longer, in no order."""
+    return [first + (7 * number % 20) / 1000 for number in range(20)]
+
+
+def test_the_median_of_twenty_calls_lies_between_the_sixth_and_the_fifteenth(clock: Clock, tmp_path: Path) -> None:
+    arm = Busy(clock, seconds(0.1))
+    found = taken(tmp_path, arm)
+    assert arm.alone == 20
+    assert found.latency == pytest.approx(0.1095)
+    assert (found.latency_low, found.latency_high) == (pytest.approx(0.105), pytest.approx(0.114))
+
+
+def test_of_long_calls_six_are_timed_which_is_the_fewest_that_have_an_interval(clock: Clock, tmp_path: Path) -> None:
+    arm = Busy(clock, [3.0, 2.0, 4.0, 2.5, 3.5, 9.0, 1.0])
+    found = taken(tmp_path, arm)
+    assert (arm.alone, found.latency) == (6, pytest.approx(3.25))
+    assert (found.latency_low, found.latency_high) == (pytest.approx(2.0), pytest.approx(9.0))
+    assert Times(learning=0, answering=0, alone=1.0, each=(1.0,) * 5).range is None
+    assert Times(learning=0, answering=0, alone=1.0).range is None, "as it is of calls elsewhere"
+
+
+def test_a_kept_time_that_may_be_too_long_or_not_is_measured_again(clock: Clock, tmp_path: Path) -> None:
+    """The machine may have been busy."""
+    taken(tmp_path, Busy(clock, seconds(0.1)))
+    again = Busy(clock, seconds(0.05))
+    found = taken(tmp_path, again, limit=0.11)
+    assert (again.learned, again.alone) == (1, 20)
+    assert found.latency_high == pytest.approx(0.064) and found.evaluation.score.value == 1
+    later = Busy(clock, [])
+    assert taken(tmp_path, later, limit=0.11) == found
+    assert later.alone == 0, "the new time is kept"
+
+
+@pytest.mark.parametrize("limit", [None, 0.09, 0.2])
+def test_a_kept_time_that_is_clearly_within_the_limit_or_beyond_it_is_taken_as_it_is(
+    clock: Clock, tmp_path: Path, limit: float | None
+) -> None:
+    first = taken(tmp_path, Busy(clock, seconds(0.1)))
+    again = Busy(clock, [])
+    assert taken(tmp_path, again, limit) == first and again.alone == 0
