@@ -90,7 +90,7 @@ def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResu
     frame = (
         decisions.filter(pl.col("audit_probability") > 0)
         .select(
-            *("record_id", "inputs", "targets", "replaced", "audit_stratum", "audit_probability"),
+            *("record_id", "audit_stratum", "audit_probability"),
             unusable=unusable & drawn,
             answered=(human | unusable) & drawn,
             vain=drawn & ~(human | unusable) & pl.col("record_id").is_in(list(left.vain)),
@@ -105,7 +105,7 @@ def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResu
     if not answered.any():
         return None
     wrong = answered.copy()
-    wrong[answered] = _wrong(snapshot, frame.filter("answered"))
+    wrong[answered] = _wrong(snapshot, _said(decisions, frame.filter("answered")))
     frozen = with_reason(ReasonCode.FROZEN)
     accepted = decisions.filter(pl.col("fate") == Fate.ACCEPTED.value, ~frozen)
     rows = int(accepted.select(pl.len()).collect().item())
@@ -166,6 +166,13 @@ def _pending(decisions: pl.LazyFrame, again: Collection[str]) -> int:
     held = pl.col("routed").eq_missing(Routed.ADJUDICATE.value)
     audited = (pl.col("routed").eq_missing(Routed.AUDIT.value) & given) | (held & (pl.col("audit_probability") > 0))
     return decisions.filter(audited, pl.col("record_id").is_in(list(again))).collect().height
+
+
+def _said(decisions: pl.LazyFrame, answered: pl.DataFrame) -> pl.DataFrame:
+    """What rows ask and answer now, in their order: chances are read of all rows, texts of those only."""
+    columns = ["record_id", "inputs", "targets", "replaced"]
+    texts = decisions.filter(pl.col("record_id").is_in(answered["record_id"].implode())).select(columns)
+    return answered.join(texts.collect(), on="record_id", maintain_order="left")
 
 
 def _wrong(snapshot: Snapshot, answered: pl.DataFrame) -> np.typing.NDArray[np.bool_]:

@@ -43,6 +43,7 @@ _OWN_FOLDERS = {
     "standing",
     "judges",
     "read",
+    "published",
 }
 REPORT = "report.html"
 """The version of the layout of a home and of a version."""
@@ -125,6 +126,10 @@ class Store:
     def read(self) -> Path:
         """The folder of what was read of the sources; a cache."""
         return self.root / "read"
+
+    def kept_rows(self, version: str) -> Path:
+        """What is kept of the rows of a version; a cache."""
+        return self.root / "published" / f"{version}.arrow"
 
     @property
     def place(self) -> str:
