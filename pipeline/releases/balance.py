@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
+
 from schemas.manifest import Absence
 
 _SLACK = 0.05
@@ -92,13 +94,14 @@ def spread(units: Iterable[Unit], taken: Taken, fractions: Mapping[str, float]) 
     """
     new = sorted(units, key=lambda unit: (unit.draw, unit.name))
     division = _Division(new, taken, fractions)
-    large = sorted((unit for unit in new if division.is_large(unit)), key=lambda unit: -unit.size)
-    small = [unit for unit in new if not division.is_large(unit)]
-    for unit in large:
+    small: list[Unit] = []
+    large: list[Unit] = []
+    for unit in new:
+        (large if division.is_large(unit) else small).append(unit)
+    for unit in sorted(large, key=lambda unit: -unit.size):
         division.put(unit, division.neediest(unit))
     for label, members in division.strata(small):
-        for unit, split in list(division.by_draw(label, members)):
-            division.put(unit, split)
+        division.put_all(members, division.by_draw(label, members))
     division.complete(new)
     division.balance(small)
     return Spread(division.split_of, list(division.lacks()))
@@ -162,22 +165,21 @@ class _Division:
         for label in sorted(found, key=rarity):
             yield label, found[label]
 
-    def by_draw(self, label: str, members: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+    def by_draw(self, label: str, members: Sequence[Unit]) -> list[str]:
         """The split of each unit by its hash; borders shift if a label would be further off than by chance."""
-        rows = sum(unit.labels[label] for unit in members)
+        sizes = np.array([unit.labels[label] for unit in members])
+        draws = np.array([unit.draw for unit in members])
         wanted = [max(self._label_lacks[label][split], 0.0) for split in self._open]
-        scale = rows / sum(wanted) if sum(wanted) > _NEXT_TO_NOTHING else 0.0
+        scale = int(sizes.sum()) / sum(wanted) if sum(wanted) > _NEXT_TO_NOTHING else 0.0
         ends, end = [], 0.0
         for place, border in enumerate(self._borders[1:-1]):
             end += wanted[place] * scale
-            drawn = float(sum(unit.labels[label] for unit in members if unit.draw < border))
+            drawn = float(sizes[draws < border].sum())
             chance = math.sqrt(min(self._share(label, split) for split in self._open[place : place + 2]))
             ends.append(min(max(drawn, end - chance), end + chance) if scale else drawn)
-        start = 0.0
-        for unit in members:
-            middle = start + unit.labels[label] / 2
-            yield unit, self._open[sum(middle >= end for end in ends)]
-            start += unit.labels[label]
+        middles = np.cumsum(sizes) - sizes / 2
+        places = sum((middles >= end).astype(np.int64) for end in ends) + np.zeros(len(members), dtype=np.int64)
+        return [self._open[place] for place in places.tolist()]
 
     def _share(self, label: str, split: str) -> float:
         return self._rows[label] * self._fractions[split]
@@ -192,6 +194,21 @@ class _Division:
                 self._lacks[place] -= sign * unit.size
                 for label, rows in unit.labels.items():
                     self._label_lacks[label][place] -= sign * rows
+
+    def put_all(self, units: Sequence[Unit], splits: Sequence[str]) -> None:
+        """Place units that have no split yet, as ``put`` would one by one: sums of fractions depend on the order."""
+        of_split: defaultdict[str, list[Unit]] = defaultdict(list)
+        for unit, split in zip(units, splits, strict=True):
+            self.split_of[unit.name] = split
+            of_split[split].append(unit)
+        for split, mine in of_split.items():
+            self._present.update((label, split) for unit in mine for label in unit.has())
+            lacks = self._lacks[split]
+            for unit in mine:
+                lacks -= unit.size
+                for label, rows in unit.labels.items():
+                    self._label_lacks[label][split] -= rows
+            self._lacks[split] = lacks
 
     # --- labels -------------------------------------------------------------------------------
     def complete(self, new: Sequence[Unit]) -> None:

@@ -25,7 +25,7 @@ from pipeline.releases.release_rows import ROWS, ReleaseRows
 from pipeline.releases.row_files import RowFile, write_rows
 from pipeline.releases.split import SPLIT_ROWS, Shared, divide
 from pipeline.releases.versions import list_versions
-from pipeline.state.decisions import from_frame
+from pipeline.state.decisions import from_frame, with_reason
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import REPORT, Store
@@ -134,7 +134,7 @@ def draft_release(
         absent=absent_labels(division.lacks, config.group_by, unused, order),
         from_gold=_from_gold(snapshot, accepted, dataset),
         unreviewed=int(accepted["unreviewed"].sum()),
-        funnel=snapshot.settled_funnel(),
+        funnel=snapshot.settled_funnel(decided["fate"]),
         frozen=frozen_sources(snapshot, dataset.config.sources),
         audit=audit_result(snapshot, left),
         proof=_proof(snapshot),
@@ -145,15 +145,13 @@ def draft_release(
 _IS_ACCEPTED = pl.col("fate") == Fate.ACCEPTED.value
 _PLACE = ["record_id", "group", "split"]
 _COLUMNS = ["record_id", "run", "fate", "duplicate_of", "label_source", "group", "pinned_split", "tokens", "routed"]
-# Nearly no row has the reason: only those that may have it are decoded.
-_UNREVIEWED = f'"code":"{ReasonCode.UNREVIEWED}"'
 
 
 def _decided(snapshot: Snapshot, dataset: LoadedDataset) -> pl.DataFrame:
     """What is decided about each current record, and its source; of what it says no more than its labels."""
     sources = snapshot.current_records().select("record_id", "source")
     # Some that were drawn for the audit are suspect by now: those are looked at.
-    unreviewed = pl.col("reasons").str.contains(_UNREVIEWED, literal=True) & pl.col("routed").is_null()
+    unreviewed = with_reason(ReasonCode.UNREVIEWED) & pl.col("routed").is_null()
     labels = ["targets"] if kind_of(dataset.task).labels(dataset.task) else []
     decisions = snapshot.current_decisions().select(*_COLUMNS, *labels, unreviewed=unreviewed)
     return decisions.join(sources, on="record_id", maintain_order="left").collect()

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.errors import ReleaseError
 from pipeline.releases.exact_json import exact_json
+from pipeline.releases.plain_chats import plain_chats
 from schemas.field import JsonValue, TargetField, UnsupportedType, ValueType, target_field
 from schemas.message import Message, Speaker
 from schemas.task import Task
@@ -149,12 +150,12 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
 
 def _batch(task: type[Task], schema: pa.Schema, rows: Sequence[PublishedRow]) -> pa.RecordBatch:
     """Rows as a batch, column by column: row by row, pyarrow takes several times as long."""
-    chats = [before_and_after(task.task_messages(row.inputs, row.targets)) for row in rows]
+    prompts, completions = _chats(task, rows)
     values = [row_of(task, row.inputs, row.targets) for row in rows]
     columns = {
         "id": pa.array([row.record_id for row in rows], _TEXT),
-        "prompt": turns_column(task, [prompt for prompt, _ in chats]),
-        "completion": turns_column(task, [completion for _, completion in chats]),
+        "prompt": prompts,
+        "completion": completions,
         "tools": _as_json(pa.array([written_tools(task, one) for one in values], pa.list_(_TEXT))),
         "fields": _fields_column(task, schema.field("fields").type, values),
         "source": pa.array([row.source for row in rows], _TEXT),
@@ -166,15 +167,29 @@ def _batch(task: type[Task], schema: pa.Schema, rows: Sequence[PublishedRow]) ->
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def turns_column(task: type[Task], chats: Sequence[Sequence[Message]]) -> pa.ListArray:
-    """Messages as their column has them."""
+def _chats(task: type[Task], rows: Sequence[PublishedRow]) -> tuple[pa.ListArray, pa.ListArray]:
+    """The columns of prompts and completions."""
+    if plain := plain_chats(task, ((row.inputs, row.targets) for row in rows)):
+        asked = [text for question in plain.asked for text in (plain.system, question)]
+        prompts = _messages([Speaker.SYSTEM, Speaker.USER] * len(rows), asked, [2] * len(rows))
+        return prompts, _messages([Speaker.ASSISTANT] * len(rows), plain.answered, [1] * len(rows))
+    chats = [before_and_after(task.task_messages(row.inputs, row.targets)) for row in rows]
+    return _turns(task, [prompt for prompt, _ in chats]), _turns(task, [completion for _, completion in chats])
+
+
+def _turns(task: type[Task], chats: Sequence[Sequence[Message]]) -> pa.ListArray:
     if turns_type(task) == JSONS:
         return _as_json(pa.array([written_turns(task, chat) for chat in chats], pa.list_(_TEXT)))
     # Without turns of its own a task asks and answers in texts: no call, and no key but role and content.
-    ends = np.cumsum([0, *map(len, chats)], dtype=np.int32)
     turns = [turn for chat in chats for turn in chat]
-    texts = [pa.array([turn.role.value for turn in turns], _TEXT), pa.array([turn.content for turn in turns], _TEXT)]
+    return _messages([turn.role for turn in turns], [turn.content for turn in turns], list(map(len, chats)))
+
+
+def _messages(roles: Sequence[Speaker], contents: Sequence[str], turns: Sequence[int]) -> pa.ListArray:
+    """Messages by chat, of which each has so many turns."""
+    texts = [pa.array(roles, _TEXT), pa.array(contents, _TEXT)]
     messages = pa.StructArray.from_arrays(texts, fields=list(_MESSAGES.value_type))
+    ends = np.cumsum([0, *turns], dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(ends), messages, type=_MESSAGES)
 
 

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import polars as pl
 import pyarrow as pa
@@ -25,6 +27,8 @@ from pipeline.state.tables import Table
 
 _FEW_ROWS = 5_000
 """That are Python objects at a time."""
+_MANY_STRETCHES = 5_000
+"""Of rows that stay side by side; shorter ones are not worth being copied one by one."""
 _SAID = ["inputs", "targets"]
 ROWS = pl.Schema(
     {
@@ -89,13 +93,12 @@ class ReleaseRows:
             return made
         first, last = int(staying[0]), int(staying[-1])
         copied = before.take(first, last)
-        there = copied.table.num_rows
-        places = pl.when(is_new).then(there - 1 + is_new.cum_sum()).otherwise(pl.col("kept_at") - first)
+        places = pl.when(is_new).then(len(copied.digests) - 1 + is_new.cum_sum()).otherwise(pl.col("kept_at") - first)
         order = rows.select(places).to_series().to_numpy()
-        digests = together([copied.digests, made.digests])
-        if len(order) == there == len(digests):
-            return copied
-        return Piece(pa.concat_tables([copied.table, made.table]).take(pa.array(order)), digests[order])
+        return Piece(
+            _in_order(pa.concat_tables([copied.table, made.table]), order),
+            together([copied.digests, made.digests])[order],
+        )
 
     def _made(self, rows: pl.DataFrame) -> Piece:
         """Rows that are rendered."""
@@ -149,6 +152,16 @@ class ReleaseRows:
                         files[key] = opened.enter_context(pa.ipc.new_stream(sink, rows.schema))
                     files[key].write_table(rows)
         return paths
+
+
+def _in_order(table: pa.Table, order: npt.NDArray[np.int64]) -> pa.Table:
+    """Some rows of a table in an order."""
+    starts = np.flatnonzero(np.diff(order, prepend=-2) != 1)
+    if len(starts) > _MANY_STRETCHES:
+        return table.take(pa.array(order))
+    ends = np.append(starts[1:], len(order))
+    # Whole stretches are copied at once; nested columns would be gathered value by value.
+    return pa.concat_tables(table.slice(order[start], end - start) for start, end in zip(starts, ends, strict=True))
 
 
 class _Before:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,13 +99,35 @@ def write_rows(folder: Path, split: str, schema: pa.Schema, pieces: Iterable[Pie
             rows = piece.table.combine_chunks()
             writer.write_table(rows, row_group_size=ROWS_AT_ONCE)
             first = first or rows.slice(0, 1).to_pylist()[0]
-            in_memory += rows.nbytes
+            in_memory += sum(_size(column.combine_chunks()) for column in rows.columns)
             digests.append(piece.digests)
             if _COUNTED[0] in rows.column_names:
                 counts.append(_counted(rows))
     found = together(digests)
     entry = _named(path, split, len(found), content_of(found))
     return RowFile(entry, schema, found, in_memory, first, pl.concat(counts))
+
+
+def _size(column: pa.Array) -> int:
+    """Bytes of a column as ``nbytes`` has them if it was just made: what was copied may have marks of nulls where there
+    are none. Those of objects do not count, nor the end of the last text or list.
+    """
+    rows, kind = len(column), column.type
+    marks = -(-rows // 8) if column.null_count else 0
+    if isinstance(column, pa.ExtensionArray):
+        return _size(column.storage)
+    if pa.types.is_struct(kind):
+        return sum(_size(column.field(place)) for place in range(kind.num_fields))
+    if pa.types.is_list(kind):
+        return marks + _OFFSET * rows + _size(column.flatten())
+    if pa.types.is_string(kind):
+        ends = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset : column.offset + rows + 1]
+        return marks + _OFFSET * rows + int(ends[-1] - ends[0])
+    return marks + -(-rows * kind.bit_width // 8)
+
+
+_OFFSET = 4
+"""Bytes of the place where a list or text begins."""
 
 
 def _counted(rows: pa.Table) -> pl.DataFrame:
