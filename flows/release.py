@@ -1,9 +1,12 @@
 """Release: turn the accepted records into an immutable version that never leaks between its splits."""
 
+from functools import partial
+
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engines.engine import Engine
+from pipeline.curation.shared_keys import shared_keys
 from pipeline.curation.stages import follow_answers
 from pipeline.releases.absent_labels import empty_splits
 from pipeline.releases.draft import (
@@ -132,4 +135,5 @@ def _published(
 def _draft(context: Context, engine: Engine, snapshot: Snapshot) -> Draft:
     with engine.progress.step("preparing the release"):
         left = open_answers(snapshot, context.dataset, open_seats(snapshot, context.dataset))
-        return engine.run(draft_release, snapshot, context.dataset, left)
+        shared = partial(shared_keys, snapshot, context.dataset)
+        return engine.run(draft_release, snapshot, context.dataset, shared, left)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from release_shop import NO_REVIEW, TOPICS, Row, Shop, load, record, rows_of, sentence
 from releases_from_nothing import released_like_from_nothing
 from support import row, write_rows
+from themes import THEMES, Theme
 from tried_examples import examples
 
 from flows.curate import curate
@@ -91,6 +92,19 @@ def test_rows_between_and_behind_those_that_stay_take_their_places(tmp_path: Pat
         ids = pq.read_table(file)["id"].to_pylist()
         assert ids == sorted(ids)
         assert pq.ParquetFile(file).num_row_groups == -(-len(ids) // 4)
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+@pytest.mark.usefixtures("small_pieces")
+def test_rows_of_every_kind_are_copied_as_they_were(theme: Theme, tmp_path: Path) -> None:
+    shop = Shop(tmp_path, [], f"{NO_REVIEW}split: {{group_by: shop}}\n")
+    (tmp_path / "task.py").write_text(theme.source(TOPICS))
+    for keys in (range(20), [*range(2, 9), *range(12, 40)]):
+        rows = [{"id": key, "shop": key // 3} | theme.row(sentence(key), TOPICS[key % 3]) for key in keys]
+        write_rows(tmp_path, rows)
+        curate(shop.context, Inline())
+        found = released_like_from_nothing(shop.context)
+    assert sum(found.splits.values()) == 35
 
 
 # --- what it saves --------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ A cache: what is missing, damaged or was derived by other rules is derived anew 
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -104,17 +105,17 @@ class DerivedRows:
         # A killed run may have left rows that the next one derived again.
         return rows.unique(["record_id", "revision"], keep="first", maintain_order=True)
 
-    def take(self, places: pl.DataFrame) -> pl.DataFrame:
-        """Rows with the columns of ``DERIVED`` at some ``file`` and ``row``, in the order of these.
+    def take(self, places: pl.DataFrame, columns: Sequence[str] = tuple(DERIVED)) -> pl.DataFrame:
+        """Rows with some columns of ``DERIVED`` at some ``file`` and ``row``, in the order of these.
 
         Raises:
             StoreError: a file is gone or damaged.
         """
         wanted = places.select("file", "row").with_row_index("at")
-        parts = [pl.DataFrame(schema=DERIVED | {"at": pl.UInt32})]
+        parts = [pl.DataFrame(schema={name: DERIVED[name] for name in columns} | {"at": pl.UInt32})]
         for (name,), some in wanted.group_by("file", maintain_order=True):
             rows = pa.array(some["row"].cast(pl.Int64).to_numpy())
-            found = _frame(_table(self.folder / str(name)).take(rows))
+            found = _frame(_table(self.folder / str(name)).select(list(columns)).take(rows))
             parts.append(found.with_columns(at=some["at"]).select(parts[0].columns))
         return pl.concat(parts).sort("at").drop("at")
 

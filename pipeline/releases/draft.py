@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import orjson
@@ -30,8 +29,6 @@ from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import REPORT, Store
 from pipeline.state.tables import SCHEMAS, Table
-from pipeline.text.field_paths import group_keys
-from schemas.dataset import Split
 from schemas.fate import Fate, LabelSource, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.run_summary import CurateFacts, CurateSummary, Proof
@@ -90,9 +87,7 @@ def require_curated(store: Store, dataset: LoadedDataset) -> None:
         )
 
 
-def draft_release(
-    snapshot: Snapshot, dataset: LoadedDataset, left: OpenAnswers = ALL_FINAL, shared: Shared | None = None
-) -> Draft:
+def draft_release(snapshot: Snapshot, dataset: LoadedDataset, shared: Shared, left: OpenAnswers = ALL_FINAL) -> Draft:
     """Draft what a release of the committed state would contain.
 
     What rows say is not read, but for labels: see ``release_rows``.
@@ -100,8 +95,8 @@ def draft_release(
     Args:
         snapshot: the committed state.
         dataset: configuration and task.
+        shared: what records have in common with others of their group.
         left: the records whose answer is missing or not final.
-        shared: what records have in common with others of their group; default: reads it from the raw rows.
 
     Raises:
         ReleaseError: nothing is accepted, or two splits would share a group.
@@ -114,9 +109,7 @@ def draft_release(
     config = dataset.config.split
     known = snapshot.splits().select("record_id", "split").collect()
     candidates = _candidates(decided, known, dataset)
-    division = divide(
-        candidates, config.fractions, dataset.config.name, shared or partial(_in_common, snapshot, config)
-    )
+    division = divide(candidates, config.fractions, dataset.config.name, shared)
     placed = accepted.join(division.splits, on="record_id", maintain_order="left")
     order = config.in_order(placed["split"].unique())
     rows = placed.select(ROWS.names()).sort(pl.col("split").cast(pl.Enum(order)), "record_id")
@@ -217,15 +210,6 @@ def _from_gold(snapshot: Snapshot, accepted: pl.DataFrame, dataset: LoadedDatase
 def _unused_labels(task: type[Task], rows: pl.DataFrame) -> list[str]:
     used = set(rows.filter("published")["labels"].explode())
     return [label for label in kind_of(task).labels(task) if label not in used]
-
-
-def _in_common(snapshot: Snapshot, split: Split, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """By record, what it has in common with others of its group."""
-    if not split.group_by:
-        return {}
-    wanted = pl.col("record_id").is_in(list(ids))
-    readable = snapshot.current_records().filter(wanted, pl.col("error") == "").select("record_id", "raw").collect()
-    return {record_id: tuple(group_keys(orjson.loads(raw), split.group_by)) for record_id, raw in readable.iter_rows()}
 
 
 def keep_splits(store: Store, draft: Draft, run: str) -> None:

@@ -104,7 +104,9 @@ class ReleaseRows:
         """Rows that are rendered."""
         task = self._dataset.task
         parts = [self._rendered(some) for some in self._with_texts(rows).iter_slices(_FEW_ROWS)]
-        return Piece(pa.concat_tables([rows_schema(task).empty_table(), *parts]), together(map(row_digests, parts)))
+        return Piece(
+            pa.concat_tables([pa.Table.from_batches([], rows_schema(task)), *parts]), together(map(row_digests, parts))
+        )
 
     def _rendered(self, rows: pl.DataFrame) -> pa.Table:
         licenses = {source.name: source.license for source in self._dataset.config.sources}
@@ -170,7 +172,7 @@ class _Before:
     def __init__(self, file: pq.ParquetFile, digests: Digests) -> None:
         self._batches = file.iter_batches(ROWS_AT_ONCE)
         self._digests = digests
-        self._held, self._start = file.schema_arrow.empty_table(), 0
+        self._held, self._start = pa.Table.from_batches([], file.schema_arrow), 0
 
     def take(self, first: int, last: int) -> Piece:
         """The rows from one place to another; later calls ask for later ones."""

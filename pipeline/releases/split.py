@@ -44,9 +44,7 @@ class Division:
     """Labels missing from splits, and why."""
 
 
-def divide(
-    rows: pl.DataFrame, fractions: Mapping[str, float], salt: str = "", shared: Shared = lambda ids: {}
-) -> Division:
+def divide(rows: pl.DataFrame, fractions: Mapping[str, float], salt: str, shared: Shared) -> Division:
     """Give every published row its split.
 
     A row that has a split keeps it and pins its group. Each remaining group draws a split by a hash of
