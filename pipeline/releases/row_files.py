@@ -113,6 +113,8 @@ def _size(column: pa.Array) -> int:
     are none. Those of objects do not count, nor the end of the last text or list.
     """
     rows, kind = len(column), column.type
+    if not rows:
+        return 0
     marks = -(-rows // 8) if column.null_count else 0
     if isinstance(column, pa.ExtensionArray):
         return _size(column.storage)
@@ -123,7 +125,7 @@ def _size(column: pa.Array) -> int:
     if pa.types.is_string(kind):
         ends = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset : column.offset + rows + 1]
         return marks + _OFFSET * rows + int(ends[-1] - ends[0])
-    return marks + -(-rows * kind.bit_width // 8)
+    return marks + int(-(-rows * kind.bit_width // 8))
 
 
 _OFFSET = 4
