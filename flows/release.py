@@ -1,20 +1,34 @@
 """Release: turn the accepted records into an immutable version that never leaks between its splits."""
 
+from functools import partial
+
 from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engines.engine import Engine
+from pipeline.curation.shared_keys import shared_keys
 from pipeline.curation.stages import follow_answers
 from pipeline.releases.absent_labels import empty_splits
-from pipeline.releases.draft import Draft, draft_release, keep_splits, publish_draft, require_curated
+from pipeline.releases.draft import (
+    Draft,
+    draft_release,
+    keep_splits,
+    publish_draft,
+    release_rows,
+    require_curated,
+    write_draft,
+)
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.numbering import version_to_repeat
+from pipeline.releases.publish import digest_of
 from pipeline.releases.recovery import commit_versions
 from pipeline.releases.versions import list_versions, next_version, parse_version
 from pipeline.reporting.overview import open_answers, open_seats
 from pipeline.reporting.write_report import report_for_version, write_report
+from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from schemas.manifest import AbsentLabel
+from pipeline.state.staging import staged
+from schemas.manifest import AbsentLabel, Manifest
 from schemas.run_summary import Proof, ReleaseSummary, Verb
 
 
@@ -69,24 +83,11 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         snapshot = store.snapshot().at_last_commit()
         run = context.new_run(Verb.RELEASE)
         draft = _draft(context, engine, snapshot)
-        published = list_versions(store.releases)
-        taken = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())
-        committed = store.snapshot().published_versions()
-        task_digest = context.dataset.task.task_digest()
-        found = version_to_repeat(published, draft.digest, task_digest, version, taken=taken, committed=committed)
-        if found is None:
-            commit_versions(store, name)
-            chosen = version or next_version(taken)
-            engine.run(keep_splits, store, draft, run.id)
-            with engine.progress.step(f"publishing {chosen}"):
-                told = report_for_version(context, draft.absent)
-                found = engine.run(publish_draft, store, context.dataset, draft, run, chosen, told.page, told.agreement)
-            created = True
-        else:
-            created = found.version not in committed
+        found, created = _published(context, engine, snapshot, draft, run, version)
         if created:
             summary = ReleaseSummary(version=found.version, digest=found.digest)
             store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
+        store.clear_work()
     write_report(context)
     if created:
         engine.emit("dataset.published", context.event(version=found.version, digest=found.digest))
@@ -106,7 +107,35 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     )
 
 
+def _published(
+    context: Context, engine: Engine, snapshot: Snapshot, draft: Draft, run: Run, version: str | None
+) -> tuple[Manifest, bool]:
+    """The version with the rows of a draft, and whether its run is still to be committed."""
+    store, dataset = context.store, context.dataset
+    published = list_versions(store.releases)
+    taken = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())
+    committed = store.snapshot().published_versions()
+    task_digest = dataset.task.task_digest()
+    rows = engine.run(release_rows, store, snapshot, dataset, draft, store.work(run.id))
+    with staged(store.releases) as folder:
+        with engine.progress.step("writing the rows"):
+            is_kept = rows.are_kept and published[-1].task_digest == task_digest
+            files = {} if is_kept else engine.run(write_draft, draft, dataset, rows, folder)
+        digest = digest_of(files) if files else published[-1].digest
+        found = version_to_repeat(published, digest, task_digest, version, taken=taken, committed=committed)
+        if found is not None:
+            return found, found.version not in committed
+        commit_versions(store, dataset.config.name)
+        chosen = version or next_version(taken)
+        engine.run(keep_splits, store, draft, run.id)
+        with engine.progress.step(f"publishing {chosen}"):
+            told = report_for_version(context, draft.absent)
+            more = (run, chosen, told.page, told.agreement)
+            return engine.run(publish_draft, store, dataset, draft, folder, files, *more), True
+
+
 def _draft(context: Context, engine: Engine, snapshot: Snapshot) -> Draft:
     with engine.progress.step("preparing the release"):
         left = open_answers(snapshot, context.dataset, open_seats(snapshot, context.dataset))
-        return engine.run(draft_release, snapshot, context.dataset, left)
+        shared = partial(shared_keys, snapshot, context.dataset)
+        return engine.run(draft_release, snapshot, context.dataset, shared, left)

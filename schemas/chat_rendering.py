@@ -25,13 +25,17 @@ def render_prompt(
         names: the fields to show, in order; with more than one, each value is labeled with its field's name.
         turns: those of them that are conversations.
     """
+    return [_system_message(system), Message(role=Speaker.USER, content=user_text(inputs, names, turns))]
+
+
+def user_text(inputs: Mapping[str, Any], names: Sequence[str], turns: Collection[str] = ()) -> str:
+    """The text of that user message."""
     texts = {
         name: transcript(inputs[name]) if name in turns else _as_text(inputs[name])
         for name in names
         if not is_absent(inputs.get(name))
     }
-    user = "\n\n".join(f"{name}: {text}" if len(names) > 1 else text for name, text in texts.items())
-    return [_system_message(system), Message(role=Speaker.USER, content=user)]
+    return "\n\n".join(f"{name}: {text}" if len(names) > 1 else text for name, text in texts.items())
 
 
 def render_conversation(inputs: Mapping[str, Any], name: str, others: Iterable[str]) -> list[Message]:

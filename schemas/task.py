@@ -266,8 +266,7 @@ class Task(BaseModel):
         turns = turn_fields(cls)
         if conversation_target(cls) and (asked := [name for name in names if name in turns]):
             return render_conversation(inputs, asked[0], [name for name in names if name not in turns])
-        system = "\n\n".join(filter(None, [cls.task_instruction(), cls.task_answer_form()]))
-        return render_prompt(system, inputs, names, turns)
+        return render_prompt(system_text(cls), inputs, names, turns)
 
     @classmethod
     def task_answer(cls, targets: Mapping[str, JsonValue]) -> str:
@@ -333,6 +332,11 @@ class Task(BaseModel):
 
 
 _ROLES = ([Role.INPUT], [Role.TARGET], [Role.CONTEXT], [Role.INPUT, Role.TARGET])
+
+
+def system_text(task: type[Task]) -> str:
+    """The system message: instruction and answer format."""
+    return "\n\n".join(filter(None, [task.task_instruction(), task.task_answer_form()]))
 
 
 @functools.cache

@@ -17,13 +17,14 @@ from chances import CHOICES, UNSURE, Edit, Saying
 from desk import Desk
 from fake_studio import Row, fake_studio
 from full_runs import must_agree_with_a_full_run
+from releases_from_nothing import released_like_from_nothing
 from themes import Theme
 
 from flows.collect import collect
 from flows.context import Context
 from flows.curate import Curated, curate
 from flows.engines.engine import Inline
-from flows.release import Released, release
+from flows.release import Released
 from pipeline.errors import ReleaseError
 from pipeline.releases.versions import list_versions, verify
 from pipeline.reporting.status import read_status
@@ -182,7 +183,7 @@ class Life:
 
     def release(self) -> Released | None:
         try:
-            return release(self.context, Inline())
+            return released_like_from_nothing(self.context)
         except ReleaseError as error:
             reasons = {"has not been curated yet": self.read is None, "was changed since": self.edited}
             reasons["is accepted yet"] = self.read is not None and not self.of_fate(Fate.ACCEPTED)

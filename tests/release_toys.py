@@ -1,5 +1,6 @@
 """Versions as toys: the rows, tables and inputs of which tests publish them, and what is then in their folders."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,14 @@ import datasets
 import pyarrow as pa
 import yaml
 
-from pipeline.releases.publish import ReleaseInputs
+from pipeline.releases import publish as publishing
+from pipeline.releases.publish import DATA, ReleaseInputs
 from pipeline.releases.published_rows import PublishedRow, rows_table
+from pipeline.releases.row_digests import content_of, row_digests, version_digest
+from pipeline.releases.row_files import pieces_of, write_rows
+from pipeline.state.staging import staged
 from schemas.dataset import Dataset
-from schemas.manifest import Funnel
+from schemas.manifest import Funnel, Manifest
 from schemas.task import Input, Target, Task
 from schemas.tasks.contract_clause import ClauseKind
 from schemas.tasks.invoice import Invoice
@@ -70,6 +75,21 @@ def tables(train: int = 20, test: int = 10) -> dict[str, pa.Table]:
         "train": rows_table(ContractClause, clauses("train", train)),
         "test": rows_table(ContractClause, clauses("test", test)),
     }
+
+
+def publish(
+    version_dir: Path, rows: Mapping[str, pa.Table], told: ReleaseInputs, extras: Mapping[str, bytes] | None = None
+) -> Manifest:
+    """Publish rows by split."""
+    with staged(version_dir.parent) as folder:
+        files = {split: write_rows(folder / DATA, split, one.schema, pieces_of(one)) for split, one in rows.items()}
+        return publishing.publish(folder, version_dir, files, told, extras)
+
+
+def content_digest(rows: Mapping[str, pa.Table]) -> str:
+    """The digest that a version with these rows by split would have."""
+    contents = {split: (one.num_rows, content_of(row_digests(one))) for split, one in rows.items() if one.num_rows}
+    return version_digest(contents)
 
 
 def load(folder: Path, cache: Path) -> datasets.DatasetDict:

@@ -15,7 +15,7 @@ from terminal import Terminal
 from tried_examples import examples
 
 from pipeline.releases.exact_json import exact_json
-from pipeline.releases.published_rows import content
+from pipeline.releases.row_digests import row_digests
 from schemas.message import FunctionCall, Message, Speaker, ToolCall
 
 # Nearer to the smallest and largest floats not every number can be written so.
@@ -157,9 +157,9 @@ def test_the_guides_code_makes_a_row_for_each_turn_that_is_learned(chats: Any) -
 
 
 def test_a_digest_does_not_depend_on_how_numbers_are_spelled() -> None:
-    def digest(text: str) -> tuple[int, str]:
+    def digest(text: str) -> bytes:
         texts = pa.array([text], pa.string())
         column = pa.ListArray.from_arrays([0, 1], pa.ExtensionArray.from_storage(pa.json_(pa.string()), texts))
-        return content([pa.record_batch({"prompt": column})])
+        return bytes(row_digests(pa.record_batch({"prompt": column}))[0])
 
     assert digest('{"dim":0.7}') == digest('{"dim":0.700}') != digest('{"dim":0.8}')

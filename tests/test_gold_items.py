@@ -151,7 +151,7 @@ def test_rows_of_gold_sources_count_as_decided_by_nobody(studio: FakeStudio, tmp
             desk.submit(task_id, desk.result("billing"), name)
         answer(desk, 1, "first", "delivery", whose(desk, 1)["first"])
         go_on(desk)
-        draft = draft_release(desk.context.store.snapshot().at_last_commit(), desk.context.dataset)
+        draft = draft_release(desk.context.store.snapshot().at_last_commit(), desk.context.dataset, lambda ids: {})
     assert (draft.funnel.accepted, draft.from_gold) == (len(KNOWN) + 1, len(KNOWN))
 
 

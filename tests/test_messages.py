@@ -44,7 +44,7 @@ def test_the_card_counts_no_uncertain_row_that_annotators_are_asked_about_at_ran
     home = home_in(tmp_path)
     doubted = {"fate": Fate.ACCEPTED, "reasons": [Reason(code=ReasonCode.UNREVIEWED), ASKED]}
     home.curated(*(home.asked(name, routed=route, **doubted) for name, route in (("a", None), ("b", Routed.AUDIT))))
-    draft = draft_release(home.now, home.dataset)
+    draft = draft_release(home.now, home.dataset, lambda ids: {})
     assert (draft.funnel.accepted, draft.unreviewed) == (2, 1)
 
 

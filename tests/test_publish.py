@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from release_toys import files, release, tables
+from release_toys import files, publish, release, tables
 
 from pipeline.errors import Damaged, ReleaseError, VersionExists
 from pipeline.releases import publish as publishing
-from pipeline.releases.publish import publish
 from pipeline.releases.versions import (
     find_version,
     list_versions,

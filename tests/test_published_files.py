@@ -12,13 +12,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from release_toys import ContractClause, clauses, files, invoice, load, metadata, release, tables
+from release_toys import (
+    ContractClause,
+    clauses,
+    content_digest,
+    files,
+    invoice,
+    load,
+    metadata,
+    publish,
+    release,
+    tables,
+)
 
 from pipeline.errors import ReleaseError
-from pipeline.releases import publish as publishing
+from pipeline.releases import row_files
 from pipeline.releases.audit_result import AuditResult
-from pipeline.releases.publish import publish
-from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
+from pipeline.releases.published_rows import PublishedRow, rows_table
 from pipeline.releases.versions import read_manifest, verify
 from schemas.manifest import Absence, AbsentLabel
 from schemas.task import Input, Target, Task
@@ -142,7 +152,7 @@ def cpu_count() -> Iterator[None]:
 def test_a_version_is_the_same_bytes_for_any_order_of_rows_and_number_of_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "ROWS_AT_ONCE", 64)
+    monkeypatch.setattr(row_files, "ROWS_AT_ONCE", 64)
     rng = random.Random(1)
     rows = clauses("train", 300)
     found = []

@@ -10,22 +10,10 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from split_rows import FRACTIONS, SplitRow, assign_splits, division, row
 
 from pipeline.errors import ReleaseError
-from pipeline.releases.split import SplitRow, divide
 from schemas.manifest import Absence
-
-FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
-
-
-def row(record_id: str, group: str = "", label: str = "", split: str | None = None, published: bool = True) -> SplitRow:
-    return SplitRow(
-        record_id=record_id, group=group, labels=(label,) if label else (), split=split, published=published
-    )
-
-
-def assign_splits(rows: Sequence[SplitRow], fractions: Mapping[str, float], salt: str = "") -> Mapping[str, str]:
-    return divide(rows, fractions, salt).splits
 
 
 def test_a_row_that_has_a_split_stays_there() -> None:
@@ -343,7 +331,7 @@ def test_the_search_for_labels_moves_no_row_that_has_a_split() -> None:
 
 
 def lacks(rows: Sequence[SplitRow]) -> list[tuple[str, str, int, Absence]]:
-    return [(one.label, one.split, one.groups, one.reason) for one in divide(rows, FRACTIONS).lacks]
+    return [(one.label, one.split, one.groups, one.reason) for one in division(rows, FRACTIONS)[1]]
 
 
 def test_a_split_lacks_a_label_that_fewer_groups_have_than_there_are_splits() -> None:

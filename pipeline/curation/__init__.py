@@ -9,6 +9,7 @@ __all__ = [
     "notes",
     "prepare",
     "shards",
+    "shared_keys",
     "similarity_histogram",
     "stages",
 ]

@@ -6,7 +6,7 @@ A cache: what is missing, damaged or was derived by other rules is derived anew 
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,17 +82,17 @@ class DerivedRows:
         """Of its files; whether they are sound shows when rows are taken from them."""
         return {path.name for path in self.folder.glob("*.arrow")}
 
-    def take(self, places: pl.DataFrame) -> pl.DataFrame:
-        """Rows with the columns of ``DERIVED`` at some ``file`` and ``row``, in the order of these.
+    def take(self, places: pl.DataFrame, columns: Sequence[str] = tuple(DERIVED)) -> pl.DataFrame:
+        """Rows with some columns of ``DERIVED`` at some ``file`` and ``row``, in the order of these.
 
         Raises:
             NotDerived: a file of theirs is gone or damaged.
         """
         wanted = places.select("file", "row").with_row_index("at")
-        parts = [pl.DataFrame(schema=DERIVED | {"at": pl.UInt32})]
+        parts = [pl.DataFrame(schema={name: DERIVED[name] for name in columns} | {"at": pl.UInt32})]
         for (name,), some in wanted.group_by("file", maintain_order=True):
             with _found(self.folder / str(name)) as path:
-                rows = read_rows(path, list(DERIVED), some["row"].cast(pl.Int64).to_numpy())
+                rows = read_rows(path, list(columns), some["row"].cast(pl.Int64).to_numpy())
                 parts.append(rows.with_columns(at=some["at"]))
         return pl.concat(parts).sort("at").drop("at")
 

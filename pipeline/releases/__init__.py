@@ -11,6 +11,7 @@ __all__ = [
     "frozen_sources",
     "lockfile",
     "numbering",
+    "publish",
     "published_rows",
     "recovery",
     "split_audit",

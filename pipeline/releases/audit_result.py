@@ -106,7 +106,7 @@ def audit_answers(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditAns
         snapshot.current_decisions()
         .filter(pl.col("audit_probability") > 0)
         .select(
-            *("record_id", "inputs", "targets", "replaced", "audit_stratum", "audit_probability"),
+            *("record_id", "audit_stratum", "audit_probability"),
             unusable=unusable & drawn,
             answered=(human | unusable) & drawn,
             vain=drawn & ~(human | unusable) & pl.col("record_id").is_in(list(left.vain)),
@@ -121,7 +121,7 @@ def audit_answers(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditAns
     if not answered.any():
         return None
     wrong = answered.copy()
-    wrong[answered] = _wrong(snapshot, frame.filter("answered"))
+    wrong[answered] = _wrong(snapshot, _said(snapshot.current_decisions(), frame.filter("answered")))
     chances = Chances(frame["audit_stratum"].to_numpy(), frame["audit_probability"].to_numpy())
     record_ids = tuple(frame["record_id"].to_list())
     # Whatever they were asked as: those that were drawn.
@@ -193,6 +193,13 @@ def _pending(decisions: pl.LazyFrame, again: Collection[str]) -> int:
     held = pl.col("routed").eq_missing(Routed.ADJUDICATE.value)
     audited = (pl.col("routed").eq_missing(Routed.AUDIT.value) & given) | (held & (pl.col("audit_probability") > 0))
     return decisions.filter(audited, pl.col("record_id").is_in(list(again))).collect().height
+
+
+def _said(decisions: pl.LazyFrame, answered: pl.DataFrame) -> pl.DataFrame:
+    """What rows ask and answer now, in their order: chances are read of all rows, texts of those only."""
+    columns = ["record_id", "inputs", "targets", "replaced"]
+    texts = decisions.filter(pl.col("record_id").is_in(answered["record_id"].implode())).select(columns)
+    return answered.join(texts.collect(), on="record_id", maintain_order="left")
 
 
 def _wrong(snapshot: Snapshot, answered: pl.DataFrame) -> np.typing.NDArray[np.bool_]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
+
 from schemas.manifest import Absence
 
 _SLACK = 0.05
@@ -26,7 +28,7 @@ _TRIED_UNITS = 64
 """Units with a label that are tried in a step of the search."""
 _BARRED = 8
 """Minimum number of steps before a moved unit may go back."""
-_ANYTHING = "\0any"
+ANYTHING = "\0any"
 """A pseudo-label of every group: no split stays empty while there are enough groups."""
 
 
@@ -48,7 +50,17 @@ class Unit:
     def has(self) -> Iterator[str]:
         """Its labels, and the pseudo-label of all units."""
         yield from self.labels
-        yield _ANYTHING
+        yield ANYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the splits hold already: the groups that have one."""
+
+    rows: Mapping[tuple[str, str], int]
+    """By label and split."""
+    units: Mapping[tuple[str, str], int]
+    """The groups that have the label, by label and split; under the pseudo-label all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,58 +79,61 @@ class Spread:
     """The split of each unit."""
 
     split_of: Mapping[str, str]
-    """Of those that had none."""
+    """Of the new units."""
     lacks: list[Lack]
     """In the order of the labels."""
 
 
-def spread(units: Sequence[Unit], pinned: Mapping[str, str], fractions: Mapping[str, float]) -> Spread:
-    """Give every unit without a split one.
+def spread(units: Iterable[Unit], taken: Taken, fractions: Mapping[str, float]) -> Spread:
+    """Give every new unit a split.
 
     Args:
-        units: all of them, in any order.
-        pinned: the split by unit, for those that have one.
+        units: those that have none, in any order.
+        taken: what the others hold.
         fractions: shares of all rows by split, which sum to 1.
     """
-    division = _Division(units, pinned, fractions)
-    new = sorted((unit for unit in units if unit.name not in pinned), key=lambda unit: (unit.draw, unit.name))
-    large = sorted((unit for unit in new if division.is_large(unit)), key=lambda unit: -unit.size)
-    small = [unit for unit in new if not division.is_large(unit)]
-    for unit in large:
+    new = sorted(units, key=lambda unit: (unit.draw, unit.name))
+    division = _Division(new, taken, fractions)
+    small: list[Unit] = []
+    large: list[Unit] = []
+    for unit in new:
+        (large if division.is_large(unit) else small).append(unit)
+    for unit in sorted(large, key=lambda unit: -unit.size):
         division.put(unit, division.neediest(unit))
     for label, members in division.strata(small):
-        for unit, split in list(division.by_draw(label, members)):
-            division.put(unit, split)
+        division.put_all(members, division.by_draw(label, members))
     division.complete(new)
     division.balance(small)
-    return Spread({unit.name: division.split_of[unit.name] for unit in new}, list(division.lacks()))
+    return Spread(division.split_of, list(division.lacks()))
 
 
 class _Division:
     """Which unit is in which split, and what each split still lacks."""
 
-    def __init__(self, units: Sequence[Unit], pinned: Mapping[str, str], fractions: Mapping[str, float]) -> None:
-        self.split_of = dict(pinned)
+    def __init__(self, units: Sequence[Unit], taken: Taken, fractions: Mapping[str, float]) -> None:
+        self.split_of: dict[str, str] = {}
         self._fractions = fractions
-        self._rows, taken = Counter[str](), defaultdict[str, Counter[str]](Counter)
+        self._rows, by_label = Counter[str](), defaultdict[str, Counter[str]](Counter)
         self._holders = Counter[str]()
         """By label: the units that have it."""
-        self._present = Counter[tuple[str, str]]()
+        self._present = Counter[tuple[str, str]](taken.units)
         """The same by label and split."""
-        for unit in units:
-            self._rows.update(unit.labels)
-            self._holders.update(unit.has())
-            if unit.name in pinned:
-                self._present.update((label, pinned[unit.name]) for label in unit.has())
-                for label, rows in unit.labels.items():
-                    taken[label][pinned[unit.name]] += rows
+        for (label, split), rows in taken.rows.items():
+            self._rows[label] += rows
+            by_label[label][split] += rows
+        for (label, _), count in taken.units.items():
+            self._holders[label] += count
         self._fixed = frozenset(self._present)
         """Labels that pinned units bring into a split."""
-        self._free = Counter(label for unit in units if unit.name not in pinned for label in unit.has())
+        self._free = Counter(label for unit in units for label in unit.has())
         """By label: the units that may move."""
-        in_all = sum(taken.values(), Counter[str]())
+        self._holders.update(self._free)
+        for unit in units:
+            for label, rows in unit.labels.items():
+                self._rows[label] += rows
+        in_all = sum(by_label.values(), Counter[str]())
         self._lacks = lacking(self._rows.total(), in_all, fractions)
-        self._label_lacks = {label: lacking(rows, taken[label], fractions) for label, rows in self._rows.items()}
+        self._label_lacks = {label: lacking(rows, by_label[label], fractions) for label, rows in self._rows.items()}
         wanting = [split for split, share in fractions.items() if share > 0 and self._lacks[split] > _NEXT_TO_NOTHING]
         self._open = wanting or [split for split, share in fractions.items() if share > 0]
         """The splits that accept new units; one that is already full, say with an evaluation set, does not."""
@@ -150,22 +165,21 @@ class _Division:
         for label in sorted(found, key=rarity):
             yield label, found[label]
 
-    def by_draw(self, label: str, members: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+    def by_draw(self, label: str, members: Sequence[Unit]) -> list[str]:
         """The split of each unit by its hash; borders shift if a label would be further off than by chance."""
-        rows = sum(unit.labels[label] for unit in members)
+        sizes = np.array([unit.labels[label] for unit in members])
+        draws = np.array([unit.draw for unit in members])
         wanted = [max(self._label_lacks[label][split], 0.0) for split in self._open]
-        scale = rows / sum(wanted) if sum(wanted) > _NEXT_TO_NOTHING else 0.0
+        scale = int(sizes.sum()) / sum(wanted) if sum(wanted) > _NEXT_TO_NOTHING else 0.0
         ends, end = [], 0.0
         for place, border in enumerate(self._borders[1:-1]):
             end += wanted[place] * scale
-            drawn = float(sum(unit.labels[label] for unit in members if unit.draw < border))
+            drawn = float(sizes[draws < border].sum())
             chance = math.sqrt(min(self._share(label, split) for split in self._open[place : place + 2]))
             ends.append(min(max(drawn, end - chance), end + chance) if scale else drawn)
-        start = 0.0
-        for unit in members:
-            middle = start + unit.labels[label] / 2
-            yield unit, self._open[sum(middle >= end for end in ends)]
-            start += unit.labels[label]
+        middles = np.cumsum(sizes) - sizes / 2
+        places = sum((middles >= end).astype(np.int64) for end in ends) + np.zeros(len(members), dtype=np.int64)
+        return [self._open[place] for place in places.tolist()]
 
     def _share(self, label: str, split: str) -> float:
         return self._rows[label] * self._fractions[split]
@@ -180,6 +194,21 @@ class _Division:
                 self._lacks[place] -= sign * unit.size
                 for label, rows in unit.labels.items():
                     self._label_lacks[label][place] -= sign * rows
+
+    def put_all(self, units: Sequence[Unit], splits: Sequence[str]) -> None:
+        """Place units that have no split yet, as ``put`` would one by one: sums of fractions depend on the order."""
+        of_split: defaultdict[str, list[Unit]] = defaultdict(list)
+        for unit, split in zip(units, splits, strict=True):
+            self.split_of[unit.name] = split
+            of_split[split].append(unit)
+        for split, mine in of_split.items():
+            self._present.update((label, split) for unit in mine for label in unit.has())
+            lacks = self._lacks[split]
+            for unit in mine:
+                lacks -= unit.size
+                for label, rows in unit.labels.items():
+                    self._label_lacks[label][split] -= rows
+            self._lacks[split] = lacks
 
     # --- labels -------------------------------------------------------------------------------
     def complete(self, new: Sequence[Unit]) -> None:
@@ -242,7 +271,7 @@ class _Division:
 
     def lacks(self) -> Iterator[Lack]:
         """The labels that splits lack, and why; splits without any unit are skipped."""
-        filled = [split for split, share in self._fractions.items() if share > 0 and self._present[_ANYTHING, split]]
+        filled = [split for split, share in self._fractions.items() if share > 0 and self._present[ANYTHING, split]]
         for label in sorted(self._rows):
             for split in filled:
                 if not self._present[label, split]:

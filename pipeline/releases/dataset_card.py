@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from pipeline.releases.absent_labels import in_words
 from pipeline.releases.audit_result import AuditResult
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.preferences import PREFERENCES
+from pipeline.releases.row_files import RowFile
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
 from schemas.manifest import Manifest, SplitFile
@@ -41,9 +41,10 @@ def dataset_card(
     manifest: Manifest,
     dataset: Dataset,
     task: type[Task],
-    tables: Mapping[str, pa.Table],
+    rows: Mapping[str, RowFile],
+    empty: Sequence[str] = (),
     frozen: Sequence[FrozenSource] = (),
-    preferences: Mapping[str, pa.Table] | None = None,
+    preferences: Mapping[str, RowFile] | None = None,
     audit: AuditResult | None = None,
     proof: Proof | None = None,
     agreement: Sequence[str] = (),
@@ -54,22 +55,23 @@ def dataset_card(
         manifest: complete except ``files``.
         dataset: title, description, license and language.
         task: the kind and the fields.
-        tables: the published rows by split, including empty splits.
+        rows: the files of the published rows by split.
+        empty: the splits without rows.
         frozen: what is published of each frozen source.
-        preferences: the published preference pairs by split.
+        preferences: those of the published preference pairs.
         audit: what it says of the accepted rows, if it was answered.
         proof: how far `review.error_rate` is proven, if it is set.
         agreement: how far annotators agree, a line for each field.
     """
-    metadata = _metadata(manifest, dataset, task, tables, preferences or {})
+    metadata = _metadata(manifest, dataset, task, rows, preferences or {})
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=120)
     sections = [
         _introduction(manifest, dataset),
-        _splits(manifest, dataset, tables),
+        _splits(manifest, dataset, empty),
         _loading(manifest),
-        _row(manifest, task, tables),
+        _row(manifest, task, rows),
         *([_preferences(manifest, task)] if preferences else []),
-        _origins(manifest, tables, frozen),
+        _origins(manifest, rows, frozen),
         _funnel(manifest),
         _quality(manifest, audit, proof, agreement),
         _limits(manifest, dataset, task),
@@ -82,15 +84,15 @@ def _metadata(
     manifest: Manifest,
     dataset: Dataset,
     task: type[Task],
-    tables: Mapping[str, pa.Table],
-    preferences: Mapping[str, pa.Table],
+    files: Mapping[str, RowFile],
+    preferences: Mapping[str, RowFile],
 ) -> dict[str, Any]:
     rows = _rows(manifest)
     configs = [{"config_name": "default", "default": True, "data_files": _files(manifest.splits)}]
-    info = _info(manifest.splits, tables)
+    info = _info(files)
     if preferences:
         configs.append({"config_name": PREFERENCES, "data_files": _files(manifest.preferences)})
-        pairs = _info(manifest.preferences, preferences)
+        pairs = _info(preferences)
         info = [{"config_name": "default", **info}, {"config_name": PREFERENCES, **pairs}]
     return {
         "pretty_name": dataset.release.title or dataset.name,
@@ -109,12 +111,10 @@ def _files(splits: Mapping[str, SplitFile]) -> list[dict[str, str]]:
     return [{"split": split, "path": file.file} for split, file in splits.items()]
 
 
-def _info(splits: Mapping[str, SplitFile], tables: Mapping[str, pa.Table]) -> Any:
+def _info(files: Mapping[str, RowFile]) -> Any:
     """The columns of a config, and the size of its splits."""
-    sizes = [
-        {"name": split, "num_bytes": tables[split].nbytes, "num_examples": file.rows} for split, file in splits.items()
-    ]
-    return {**_features(next(iter(tables.values())).schema), "splits": sizes}
+    sizes = [{"name": split, "num_bytes": file.in_memory, "num_examples": file.rows} for split, file in files.items()]
+    return {**_features(next(iter(files.values())).schema), "splits": sizes}
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _introduction(manifest: Manifest, dataset: Dataset) -> str:
     return "\n\n".join(about)
 
 
-def _splits(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Table]) -> str:
+def _splits(manifest: Manifest, dataset: Dataset, empty: Sequence[str]) -> str:
     total = _rows(manifest)
     rows = [(split, file.rows, f"{file.rows / total:.1%}") for split, file in manifest.splits.items()]
     text = "Similar rows" if dataset.duplicates.threshold < 1 else "Rows with the same input"
@@ -172,8 +172,9 @@ def _splits(manifest: Manifest, dataset: Dataset, tables: Mapping[str, pa.Table]
     if dataset.split.group_by:
         text += f", nor are rows with the same {' and '.join(f'`{name}`' for name in dataset.split.group_by)}"
     text += ". A row stays in its split in every later version."
-    if empty := [f"`{split}`" for split in tables if split not in manifest.splits]:
-        text += f" Without rows, and therefore without a file: {', '.join(empty)}."
+    if empty:
+        named = ", ".join(f"`{split}`" for split in empty)
+        text += f" Without rows, and therefore without a file: {named}."
     if absent := in_words(manifest.absent):
         text += f" {absent}."
     return f"## Splits\n\n{_table(('split', 'rows', 'share'), rows)}\n\n{text}"
@@ -205,7 +206,7 @@ goldleaf verify path/to/{manifest.version} --lock goldleaf.lock
 ```"""
 
 
-def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -> str:
+def _row(manifest: Manifest, task: type[Task], rows: Mapping[str, RowFile]) -> str:
     columns = [
         ("`id`", "the same in all versions"),
         ("`prompt`", "the instruction and the inputs, as messages"),
@@ -217,7 +218,7 @@ def _row(manifest: Manifest, task: type[Task], tables: Mapping[str, pa.Table]) -
         ("`group`", "rows of one group are in the same split"),
         ("`tokens`", "of prompt and answer"),
     ]
-    first = tables[next(iter(manifest.splits))].slice(0, 1).to_pylist()[0]
+    first = rows[next(iter(manifest.splits))].first
     # The messages of a conversation are JSON texts, which `datasets` gives back as objects.
     shown = {name: [_message(one) for one in value] if name in _MESSAGES else value for name, value in first.items()}
     example = json.dumps(_shortened(shown), ensure_ascii=False, indent=2)
@@ -260,14 +261,14 @@ def _shortened(value: Any) -> Any:
     return value
 
 
-def _origins(manifest: Manifest, tables: Mapping[str, pa.Table], frozen: Sequence[FrozenSource]) -> str:
+def _origins(manifest: Manifest, files: Mapping[str, RowFile], frozen: Sequence[FrozenSource]) -> str:
     labels = [
         (source, _LABELS[LabelSource(source)], _by_annotators(manifest) if source == LabelSource.HUMAN else count)
         for source, count in manifest.label_sources.items()
     ]
     if manifest.from_gold:
         labels.append((LabelSource.HUMAN.value, _GOLD, manifest.from_gold))
-    rows = {split: Counter(tables[split]["source"].to_pylist()) for split in manifest.splits}
+    rows = {split: files[split].by("source") for split in manifest.splits}
     sources = [
         (source, license, *(rows[split][source] for split in rows))
         for source, license in sorted(manifest.licenses.items())

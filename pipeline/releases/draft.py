@@ -1,9 +1,9 @@
 """Drafts a release from the committed decisions: rows, splits and lineage; then publishes it."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import polars as pl
@@ -16,19 +16,20 @@ from pipeline.releases.absent_labels import absent_labels
 from pipeline.releases.adoption import versions_with_unknown_splits
 from pipeline.releases.audit_result import ALL_FINAL, AuditResult, OpenAnswers, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
+from pipeline.releases.kept_rows import keep_rows, kept_rows
 from pipeline.releases.preferences import preference_tables
-from pipeline.releases.publish import ReleaseInputs, publish
-from pipeline.releases.published_rows import PublishedRow, content_digest, rows_table
-from pipeline.releases.split import SplitRow, divide
+from pipeline.releases.publish import DATA, ReleaseInputs, publish
+from pipeline.releases.published_rows import rows_schema
+from pipeline.releases.release_rows import ROWS, ReleaseRows
+from pipeline.releases.row_files import RowFile, write_rows
+from pipeline.releases.split import SPLIT_ROWS, Shared, divide
 from pipeline.releases.versions import list_versions
 from pipeline.state.dataset_folder import REPORT
-from pipeline.state.decisions import from_frame
+from pipeline.state.decisions import from_frame, with_reason
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
-from pipeline.text.field_paths import group_keys
-from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode
 from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.run_summary import CurateFacts, CurateSummary, Proof
@@ -39,18 +40,17 @@ from schemas.task import Task
 class Draft:
     """A release that is not published yet."""
 
-    tables: Mapping[str, pa.Table]
-    """Rows by split."""
+    rows: pl.DataFrame
+    """What is published: the columns of ``ROWS``, by split in the order of ``splits``, then by id."""
+    splits: list[str]
+    """Those that have rows."""
     preferences: Mapping[str, pa.Table]
     """What annotators corrected, as pairs by split."""
-    digest: str
-    splits: Mapping[str, str]
-    """Of every accepted record, and of duplicates, which follow the kept record."""
-    groups: Mapping[str, str]
+    unknown: pl.DataFrame
+    """``record_id``, ``group`` and ``split`` of the records that had none before: accepted ones, and duplicates, which
+    follow the kept record."""
     absent: list[AbsentLabel]
     """Labels missing from some split."""
-    known: frozenset[str]
-    """Records that had a split before."""
     from_gold: int
     """Accepted rows of gold sources about which no annotator has decided."""
     unreviewed: int
@@ -88,54 +88,107 @@ def require_curated(store: Store, dataset: LoadedDataset) -> None:
         )
 
 
-def draft_release(snapshot: Snapshot, dataset: LoadedDataset, left: OpenAnswers = ALL_FINAL) -> Draft:
+def draft_release(snapshot: Snapshot, dataset: LoadedDataset, shared: Shared, left: OpenAnswers = ALL_FINAL) -> Draft:
     """Draft what a release of the committed state would contain.
+
+    What rows say is not read, but for labels: see ``release_rows``.
 
     Args:
         snapshot: the committed state.
         dataset: configuration and task.
+        shared: what records have in common with others of their group.
         left: the records whose answer is missing or not final.
 
     Raises:
         ReleaseError: nothing is accepted, or two splits would share a group.
     """
-    decisions = list(from_frame(snapshot.current_decisions().collect()))
-    accepted = [decision for decision in decisions if decision.fate is Fate.ACCEPTED]
-    if not accepted:
+    decided = _decided(snapshot, dataset)
+    accepted = decided.filter(_IS_ACCEPTED)
+    if accepted.is_empty():
         status = f"`goldleaf status {dataset.path}`"
         raise ReleaseError(f"no record of '{dataset.config.name}' is accepted yet; see {status}")
-    sources = dict(snapshot.current_records().select("record_id", "source").collect().iter_rows())
-    known: dict[str, str] = dict(snapshot.splits().select("record_id", "split").collect().iter_rows())
-    rows = list(_split_rows(decisions, known, _in_common(snapshot, dataset.config.split.group_by), dataset))
-    division = divide(rows, dataset.config.split.fractions, salt=dataset.config.name)
-    splits = division.splits
-    by_split: defaultdict[str, list[PublishedRow]] = defaultdict(list)
-    for decision in accepted:
-        by_split[splits[decision.record_id]].append(_published(decision, sources[decision.record_id], dataset))
-    tables = {split: rows_table(dataset.task, by_split[split]) for split in dataset.config.split.in_order(by_split)}
-    unused = _unused_labels(dataset.task, rows)
+    config = dataset.config.split
+    known = snapshot.splits().select("record_id", "split").collect()
+    candidates = _candidates(decided, known, dataset)
+    division = divide(candidates, config.fractions, dataset.config.name, shared)
+    placed = accepted.join(division.splits, on="record_id", maintain_order="left")
+    order = config.in_order(placed["split"].unique())
+    rows = placed.select(ROWS.names()).sort(pl.col("split").cast(pl.Enum(order)), "record_id")
     # A copy keeps the split of its representative: if it ever takes its place, it must not move.
-    copies = {
-        decision.record_id: splits[decision.duplicate_of]
-        for decision in decisions
-        if decision.fate is Fate.DUPLICATE and decision.duplicate_of in splits
-    }
+    copies = decided.filter(pl.col("fate") == Fate.DUPLICATE.value).join(
+        division.splits.rename({"record_id": "duplicate_of"}), on="duplicate_of"
+    )
+    splits = pl.concat([placed.select(_PLACE), copies.select(_PLACE)])
+    unused = _unused_labels(dataset.task, candidates)
     return Draft(
-        tables=tables,
-        preferences=preference_tables(accepted, splits, dataset),
-        digest=content_digest(tables),
-        splits={**splits, **copies},
-        absent=absent_labels(division.lacks, dataset.config.split.group_by, unused, tables),
-        groups={decision.record_id: decision.group for decision in decisions},
-        known=frozenset(known),
-        from_gold=_from_gold(snapshot, accepted, sources, dataset),
-        unreviewed=sum(_is_unreviewed(decision) for decision in accepted),
-        funnel=snapshot.settled_funnel(),
+        rows=rows,
+        splits=order,
+        preferences=_preferences(snapshot, placed, dataset),
+        unknown=splits.join(known, on="record_id", how="anti", maintain_order="left"),
+        absent=absent_labels(division.lacks, config.group_by, unused, order),
+        from_gold=_from_gold(snapshot, accepted, dataset),
+        unreviewed=int(accepted["unreviewed"].sum()),
+        funnel=snapshot.settled_funnel(decided["fate"]),
         frozen=frozen_sources(snapshot, dataset.config.sources),
         audit=audit_result(snapshot, left),
         proof=_proof(snapshot),
         inputs={table.value: version for table, version in snapshot.versions.items()},
     )
+
+
+_IS_ACCEPTED = pl.col("fate") == Fate.ACCEPTED.value
+_PLACE = ["record_id", "group", "split"]
+_COLUMNS = ["record_id", "run", "fate", "duplicate_of", "label_source", "group", "pinned_split", "tokens", "routed"]
+
+
+def _decided(snapshot: Snapshot, dataset: LoadedDataset) -> pl.DataFrame:
+    """What is decided about each current record, and its source; of what it says no more than its labels."""
+    sources = snapshot.current_records().select("record_id", "source")
+    # Some that were drawn for the audit are suspect by now: those are looked at.
+    unreviewed = with_reason(ReasonCode.UNREVIEWED) & pl.col("routed").is_null()
+    labels = ["targets"] if kind_of(dataset.task).labels(dataset.task) else []
+    decisions = snapshot.current_decisions().select(*_COLUMNS, *labels, unreviewed=unreviewed)
+    return decisions.join(sources, on="record_id", maintain_order="left").collect()
+
+
+def _candidates(decided: pl.DataFrame, known: pl.DataFrame, dataset: LoadedDataset) -> pl.DataFrame:
+    """The rows to publish; those of earlier versions that are left out now but still pin their group; and copies,
+    which contribute to their group's hash, whichever of them is kept. With the columns of ``SPLIT_ROWS``.
+    """
+    rows = decided.join(known, on="record_id", how="left", maintain_order="left")
+    published = pl.col("fate") == Fate.ACCEPTED.value
+    follows = pl.col("duplicate_of").is_in(known["record_id"].implode())
+    pins = published | (pl.col("split").is_not_null() & ~follows)
+    own = pl.coalesce("split", pl.when(pl.col("pinned_split") != "").then("pinned_split"))
+    rows = rows.filter(pins | (pl.col("fate") == Fate.DUPLICATE.value))
+    rows = rows.with_columns(split=pl.when(pins).then(own), published=published, labels=_labels(rows, dataset.task))
+    return rows.select(SPLIT_ROWS.names())
+
+
+def _labels(rows: pl.DataFrame, task: type[Task]) -> pl.Series:
+    """What each row is stratified by; answers that are no labels have none."""
+    kind = kind_of(task)
+    if "targets" not in rows.columns:
+        return pl.Series([[]], dtype=SPLIT_ROWS["labels"]).new_from_index(0, rows.height)
+    answers = rows.select(pl.col("targets").fill_null("{}"))
+    # Answers that are labels are few different ones.
+    different = answers["targets"].unique()
+    strata = [list(kind.strata(task, orjson.loads(text))) for text in different]
+    labels = pl.DataFrame([different, pl.Series("labels", strata, dtype=SPLIT_ROWS["labels"])])
+    return answers.join(labels, on="targets", how="left", maintain_order="left")["labels"]
+
+
+def _preferences(snapshot: Snapshot, accepted: pl.DataFrame, dataset: LoadedDataset) -> dict[str, pa.Table]:
+    """The pairs by split; what is read are the decisions of the groups in which annotators corrected something."""
+    decisions, keys = snapshot.scan(Table.DECISIONS), ["record_id", "run"]
+    is_human = pl.col("label_source") == LabelSource.HUMAN.value
+    corrected = decisions.filter(is_human, pl.col("replaced").is_not_null()).select(keys).collect()
+    groups = accepted.join(corrected, on=keys, how="semi")["group"]
+    wanted = accepted.filter(pl.col("group").is_in(groups.implode()))
+    if wanted.is_empty():
+        return {}
+    rows = decisions.join(wanted.lazy().select(keys), on=keys, how="semi").collect()
+    return preference_tables(list(from_frame(rows)), dict(wanted.select("record_id", "split").iter_rows()), dataset)
 
 
 def _proof(snapshot: Snapshot) -> Proof | None:
@@ -144,98 +197,71 @@ def _proof(snapshot: Snapshot) -> Proof | None:
     return last.summary.proof if last else None
 
 
-def _is_unreviewed(decision: Decision) -> bool:
-    """Whether a row is uncertain, and beyond the budget: some that were drawn for the audit are suspect by now."""
-    return decision.routed is None and any(reason.code is ReasonCode.UNREVIEWED for reason in decision.reasons)
-
-
-def _from_gold(
-    snapshot: Snapshot, accepted: Iterable[Decision], sources: Mapping[str, str], dataset: LoadedDataset
-) -> int:
+def _from_gold(snapshot: Snapshot, accepted: pl.DataFrame, dataset: LoadedDataset) -> int:
     """How many rows have the answer of their gold source: nobody was asked about them, or nobody has answered."""
-    gold = dataset.config.gold_sources
-    trusted = [one for one in accepted if one.label_source is LabelSource.HUMAN and sources[one.record_id] in gold]
-    if not trusted:
+    is_human = pl.col("label_source") == LabelSource.HUMAN.value
+    trusted = accepted.filter(is_human, pl.col("source").is_in(dataset.config.gold_sources))
+    if trusted.is_empty():
         return 0
     # Whoever answers a hidden gold item decides nothing: its row was not chosen for annotators.
-    given = snapshot.latest_annotations().filter(~pl.col("deleted")).select(pl.col("record_id").unique())
-    answered = set(given.collect().to_series())
-    return sum(one.routed is None or one.record_id not in answered for one in trusted)
+    given = snapshot.latest_annotations().filter(~pl.col("deleted")).select("record_id").collect().to_series()
+    return trusted.filter(pl.col("routed").is_null() | ~pl.col("record_id").is_in(given.implode())).height
 
 
-def _unused_labels(task: type[Task], rows: Iterable[SplitRow]) -> list[str]:
-    used = {label for row in rows if row.published for label in row.labels}
+def _unused_labels(task: type[Task], rows: pl.DataFrame) -> list[str]:
+    used = set(rows.filter("published")["labels"].explode())
     return [label for label in kind_of(task).labels(task) if label not in used]
-
-
-def _in_common(snapshot: Snapshot, group_by: list[str]) -> dict[str, tuple[str, ...]]:
-    """By record, what it has in common with others of its group."""
-    if not group_by:
-        return {}
-    readable = snapshot.current_records().filter(pl.col("error") == "").select("record_id", "raw").collect()
-    return {record_id: tuple(group_keys(orjson.loads(raw), group_by)) for record_id, raw in readable.iter_rows()}
-
-
-def _split_rows(
-    decisions: Iterable[Decision],
-    known: Mapping[str, str],
-    in_common: Mapping[str, tuple[str, ...]],
-    dataset: LoadedDataset,
-) -> Iterator[SplitRow]:
-    """The rows to publish; those of earlier versions that are left out now but still pin their group; and copies,
-    which contribute to their group's hash, whichever of them is kept.
-    """
-    kind = kind_of(dataset.task)
-    for decision in decisions:
-        record_id = decision.record_id
-        published = decision.fate is Fate.ACCEPTED
-        pins = published or (record_id in known and decision.duplicate_of not in known)
-        if not pins and decision.fate is not Fate.DUPLICATE:
-            continue
-        yield SplitRow(
-            record_id=record_id,
-            group=decision.group,
-            labels=kind.strata(dataset.task, decision.targets or {}),
-            split=(known.get(record_id) or decision.pinned_split or None) if pins else None,
-            published=published,
-            content=in_common.get(record_id, ()),
-        )
-
-
-def _published(decision: Decision, source: str, dataset: LoadedDataset) -> PublishedRow:
-    licenses = {entry.name: entry.license for entry in dataset.config.sources}
-    return PublishedRow(
-        record_id=decision.record_id,
-        inputs=decision.inputs,
-        targets=decision.targets or {},
-        source=source,
-        license=licenses.get(source, "unknown"),
-        label_source=str(decision.label_source),
-        group=decision.group,
-        tokens=decision.tokens,
-    )
 
 
 def keep_splits(store: Store, draft: Draft, run: str) -> None:
     """Record the new splits before they are published: a split that was visible never moves."""
-    rows = [
-        (record_id, draft.groups.get(record_id, ""), split, run)
-        for record_id, split in draft.splits.items()
-        if record_id not in draft.known
-    ]
-    store.append(Table.SPLITS, pl.DataFrame(rows, schema=SCHEMAS[Table.SPLITS], orient="row"))
+    store.append(Table.SPLITS, draft.unknown.with_columns(run=pl.lit(run)).select(SCHEMAS[Table.SPLITS].names()))
+
+
+def release_rows(store: Store, snapshot: Snapshot, dataset: LoadedDataset, draft: Draft, work: Path) -> ReleaseRows:
+    """The rows of a draft, of which those that stay are copied from the last version.
+
+    Args:
+        store: has the versions.
+        snapshot: what was drafted from.
+        dataset: the task.
+        draft: names the rows.
+        work: an empty folder.
+    """
+    published = list_versions(store.releases)
+    kept = kept_rows(store, dataset, published[-1]) if published else None
+    return ReleaseRows(draft.rows, snapshot, dataset, kept, work)
+
+
+def write_draft(draft: Draft, dataset: LoadedDataset, rows: ReleaseRows, folder: Path) -> dict[str, RowFile]:
+    """Write the rows of a draft into a staged folder, by split."""
+    schema = rows_schema(dataset.task)
+    return {split: write_rows(folder / DATA, split, schema, rows.pieces(split)) for split in draft.splits}
 
 
 def publish_draft(
     store: Store,
     dataset: LoadedDataset,
     draft: Draft,
+    folder: Path,
+    rows: Mapping[str, RowFile],
     run: Run,
     version: str,
     report: bytes,
     agreement: Sequence[str] = (),
 ) -> Manifest:
-    """Publish a draft as a version, with the report on its state; ``agreement`` is what its card tells of annotators.
+    """Publish a draft as a version.
+
+    Args:
+        store: has the versions.
+        dataset: configuration and task.
+        draft: what is published.
+        folder: a staged one, which becomes the version.
+        rows: what ``write_draft`` has written there.
+        run: the publishing one.
+        version: ``X.Y.Z``.
+        report: on the state.
+        agreement: what the card tells of annotators.
 
     Raises:
         VersionExists: another process was faster.
@@ -259,4 +285,6 @@ def publish_draft(
         proof=draft.proof,
         agreement=agreement,
     )
-    return publish(store.releases / version, draft.tables, release, {REPORT: report})
+    manifest = publish(folder, store.releases / version, rows, release, {REPORT: report})
+    keep_rows(store, dataset, manifest, draft.rows, rows)
+    return manifest

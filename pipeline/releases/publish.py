@@ -1,8 +1,7 @@
 """Publishes a version as a plain folder that never changes.
 
 A version is written under a temporary name and renamed once all its bytes are on disk, so that
-no incomplete version is visible. ``data/*.parquet`` have their content's digest in their names, because
-``datasets`` would otherwise serve a cached version instead of another.
+no incomplete version is visible. First come its rows, whose digest tells whether there is anything to publish.
 """
 
 import errno
@@ -14,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.kinds.registry import kind_of
@@ -22,23 +20,18 @@ from pipeline.releases.audit_result import AuditResult
 from pipeline.releases.dataset_card import dataset_card
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.preferences import PREFERENCES
-from pipeline.releases.published_rows import ROWS_AT_ONCE, batches, content, version_digest
-from pipeline.releases.versions import (
-    MANIFEST,
-    dump_json,
-    list_versions,
-    next_version,
-    parse_version,
-    sealed,
-    sha256_of,
-)
+from pipeline.releases.row_digests import version_digest
+from pipeline.releases.row_files import RowFile, pieces_of, write_rows
+from pipeline.releases.versions import MANIFEST, dump_json, list_versions, next_version, parse_version, sealed
 from pipeline.state.atomic import writing
-from pipeline.state.staging import put_in_place, staged
+from pipeline.state.staging import put_in_place
 from schemas.dataset import Dataset
-from schemas.manifest import AbsentLabel, Funnel, Manifest, SplitFile
+from schemas.manifest import AbsentLabel, Funnel, Manifest
 from schemas.run_summary import Proof
 from schemas.task import Role, Task
 
+DATA = "data"
+"""The folder of the rows."""
 CARD = "README.md"
 SCHEMA = "schema.json"
 
@@ -77,13 +70,18 @@ class ReleaseInputs:
 
 # --- publishing -------------------------------------------------------------------------------
 def publish(
-    version_dir: Path, tables: Mapping[str, pa.Table], release: ReleaseInputs, extras: Mapping[str, bytes] | None = None
+    folder: Path,
+    version_dir: Path,
+    rows: Mapping[str, RowFile],
+    release: ReleaseInputs,
+    extras: Mapping[str, bytes] | None = None,
 ) -> Manifest:
     """Publish a version atomically.
 
     Args:
+        folder: a staged one beside it, into which its rows were written.
         version_dir: the folder to create, ``<releases>/X.Y.Z``.
-        tables: rows by split, from ``rows_table``; splits without rows are left out.
+        rows: the files of the rows by split, from ``write_rows``; splits without rows have none.
         release: where the rows come from.
         extras: more files by name, such as ``report.html``.
 
@@ -94,35 +92,35 @@ def publish(
     parse_version(version_dir.name)
     if version_dir.exists():
         raise _exists(version_dir, release.dataset.name)
-    filled = {split: table for split, table in tables.items() if table.num_rows}
+    filled = {split: file for split, file in rows.items() if file.rows}
     if not filled:
         raise ReleaseError(f"'{release.dataset.name}' has no accepted rows to publish; see `goldleaf status`")
-    with staged(version_dir.parent) as folder:
-        (folder / "data").mkdir()
-        splits = {split: _write_split(folder / "data", split, table) for split, table in filled.items()}
-        pairs = _write_pairs(folder, release.preferences)
-        manifest = _manifest(version_dir.name, release, filled, splits, pairs)
-        files = {
-            **(extras or {}),
-            SCHEMA: dump_json(release.task.model_json_schema()),
-            CARD: dataset_card(
-                manifest,
-                release.dataset,
-                release.task,
-                tables,
-                release.frozen,
-                release.preferences,
-                release.audit,
-                release.proof,
-                release.agreement,
-            ).encode(),
-        }
-        for name, data in files.items():
-            _write(folder / name, data)
-        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
-        manifest = sealed(manifest.model_copy(update={"files": hashes}))
-        _write(folder / MANIFEST, dump_json(manifest.model_dump(mode="json")))
-        _rename(folder, version_dir, release.dataset.name)
+    tables = release.preferences
+    pairs = {
+        split: write_rows(folder / PREFERENCES, split, table.schema, pieces_of(table))
+        for split, table in tables.items()
+    }
+    manifest = _manifest(version_dir.name, release, filled, pairs)
+    empty = [split for split in rows if split not in filled]
+    card = dataset_card(
+        manifest,
+        release.dataset,
+        release.task,
+        filled,
+        empty,
+        release.frozen,
+        pairs,
+        release.audit,
+        release.proof,
+        release.agreement,
+    )
+    files = {**(extras or {}), SCHEMA: dump_json(release.task.model_json_schema()), CARD: card.encode()}
+    for name, data in files.items():
+        _write(folder / name, data)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    manifest = sealed(manifest.model_copy(update={"files": hashes}))
+    _write(folder / MANIFEST, dump_json(manifest.model_dump(mode="json")))
+    _rename(folder, version_dir, release.dataset.name)
     return manifest
 
 
@@ -133,41 +131,20 @@ def _exists(version_dir: Path, name: str) -> VersionExists:
     )
 
 
-def _write_pairs(folder: Path, tables: Mapping[str, pa.Table]) -> dict[str, SplitFile]:
-    if tables:
-        (folder / PREFERENCES).mkdir()
-    return {split: _write_split(folder / PREFERENCES, split, table) for split, table in tables.items()}
-
-
-def _write_split(folder: Path, split: str, table: pa.Table) -> SplitFile:
-    rows, digest = content(batches(table))
-    path = folder / f"{split}-00000-of-00001-{digest[:16]}.parquet"
-    with (
-        writing(path, lasting=True) as sink,
-        pq.ParquetWriter(sink, table.schema, compression="zstd", compression_level=3) as writer,
-    ):
-        for start in range(0, rows, ROWS_AT_ONCE):
-            # The bytes depend on memory layout: each row group is written from one chunk.
-            writer.write_table(table.slice(start, ROWS_AT_ONCE).combine_chunks(), row_group_size=ROWS_AT_ONCE)
-    name = path.relative_to(folder.parent).as_posix()
-    return SplitFile(file=name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path), content=digest)
+def digest_of(rows: Mapping[str, RowFile]) -> str:
+    """The digest of the version that has these rows."""
+    return version_digest({split: (file.rows, file.entry.content) for split, file in rows.items() if file.rows})
 
 
 def _manifest(
-    version: str,
-    release: ReleaseInputs,
-    tables: Mapping[str, pa.Table],
-    splits: Mapping[str, SplitFile],
-    pairs: Mapping[str, SplitFile],
+    version: str, release: ReleaseInputs, rows: Mapping[str, RowFile], pairs: Mapping[str, RowFile]
 ) -> Manifest:
-    columns = pa.concat_tables(
-        [table.select(["source", "license", "label_source", "tokens"]) for table in tables.values()]
-    )
-    licenses = dict(zip(columns["source"].to_pylist(), columns["license"].to_pylist(), strict=True))
+    licenses = {source: name for file in rows.values() for source, name in file.licenses.items()}
+    label_sources = sum((file.by("label_source") for file in rows.values()), Counter[str]())
     return Manifest(
         name=release.dataset.name,
         version=version,
-        digest=version_digest({split: (file.rows, file.content) for split, file in splits.items()}),
+        digest=digest_of(rows),
         created_at=release.created_at,
         goldleaf=release.goldleaf,
         run=release.run,
@@ -177,15 +154,15 @@ def _manifest(
         metric=kind_of(release.task).metric,
         input_fields=release.task.task_names(Role.INPUT),
         target_fields=release.task.task_names(Role.TARGET),
-        splits=dict(splits),
-        preferences=dict(pairs),
+        splits={split: file.entry for split, file in rows.items()},
+        preferences={split: file.entry for split, file in pairs.items()},
         funnel=release.funnel,
-        label_sources=dict(sorted(Counter(columns["label_source"].to_pylist()).items())),
+        label_sources=dict(sorted(label_sources.items())),
         from_gold=release.from_gold,
         unreviewed=release.unreviewed,
         absent=list(release.absent),
         licenses=dict(sorted(licenses.items())),
-        tokens=sum(count or 0 for count in columns["tokens"].to_pylist()),
+        tokens=sum(file.tokens for file in rows.values()),
         encoding=release.dataset.measure.encoding,
         inputs=dict(release.inputs),
         previous=release.previous,

@@ -1,16 +1,17 @@
-"""Turns accepted records into the columns of a published version, and digests their content."""
+"""Turns accepted records into the columns of a published version."""
 
 import functools
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
 from pipeline.errors import ReleaseError
 from pipeline.releases.exact_json import exact_json
+from pipeline.releases.plain_chats import plain_chats
 from schemas.field import JsonValue, TargetField, UnsupportedType, ValueType, target_field
 from schemas.message import Message, Speaker
 from schemas.task import Task
@@ -36,7 +37,7 @@ _TURNS = pa.list_(
     )
 )
 """The same with all that a message may have, for the task's own fields."""
-_JSONS = pa.list_(pa.json_(_TEXT))
+JSONS = pa.list_(pa.json_(_TEXT))
 """Messages and tools as trainers take them, one JSON text each, which `datasets` gives back as objects. In a struct
 every message would have every key, most of them null, and there are chat templates that take such a key for a call.
 """
@@ -80,12 +81,12 @@ def rows_schema(task: type[Task]) -> pa.Schema:
 
 def turns_type(task: type[Task]) -> pa.DataType:
     """The type of a column of messages."""
-    return _JSONS if turn_fields(task) else _MESSAGES
+    return JSONS if turn_fields(task) else _MESSAGES
 
 
 def tools_columns(task: type[Task]) -> list[tuple[str, pa.DataType]]:
     """The column of the tools that a conversation may call, if the task has any."""
-    return [("tools", _JSONS)] if tools_field(task) else []
+    return [("tools", JSONS)] if tools_field(task) else []
 
 
 def _arrow_type(task: type[Task], name: str) -> pa.DataType:
@@ -139,10 +140,7 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
     schema = rows_schema(task)
     ordered = sorted(rows, key=lambda row: row.record_id)
     try:
-        pieces = [
-            as_batch([_as_dict(task, schema, row) for row in ordered[at : at + ROWS_AT_ONCE]], schema)
-            for at in range(0, len(ordered), ROWS_AT_ONCE)
-        ]
+        pieces = [_batch(task, schema, ordered[at : at + ROWS_AT_ONCE]) for at in range(0, len(ordered), ROWS_AT_ONCE)]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, orjson.JSONEncodeError) as error:
         raise ReleaseError(
             f"A value does not fit the columns of {task.__name__}: {error}; fix the row or the field's type."
@@ -150,45 +148,77 @@ def rows_table(task: type[Task], rows: Iterable[PublishedRow]) -> pa.Table:
     return pa.Table.from_batches(pieces, schema)
 
 
+def _batch(task: type[Task], schema: pa.Schema, rows: Sequence[PublishedRow]) -> pa.RecordBatch:
+    """Rows as a batch, column by column: row by row, pyarrow takes several times as long."""
+    prompts, completions = _chats(task, rows)
+    values = [row_of(task, row.inputs, row.targets) for row in rows]
+    columns = {
+        "id": pa.array([row.record_id for row in rows], _TEXT),
+        "prompt": prompts,
+        "completion": completions,
+        "tools": _as_json(pa.array([written_tools(task, one) for one in values], pa.list_(_TEXT))),
+        "fields": _fields_column(task, schema.field("fields").type, values),
+        "source": pa.array([row.source for row in rows], _TEXT),
+        "license": pa.array([row.license for row in rows], _TEXT),
+        "label_source": pa.array([row.label_source for row in rows], _TEXT),
+        "group": pa.array([row.group for row in rows], _TEXT),
+        "tokens": pa.array([row.tokens for row in rows], pa.int64()),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _chats(task: type[Task], rows: Sequence[PublishedRow]) -> tuple[pa.ListArray, pa.ListArray]:
+    """The columns of prompts and completions."""
+    if plain := plain_chats(task, ((row.inputs, row.targets) for row in rows)):
+        asked = [text for question in plain.asked for text in (plain.system, question)]
+        prompts = _messages([Speaker.SYSTEM, Speaker.USER] * len(rows), asked, [2] * len(rows))
+        return prompts, _messages([Speaker.ASSISTANT] * len(rows), plain.answered, [1] * len(rows))
+    chats = [before_and_after(task.task_messages(row.inputs, row.targets)) for row in rows]
+    return _turns(task, [prompt for prompt, _ in chats]), _turns(task, [completion for _, completion in chats])
+
+
+def _turns(task: type[Task], chats: Sequence[Sequence[Message]]) -> pa.ListArray:
+    if turns_type(task) == JSONS:
+        return _as_json(pa.array([written_turns(task, chat) for chat in chats], pa.list_(_TEXT)))
+    # Without turns of its own a task asks and answers in texts: no call, and no key but role and content.
+    turns = [turn for chat in chats for turn in chat]
+    return _messages([turn.role for turn in turns], [turn.content for turn in turns], list(map(len, chats)))
+
+
+def _messages(roles: Sequence[Speaker], contents: Sequence[str], turns: Sequence[int]) -> pa.ListArray:
+    """Messages by chat, of which each has so many turns."""
+    texts = [pa.array(roles, _TEXT), pa.array(contents, _TEXT)]
+    messages = pa.StructArray.from_arrays(texts, fields=list(_MESSAGES.value_type))
+    ends = np.cumsum([0, *turns], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), messages, type=_MESSAGES)
+
+
+def _fields_column(task: type[Task], kind: pa.StructType, rows: Sequence[Mapping[str, Any]]) -> pa.StructArray:
+    columns = []
+    for field in kind:
+        as_json = is_as_json(task, field.name)
+        columns.append(pa.array([_fitting(field.type, row.get(field.name), as_json) for row in rows], field.type))
+    return pa.StructArray.from_arrays(columns, fields=list(kind))
+
+
 def as_batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
     """Rows as a batch; pyarrow cannot make a column of JSON texts, but turn one of texts into it."""
-    plain = pa.schema([(field.name, pa.list_(_TEXT) if field.type == _JSONS else field.type) for field in schema])
+    plain = pa.schema([(field.name, pa.list_(_TEXT) if field.type == JSONS else field.type) for field in schema])
     batch = pa.RecordBatch.from_pylist(rows, plain)
     columns = [
-        _as_json(column) if field.type == _JSONS else column
-        for field, column in zip(schema, batch.columns, strict=True)
+        _as_json(column) if field.type == JSONS else column for field, column in zip(schema, batch.columns, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _as_json(texts: pa.ListArray) -> pa.ListArray:
-    return pa.ListArray.from_arrays(texts.offsets, pa.ExtensionArray.from_storage(_JSONS.value_type, texts.values))
-
-
-def _as_dict(task: type[Task], schema: pa.Schema, row: PublishedRow) -> dict[str, Any]:
-    prompt, completion = before_and_after(task.task_messages(row.inputs, row.targets))
-    values = row_of(task, row.inputs, row.targets)
-    return {
-        "id": row.record_id,
-        "prompt": written_turns(task, prompt),
-        "completion": written_turns(task, completion),
-        "tools": written_tools(task, values),
-        "fields": {
-            field.name: _fitting(field.type, values.get(field.name), is_as_json(task, field.name))
-            for field in schema.field("fields").type
-        },
-        "source": row.source,
-        "license": row.license,
-        "label_source": row.label_source,
-        "group": row.group,
-        "tokens": row.tokens,
-    }
+    return pa.ListArray.from_arrays(texts.offsets, pa.ExtensionArray.from_storage(JSONS.value_type, texts.values))
 
 
 def written_turns(task: type[Task], turns: Iterable[Message]) -> list[Any]:
     """Messages as their column has them."""
     # Without turns of its own a task asks and answers in texts: no call, and no key but role and content.
-    written = exact_json if turns_type(task) == _JSONS else lambda message: message
+    written = exact_json if turns_type(task) == JSONS else lambda message: message
     return [written(turn.for_template()) for turn in turns]
 
 
@@ -241,40 +271,3 @@ def _fitting(column: pa.DataType, value: Any, as_json: bool) -> Any:
     else:
         stands_for_itself = value is None or (not as_json and column != _TEXT)
     return value if stands_for_itself else orjson.dumps(value).decode()
-
-
-def content(pieces: Iterable[pa.RecordBatch]) -> tuple[int, str]:
-    """Number of rows, and a sha256 over the sorted sha256 of the rows' canonical JSON.
-
-    It depends only on the rows: not on their order, the chunks, the Parquet writer or its version, nor on how numbers
-    are spelled in columns of JSON.
-    """
-    hashes = [
-        hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).digest()
-        for batch in pieces
-        for row in _values(batch)
-    ]
-    return len(hashes), hashlib.sha256(b"".join(sorted(hashes))).hexdigest()
-
-
-def _values(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    """The rows of a batch, with what is JSON text as values."""
-    jsons = [field.name for field in batch.schema if field.type == _JSONS]
-    for row in batch.to_pylist():
-        yield row | {name: [orjson.loads(text) for text in row[name]] for name in jsons}
-
-
-def version_digest(splits: Mapping[str, tuple[int, str]]) -> str:
-    """``sha256:`` and 64 hex digits over each split's name, number of rows and content."""
-    lines = [f"{split} {rows} {content}\n" for split, (rows, content) in sorted(splits.items())]
-    return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
-
-
-def content_digest(tables: Mapping[str, pa.Table]) -> str:
-    """The digest that a version with these rows by split would have, without publishing it."""
-    return version_digest({split: content(batches(table)) for split, table in tables.items() if table.num_rows})
-
-
-def batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """The table's rows in chunks of at most ``ROWS_AT_ONCE``."""
-    return iter(table.to_batches(max_chunksize=ROWS_AT_ONCE))

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import Damaged, ReleaseError
-from pipeline.releases.published_rows import ROWS_AT_ONCE, content
+from pipeline.releases.published_rows import ROWS_AT_ONCE
+from pipeline.releases.row_digests import content_of, row_digests, together
 from schemas.manifest import Manifest
 
 MANIFEST = "manifest.json"
@@ -197,7 +198,8 @@ def verify(folder: Path) -> Verification:
         if table.file in damaged:
             continue
         with pq.ParquetFile(folder / table.file) as file:
-            if content(file.iter_batches(ROWS_AT_ONCE)) != (table.rows, table.content):
+            digests = together(map(row_digests, file.iter_batches(ROWS_AT_ONCE)))
+            if (len(digests), content_of(digests)) != (table.rows, table.content):
                 damaged[table.file] = "does not contain the rows listed in the manifest"
     found = {entry.relative_to(folder).as_posix() for entry in folder.rglob("*") if not entry.is_dir()}
     damaged |= dict.fromkeys(found - {MANIFEST, *hashes}, "was not published with this version")

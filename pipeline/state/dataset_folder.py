@@ -14,7 +14,7 @@ from schemas.run_summary import Verb
 
 REPORT = "report.html"
 """The report on a home's state, or on a version."""
-_CACHES = {"derived", "standing", "judges", "read"}
+_CACHES = {"derived", "standing", "judges", "read", "published"}
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions"} | _CACHES
 _OWN_ENDINGS = (".lock", REPORT)
 _OWN_SERVERS = {".prefect", ".label-studio"}
@@ -89,6 +89,10 @@ class DatasetFolder:
     def read(self) -> Path:
         """The folder of what was read of the sources; a cache."""
         return self.root / "read"
+
+    def kept_rows(self, version: str) -> Path:
+        """What is kept of the rows of a version; a cache."""
+        return self.root / "published" / f"{version}.arrow"
 
     @property
     def place(self) -> str:

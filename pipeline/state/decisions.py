@@ -113,6 +113,10 @@ def named_records(decision: Decision) -> Iterator[str]:
 
 def with_reason(*codes: ReasonCode, **values: str) -> pl.Expr:
     """Whether any reason of a decision has one of these codes and these values: over the column ``reasons``."""
+    if not values:
+        # As they are written; within a text of a reason the quotes are escaped.
+        written = [f'"code":"{code.value}"' for code in codes]
+        return pl.col("reasons").str.contains_any(written)
     reason = pl.element().struct
     fits = reason.field("code").is_in([code.value for code in codes])
     for name, value in values.items():

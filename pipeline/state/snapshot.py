@@ -203,13 +203,16 @@ class Snapshot:
         """Versions of this dataset, published from another home, whose splits were adopted."""
         return {version for run in self.committed_runs(CurateFacts) for version in run.summary.adopted}
 
-    def settled_funnel(self) -> Funnel:
+    def settled_funnel(self, fates: pl.Series | None = None) -> Funnel:
         """The funnel of a committed state, in which every current record has one fate.
+
+        Args:
+            fates: of the current decisions, if they are known.
 
         Raises:
             StoreError: it does not add up, so none of its numbers can be trusted.
         """
-        funnel = self.funnel()
+        funnel = self.funnel(fates)
         if not funnel.adds_up():
             raise StoreError(
                 f"the numbers of '{self.store.dataset}' do not add up ({funnel}): its tables records, decisions and "
@@ -217,18 +220,20 @@ class Snapshot:
             )
         return funnel
 
-    def funnel(self) -> Funnel:
-        """Count every row ever read by what became of it."""
+    def funnel(self, fates: pl.Series | None = None) -> Funnel:
+        """Count every row ever read by what became of it; ``fates`` are those of the current decisions, if known."""
         records = self.scan(Table.RECORDS)
         raw = records.filter(~pl.col("withdrawn")).select(pl.len()).collect().item()
         latest = self.latest_records().select("withdrawn").collect()
         withdrawn = int(latest["withdrawn"].sum())
-        fates = dict(self.current_decisions().group_by("fate").len().collect().iter_rows())
+        if fates is None:
+            fates = self.current_decisions().select("fate").collect().to_series()
+        counts = dict(fates.value_counts().iter_rows())
         return Funnel(
             raw=raw,
             superseded=raw - latest.height,
             withdrawn=withdrawn,
-            **{fate.value: fates.get(fate.value, 0) for fate in Fate},
+            **{fate.value: counts.get(fate.value, 0) for fate in Fate},
         )
 
 
