@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engines.engine import Engine
+from flows.run_page import verb_markdown
 from pipeline.curation.stages import follow_answers
 from pipeline.releases.absent_labels import empty_splits
 from pipeline.releases.draft import Draft, draft_release, keep_splits, publish_draft, require_curated
@@ -90,7 +91,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     if created:
         engine.emit("dataset.published", context.event(version=found.version, digest=found.digest))
     splits = {split: file.rows for split, file in found.splits.items()}
-    return Released(
+    result = Released(
         dataset=name,
         version=found.version,
         digest=found.digest,
@@ -103,6 +104,9 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         proof=draft.proof,
         frozen=list(draft.frozen),
     )
+    if created:
+        engine.artifact(f"goldleaf-{name}-release", lambda: verb_markdown(context, Verb.RELEASE, result))
+    return result
 
 
 def _draft(context: Context, engine: Engine, snapshot: Snapshot) -> Draft:

@@ -4,6 +4,6 @@ In: frames and models of ``schemas``. Out: a store that commits runs, and snapsh
 """
 
 __all__ = [
-    *("arrays", "atomic", "decisions", "own_code", "refusals", "runs"),
-    *("snapshot", "staging", "store", "tables", "work_files"),
+    *("arrays", "at_work", "atomic", "decisions", "own_code", "refusals", "runs"),
+    *("locks", "snapshot", "staging", "store", "tables", "work_files"),
 ]
