@@ -41,6 +41,8 @@ def _curated(result: "Curated") -> Iterator[str]:
 
 
 def _waiting(review: "ReviewBatch") -> str:
+    if not review.waiting:
+        return "nothing waits for annotators"
     waits = questions_wait(review.waiting, review.skipped, review.rows)
     if review.problem:
         return f"{waits}, {review.unsent:,} not sent: {review.problem}"
@@ -53,7 +55,8 @@ def _collected(result: "Collected") -> Iterator[str]:
     yield from (f"note: {note}" for note in result.note.splitlines())
     if result.attention:
         yield f"{counted(len(result.attention), 'answer')} that only annotators can settle"
-    yield questions_wait(result.waiting, result.skipped, result.waiting_rows)
+    if result.waiting:
+        yield questions_wait(result.waiting, result.skipped, result.waiting_rows)
     yield f"next: {result.next_step}"
 
 

@@ -27,15 +27,10 @@ def waiting(
         due_at: when a schedule wanted it; then another one that waits, or began later and is committed, does its work.
 
     Raises:
-        ConfigError: ``wait`` is no duration.
         Needless: the scheduled run has nothing left to do.
+        ValueError: ``wait`` is no duration.
     """
-
-    def need() -> None:
-        if due_at is not None:
-            _require_need(context, verb, due_at)
-
-    turn = Turn(seconds_of(wait), progress.step, alone=verb if due_at else "", first=need)
+    turn = Turn(seconds_of(wait), progress.step, verb, due_at, lambda latest: _require_need(context, verb, latest))
     token = TURN.set(turn)
     try:
         yield

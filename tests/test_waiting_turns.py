@@ -3,7 +3,8 @@
 import os
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from flows.engines.engine import Inline
 from flows.release import release
 from flows.turns import waiting
 from pipeline.errors import Busy, Needless
-from pipeline.steps import Silent
-from schemas.run_summary import Verb
+from pipeline.steps import Advance, Silent
+from schemas.run_summary import CollectSummary, Verb
 
 
 @pytest.fixture
@@ -68,9 +69,10 @@ def test_one_scheduled_run_of_a_verb_waits_and_the_next_one_leaves_the_work_to_i
     done: list[str] = []
 
     class Shown(Silent):
-        def step(self, label: str, total: int | None = None, unit: str = ""):  # type: ignore[no-untyped-def]
+        @contextmanager
+        def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
             begun.set()
-            return super().step(label, total, unit)
+            yield lambda units, note="": None
 
     def scheduled() -> None:
         with waiting(context, "collect", "60s", Shown(), due_at), store.lock(Verb.COLLECT):
@@ -113,6 +115,38 @@ def test_a_scheduled_run_is_needless_if_a_later_one_is_committed_and_needed_othe
         assert release(context, Inline()).created, "another verb has other work"
     with waiting(context, "curate", "0", shown, datetime.now(UTC)):
         assert curate(context, Inline()).run > run
+
+
+def test_a_run_that_waits_does_the_work_of_those_that_left_it_theirs(context: Context) -> None:
+    """It would be needless itself: a run that began after it was due is committed when its turn comes."""
+    store, held, due_at = context.store, threading.Event(), datetime.now(UTC)
+    runs: list[str] = []
+
+    class Shown(Silent):
+        @contextmanager
+        def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+            held.set()
+            yield lambda units, note="": None
+
+    def scheduled() -> None:
+        with waiting(context, "collect", "60s", Shown(), due_at), suppress(Needless), store.lock(Verb.COLLECT):
+            runs.append(context.new_run(Verb.COLLECT).id)
+
+    for leaves_work in (False, True):
+        held.clear()
+        with ExitStack() as other:
+            other.enter_context(store.lock(Verb.COLLECT))
+            began_at = context.new_run(Verb.COLLECT)
+            first = threading.Thread(target=scheduled)
+            first.start()
+            assert held.wait(60)
+            later = datetime.now(UTC) if leaves_work else due_at
+            with pytest.raises(Busy), waiting(context, "collect", "60s", Silent(), later), store.lock(Verb.COLLECT):
+                pytest.fail("two wait")
+            store.commit(began_at, inputs={}, funnel=None, summary=CollectSummary())
+            other.close()
+            first.join(60)
+        assert len(runs) == leaves_work
 
 
 def test_a_run_has_started_when_it_held_its_first_lock_and_not_when_it_came_to_write(context: Context) -> None:

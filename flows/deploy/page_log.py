@@ -55,25 +55,30 @@ class ThisRun:
         """Whether nobody at a terminal waits for it."""
         return self.deployment is not None
 
-    def skip_backlog(self) -> list[str]:
-        """Skip the other runs of the deployment that are due by now; this one does their work. Returns what to tell."""
-        assert self.deployment is not None
+    def skip_backlog(self) -> tuple[datetime | None, list[str]]:
+        """Skip the other runs of the deployment that are due by now, if a schedule wanted this one: it does their work.
+
+        Returns:
+            the latest time at which one of them was due, and what to tell.
+        """
+        if self.deployment is None or self.due_at is None:
+            return self.due_at, []
         due = FlowRunFilter(
             deployment_id=FlowRunFilterDeploymentId(any_=[self.deployment]),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
             expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
         )
-        skipped = 0
+        latest, skipped = self.due_at, 0
+        state = Completed(name="Skipped", message=f"run {self.id} began later and does its work")
         try:
             with get_client(sync_client=True) as client:
                 while others := [run for run in client.read_flow_runs(flow_run_filter=due) if run.auto_scheduled]:
                     for run in others:
-                        state = Completed(name="Skipped", message=f"run {self.id} began later and does its work")
                         client.set_flow_run_state(run.id, state, force=True)
-                        skipped += 1
+                        latest, skipped = max(latest, run.expected_start_time or latest), skipped + 1
         except httpx.HTTPError as error:
-            return [f"the backlog could not be looked at: {error}"]
-        return [f"{skipped:,} earlier runs that were due are skipped: this one does their work"] if skipped else []
+            return latest, [f"the backlog could not be looked at: {error}"]
+        return latest, [f"{skipped:,} other runs that were due are skipped: this one does their work"] * bool(skipped)
 
 
 class PageLog:
@@ -87,6 +92,8 @@ class PageLog:
             _LOG.addHandler(APILogHandler())
         # Who runs it at a terminal sees progress and results already.
         _LOG.propagate = run.is_deployed
+        # Each of the many steps would say that it has finished.
+        logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
 
     @contextmanager
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:

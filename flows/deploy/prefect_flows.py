@@ -57,13 +57,13 @@ def _run(verb: str, dataset: str, wait: str | None, story: Callable[[Context, Pr
     context = Context.load(Path(dataset))
     choice = context.dataset.config.engine
     page = PageLog(run, PROGRESS.get())
-    if run.due_at is not None:
-        page.tell(run.skip_backlog())
+    due_at, skipped = run.skip_backlog()
+    page.tell(skipped)
     patience = wait or (context.dataset.config.schedules.wait if run.is_deployed else "0")
     try:
         with (
             PrefectEngine(page, workers=choice.workers, dask=choice.dask) as engine,
-            waiting(context, verb, patience, page, run.due_at),
+            waiting(context, verb, patience, page, due_at),
         ):
             result = story(context, engine)
     except (Busy, Needless) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
@@ -37,7 +37,7 @@ def serve(plan: Sequence[Deployment], say: Callable[[str], None]) -> None:
         runner = Runner(name="goldleaf", pause_on_shutdown=False)
         try:
             for deployment in plan:
-                _register(runner, deployment)
+                register(runner, deployment)
             say("serving " + ", ".join(_shown(deployment) for deployment in plan))
             asyncio.run(runner.start())
         except (Exception, ExceptionGroup) as error:
@@ -79,7 +79,8 @@ def _is_outage(error: BaseException) -> bool:
     return gave_up or isinstance(error, httpx.TransportError) or any(_is_outage(cause) for cause in causes)
 
 
-def _register(runner: Runner, deployment: Deployment) -> None:
+def register(runner: Runner, deployment: Deployment) -> UUID:
+    """Create or update a deployment, whose runs the runner starts, with the schedule of its dataset.yaml alone."""
     times = deployment.schedule
     schedules = []
     if times is not None:
@@ -97,14 +98,11 @@ def _register(runner: Runner, deployment: Deployment) -> None:
     added = runner.add_deployment(wanted)
     assert isinstance(added, UUID)
     with get_client(sync_client=True) as client:
-        _remove_schedules(client, added, keep={SLUG} if schedules else set())
-
-
-def _remove_schedules(client: SyncPrefectClient, deployment: UUID, keep: set[str]) -> None:
-    """Remove what dataset.yaml does not say: an update with fewer schedules leaves the others as they are."""
-    for schedule in client.read_deployment(deployment).schedules:
-        if schedule.slug not in keep:
-            client.delete_deployment_schedule(deployment, schedule.id)
+        # An update with fewer schedules leaves the others as they are.
+        for schedule in client.read_deployment(added).schedules:
+            if schedule.slug != SLUG or not schedules:
+                client.delete_deployment_schedule(added, schedule.id)
+    return added
 
 
 def deploy(plan: Sequence[Deployment], pool: str, folder: Path, file: Path) -> None:

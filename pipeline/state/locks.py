@@ -29,20 +29,24 @@ class Turn:
         self,
         seconds: float = 0.0,
         waiting: Waiting = nullcontext,
-        alone: str = "",
-        first: Callable[[], object] = lambda: None,
+        verb: str = "",
+        due_at: datetime | None = None,
+        first: Callable[[datetime], object] = lambda due_at: None,
     ) -> None:
         """Begin to count the time.
 
         Args:
             seconds: how long it waits, in all.
             waiting: shows whom it waits for.
-            alone: if not empty, at most one run that calls itself so waits for a lock: a second one would find the
-                same work.
-            first: called as soon as it holds its first lock; what it raises ends the run, which has done nothing yet.
+            verb: what it does.
+            due_at: when a schedule wanted it. Then at most one run of the verb waits for a lock, and the others leave
+                their work to it.
+            first: called as soon as a scheduled run holds its first lock, with the latest time at which it, or one
+                that has left its work to it, was due. What it raises ends the run, which has done nothing yet.
         """
         self.waiting = waiting
-        self.alone = alone
+        self.verb = verb
+        self.due_at = due_at
         self.began_at: datetime | None = None
         """When it held its first lock."""
         self._first = first
@@ -56,7 +60,8 @@ class Turn:
     def begin(self) -> None:
         """Note that the run holds a lock."""
         if self.began_at is None:
-            self._first()
+            if self.due_at is not None:
+                self._first(self.due_at)
             self.began_at = datetime.now(UTC)
 
 
@@ -93,7 +98,7 @@ def held(
     # Whatever bytes it holds: they only say who is at work.
     with file.open("a+", encoding="utf-8", errors="replace") as lock:
         if not _is_ours(lock):
-            with _alone(file, turn.alone, holder) as other:
+            with _alone(file, turn, holder) as other:
                 if other:
                     raise Busy(f"'{dataset}' is in use by {_holder(lock)}, and {other} waits for it already")
                 with waiting(f"waiting for {_holder(lock)}") if patience else nullcontext():
@@ -105,17 +110,25 @@ def held(
 
 
 @contextmanager
-def _alone(file: Path, name: str, holder: str) -> Iterator[str]:
-    """Keep others of this name from waiting for a lock, if there is a name; yields who waits for it already."""
-    if not name:
+def _alone(file: Path, turn: Turn, holder: str) -> Iterator[str]:
+    """Let one scheduled run of a verb wait for a lock; yields who waits already and does the work of this one, too.
+
+    The time of the file is the latest at which one of them was due.
+    """
+    if turn.due_at is None:
         yield ""
         return
-    with file.with_name(f"{file.stem}.next-{name}.lock").open("a+", encoding="utf-8", errors="replace") as place:
+    path = file.with_name(f"{file.stem}.next-{turn.verb}.lock")
+    with path.open("a+", encoding="utf-8", errors="replace") as place:
+        due_at = turn.due_at.timestamp()
         if not _is_ours(place):
+            os.utime(path, (due_at, max(due_at, path.stat().st_mtime)))
             yield _holder(place)
             return
         _sign(place, holder)
+        os.utime(path, (due_at, due_at))
         yield ""
+        turn.due_at = max(turn.due_at, datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
 
 def _sign(lock: IO[str], holder: str) -> None:
