@@ -28,7 +28,8 @@ from support import offline, write_dataset
 
 from flows.context import Context
 from flows.deploy.plan import SLUG, TAG, Deployment, planned
-from flows.deploy.serving import register
+from flows.deploy.serving import deploy, register
+from flows.settings import Settings, prepare_schedules
 from pipeline.errors import ConfigError
 from schemas.run_summary import Verb
 
@@ -148,17 +149,19 @@ def test_serve_registers_the_times_of_the_file_and_removes_what_is_gone_and_keep
 
 
 def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
-    team: Team, prefect: SyncPrefectClient
+    team: Team, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = team.deploy("--pool", "nowhere")
-    assert refused.returncode == 1
-    assert "create it with `prefect work-pool create nowhere --type process`" in refused.stderr
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    prepare_schedules(Settings())
+    file = team.folder / "prefect.yaml"
+    with pytest.raises(ConfigError, match="create it with `prefect work-pool create nowhere --type process`"):
+        deploy(list(team.plan().values()), "nowhere", team.folder, file)
     prefect._client.post("/work_pools/", json={"name": "team", "type": "process"}).raise_for_status()
     done = team.deploy("--pool", "team", "--json")
     assert done.returncode == 0, done.stderr
     name = team.context.dataset.config.name
     assert [one["deployment"] for one in json.loads(done.stdout)] == [f"{verb}/{name}" for verb in Verb]
-    written = yaml.safe_load((team.folder / "prefect.yaml").read_text())
+    written = yaml.safe_load(file.read_text())
     assert [one["schedules"] for one in written["deployments"]][2:] == [[], []]
     found = prefect.read_deployment_by_name(f"collect/{name}")
     assert (found.work_pool_name, found.parameters) == ("team", {"dataset": str(team.file)})
@@ -166,11 +169,12 @@ def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
     assert str(found.entrypoint) == f"{ROOT / 'flows' / 'deploy' / 'entrypoints.py'}:collect"
     assert [one.slug for one in found.schedules] == [SLUG]
     team.file.write_text(team.file.read_text().replace(', collect: "*/5 * * * *"', ""))
-    assert team.deploy("--pool", "team").returncode == 0
+    deploy(list(team.plan().values()), "team", team.folder, file)
     assert prefect.read_deployment_by_name(f"collect/{name}").schedules == []
     assert len(prefect.read_deployment_by_name(f"curate/{name}").schedules) == 1
-    (team.folder / "prefect.yaml").write_text("name: ours\n")
-    assert "was not written by `goldleaf deploy`; name another file with --to" in team.deploy("--pool", "team").stderr
+    file.write_text("name: ours\n")
+    with pytest.raises(ConfigError, match="was not written by `goldleaf deploy`; name another file with --to"):
+        deploy(list(team.plan().values()), "team", team.folder, file)
 
 
 def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(team: Team, prefect: SyncPrefectClient) -> None:
@@ -184,7 +188,8 @@ def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(team: Team,
     assert isinstance(deployment, UUID)
     wait_until(lambda: len(due(prefect, deployment)) >= 5)
     [every_second] = prefect.read_deployment(deployment).schedules
-    prefect.delete_deployment_schedule(deployment, every_second.id)
+    path = f"/deployments/{deployment}/schedules/{every_second.id}"
+    prefect._client.patch(path, json={"active": False}).raise_for_status()
     backlog = len(due(prefect, deployment))
     asyncio.run(runner.start(run_once=True))
     found = runs_of(prefect, deployment)

@@ -17,5 +17,6 @@ for _name, _module in list(sys.modules.items()):
     if _package in ("flows", "pipeline", "schemas") and not (_file and Path(_file).is_relative_to(_ROOT / _package)):
         del sys.modules[_name]
 
+importlib.import_module("flows.deploy.page_log").outlive_readers()
 _flows = importlib.import_module("flows.deploy.prefect_flows")
 curate, collect, release, finetune = _flows.curate, _flows.collect, _flows.release, _flows.finetune

@@ -1,6 +1,7 @@
 """The current flow run, its log on Prefect's page, and the runs of its deployment that it makes needless."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,9 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
-from prefect.logging.handlers import APILogHandler
+from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
 from prefect.states import Completed
 
 from pipeline.steps import Advance, Progress
@@ -69,7 +70,7 @@ class ThisRun:
             expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
         )
         latest, skipped = self.due_at, 0
-        state = Completed(name="Skipped", message=f"run {self.id} began later and does its work")
+        state: State[None] = Completed(name="Skipped", message=f"run {self.id} began later and does its work")
         try:
             with get_client(sync_client=True) as client:
                 while others := [run for run in client.read_flow_runs(flow_run_filter=due) if run.auto_scheduled]:
@@ -79,6 +80,20 @@ class ThisRun:
         except httpx.HTTPError as error:
             return latest, [f"the backlog could not be looked at: {error}"]
         return latest, [f"{skipped:,} other runs that were due are skipped: this one does their work"] * bool(skipped)
+
+
+def outlive_readers() -> None:
+    """Go on if whoever reads our output is killed: at its next line, rich would end the program, and so the run."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.console.on_broken_pipe = _say_no_more  # type: ignore[method-assign]
+
+
+def _say_no_more() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 class PageLog:

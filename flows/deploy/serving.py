@@ -19,7 +19,7 @@ from prefect.runner import Runner
 from flows.deploy.plan import SLUG, Deployment
 from flows.deploy.prefect_file import prefect_yaml
 from pipeline.errors import ConfigError, GoldleafError
-from pipeline.state.atomic import writing
+from pipeline.state.atomic import replacing
 
 _PAUSE = 5.0
 """Seconds between two looks whether the server is back."""
@@ -129,7 +129,7 @@ def deploy(plan: Sequence[Deployment], pool: str, folder: Path, file: Path) -> N
     first = text.split("\n", 1)[0]
     if file.exists() and first not in file.read_text(encoding="utf-8", errors="replace"):
         raise ConfigError(f"{file} was not written by `goldleaf deploy`; name another file with --to")
-    with writing(file) as sink:
+    with replacing(file) as sink:
         sink.write(text.encode())
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
