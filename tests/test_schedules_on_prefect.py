@@ -29,7 +29,6 @@ from support import offline, write_dataset
 from flows.context import Context
 from flows.deploy.plan import SLUG, TAG, Deployment, planned
 from flows.deploy.serving import deploy, register
-from flows.settings import Settings, prepare_schedules
 from pipeline.errors import ConfigError
 from schemas.run_summary import Verb
 
@@ -151,8 +150,7 @@ def test_serve_registers_the_times_of_the_file_and_removes_what_is_gone_and_keep
 def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
     team: Team, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    prepare_schedules(Settings())
+    monkeypatch.setenv("PREFECT_DEPLOYMENTS_CLEAR_SCHEDULES_ON_EMPTY", "true")  # as the command sets it
     file = team.folder / "prefect.yaml"
     with pytest.raises(ConfigError, match="create it with `prefect work-pool create nowhere --type process`"):
         deploy(list(team.plan().values()), "nowhere", team.folder, file)

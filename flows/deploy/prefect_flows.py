@@ -95,8 +95,13 @@ def curate(
     wait: str | None = None,
 ) -> Curated:
     """Ingest, decide, commit and send the review batch of a dataset.yaml."""
-    options = {"rescore": rescore, "reindex": reindex, "full": full, "push": push, "suggest": suggest}
-    return _run("curate", dataset, wait, lambda *stage: curate_story.curate(*stage, **options))
+
+    def story(context: Context, engine: PrefectEngine) -> Curated:
+        return curate_story.curate(
+            context, engine, rescore=rescore, reindex=reindex, full=full, push=push, suggest=suggest
+        )
+
+    return _run("curate", dataset, wait, story)
 
 
 @flow(name="collect", flow_run_name=_run_name)

@@ -90,8 +90,7 @@ def _overdue(snapshot: Snapshot, file: Path, now: datetime) -> list[str]:
         if (times := schedules.of(verb)) is None:
             continue
         due_at = read_cron(times.cron).last(now, times.timezone or schedules.timezone)
-        runs = snapshot.runs.filter(pl.col("verb") == verb.value)
-        began_at = runs["started_at"].max()
-        if (began_at is None or began_at < due_at) and now - due_at > patience:
+        began: list[datetime] = snapshot.runs.filter(pl.col("verb") == verb.value)["started_at"].to_list()
+        if not any(at >= due_at for at in began) and now - due_at > patience:
             found.append(f"{verb} was due at {due_at:%F %T} UTC")
     return found
