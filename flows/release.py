@@ -88,8 +88,6 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
             summary = ReleaseSummary(version=found.version, digest=found.digest)
             store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
     write_report(context)
-    if created:
-        engine.emit("dataset.published", context.event(version=found.version, digest=found.digest))
     splits = {split: file.rows for split, file in found.splits.items()}
     result = Released(
         dataset=name,
@@ -104,8 +102,15 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         proof=draft.proof,
         frozen=list(draft.frozen),
     )
-    if created:
-        engine.artifact(f"goldleaf-{name}-release", lambda: verb_markdown(context, Verb.RELEASE, result))
+    return _announced(context, engine, result)
+
+
+def _announced(context: Context, engine: Engine, result: Released) -> Released:
+    """Tell the engine of a new version."""
+    if result.created:
+        engine.emit("dataset.published", context.event(version=result.version, digest=result.digest))
+        page = f"goldleaf-{result.dataset}-release"
+        engine.artifact(page, lambda: verb_markdown(context, Verb.RELEASE, result))
     return result
 
 

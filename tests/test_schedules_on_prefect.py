@@ -27,7 +27,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, 
 from support import offline, write_dataset
 
 from flows.context import Context
-from flows.deploy.plan import SLUG, TAG, Deployment, planned
+from flows.deploy.deployments import SLUG, TAG, Deployment, planned
 from flows.deploy.serving import deploy, register
 from pipeline.errors import ConfigError
 from schemas.run_summary import Verb
@@ -188,10 +188,11 @@ def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(team: Team,
     [every_second] = prefect.read_deployment(deployment).schedules
     path = f"/deployments/{deployment}/schedules/{every_second.id}"
     prefect._client.patch(path, json={"active": False}).raise_for_status()
-    backlog = len(due(prefect, deployment))
+    now = time.time()
     asyncio.run(runner.start(run_once=True))
-    found = runs_of(prefect, deployment)
-    assert Counter(run["state"]["name"] for run in found) == {"Completed": 1, "Skipped": backlog - 1}
+    found = runs_of(prefect, deployment, now)
+    assert Counter(run["state"]["name"] for run in found) == {"Completed": 1, "Skipped": len(found) - 1}
+    assert len(found) >= 5
     assert {run["state"]["type"] for run in found} == {"COMPLETED"}, "none is red"
     whys = {run["state"]["message"] for run in found if run["state"]["name"] == "Skipped"}
     assert all(re.search("does its work$|has done its work$|waits for it already$", why) for why in whys), whys
@@ -230,10 +231,10 @@ def wait_until(condition: Any) -> None:
         time.sleep(0.2)
 
 
-def runs_of(prefect: SyncPrefectClient, deployment: UUID) -> list[dict[str, Any]]:
+def runs_of(prefect: SyncPrefectClient, deployment: UUID, now: float | None = None) -> list[dict[str, Any]]:
     """The runs of a deployment that are due."""
     query = {"deployments": {"id": {"any_": [str(deployment)]}}}
-    now = time.time()
+    now = now or time.time()
     found: list[dict[str, Any]] = prefect._client.post("/flow_runs/filter", json=query).raise_for_status().json()
     return [run for run in found if datetime.fromisoformat(run["expected_start_time"]).timestamp() <= now]
 

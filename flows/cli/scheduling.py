@@ -10,7 +10,7 @@ from flows.cli.console import err, out
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from flows.deploy.plan import Deployment
+    from flows.deploy.deployments import Deployment
 
 DatasetFiles = Annotated[
     list[Path] | None, typer.Argument(help="Each a dataset.yaml, or its folder.", metavar="[DATASET.YAML]...")
@@ -23,7 +23,7 @@ def _plan(datasets: list[Path] | None) -> "list[Deployment]":
     Raises:
         ConfigError: there is no Prefect server, or nothing has a schedule.
     """
-    from flows.deploy.plan import planned
+    from flows.deploy.deployments import planned
     from flows.settings import Settings, prepare_schedules
 
     settings = Settings()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.deploy.plan import SLUG, Deployment
+from flows.deploy.deployments import SLUG, Deployment
 
 _HEAD = """\
 # Written by `goldleaf deploy`, which also applies it; the times are those of `schedules` in each dataset.yaml.

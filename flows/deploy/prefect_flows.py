@@ -20,8 +20,8 @@ from flows import suggest as suggest_story
 from flows.collect import Collected
 from flows.context import Context
 from flows.curate import Curated, NotSent
+from flows.deploy.deployments import TAG
 from flows.deploy.page_log import PageLog, ThisRun
-from flows.deploy.plan import TAG
 from flows.engines.prefect_engine import PrefectEngine
 from flows.finetune import Finetuned
 from flows.release import Released

@@ -16,7 +16,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
 
-from flows.deploy.plan import SLUG, Deployment
+from flows.deploy.deployments import SLUG, Deployment
 from flows.deploy.prefect_file import prefect_yaml
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.state.atomic import replacing
