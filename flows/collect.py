@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.curate import LOCK_PATIENCE
 from flows.engines.engine import Engine
+from flows.run_page import verb_markdown
 from pipeline.config.workspace import HOW_TO_CONNECT, Connection
 from pipeline.curation.history import verdict_of
 from pipeline.curation.stages import follow_answers
@@ -99,6 +100,7 @@ def collect(context: Context, engine: Engine, *, everything: bool = False) -> Co
             _require_same_task(context, curated)
             result = _decide(context, engine, connection, pulled, known)
     engine.emit("dataset.collected", context.event(run=result.run, decided=result.decided))
+    engine.artifact(f"goldleaf-{result.dataset}-collect", lambda: verb_markdown(context, Verb.COLLECT, result))
     return result
 
 

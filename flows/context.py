@@ -30,5 +30,5 @@ class Context(Workspace):
         return cls(dataset, store, Connection(url, key) if url else None, settings)
 
     def event(self, **values: Any) -> dict[str, Any]:
-        """The payload of an event about this dataset."""
-        return {"dataset": self.dataset.config.name, **values}
+        """The payload of an event about this dataset; with its file, one automation can serve all datasets."""
+        return {"dataset": self.dataset.config.name, "file": str(self.dataset.path), **values}

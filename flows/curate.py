@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engines.engine import Engine
+from flows.run_page import curate_markdown
 from flows.suggest import Suggested, ask_model, hear_again
 from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
 from pipeline.config.workspace import HOW_TO_CONNECT
@@ -19,7 +20,6 @@ from pipeline.errors import Busy, ConfigError, LabelStudioError, Unreachable
 from pipeline.ingest.download import fetch, host
 from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.releases.recovery import recover_unrecorded_releases
-from pipeline.reporting.funnel_page import funnel_markdown
 from pipeline.reporting.overview import (
     Rejection,
     count_waiting,
@@ -204,7 +204,7 @@ def _result(
 def _announce(context: Context, engine: Engine, result: Curated) -> None:
     """Tell the engine what was committed."""
     engine.emit("dataset.curated", context.event(run=result.run, **result.funnel.model_dump()))
-    engine.artifact(f"goldleaf-{result.dataset}-funnel", funnel_markdown(result.dataset, result.funnel))
+    engine.artifact(f"goldleaf-{result.dataset}-funnel", lambda: curate_markdown(context, result))
 
 
 def _sent(context: Context, engine: Engine, run: str) -> tuple[ReviewBatch, LabelStudioError | None]:

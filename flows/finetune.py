@@ -111,7 +111,7 @@ def finetune(
     if is_new:
         write_report(context)
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
-        engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
+        engine.artifact(f"goldleaf-{config.name}-finetune", lambda: (path / CARD).read_text(encoding="utf-8"))
     return result
 
 

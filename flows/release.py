@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.context import Context
 from flows.engines.engine import Engine
+from flows.run_page import verb_markdown
 from pipeline.curation.shared_keys import shared_keys
 from pipeline.curation.stages import follow_answers
 from pipeline.releases.absent_labels import empty_splits
@@ -89,10 +90,8 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
             store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
         store.clear_work()
     write_report(context)
-    if created:
-        engine.emit("dataset.published", context.event(version=found.version, digest=found.digest))
     splits = {split: file.rows for split, file in found.splits.items()}
-    return Released(
+    result = Released(
         dataset=name,
         version=found.version,
         digest=found.digest,
@@ -105,6 +104,16 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         proof=draft.proof,
         frozen=list(draft.frozen),
     )
+    return _announced(context, engine, result)
+
+
+def _announced(context: Context, engine: Engine, result: Released) -> Released:
+    """Tell the engine of a new version."""
+    if result.created:
+        engine.emit("dataset.published", context.event(version=result.version, digest=result.digest))
+        page = f"goldleaf-{result.dataset}-release"
+        engine.artifact(page, lambda: verb_markdown(context, Verb.RELEASE, result))
+    return result
 
 
 def _published(

@@ -5,7 +5,8 @@ GoldleafError            one line: what, which value, what to do next
 │   └── TaskCodeError    a method of the task raised an error or returned an unusable value
 ├── SourceError          a source cannot be read at all
 ├── StoreError           the home or a table is damaged or cannot be written
-│   └── Busy             another process is using the same dataset
+│   ├── Busy             another process is using the same dataset
+│   └── Needless         another run has done what a scheduled one would do
 ├── LabelStudioError     the server refuses a request or cannot be reached
 │   └── Unreachable      no answer: not running, wrong URL, network down
 ├── EndpointError        a model that is asked for answers refuses or cannot be reached
@@ -41,6 +42,10 @@ class StoreError(GoldleafError):
 
 class Busy(StoreError):
     """Another process is using the same dataset."""
+
+
+class Needless(StoreError):
+    """Another run has done what a scheduled one would do."""
 
 
 class LabelStudioError(GoldleafError):

@@ -23,6 +23,7 @@ from schemas.options import Runner as Runner
 from schemas.options import Turns as Turns
 from schemas.options import Unreviewed as Unreviewed
 from schemas.review_section import Review as Review
+from schemas.schedule_section import Schedules
 from schemas.share import Count as Count
 from schemas.share import Share as Share
 from schemas.suggest_section import Suggest as Suggest
@@ -272,6 +273,8 @@ class Dataset(Section):
     verdict: Limits = Limits()
     """What would be enough, and what it may cost."""
     engine: EngineChoice = EngineChoice()
+    schedules: Schedules = Schedules()
+    """When which verb runs."""
 
     @field_validator("name")
     @classmethod
@@ -336,6 +339,6 @@ class Dataset(Section):
         )
         public = {
             "task": task, "sources": sources, "decontaminate": decontaminate, "finetune": finetune, "split": split,
-            "review": review, "suggest": suggest,
+            "review": review, "suggest": suggest, "schedules": Schedules(),
         }  # fmt: skip
         return self.model_copy(update=public)

@@ -169,7 +169,15 @@ def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
 @pytest.mark.parametrize(
     ("library", "places"),
     [
-        ("prefect", {"flows/engines/prefect_engine.py", "flows/deploy/prefect_flows.py"}),
+        (
+            "prefect",
+            {
+                "flows/engines/prefect_engine.py",
+                "flows/deploy/page_log.py",
+                "flows/deploy/prefect_flows.py",
+                "flows/deploy/serving.py",
+            },
+        ),
         ("deltalake", {"pipeline/state/store.py", "pipeline/state/table_files.py"}),
         ("duckdb", {"pipeline/reporting/sql.py"}),
         ("babel", {"pipeline/label_errors/locale_words.py", "pipeline/label_errors/rewrite_languages.py"}),

@@ -276,11 +276,18 @@ def test_the_funnel_is_an_artifact_and_runs_are_events(shop: Shop, prefect: Sync
     released = prefect_flows.release(shop.file)
     name = shop.enter("home").dataset.config.name
     [artifact] = [found for found in prefect.read_artifacts() if found.key == f"goldleaf-{name}-funnel"]
-    assert f"| accepted | {funnel.accepted} |" in str(artifact.data)
+    page = str(artifact.data)
+    assert f"| accepted | {funnel.accepted} | {funnel.accepted} |" in page
+    assert f"| raw | {funnel.raw} |  |" in page
+    assert "| invalid (topic) | a field breaks the task's schema | 1 |" in page
+    assert "- looked at all 6 rows: it is the first run\n" in page
+    assert f"`{shop.file}`" in page
+    assert "nonsense" not in page and "parcel" not in page, "no row's text"
     events = emitted(prefect, f"goldleaf.dataset.{name}", count=2)
     assert events["dataset.curated"]["raw"] == funnel.raw == 6
     assert events["dataset.published"]["version"] == released.version
     assert events["dataset.published"]["digest"] == released.digest
+    assert {event["file"] for event in events.values()} == {shop.file}, "what `finetune` takes"
 
 
 def emitted(prefect: SyncPrefectClient, resource: str, count: int) -> dict[str, dict[str, Any]]:

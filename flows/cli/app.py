@@ -23,6 +23,7 @@ from flows.cli.stdout import known_interrupts, results, results_alone
 from flows.engines.engine import Engine, Inline
 from pipeline.errors import GoldleafError, StoreError
 from schemas.dataset import Runner
+from schemas.durations import seconds_of
 from schemas.user_code_errors import described, plain_words
 
 if TYPE_CHECKING:
@@ -114,6 +115,25 @@ EngineName = Annotated[
     Runner | None,
     typer.Option(
         "--engine", help="Where the steps run. Default: the dataset's, else Prefect if PREFECT_API_URL is set."
+    ),
+]
+
+
+def _duration(written: str) -> str:
+    try:
+        seconds_of(written)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return written
+
+
+Wait = Annotated[
+    str,
+    typer.Option(
+        "--wait",
+        metavar="DURATION",
+        callback=_duration,
+        help="Wait so long for others that use the dataset, such as 10m; by default, not at all.",
     ),
 ]
 DEFAULT = Path("dataset.yaml")
@@ -209,8 +229,10 @@ def _runner(context: "Context", chosen: Runner | None) -> Runner:
     return chosen or choice.runner or named
 
 
-def run_verb(context: "Context", chosen: Runner | None, as_json: bool, verb: str, **arguments: Any) -> Any:
-    """Run a verb on the chosen engine and return its result."""
+def run_verb(
+    context: "Context", chosen: Runner | None, as_json: bool, verb: str, *, wait: str = "0", **arguments: Any
+) -> Any:
+    """Run a verb on the chosen engine and return its result; if others use the dataset, wait so long for them."""
     progress = progress_for(as_json)
     if _runner(context, chosen) is Runner.PREFECT:
         from flows.settings import prepare_prefect
@@ -220,13 +242,12 @@ def run_verb(context: "Context", chosen: Runner | None, as_json: bool, verb: str
         from flows.engines.prefect_engine import start_server
 
         start_server()
-        token = prefect_flows.PROGRESS.set(progress)
-        try:
-            return getattr(prefect_flows, verb)(str(context.dataset.path), **arguments)
-        finally:
-            prefect_flows.PROGRESS.reset(token)
+        return prefect_flows.run_here(verb, context, progress, wait=wait, **arguments)
     import importlib
+
+    from flows.turns import waiting
 
     story: Callable[..., Any] = getattr(importlib.import_module(f"flows.{verb}"), verb)
     engine: Engine = Inline(progress, context.dataset.config.engine.workers)
-    return story(context, engine, **arguments)
+    with waiting(context, verb, wait, progress):
+        return story(context, engine, **arguments)

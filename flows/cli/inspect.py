@@ -31,6 +31,7 @@ from flows.cli.console import (
     show_rejections,
     show_rows,
 )
+from flows.cli.show_all import show_all
 from flows.cli.show_team import show_nobody_left, show_seats
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.text.wording import counted, questions_wait
@@ -45,10 +46,19 @@ _SHOWN_CHARACTERS, _SHOWN_LINES = 500, 10
 
 @app.command(rich_help_panel="Inspect")
 @explained
-def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
+def status(
+    dataset: DatasetFile = DEFAULT,
+    everything: Annotated[
+        bool, typer.Option("--all", help="A line for each dataset in the home; no dataset.yaml is needed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show the funnel, what waits for annotators, the versions and the last runs."""
     from pipeline.reporting.status import read_status
 
+    if everything:
+        show_all(as_json)
+        return
     result = read_status(load_context(dataset))
     if as_json:
         print_json(result)

@@ -13,6 +13,7 @@ from flows.cli.app import (
     AsJson,
     DatasetFile,
     EngineName,
+    Wait,
     app,
     explained,
     load_context,
@@ -67,6 +68,7 @@ def curate(
         bool, typer.Option("--full", help="Read and decide about all rows anew, not only those that a change affects.")
     ] = False,
     engine: EngineName = None,
+    wait: Wait = "0",
     as_json: AsJson = False,
 ) -> None:
     """Read the sources, give every record its fate, and send the uncertain ones to annotators.
@@ -76,7 +78,7 @@ def curate(
     options = {"push": push, "suggest": suggest, "rescore": rescore, "reindex": reindex, "full": full}
     context = load_context(dataset)
     with _shown_if_not_sent(print_json if as_json else show_curated, as_json):
-        result: Curated = run_verb(context, engine, as_json, "curate", **options)
+        result: Curated = run_verb(context, engine, as_json, "curate", wait=wait, **options)
     if as_json:
         print_json(result)
         return
@@ -149,6 +151,7 @@ def suggest(
         bool, typer.Option("--retry-invalid", help="Ask again about rows that the model never answered validly.")
     ] = False,
     engine: EngineName = None,
+    wait: Wait = "0",
     as_json: AsJson = False,
 ) -> None:
     """Ask the model that `suggest` names about unlabeled and doubted rows, and decide again with its answers.
@@ -157,7 +160,7 @@ def suggest(
     `--retry-invalid` asks about what was never answered validly.
     """
     options = {"limit": limit, "dry_run": dry_run, "retry_invalid": retry_invalid}
-    result: Suggestions = run_verb(load_context(dataset), engine, as_json, "suggest", **options)
+    result: Suggestions = run_verb(load_context(dataset), engine, as_json, "suggest", wait=wait, **options)
     if as_json:
         print_json(result)
         return
@@ -216,12 +219,14 @@ def show_review(review: "ReviewBatch") -> None:
 
 @app.command(rich_help_panel="Workflow")
 @explained
-def collect(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
+def collect(
+    dataset: DatasetFile = DEFAULT, engine: EngineName = None, wait: Wait = "0", as_json: AsJson = False
+) -> None:
     """Pull annotations from Label Studio, and commit the decisions that follow.
 
     Only changes since the last pull are fetched. Edits and deletions count; a skip is not an answer.
     """
-    result: Collected = run_verb(load_context(dataset), engine, as_json, "collect")
+    result: Collected = run_verb(load_context(dataset), engine, as_json, "collect", wait=wait)
     if as_json:
         print_json(result)
         return
@@ -258,13 +263,14 @@ def release(
         typer.Option(help="X.Y.Z, higher than the latest. Default: the next minor version, if anything changed."),
     ] = None,
     engine: EngineName = None,
+    wait: Wait = "0",
     as_json: AsJson = False,
 ) -> None:
     """Publish the accepted records as an immutable version that `datasets.load_dataset` reads.
 
     Splits never leak (near-duplicates and equal `group_by` values stay together), and rows never change their split.
     """
-    result: Released = run_verb(load_context(dataset), engine, as_json, "release", version=version)
+    result: Released = run_verb(load_context(dataset), engine, as_json, "release", wait=wait, version=version)
     if as_json:
         print_json(result)
         return
@@ -311,6 +317,7 @@ def finetune(
         bool, typer.Option("--retry-invalid", help="Ask endpoints again what they never answered validly.")
     ] = False,
     engine: EngineName = None,
+    wait: Wait = "0",
     as_json: AsJson = False,
 ) -> None:
     """Train a LoRA adapter on a published version, and say whether it was worth it.
@@ -322,7 +329,7 @@ def finetune(
     require_published(context)
     options = {"version": version, "again": again, "slow_rows": slow_rows, "seeds": seeds}
     options |= {"curve": curve, "ablate": ablate, "fix": fix, "retry_invalid": retry_invalid}
-    result: Finetuned = run_verb(context, engine, as_json, "finetune", **options)
+    result: Finetuned = run_verb(context, engine, as_json, "finetune", wait=wait, **options)
     if as_json:
         print_json(result)
         return
@@ -340,7 +347,7 @@ SHOW: dict[str, Callable[[Any], None]] = {
 
 @app.command(rich_help_panel="Workflow")
 @explained
-def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJson = False) -> None:
+def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, wait: Wait = "0", as_json: AsJson = False) -> None:
     """Run curate, collect, release and finetune in order, with the annotations so far."""
     from flows.run import run_all
 
@@ -355,7 +362,7 @@ def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, as_json: AsJs
 
     try:
         with _shown_if_not_sent(functools.partial(show, "curate"), as_json):
-            for name, result in run_all(context, functools.partial(run_verb, context, engine, as_json)):
+            for name, result in run_all(context, functools.partial(run_verb, context, engine, as_json, wait=wait)):
                 show(name, result)
     finally:
         # What was done is shown even if a later verb fails: a version may have been published.

@@ -1,15 +1,16 @@
-"""The flows as Prefect flows: the entrypoints of deployments.
+"""The flows as Prefect flows.
 
 They are separate because importing Prefect takes two seconds, which an inline run saves.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
-from prefect import flow
+from prefect import flow, tags
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from flows import collect as collect_story
 from flows import curate as curate_story
@@ -18,30 +19,69 @@ from flows import release as release_story
 from flows import suggest as suggest_story
 from flows.collect import Collected
 from flows.context import Context
-from flows.curate import Curated
+from flows.curate import Curated, NotSent
+from flows.deploy.deployments import TAG
+from flows.deploy.page_log import PageLog, ThisRun
 from flows.engines.prefect_engine import PrefectEngine
 from flows.finetune import Finetuned
 from flows.release import Released
+from flows.run_page import lines_about
 from flows.suggest import Suggestions
+from flows.turns import waiting
+from pipeline.config.dataset_file import name_in
+from pipeline.errors import Busy, Needless
 from pipeline.steps import Progress, Silent
 from schemas.options import Fix
 
+R = TypeVar("R")
 PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=Silent())  # noqa: B039 (Silent has no state)
 """Where the flows of this process report progress; a deployed run has no terminal."""
 
 
-@contextmanager
-def _stage(dataset: str) -> Iterator[tuple[Context, PrefectEngine]]:
+def run_here(verb: str, context: Context, progress: Progress, **arguments: Any) -> Any:
+    """Run a flow in this process, and show its progress."""
+    token = PROGRESS.set(progress)
+    try:
+        with tags(TAG, context.dataset.config.name):
+            return globals()[verb](str(context.dataset.path), **arguments)
+    finally:
+        PROGRESS.reset(token)
+
+
+def _run(verb: str, dataset: str, wait: str | None, story: Callable[[Context, PrefectEngine], R]) -> R:
+    """Run a story as the current flow run, and tell its page what it did.
+
+    A deployed run that finds the dataset in use for too long, or its work done, is skipped: nothing has failed.
+    """
+    run = ThisRun.now()
     context = Context.load(Path(dataset))
     choice = context.dataset.config.engine
-    with PrefectEngine(PROGRESS.get(), workers=choice.workers, dask=choice.dask) as engine:
-        yield context, engine
+    page = PageLog(run, PROGRESS.get())
+    due_at, skipped = run.skip_backlog()
+    page.tell(skipped)
+    patience = wait or (context.dataset.config.schedules.wait if run.is_deployed else "0")
+    try:
+        with (
+            PrefectEngine(page, workers=choice.workers, dask=choice.dask) as engine,
+            waiting(context, verb, patience, page, due_at),
+        ):
+            result = story(context, engine)
+    except (Busy, Needless) as error:
+        if not run.is_deployed:
+            raise
+        page.tell([f"skipped: {error}"])
+        # Prefect takes a state for the result.
+        return cast(R, Completed(name="Skipped", message=str(error)))
+    except NotSent as error:
+        page.tell(lines_about(verb, error.curated))
+        raise
+    page.tell(lines_about(verb, result))
+    return result
 
 
 def _run_name() -> str:
-    """For example ``curate-clauses``: a whole path would fill the list of runs."""
-    path = Path(str(flow_run.parameters["dataset"]))
-    return f"{flow_run.flow_name}-{path.parent.name if path.stem == 'dataset' else path.stem}"
+    """For example ``curate-clauses``."""
+    return f"{flow_run.flow_name}-{name_in(Path(str(flow_run.parameters['dataset'])))}"
 
 
 @flow(name="curate", flow_run_name=_run_name)
@@ -52,31 +92,44 @@ def curate(
     full: bool = False,
     push: bool = True,
     suggest: bool = True,
+    wait: str | None = None,
 ) -> Curated:
     """Ingest, decide, commit and send the review batch of a dataset.yaml."""
-    with _stage(dataset) as stage:
-        return curate_story.curate(*stage, rescore=rescore, reindex=reindex, full=full, push=push, suggest=suggest)
+
+    def story(context: Context, engine: PrefectEngine) -> Curated:
+        return curate_story.curate(
+            context, engine, rescore=rescore, reindex=reindex, full=full, push=push, suggest=suggest
+        )
+
+    return _run("curate", dataset, wait, story)
 
 
 @flow(name="collect", flow_run_name=_run_name)
-def collect(dataset: str) -> Collected:
+def collect(dataset: str, wait: str | None = None) -> Collected:
     """Pull annotations and commit the decisions that follow."""
-    with _stage(dataset) as stage:
-        return collect_story.collect(*stage)
+    return _run("collect", dataset, wait, collect_story.collect)
 
 
 @flow(name="release", flow_run_name=_run_name)
-def release(dataset: str, version: str | None = None) -> Released:
+def release(dataset: str, version: str | None = None, wait: str | None = None) -> Released:
     """Publish the accepted records as a version."""
-    with _stage(dataset) as stage:
-        return release_story.release(*stage, version=version)
+    return _run("release", dataset, wait, lambda *stage: release_story.release(*stage, version=version))
 
 
 @flow(name="suggest", flow_run_name=_run_name)
-def suggest(dataset: str, limit: int | None = None, dry_run: bool = False, retry_invalid: bool = False) -> Suggestions:
+def suggest(
+    dataset: str,
+    limit: int | None = None,
+    dry_run: bool = False,
+    retry_invalid: bool = False,
+    wait: str | None = None,
+) -> Suggestions:
     """Ask a model about unlabeled and doubted rows, and decide again with its answers."""
-    with _stage(dataset) as stage:
-        return suggest_story.suggest(*stage, limit=limit, dry_run=dry_run, retry_invalid=retry_invalid)
+
+    def story(context: Context, engine: PrefectEngine) -> Suggestions:
+        return suggest_story.suggest(context, engine, limit=limit, dry_run=dry_run, retry_invalid=retry_invalid)
+
+    return _run("suggest", dataset, wait, story)
 
 
 @flow(name="finetune", flow_run_name=_run_name)
@@ -90,11 +143,14 @@ def finetune(
     ablate: bool = False,
     fix: list[Fix] | None = None,
     retry_invalid: bool = False,
+    wait: str | None = None,
 ) -> Finetuned:
     """Train an adapter on a published version, and judge whether it was worth it."""
-    with _stage(dataset) as stage:
+
+    def story(context: Context, engine: PrefectEngine) -> Finetuned:
         return finetune_story.finetune(
-            *stage,
+            context,
+            engine,
             version=version,
             again=again,
             slow_rows=slow_rows,
@@ -104,3 +160,5 @@ def finetune(
             fix=fix,
             retry_invalid=retry_invalid,
         )
+
+    return _run("finetune", dataset, wait, story)

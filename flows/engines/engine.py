@@ -20,8 +20,8 @@ class Engine(Steps, Protocol):
     def emit(self, event: str, payload: dict[str, Any]) -> None:
         """Announce an event, such as ``dataset.published``."""
 
-    def artifact(self, key: str, markdown: str) -> None:
-        """Store a page with the run."""
+    def artifact(self, key: str, markdown: Callable[[], str]) -> None:
+        """Store a page with the run; it is only written if there is a place for it."""
 
 
 class Inline:
@@ -71,5 +71,5 @@ class Inline:
     def emit(self, event: str, payload: dict[str, Any]) -> None:
         """Do nothing: inline runs have no listeners."""
 
-    def artifact(self, key: str, markdown: str) -> None:
+    def artifact(self, key: str, markdown: Callable[[], str]) -> None:
         """The command line prints its own tables."""

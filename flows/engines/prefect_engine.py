@@ -7,8 +7,8 @@ import functools
 import logging
 import re
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
@@ -114,11 +114,22 @@ class PrefectEngine:
     def emit(self, event: str, payload: dict[str, Any]) -> None:
         """Emit a Prefect event that automations and deployments can wait for."""
         resource = f"goldleaf.dataset.{payload['dataset']}"
-        emit_event(event=event, resource={"prefect.resource.id": resource}, payload=payload)
+        with _optional(f"the event {event}"):
+            emit_event(event=event, resource={"prefect.resource.id": resource}, payload=payload)
 
-    def artifact(self, key: str, markdown: str) -> None:
+    def artifact(self, key: str, markdown: Callable[[], str]) -> None:
         """Create a markdown artifact; a stable key gives it a history."""
-        create_markdown_artifact(markdown=markdown, key=re.sub(r"[^a-z0-9-]+", "-", key.lower()))
+        with _optional(f"the artifact {key}"):
+            create_markdown_artifact(markdown=markdown(), key=re.sub(r"[^a-z0-9-]+", "-", key.lower()))
+
+
+@contextmanager
+def _optional(what: str) -> Iterator[None]:
+    """Let nothing that only tells of a run end it: it is committed, whether the server answers or not."""
+    try:
+        yield
+    except (httpx.HTTPError, OSError) as error:
+        logging.getLogger(__name__).warning("%s is missing, as Prefect's server does not take it: %s", what, error)
 
 
 def _dask_runner(dask: str, workers: int) -> "DaskTaskRunner":

@@ -28,6 +28,7 @@ from pipeline.text.normalize import normalize_text
 from schemas.arms_section import StatedArm
 from schemas.dataset import Dataset, Suggest
 from schemas.run_summary import CurateSummary
+from schemas.schedule_section import Schedules
 from schemas.task import Task, TaskDefinitionError
 from schemas.user_code_errors import described, in_a_line, no_json, own, writable
 
@@ -40,6 +41,7 @@ _LATER: Any = {
     "verdict": True,
     "release": True,
     "engine": True,
+    "schedules": True,
     "review": {"guidelines"},
     # Which rows a model is asked about, how, and what that may cost; what it answers is in the ledger.
     "suggest": set(Suggest.model_fields) - {"model", "adapter", "examples", "max_tokens", "options"},
@@ -156,6 +158,25 @@ def load_dataset_file(path: Path) -> LoadedDataset:
     except ConfigError as error:
         raise ConfigError(f"{path}:{line_of(node_at(root, key))}: {error}") from error
     return dataset
+
+
+def name_in(path: Path) -> str:
+    """The dataset's name, without a look at the rest of the file; its folder's if the file cannot be read."""
+    path = path / "dataset.yaml" if is_folder(path) else path
+    try:
+        _, values = _parse(path, _read(path))
+    except ConfigError:
+        values = {}
+    return str(values.get("name") or path.absolute().parent.name)
+
+
+def schedules_in(path: Path) -> Schedules:
+    """The section ``schedules`` of a dataset.yaml, whatever else is wrong with it; the default if it cannot be read."""
+    try:
+        _, values = _parse(path, _read(path))
+        return Schedules.model_validate(values.get("schedules") or {})
+    except (ConfigError, ValidationError):
+        return Schedules()
 
 
 def _given_scores(config: Dataset) -> Iterator[tuple[tuple[str | int, ...], float]]:

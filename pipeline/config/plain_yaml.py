@@ -19,6 +19,7 @@ _HINTS = {
     "expected <block end>": f"{_INDENTATION}, and equally many before each key of a section or dash of a list",
     "expected '<document start>', but found '<block": f"{_INDENTATION}, and none before the first key",
     "mapping values are not allowed here": f"{_INDENTATION}; a value that contains ': ' needs quotes",
+    "expected alphabetic or numeric character, but found": "a value that begins with * or & needs quotes",
     "could not find expected ':'": f"{_INDENTATION}, and a colon after each key",
 }
 """What to do about a problem, by how the parser's description of it starts."""

@@ -1,11 +1,12 @@
 """A dataset on this machine: its configuration, where its state is kept, and where its annotators are asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError
+from pipeline.state.locks import TURN
 from pipeline.state.runs import Run
 from pipeline.state.store import Store
 from schemas.run_summary import CurateSummary, Verb
@@ -65,5 +66,9 @@ class Workspace:
         return last.id if last else ""
 
     def new_run(self, verb: Verb) -> Run:
-        """A run of this dataset under its current configuration."""
-        return self.store.new_run(verb, self.dataset.config_digest, version("goldleaf"))
+        """A run of this dataset under its current configuration.
+
+        A scheduled one has started when it was its turn: it may have fetched or pulled since.
+        """
+        run, turn = self.store.new_run(verb, self.dataset.config_digest, version("goldleaf")), TURN.get(None)
+        return replace(run, started_at=turn.began_at) if turn and turn.began_at else run

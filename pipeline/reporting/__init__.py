@@ -4,6 +4,7 @@ In: the committed state. Out: models that the command line shows, and the HTML p
 """
 
 __all__ = [
+    "all_datasets",
     "annotators",
     "attention",
     "check",

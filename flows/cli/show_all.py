@@ -1,0 +1,43 @@
+"""How `goldleaf status --all` shows the datasets of a home."""
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from flows.cli.app import print_json
+from flows.cli.console import out, show_answer
+
+if TYPE_CHECKING:
+    from pipeline.reporting.all_datasets import DatasetLine
+
+
+def show_all(as_json: bool) -> None:
+    """Print a line for each dataset, and below what is going on, or wrong."""
+    from flows.settings import Settings
+    from pipeline.reporting.all_datasets import all_datasets
+
+    home = Settings().home
+    found = all_datasets(home)
+    if as_json:
+        print_json([line.model_dump(mode="json") for line in found])
+        return
+    if not found:
+        out.print(f"no dataset in {home}", markup=False)
+        return
+    show_answer(
+        ["dataset", "rows", "accepted", "review", "curated", "collected", "version"], [_row(one) for one in found]
+    )
+    for line in found:
+        for holder in line.at_work:
+            out.print(f"{line.dataset}: {holder}", markup=False)
+        if line.unfinished:
+            out.print(f"{line.dataset}: [yellow]a run was killed[/]; the next one does its work")
+        for text in line.overdue:
+            out.print(f"{line.dataset}: [yellow]{text}[/]; run it, or look whether its scheduler is up")
+        if line.problem:
+            out.print(f"{line.dataset}: [red]{escape(line.problem)}")
+
+
+def _row(line: "DatasetLine") -> list[object]:
+    times = [f"{line.last[verb]:%F %T}" if verb in line.last else "never" for verb in ("curate", "collect")]
+    return [line.dataset, line.current, line.accepted, line.review, *times, line.latest_release or "none"]

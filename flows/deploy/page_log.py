@@ -1,0 +1,152 @@
+"""The current flow run, its log on Prefect's page, and the runs of its deployment that it makes needless."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
+from prefect.context import FlowRunContext
+from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
+from prefect.states import Completed
+
+from pipeline.steps import Advance, Progress
+
+_LOG = logging.getLogger("goldleaf")
+_LOGGED = 60.0
+"""Seconds between two lines about a step."""
+_AT_LEAST = 1.0
+"""Seconds from which on a step is told."""
+
+
+@dataclass(frozen=True)
+class ThisRun:
+    """The current flow run, as far as a story needs to know it."""
+
+    id: UUID | None
+    deployment: UUID | None
+    due_at: datetime | None
+    """When a schedule wanted it; None if somebody, or an automation, started it."""
+
+    @classmethod
+    def now(cls) -> "ThisRun":
+        """The run in whose flow we are."""
+        context = FlowRunContext.get()
+        run = context.flow_run if context else None
+        if run is None:
+            return cls(None, None, None)
+        due_at = run.expected_start_time if run.deployment_id and run.auto_scheduled else None
+        return cls(run.id, run.deployment_id, due_at)
+
+    @property
+    def is_deployed(self) -> bool:
+        """Whether nobody at a terminal waits for it."""
+        return self.deployment is not None
+
+    def skip_backlog(self) -> tuple[datetime | None, list[str]]:
+        """Skip the other runs of the deployment that are due by now, if a schedule wanted this one: it does their work.
+
+        Returns:
+            the latest time at which one of them was due, and what to tell.
+        """
+        if self.deployment is None or self.due_at is None:
+            return self.due_at, []
+        due = FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=[self.deployment]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+        )
+        latest, skipped = self.due_at, set[UUID]()
+        state: State[None] = Completed(name="Skipped", message=f"run {self.id} began later and does its work")
+        try:
+            with get_client(sync_client=True) as client:
+                # The server shows 200 of them at a time.
+                while others := [
+                    run
+                    for run in client.read_flow_runs(flow_run_filter=due)
+                    if run.auto_scheduled and run.id not in skipped
+                ]:
+                    for run in others:
+                        client.set_flow_run_state(run.id, state, force=True)
+                        latest = max(latest, run.expected_start_time or latest)
+                        skipped.add(run.id)
+        except httpx.HTTPError as error:
+            return latest, [f"the backlog could not be looked at: {error}"]
+        told = f"{len(skipped):,} other runs that were due are skipped: this one does their work"
+        return latest, [told] if skipped else []
+
+
+def outlive_readers() -> None:
+    """Go on if whoever reads our output is killed: at its next line, rich would end the program, and so the run."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.console.on_broken_pipe = _say_no_more  # type: ignore[method-assign]
+
+
+def _say_no_more() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+class PageLog:
+    """Progress that also goes to the page of the run: a line per step, and one a minute."""
+
+    def __init__(self, run: ThisRun, shown: Progress) -> None:
+        self._extra = {"flow_run_id": str(run.id)} if run.id else {}
+        self._shown = shown
+        if not _LOG.handlers:
+            _LOG.setLevel(logging.INFO)
+            _LOG.addHandler(APILogHandler())
+        # Who runs it at a terminal sees progress and results already.
+        _LOG.propagate = run.is_deployed
+        # Each of the many steps would say that it has finished.
+        logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
+
+    @contextmanager
+    def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+        """Show a step while it runs, and tell how long it took."""
+        began, told, done = time.monotonic(), time.monotonic(), 0
+        with self._shown.step(label, total, unit) as shown:
+
+            def advance(units: int, note: str = "") -> None:
+                nonlocal told, done
+                done += units
+                shown(units, note)
+                if time.monotonic() >= told + _LOGGED:
+                    told = time.monotonic()
+                    self.tell([_so_far(label, total, unit, done, told - began)])
+
+            yield advance
+        if (took := time.monotonic() - began) >= _AT_LEAST:
+            self.tell([f"{label}: {f'{done:,} {unit} in ' if unit and done else ''}{took:.1f} s"])
+
+    def say(self, text: str) -> None:
+        """Show a line, and tell it."""
+        self._shown.say(text)
+        self.tell([text])
+
+    def tell(self, lines: Sequence[str]) -> None:
+        """Write lines to the page only."""
+        for line in lines:
+            _LOG.info("%s", line, extra=self._extra)
+
+
+def _so_far(label: str, total: int | None, unit: str, done: int, seconds: float) -> str:
+    of = f" of {total:,}" if total else ""
+    left = f", {seconds * (total - done) / done:,.0f} s left" if total and done else ""
+    return f"… {label}: {done:,}{of} {unit}".rstrip() + f", {seconds:,.0f} s{left}"

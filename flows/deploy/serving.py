@@ -1,0 +1,137 @@
+"""Runs schedules with Prefect: in this process for as long as it lives, or on the workers of a pool."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runner import Runner
+
+from flows.deploy.deployments import SLUG, Deployment
+from flows.deploy.prefect_file import prefect_yaml
+from pipeline.errors import ConfigError, GoldleafError
+from pipeline.state.atomic import replacing
+
+_PAUSE = 5.0
+"""Seconds between two looks whether the server is back."""
+_MESSAGE = 2_000
+"""Characters of what Prefect says."""
+
+
+def serve(plan: Sequence[Deployment], say: Callable[[str], None]) -> None:
+    """Register the deployments and run what is due, until SIGTERM or Ctrl-C; after an outage of the server, again.
+
+    Nothing is paused at the end: what was missed is one run at the next start.
+    """
+    while True:
+        _await_server(say)
+        runner = Runner(name="goldleaf", pause_on_shutdown=False)
+        try:
+            for deployment in plan:
+                register(runner, deployment)
+            say("serving " + ", ".join(_shown(deployment) for deployment in plan))
+            asyncio.run(runner.start())
+        except (Exception, ExceptionGroup) as error:
+            if not _is_outage(error):
+                raise
+            say(f"Prefect's server is gone ({error}); the schedules go on when it is back")
+            time.sleep(_PAUSE)
+            continue
+        return
+
+
+def _shown(deployment: Deployment) -> str:
+    times = deployment.schedule
+    return f"{deployment.name} ({times.cron} {times.timezone})" if times else deployment.name
+
+
+def _await_server(say: Callable[[str], None]) -> None:
+    told = False
+    while True:
+        with get_client(sync_client=True) as client:
+            problem = client.api_healthcheck()
+        if problem is None:
+            return
+        if not told:
+            say(f"waiting for Prefect's server ({problem})")
+            told = True
+        time.sleep(_PAUSE)
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Whether the server did not answer, rather than that we asked for nonsense."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_outage(one) for one in error.exceptions)
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code >= 500
+    # Prefect's runner gives up with this one.
+    gave_up = isinstance(error, RuntimeError) and "error threshold" in str(error)
+    causes = [cause for cause in (error.__cause__, error.__context__) if cause is not None]
+    return gave_up or isinstance(error, httpx.TransportError) or any(_is_outage(cause) for cause in causes)
+
+
+def register(runner: Runner, deployment: Deployment) -> UUID:
+    """Create or update a deployment, whose runs the runner starts, with the schedule of its dataset.yaml alone."""
+    times = deployment.schedule
+    schedules = []
+    if times is not None:
+        cron = CronSchedule(cron=times.cron, timezone=times.timezone)
+        schedules.append(DeploymentScheduleCreate(schedule=cron, slug=SLUG))
+    wanted = RunnerDeployment.from_entrypoint(
+        deployment.entrypoint,
+        deployment.dataset,
+        schedules=schedules,
+        parameters={"dataset": str(deployment.file)},
+        tags=deployment.tags,
+    )
+    # Set, so that a deployment that workers ran is ours now.
+    wanted.work_pool_name = None
+    added = runner.add_deployment(wanted)
+    assert isinstance(added, UUID)
+    with get_client(sync_client=True) as client:
+        # An update with fewer schedules leaves the others as they are.
+        for schedule in client.read_deployment(added).schedules:
+            if schedule.slug != SLUG or not schedules:
+                client.delete_deployment_schedule(added, schedule.id)
+    return added
+
+
+def deploy(plan: Sequence[Deployment], pool: str, folder: Path, file: Path) -> None:
+    """Write the ``prefect.yaml`` of the deployments, and apply it.
+
+    Args:
+        plan: what to deploy.
+        pool: the name of an existing work pool.
+        folder: where the runs start.
+        file: where the text goes; a file that `goldleaf deploy` has not written is left alone.
+
+    Raises:
+        ConfigError: there is no such pool, or the file is somebody else's.
+        GoldleafError: Prefect refuses.
+    """
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_work_pool(pool)
+        except ObjectNotFound as error:
+            raise ConfigError(
+                f"Prefect has no work pool '{pool}'; create it with `prefect work-pool create {pool} --type process`"
+            ) from error
+    text = prefect_yaml(plan, pool, folder, file)
+    first = text.split("\n", 1)[0]
+    if file.exists() and first not in file.read_text(encoding="utf-8", errors="replace"):
+        raise ConfigError(f"{file} was not written by `goldleaf deploy`; name another file with --to")
+    with replacing(file) as sink:
+        sink.write(text.encode())
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    if done.returncode:
+        raise GoldleafError(f"Prefect refuses {file}: {(done.stderr or done.stdout).strip()[-_MESSAGE:]}")

@@ -1,0 +1,96 @@
+"""The state of all datasets in a home, by their tables and locks alone: a scheduler's pages may be wrong about runs."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.config.dataset_file import schedules_in
+from pipeline.errors import GoldleafError
+from pipeline.releases.versions import readable_versions
+from pipeline.state.at_work import at_work, is_unfinished
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
+from schemas.cron import read_cron
+from schemas.durations import seconds_of
+from schemas.run_summary import CurateFacts, Verb
+
+_COMMITS = (Verb.CURATE, Verb.COLLECT)
+"""The verbs that commit a run even if there was nothing to do."""
+_NOBODY = "-"
+"""The name of no dataset."""
+
+
+class DatasetLine(BaseModel):
+    """What a home knows about a dataset."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    file: str = ""
+    """The dataset.yaml of the last curate."""
+    current: int = 0
+    accepted: int = 0
+    review: int = 0
+    last: dict[str, datetime] = {}
+    """By verb: when its last committed run ended."""
+    latest_release: str | None = None
+    at_work: list[str] = []
+    """Who is using it, or waits for that."""
+    unfinished: bool = False
+    """A run was killed; the next one does its work."""
+    overdue: list[str] = []
+    """What its schedule wanted, and no run has done."""
+    problem: str = ""
+    """Why nothing else can be said."""
+
+
+def all_datasets(home: Path) -> list[DatasetLine]:
+    """Every dataset in a home, by name; one that cannot be read does not hide the others."""
+    stores = [Store(home, name) for name in Store(home, _NOBODY).siblings()]
+    return [_line(store) for store in stores]
+
+
+def _line(store: Store) -> DatasetLine:
+    try:
+        return _read(store)
+    except GoldleafError as error:
+        return DatasetLine(dataset=store.dataset, at_work=at_work(store), problem=str(error))
+
+
+def _read(store: Store) -> DatasetLine:
+    snapshot = store.snapshot().at_last_commit()
+    curated = snapshot.last_run(CurateFacts)
+    funnel = snapshot.settled_funnel()
+    versions, damaged = readable_versions(store.releases)
+    file = curated.summary.file if curated else ""
+    last = dict(snapshot.runs.group_by("verb").agg(pl.col("finished_at").max()).iter_rows())
+    return DatasetLine(
+        dataset=store.dataset,
+        file=file,
+        current=funnel.current,
+        accepted=funnel.accepted,
+        review=funnel.review,
+        last=last,
+        latest_release=versions[-1].version if versions else None,
+        at_work=at_work(store),
+        unfinished=is_unfinished(store),
+        overdue=_overdue(snapshot, Path(file), datetime.now(UTC)) if file else [],
+        problem=" ".join(damaged),
+    )
+
+
+def _overdue(snapshot: Snapshot, file: Path, now: datetime) -> list[str]:
+    """What the schedule of a dataset.yaml wanted after the verb last ran, longer ago than a run would wait."""
+    schedules = schedules_in(file)
+    patience = timedelta(seconds=seconds_of(schedules.wait))
+    found = []
+    for verb in _COMMITS:
+        if (times := schedules.of(verb)) is None:
+            continue
+        due_at = read_cron(times.cron).last(now, times.timezone or schedules.timezone)
+        began: list[datetime] = snapshot.runs.filter(pl.col("verb") == verb.value)["started_at"].to_list()
+        if not any(at >= due_at for at in began) and now - due_at > patience:
+            found.append(f"{verb} was due at {due_at:%F %T} UTC")
+    return found

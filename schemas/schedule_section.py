@@ -1,0 +1,61 @@
+"""The section ``schedules`` of dataset.yaml: when each verb runs, for `goldleaf serve` and `goldleaf deploy`."""
+
+import difflib
+import zoneinfo
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from schemas.cron import CronText
+from schemas.durations import Duration
+
+
+def _zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        near = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=1)
+        such = near[0] if near else "Europe/Berlin"
+        raise ValueError(f"'{name}' is not a time zone; use a name such as {such}") from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+
+
+class Schedule(BaseModel):
+    """When a verb runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cron: CronText
+    timezone: TimeZone | None = None
+    """Default: the section's."""
+
+
+def _as_section(given: object) -> object:
+    return {"cron": given} if isinstance(given, str) else given
+
+
+Times = Annotated[Schedule, BeforeValidator(_as_section)]
+"""A cron expression alone, or with its time zone."""
+
+
+class Schedules(BaseModel):
+    """When which verb runs; one without times runs only if somebody starts it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timezone: TimeZone = "UTC"
+    """In which the times are meant."""
+    wait: Duration = "30m"
+    """How long a scheduled run waits for others of its dataset, before it is skipped."""
+    curate: Times | None = None
+    collect: Times | None = None
+    release: Times | None = None
+    finetune: Times | None = None
+
+    def of(self, verb: str) -> Schedule | None:
+        """When a verb runs, with its time zone; None if it has no schedule."""
+        found: Schedule | None = getattr(self, verb)
+        return found and found.model_copy(update={"timezone": found.timezone or self.timezone})

@@ -1,0 +1,248 @@
+"""Schedules on a real Prefect server: what is deployed, what becomes of a backlog, and that one automation suffices."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import yaml
+from cli_shop import ROWS
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.deployments.runner import RunnerDeployment
+from prefect.runner import Runner
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from support import offline, write_dataset
+
+from flows.context import Context
+from flows.deploy.deployments import SLUG, TAG, Deployment, planned
+from flows.deploy.serving import deploy, register
+from pipeline.errors import ConfigError
+from schemas.run_summary import Verb
+
+ROOT = Path(__file__).parent.parent
+TIMES = 'schedules: {timezone: Europe/Berlin, wait: 60s, curate: 0 2 * * *, collect: "*/5 * * * *"}\n'
+ALONE = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with all its services, which schedules runs within a second."""
+    home, port = tmp_path_factory.mktemp("prefect"), free_port()
+    services = {f"PREFECT_SERVER_SERVICES_{name}_LOOP_SECONDS": "0.5" for name in ("SCHEDULER", "LATE_RUNS")}
+    quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_HOME": str(home)}
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(command, env=ALONE | services | quiet, stdout=log, stderr=log)
+        address = f"http://127.0.0.1:{port}/api"
+        try:
+            for _ in range(600):
+                with contextlib.suppress(httpx.TransportError):
+                    if httpx.get(f"{address}/health", timeout=5).is_success:
+                        break
+                assert process.poll() is None, (home / "log").read_text()
+                time.sleep(0.2)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.fixture
+def prefect(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncPrefectClient]:
+    """The server, which this process and its children use."""
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    settings = {PREFECT_API_URL: url, PREFECT_SERVER_ANALYTICS_ENABLED: False}
+    with temporary_settings(settings), get_client(sync_client=True) as client:
+        yield client
+
+
+class Team:
+    """A dataset with a schedule, in a folder where a team has modules of its own."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.file = folder, folder / "dataset.yaml"
+        write_dataset(folder, ROWS, TIMES)
+        name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower())
+        self.file.write_text(self.file.read_text().replace("name: questions", f"name: {name}"))
+        for package in ("pipeline", "schemas"):
+            (folder / package).mkdir()
+            (folder / package / "__init__.py").write_text("raise RuntimeError('the team has its own')\n")
+        (folder / "flows.py").write_text("raise RuntimeError('the team has its own')\n")
+        monkeypatch.chdir(folder)
+        for setting in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+            monkeypatch.setenv(setting, "")
+        monkeypatch.setenv("GOLDLEAF_HOME", str(folder / "home"))
+
+    @property
+    def context(self) -> Context:
+        return Context.load(self.file, offline(self.folder / "home"))
+
+    def plan(self) -> dict[Verb, Deployment]:
+        return {one.verb: one for one in planned([self.context])}
+
+    def deploy(self, *args: str) -> subprocess.CompletedProcess[str]:
+        code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from flows.cli.main import app; app()"
+        command = [sys.executable, "-c", code, "deploy", *args]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
+
+
+@pytest.fixture
+def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
+    return Team(tmp_path, monkeypatch)
+
+
+def test_two_files_of_one_name_are_not_deployed(team: Team, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    write_dataset(other, ROWS)
+    (other / "dataset.yaml").write_text(team.file.read_text())
+    twice = [team.context, Context.load(other / "dataset.yaml", offline(tmp_path / "home"))]
+    with pytest.raises(ConfigError, match=r"other/dataset\.yaml both describe"):
+        planned(twice)
+    assert len(planned([team.context, team.context])) == len(Verb)
+
+
+def test_serve_registers_the_times_of_the_file_and_removes_what_is_gone_and_keeps_what_was_switched_off(
+    team: Team, prefect: SyncPrefectClient
+) -> None:
+    runner = Runner(name="test", pause_on_shutdown=False)
+
+    def registered(verb: Verb) -> Any:
+        return prefect.read_deployment(register(runner, team.plan()[verb]))
+
+    curate, release = registered(Verb.CURATE), registered(Verb.RELEASE)
+    assert (curate.name, set(curate.tags)) == (
+        team.context.dataset.config.name,
+        {TAG, team.context.dataset.config.name},
+    )
+    assert curate.parameters == {"dataset": str(team.file)}
+    [times] = curate.schedules
+    assert (times.slug, times.schedule.cron, times.schedule.timezone) == (SLUG, "0 2 * * *", "Europe/Berlin")
+    assert release.schedules == []
+    prefect._client.patch(f"/deployments/{curate.id}/schedules/{times.id}", json={"active": False}).raise_for_status()
+    team.file.write_text(team.file.read_text().replace("curate: 0 2 * * *", "curate: 0 3 * * *, release: 0 5 * * *"))
+    [later] = registered(Verb.CURATE).schedules
+    assert (later.schedule.cron, later.active) == ("0 3 * * *", False)
+    assert len(registered(Verb.RELEASE).schedules) == 1
+    team.file.write_text(team.file.read_text().replace("curate: 0 3 * * *, ", ""))
+    assert registered(Verb.CURATE).schedules == []
+
+
+def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
+    team: Team, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_DEPLOYMENTS_CLEAR_SCHEDULES_ON_EMPTY", "true")  # as the command sets it
+    file = team.folder / "prefect.yaml"
+    with pytest.raises(ConfigError, match="create it with `prefect work-pool create nowhere --type process`"):
+        deploy(list(team.plan().values()), "nowhere", team.folder, file)
+    prefect._client.post("/work_pools/", json={"name": "team", "type": "process"}).raise_for_status()
+    done = team.deploy("--pool", "team", "--json")
+    assert done.returncode == 0, done.stderr
+    name = team.context.dataset.config.name
+    assert [one["deployment"] for one in json.loads(done.stdout)] == [f"{verb}/{name}" for verb in Verb]
+    written = yaml.safe_load(file.read_text())
+    assert [one["schedules"] for one in written["deployments"]][2:] == [[], []]
+    found = prefect.read_deployment_by_name(f"collect/{name}")
+    assert (found.work_pool_name, found.parameters) == ("team", {"dataset": str(team.file)})
+    assert found.pull_steps == [{"prefect.deployments.steps.set_working_directory": {"directory": str(team.folder)}}]
+    assert str(found.entrypoint) == f"{ROOT / 'flows' / 'deploy' / 'entrypoints.py'}:collect"
+    assert [one.slug for one in found.schedules] == [SLUG]
+    team.file.write_text(team.file.read_text().replace(', collect: "*/5 * * * *"', ""))
+    deploy(list(team.plan().values()), "team", team.folder, file)
+    assert prefect.read_deployment_by_name(f"collect/{name}").schedules == []
+    assert len(prefect.read_deployment_by_name(f"curate/{name}").schedules) == 1
+    file.write_text("name: ours\n")
+    with pytest.raises(ConfigError, match="was not written by `goldleaf deploy`; name another file with --to"):
+        deploy(list(team.plan().values()), "team", team.folder, file)
+
+
+def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(team: Team, prefect: SyncPrefectClient) -> None:
+    """The runs are processes of their own, in a folder with a team's own `flows`."""
+    plan = team.plan()[Verb.CURATE]
+    runner = Runner(name="test", pause_on_shutdown=False, limit=2)
+    often = RunnerDeployment.from_entrypoint(
+        plan.entrypoint, "often", interval=1, parameters={"dataset": str(plan.file)}
+    )
+    deployment = runner.add_deployment(often)
+    assert isinstance(deployment, UUID)
+    wait_until(lambda: len(due(prefect, deployment)) >= 5)
+    [every_second] = prefect.read_deployment(deployment).schedules
+    path = f"/deployments/{deployment}/schedules/{every_second.id}"
+    prefect._client.patch(path, json={"active": False}).raise_for_status()
+    now = time.time()
+    asyncio.run(runner.start(run_once=True))
+    found = runs_of(prefect, deployment, now)
+    assert Counter(run["state"]["name"] for run in found) == {"Completed": 1, "Skipped": len(found) - 1}
+    assert len(found) >= 5
+    assert {run["state"]["type"] for run in found} == {"COMPLETED"}, "none is red"
+    whys = {run["state"]["message"] for run in found if run["state"]["name"] == "Skipped"}
+    assert all(re.search("does its work$|has done its work$|waits for it already$", why) for why in whys), whys
+    assert team.context.store.snapshot().runs.height == 1
+    [did] = [run for run in found if run["state"]["name"] == "Completed"]
+    assert did["name"] == f"curate-{team.context.dataset.config.name}"
+    lines = log_of(prefect, did["id"])
+    assert "looked at all 8 rows: it is the first run" in lines
+    assert not [line for line in lines if "parcel" in line or "nonsense" in line], "no row's text"
+
+
+def test_one_automation_fine_tunes_on_whatever_is_published(team: Team, prefect: SyncPrefectClient) -> None:
+    """By the guide's own file: only the id of a deployment is put in."""
+    [text] = re.findall(r"^```yaml automation\n(.*?)^```$", (ROOT / "docs" / "data-teams.md").read_text(), re.M | re.S)
+    runner = Runner(name="test", pause_on_shutdown=False)
+    finetune = register(runner, team.plan()[Verb.FINETUNE])
+    automation = yaml.safe_load(text)
+    automation["actions"][0]["deployment_id"] = str(finetune)
+    prefect._client.post("/automations/", json=automation).raise_for_status()
+    time.sleep(1)  # until the server's triggers know it
+    other = {"dataset": "another", "file": "/data/another/dataset.yaml", "version": "1.2.0"}
+    event = {
+        "event": "dataset.published", "resource": {"prefect.resource.id": "goldleaf.dataset.another"},
+        "payload": other, "occurred": "2026-11-29T00:00:00Z", "id": str(UUID(int=7)),
+    }  # fmt: skip
+    prefect._client.post("/events", json=[event]).raise_for_status()
+    wait_until(lambda: bool(runs_of(prefect, finetune)))
+    [run] = runs_of(prefect, finetune)
+    assert run["parameters"] == {"dataset": other["file"], "version": "1.2.0"}
+
+
+def wait_until(condition: Any) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def runs_of(prefect: SyncPrefectClient, deployment: UUID, now: float | None = None) -> list[dict[str, Any]]:
+    """The runs of a deployment that are due."""
+    query = {"deployments": {"id": {"any_": [str(deployment)]}}}
+    now = now or time.time()
+    found: list[dict[str, Any]] = prefect._client.post("/flow_runs/filter", json=query).raise_for_status().json()
+    return [run for run in found if datetime.fromisoformat(run["expected_start_time"]).timestamp() <= now]
+
+
+def due(prefect: SyncPrefectClient, deployment: UUID) -> list[dict[str, Any]]:
+    return [run for run in runs_of(prefect, deployment) if run["state"]["type"] == "SCHEDULED"]
+
+
+def log_of(prefect: SyncPrefectClient, run: str) -> list[str]:
+    query = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+    return [line["message"] for line in prefect._client.post("/logs/filter", json=query).raise_for_status().json()]
