@@ -33,6 +33,7 @@ from flows.engines.engine import Inline
 from flows.local.simulated_annotators import Truth, annotate
 from flows.local.studio_server import LocalStudio
 from flows.release import release
+from pipeline.config.dataset_file import name_in
 from pipeline.config.workspace import Connection
 from pipeline.errors import ConfigError, LabelStudioError, SourceError, VersionExists
 
@@ -68,6 +69,11 @@ class Shop:
         rename(folder, folder.name)
         monkeypatch.chdir(folder)  # where no .env is
         self.enter("home")
+
+    @property
+    def name(self) -> str:
+        """Of the dataset, and of its runs."""
+        return name_in(Path(self.file))
 
     def enter(self, home: str, url: str = "", token: str = "") -> Context:
         """Set what flows read from the environment; returns the dataset as they see it."""
@@ -136,7 +142,7 @@ def test_the_command_line_runs_on_prefect_and_prints_only_its_result(
     result = Terminal(shop.folder).goldleaf("curate", "--json")
     assert result.stdout.startswith("{\n") and result.stdout.endswith("}\n")
     runs = [run.name for run in prefect.read_flow_runs()]
-    assert f"curate-{shop.folder.name}" in runs
+    assert f"curate-{shop.name}" in runs
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -245,7 +251,7 @@ def test_a_refusal_is_not_tried_again_and_reaches_the_caller(shop: Shop, prefect
 
 def attempts(prefect: SyncPrefectClient, shop: Shop, step: str) -> int:
     """How often a step of the shop's only curate run was tried."""
-    [run] = [run for run in prefect.read_flow_runs() if run.name == f"curate-{shop.folder.name}"]
+    [run] = [run for run in prefect.read_flow_runs() if run.name == f"curate-{shop.name}"]
     for _ in range(100):
         # The server hears of a task by an event, which may come after the flow has ended.
         tasks = [task for task in prefect.read_task_runs() if task.flow_run_id == run.id and task.name.startswith(step)]
