@@ -60,7 +60,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     """
     if version is not None:
         parse_version(version)
-    store, name = context.store, context.dataset.config.name
+    store, name, shape = context.store, context.dataset.config.name, context.dataset.task.task_digest()
     with store.lock(Verb.RELEASE):
         context.require_owner()
         require_curated(store, context.dataset)
@@ -72,8 +72,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         published = list_versions(store.releases)
         taken = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())
         committed = store.snapshot().published_versions()
-        task_digest = context.dataset.task.task_digest()
-        found = version_to_repeat(published, draft.digest, task_digest, version, taken=taken, committed=committed)
+        found = version_to_repeat(published, draft.digest, shape, version, taken=taken, committed=committed)
         if found is None:
             commit_versions(store, name)
             chosen = version or next_version(taken)
