@@ -78,8 +78,7 @@ def finetune(
         retry_invalid: ask endpoints anew what they never answered validly.
 
     Raises:
-        ConfigError: the home holds the dataset of another file, the price file cannot be used, or the task is another
-            one than that of the version.
+        ConfigError: the home holds the dataset of another file, or the version is of another task, or a file is wrong.
         ReleaseError, Damaged: there is no such version, or its bytes have changed.
         TrainingError: the model or the rows cannot be used.
     """
@@ -89,16 +88,13 @@ def finetune(
     folder = find_version(store.releases, f"{config.name}@{version}")
     settings = _settings(context, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
-        # Never train on bytes that were not published.
-        engine.run(verify, folder).require_sound()
-        _require_task(context, folder)
+        _require_usable(context, engine, folder)
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:
-            plan = _plan(context, folder, settings, access, run, work)
-            plan = replace(plan, curve=curve, raw=_raw(context) if ablate else None)
+            raw = _raw(context) if ablate else None
+            plan = replace(_plan(context, folder, settings, access, run, work), curve=curve, raw=raw)
             prepare_training()
-            found = None if again else _judged_before(plan)
-            if found:
+            if found := None if again else _judged_before(plan):
                 # A run may have been killed after storing its adapter.
                 forget_unfinished(plan)
             path = found or engine.run(finetune_version, plan, engine.progress, verdict_page, again=again)
@@ -132,12 +128,14 @@ def _has_invalid(plan: Plan, found: Path) -> bool:
     return any(arm.evaluation.unreadable for arm in read_assessment(found).ladder.arms if arm.name in asked)
 
 
-def _require_task(context: Context, version: Path) -> None:
-    """Refuse to judge the rows of a version by another task than the one that they were published with.
+def _require_usable(context: Context, engine: Engine, version: Path) -> None:
+    """Refuse bytes that were not published, and to judge rows by another task than they were published with.
 
     Raises:
-        ConfigError: fields, choices or types differ. Texts may.
+        Damaged: the bytes have changed.
+        ConfigError: the task's fields, choices or types have. Its texts may.
     """
+    engine.run(verify, version).require_sound()
     manifest, dataset = read_manifest(version), context.dataset
     if manifest.task_digest != dataset.task.task_digest():
         raise ConfigError(

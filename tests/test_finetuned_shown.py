@@ -143,7 +143,7 @@ def test_a_prompted_model_that_fails_by_its_format_is_no_straw_man_in_silence(
     found = assessed(arm_of(name, evaluate(Fruit, asked, texts)), share_right("adapter", 15, 20))
     lines = [line for line in said_of(found, capsys) if "its score says" in line]
     assert [line.startswith(f"- {said}") for line in lines] == ([True] if said else [])
-    to_do = "correct model, options or max_tokens of arms.frontier." if name == "frontier" else "form to held."
+    to_do = "ask again with goldleaf finetune --retry-invalid." if name == "frontier" else "form to held."
     assert all(line.endswith(to_do) and "predictions.parquet" in line for line in lines)
 
 

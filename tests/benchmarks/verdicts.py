@@ -32,7 +32,7 @@ from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, rows_table
 from pipeline.reporting.verdict_page import verdict_page
 from schemas.arms_section import DEFAULT_ARMS, EndpointArm
-from schemas.dataset import Dataset
+from schemas.dataset import Dataset, Measure
 from schemas.finetune_section import Finetune
 from schemas.manifest import Funnel
 
@@ -105,7 +105,7 @@ def judged(case: Case, place: Path) -> Judged:
             goldleaf="0",
             work=work,
             models=place / "models",
-            access=Access({endpoint.api_key_env: ""}, place / "calls", case.prices, "cl100k_base"),
+            access=Access({endpoint.api_key_env: ""}, place / "calls", case.prices, Measure().encoding),
             noise=case.noise,
         )
         prepare_training()
