@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engines.engine import Engine
 from pipeline.curation.shared_keys import shared_keys
-from pipeline.curation.stages import follow_answers
+from pipeline.curation.stages import follow_answers, without_garbage_collection
 from pipeline.releases.absent_labels import empty_splits
 from pipeline.releases.draft import (
     Draft,
@@ -82,7 +82,8 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
         run = context.new_run(Verb.RELEASE)
-        draft = _draft(context, engine, snapshot)
+        with without_garbage_collection():
+            draft = _draft(context, engine, snapshot)
         found, created = _published(context, engine, snapshot, draft, run, version)
         if created:
             summary = ReleaseSummary(version=found.version, digest=found.digest)
@@ -117,7 +118,7 @@ def _published(
     committed = store.snapshot().published_versions()
     rows = engine.run(release_rows, store, snapshot, dataset, draft, store.work(run.id))
     with staged(store.releases) as folder:
-        with engine.progress.step("writing the rows"):
+        with engine.progress.step("writing the rows"), without_garbage_collection():
             files = {} if rows.are_kept else engine.run(write_draft, draft, dataset, rows, folder)
         digest = digest_of(files) if files else published[-1].digest
         found = version_to_repeat(published, digest, version, taken=taken, committed=committed)
