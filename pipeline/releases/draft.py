@@ -147,7 +147,7 @@ def _decided(snapshot: Snapshot, dataset: LoadedDataset) -> pl.DataFrame:
     unreviewed = with_reason(ReasonCode.UNREVIEWED) & pl.col("routed").is_null()
     labels = ["targets"] if kind_of(dataset.task).labels(dataset.task) else []
     decisions = snapshot.current_decisions().select(*_COLUMNS, *labels, unreviewed=unreviewed)
-    return decisions.join(sources, on="record_id").collect()
+    return decisions.join(sources, on="record_id", maintain_order="left").collect()
 
 
 def _candidates(decided: pl.DataFrame, known: pl.DataFrame, dataset: LoadedDataset) -> pl.DataFrame:
