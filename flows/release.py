@@ -8,7 +8,7 @@ from flows.context import Context
 from flows.engines.engine import Engine
 from flows.run_page import verb_markdown
 from pipeline.curation.shared_keys import shared_keys
-from pipeline.curation.stages import follow_answers
+from pipeline.curation.stages import follow_answers, without_garbage_collection
 from pipeline.releases.absent_labels import empty_splits
 from pipeline.releases.draft import (
     Draft,
@@ -83,7 +83,8 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         store.clear_work()
         snapshot = store.snapshot().at_last_commit()
         run = context.new_run(Verb.RELEASE)
-        draft = _draft(context, engine, snapshot)
+        with without_garbage_collection():
+            draft = _draft(context, engine, snapshot)
         found, created = _published(context, engine, snapshot, draft, run, version)
         if created:
             summary = ReleaseSummary(version=found.version, digest=found.digest)
@@ -127,7 +128,7 @@ def _published(
     task_digest = dataset.task.task_digest()
     rows = engine.run(release_rows, store, snapshot, dataset, draft, store.work(run.id))
     with staged(store.releases) as folder:
-        with engine.progress.step("writing the rows"):
+        with engine.progress.step("writing the rows"), without_garbage_collection():
             is_kept = rows.are_kept and published[-1].task_digest == task_digest
             files = {} if is_kept else engine.run(write_draft, draft, dataset, rows, folder)
         digest = digest_of(files) if files else published[-1].digest

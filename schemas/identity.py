@@ -1,6 +1,7 @@
 """The stable hashes that identify records, their revisions, and the questions asked about them."""
 
 import hashlib
+from collections.abc import Iterable
 
 ID_BYTES = 16
 """Bytes of record ids, revisions and push keys before hex: no collision expected below 10^15 rows."""
@@ -10,12 +11,20 @@ _TEXT_DIGITS = 16
 
 def stable_hash(*parts: str | bytes) -> str:
     """Hash parts to 32 hex digits; each is prefixed by its length, so that no two lists collide."""
-    pieces = []
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        pieces += [len(data).to_bytes(8, "little"), data]
     # At once: a call of update takes as long as hashing a short text.
-    return hashlib.blake2b(b"".join(pieces), digest_size=ID_BYTES).hexdigest()
+    return hashlib.blake2b(b"".join(map(_sized, parts)), digest_size=ID_BYTES).hexdigest()
+
+
+def stable_hashes(first: str, texts: Iterable[str]) -> list[str]:
+    """``stable_hash(first, text)`` of each of many texts."""
+    head, hashed = _sized(first), hashlib.blake2b
+    sized = ((text, len(text).to_bytes(8, "little")) for text in map(str.encode, texts))
+    return [hashed(head + size + text, digest_size=ID_BYTES).hexdigest() for text, size in sized]
+
+
+def _sized(part: str | bytes) -> bytes:
+    data = part.encode() if isinstance(part, str) else part
+    return len(data).to_bytes(8, "little") + data
 
 
 def content_digest(inputs_key: str, targets: bytes | str | None) -> str:

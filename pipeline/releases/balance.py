@@ -9,7 +9,8 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
+from operator import attrgetter
 
 import numpy as np
 
@@ -41,11 +42,8 @@ class Unit:
     """A hash of its content, from 0 to 1: where it goes by default."""
     labels: Mapping[str, int]
     """How many of its rows have each label."""
-
-    @property
-    def size(self) -> int:
-        """Its rows."""
-        return sum(self.labels.values())
+    size: int
+    """The sum of these."""
 
     def has(self) -> Iterator[str]:
         """Its labels, and the pseudo-label of all units."""
@@ -92,12 +90,10 @@ def spread(units: Iterable[Unit], taken: Taken, fractions: Mapping[str, float]) 
         taken: what the others hold.
         fractions: shares of all rows by split, which sum to 1.
     """
-    new = sorted(units, key=lambda unit: (unit.draw, unit.name))
+    new = sorted(units, key=attrgetter("draw", "name"))
     division = _Division(new, taken, fractions)
-    small: list[Unit] = []
-    large: list[Unit] = []
-    for unit in new:
-        (large if division.is_large(unit) else small).append(unit)
+    most = division.most_unseen
+    small, large = [unit for unit in new if unit.size <= most], [unit for unit in new if unit.size > most]
     for unit in sorted(large, key=lambda unit: -unit.size):
         division.put(unit, division.neediest(unit))
     for label, members in division.strata(small):
@@ -125,7 +121,7 @@ class _Division:
             self._holders[label] += count
         self._fixed = frozenset(self._present)
         """Labels that pinned units bring into a split."""
-        self._free = Counter(label for unit in units for label in unit.has())
+        self._free = _holding(units)
         """By label: the units that may move."""
         self._holders.update(self._free)
         for unit in units:
@@ -137,14 +133,11 @@ class _Division:
         wanting = [split for split, share in fractions.items() if share > 0 and self._lacks[split] > _NEXT_TO_NOTHING]
         self._open = wanting or [split for split, share in fractions.items() if share > 0]
         """The splits that accept new units; one that is already full, say with an evaluation set, does not."""
-        self._small = min(self._lacks[split] for split in self._open) / 2
+        self.most_unseen = max(1, min(self._lacks[split] for split in self._open) / 2)
+        """The size of a unit that may be placed in a split without looking at the others."""
         self._borders = _borders([fractions[split] for split in self._open])
 
     # --- placing ------------------------------------------------------------------------------
-    def is_large(self, unit: Unit) -> bool:
-        """Whether it is too large to be placed in a split without looking at the others."""
-        return unit.size > max(1, self._small)
-
     def neediest(self, unit: Unit) -> str:
         """The open split that lacks the most rows, and the most of the unit's labels."""
         return max(self._open, key=lambda split: self._need(unit, split))
@@ -202,7 +195,7 @@ class _Division:
             self.split_of[unit.name] = split
             of_split[split].append(unit)
         for split, mine in of_split.items():
-            self._present.update((label, split) for unit in mine for label in unit.has())
+            self._present.update({(label, split): count for label, count in _holding(mine).items()})
             lacks = self._lacks[split]
             for unit in mine:
                 lacks -= unit.size
@@ -316,6 +309,13 @@ class _Division:
             return False
         before = abs(self._lacks[large]) + abs(self._lacks[small])
         return abs(self._lacks[large] + unit.size) + abs(self._lacks[small] - unit.size) < before - _NEXT_TO_NOTHING
+
+
+def _holding(units: Sequence[Unit]) -> Counter[str]:
+    """How many units have each label, and the pseudo-label."""
+    found = Counter(chain.from_iterable(unit.labels for unit in units))
+    found[ANYTHING] = len(units)
+    return found
 
 
 class _Search:

@@ -156,12 +156,12 @@ def _candidates(decided: pl.DataFrame, known: pl.DataFrame, dataset: LoadedDatas
     which contribute to their group's hash, whichever of them is kept. With the columns of ``SPLIT_ROWS``.
     """
     rows = decided.join(known, on="record_id", how="left", maintain_order="left")
-    published = pl.col("fate") == Fate.ACCEPTED.value
-    follows = pl.col("duplicate_of").is_in(known["record_id"].implode())
-    pins = published | (pl.col("split").is_not_null() & ~follows)
+    left_out = rows.filter(~_IS_ACCEPTED, pl.col("split").is_not_null()).select("record_id", "duplicate_of")
+    following = left_out.join(known, left_on="duplicate_of", right_on="record_id", how="semi")["record_id"]
+    pins = _IS_ACCEPTED | (pl.col("split").is_not_null() & ~pl.col("record_id").is_in(following.implode()))
     own = pl.coalesce("split", pl.when(pl.col("pinned_split") != "").then("pinned_split"))
     rows = rows.filter(pins | (pl.col("fate") == Fate.DUPLICATE.value))
-    rows = rows.with_columns(split=pl.when(pins).then(own), published=published, labels=_labels(rows, dataset.task))
+    rows = rows.with_columns(split=pl.when(pins).then(own), published=_IS_ACCEPTED, labels=_labels(rows, dataset.task))
     return rows.select(SPLIT_ROWS.names())
 
 

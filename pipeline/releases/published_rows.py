@@ -156,7 +156,7 @@ def _batch(task: type[Task], schema: pa.Schema, rows: Sequence[PublishedRow]) ->
         "id": pa.array([row.record_id for row in rows], _TEXT),
         "prompt": prompts,
         "completion": completions,
-        "tools": _as_json(pa.array([written_tools(task, one) for one in values], pa.list_(_TEXT))),
+        **{name: _tools(task, values) for name, _ in tools_columns(task)},
         "fields": _fields_column(task, schema.field("fields").type, values),
         "source": pa.array([row.source for row in rows], _TEXT),
         "license": pa.array([row.license for row in rows], _TEXT),
@@ -193,11 +193,20 @@ def _messages(roles: Sequence[Speaker], contents: Sequence[str], turns: Sequence
     return pa.ListArray.from_arrays(pa.array(ends), messages, type=_MESSAGES)
 
 
+def _tools(task: type[Task], rows: Sequence[Mapping[str, Any]]) -> pa.ListArray:
+    return _as_json(pa.array([written_tools(task, row) for row in rows], pa.list_(_TEXT)))
+
+
 def _fields_column(task: type[Task], kind: pa.StructType, rows: Sequence[Mapping[str, Any]]) -> pa.StructArray:
     columns = []
     for field in kind:
-        as_json = is_as_json(task, field.name)
-        columns.append(pa.array([_fitting(field.type, row.get(field.name), as_json) for row in rows], field.type))
+        values, as_json = [row.get(field.name) for row in rows], is_as_json(task, field.name)
+        if as_json or field.type == _TEXT:
+            values = [
+                value if type(value) is str and not as_json else _fitting(field.type, value, as_json)
+                for value in values
+            ]
+        columns.append(pa.array(values, field.type))
     return pa.StructArray.from_arrays(columns, fields=list(kind))
 
 

@@ -64,9 +64,11 @@ class ReleaseRows:
         """
         self._snapshot, self._dataset, self._kept, self._folder = snapshot, dataset, kept, folder
         place = pl.int_range(pl.len(), dtype=pl.Int64).over("split")
-        before = kept.rows if kept else _NONE
+        before = (kept.rows if kept else _NONE).select("record_id", "kept_at", kept_run="run", kept_split="split")
         placed = rows.with_columns(piece=place // ROWS_AT_ONCE)
-        self._rows = placed.join(before, on=["record_id", "run", "split"], how="left", maintain_order="left")
+        found = placed.join(before, on="record_id", how="left", maintain_order="left")
+        stays = (pl.col("kept_run") == pl.col("run")) & (pl.col("kept_split") == pl.col("split"))
+        self._rows = found.with_columns(kept_at=pl.when(stays).then("kept_at")).drop("kept_run", "kept_split")
 
     @property
     def are_kept(self) -> bool:

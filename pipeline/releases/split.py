@@ -10,7 +10,7 @@ import polars as pl
 
 from pipeline.errors import ReleaseError
 from pipeline.releases.balance import ANYTHING, Lack, Taken, Unit, spread
-from schemas.identity import stable_hash
+from schemas.identity import stable_hash, stable_hashes
 
 _DRAW_DIGITS = 13
 """Bits of a hash that are used: as many as a float holds."""
@@ -114,24 +114,24 @@ def _new_units(rows: pl.DataFrame, counts: pl.DataFrame, salt: str, shared: Shar
         salt: as above.
         shared: as above.
     """
-    mine = rows.join(counts, on="unit", how="semi", maintain_order="left").select("record_id", "unit")
+    mine = rows.join(counts, on="unit", how="semi").select("record_id", "unit")
     ids = mine["record_id"].to_list()
-    contents = shared(ids)
-    least: dict[str, str] = {}
-    for record_id, unit in zip(ids, mine["unit"].to_list(), strict=True):
-        # The MinHash of its content: mostly unchanged when a group loses or gains some rows.
-        own = min(stable_hash(salt, content) for content in contents.get(record_id) or (record_id,))
-        if own < least.get(unit, _LAST):
-            least[unit] = own
+    own = pl.Series(stable_hashes(salt, ids))
+    if contents := shared(ids):
+        found = zip(ids, own, strict=True)
+        own = pl.Series(
+            min((stable_hash(salt, content) for content in contents.get(record_id, ())), default=alone)
+            for record_id, alone in found
+        )
+    # The MinHash of its content: mostly unchanged when a group loses or gains some rows.
+    least = dict(mine.select("unit", own=own).group_by("unit").agg(pl.col("own").min()).iter_rows())
     labels: dict[str, dict[str, int]] = {}
     for unit, label, count in counts.iter_rows():
         labels.setdefault(unit, {})[label] = count
     # Hashed again, since minimum hashes are small numbers.
-    return [Unit(name, _draw(stable_hash("draw", least[name])), found) for name, found in labels.items()]
-
-
-_LAST = "g"
-"""Sorts after every hash."""
+    draws = stable_hashes("draw", (least[name] for name in labels))
+    units = zip(labels.items(), draws, strict=True)
+    return [Unit(name, _draw(draw), found, sum(found.values())) for (name, found), draw in units]
 
 
 def _draw(digest: str) -> float:
