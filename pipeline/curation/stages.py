@@ -47,8 +47,10 @@ from pipeline.ingest.ingest_sources import Ingested
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.recovery import commit_version
+from pipeline.state.outline import keep_outline, renewed
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
 from pipeline.state.tables import Table
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
@@ -177,6 +179,7 @@ def decide(
     judge = triaged.judge.run if triaged.judge else ""
     header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, after, judge)
     Standing(header, rows, triaged.past).write(store)
+    _keep_outline(store, run, snapshot, triaged)
     summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, look.told)
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
     forget_other_judges(store, judge)
@@ -185,6 +188,13 @@ def decide(
     ).height
     layouts = notes_about_layouts(look.facts, dataset) if added else []
     return Decided(triaged.fresh.height, added, near, triaged, funnel, adopted, layouts, look.told)
+
+
+def _keep_outline(store: Store, run: Run, snapshot: Snapshot, triaged: Triaged) -> None:
+    """Keep the outline of what is decided, unless a record is back whose decision was not made anew."""
+    outline = renewed(snapshot.at_last_commit().outline, triaged.fresh.lazy(), triaged.rows.lazy())
+    if outline.height == triaged.rows.height:
+        keep_outline(outline, store.standing / run.id)
 
 
 def _summary(

@@ -77,20 +77,21 @@ class AuditResult(BaseModel):
 def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResult | None:
     """Estimate which share of the accepted rows is wrong; None if no audit question was answered.
 
-    Cost: a scan of the decisions' columns; only answered rows are read as answers.
+    Cost: a look at the outline; only answered rows are read.
 
     Args:
         snapshot: the committed state.
         left: the records whose answer is missing or not final.
     """
-    decisions = snapshot.current_decisions()
+    outline = snapshot.outline
     human = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
     unusable = (pl.col("fate") == Fate.REJECTED.value) & with_reason(ReasonCode.UNUSABLE)
     drawn = pl.col("routed").eq_missing(Routed.AUDIT.value)
     frame = (
-        decisions.filter(pl.col("audit_probability") > 0)
+        outline.lazy()
+        .filter(pl.col("audit_probability") > 0)
         .select(
-            *("record_id", "inputs", "targets", "replaced", "audit_stratum", "audit_probability"),
+            *("record_id", "audit_stratum", "audit_probability"),
             unusable=unusable & drawn,
             answered=(human | unusable) & drawn,
             vain=drawn & ~(human | unusable) & pl.col("record_id").is_in(list(left.vain)),
@@ -105,14 +106,14 @@ def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResu
     if not answered.any():
         return None
     wrong = answered.copy()
-    wrong[answered] = _wrong(snapshot, frame.filter("answered"))
+    wrong[answered] = _wrong(snapshot, _as_answered(snapshot, frame.filter("answered")))
     frozen = with_reason(ReasonCode.FROZEN)
-    accepted = decisions.filter(pl.col("fate") == Fate.ACCEPTED.value, ~frozen)
-    rows = int(accepted.select(pl.len()).collect().item())
+    rows = outline.filter(pl.col("fate") == Fate.ACCEPTED.value, ~frozen).height
     chances = Chances(frame["audit_stratum"].to_numpy(), frame["audit_probability"].to_numpy())
     # Whatever they were asked as: those that were drawn.
-    spots = numbers(hashes_of(frame["record_id"].to_list()))
-    held = frame["held"].to_numpy() & chances.drawn(spots)
+    held = frame["held"].to_numpy().copy()
+    spots = numbers(hashes_of(frame["record_id"].filter(frame["held"]).to_list()))
+    held[held] = Chances(chances.stratum[held], chances.probability[held]).drawn(spots)
     vain_ones = frame["vain"].to_numpy()
     share = _share(chances, answered, wrong, vain_ones | held, rows, int(vain_ones.sum()))
     if share is None:
@@ -125,7 +126,7 @@ def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResu
         low=share.low,
         high=share.high,
         unheard=int((vain_ones | held).sum()),
-        pending=_pending(decisions, left.again),
+        pending=_pending(outline, left.again),
     )
 
 
@@ -158,20 +159,29 @@ def _share(
     return replace(share, low=min(share.low, best.low), high=max(share.high, high))
 
 
-def _pending(decisions: pl.LazyFrame, again: Collection[str]) -> int:
+def _pending(outline: pl.DataFrame, again: Collection[str]) -> int:
     """How many audited rows have an answer that is not final."""
     if not again:
         return 0
     given = pl.col("label_source").eq_missing(LabelSource.HUMAN.value) | with_reason(ReasonCode.UNUSABLE)
     held = pl.col("routed").eq_missing(Routed.ADJUDICATE.value)
     audited = (pl.col("routed").eq_missing(Routed.AUDIT.value) & given) | (held & (pl.col("audit_probability") > 0))
-    return decisions.filter(audited, pl.col("record_id").is_in(list(again))).collect().height
+    return outline.filter(audited, pl.col("record_id").is_in(list(again))).height
+
+
+def _as_answered(snapshot: Snapshot, answered: pl.DataFrame) -> pl.DataFrame:
+    """Answered rows, in their order, with what they ask and what is their answer."""
+    given = snapshot.current_decisions(pl.col("record_id").is_in(answered["record_id"].implode()))
+    told = given.select("record_id", "inputs", "targets", "replaced").collect()
+    return answered.join(told, on="record_id", how="left", maintain_order="left")
 
 
 def _wrong(snapshot: Snapshot, answered: pl.DataFrame) -> np.typing.NDArray[np.bool_]:
     """Which of some answers differ from what the row had when it was asked about."""
+    ids = answered["record_id"].implode()
     before = (
         snapshot.committed_decisions()
+        .filter(pl.col("record_id").is_in(ids))
         .filter(pl.col("label_source") == LabelSource.SOURCE.value, pl.col("fate") != Fate.REJECTED.value)
         # Of the same text: its source may have taken the answer over since.
         .join(answered.lazy().select("record_id", "inputs"), on=["record_id", "inputs"], how="semi")

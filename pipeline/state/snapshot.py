@@ -2,13 +2,14 @@
 
 import functools
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from pipeline.errors import StoreError
+from pipeline.state.outline import kept_outline, outlined, renewed
 from pipeline.state.runs import CommittedRun, Summary
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 BY_AGE = ["since", "turn", "record_id"]
 """What the age of a record is told by."""
+_BATCH = 50_000
 _END_OF_TIME = "9"
 """Sorts after every run."""
 
@@ -148,10 +150,62 @@ class Snapshot:
         """The newest committed decision (of a verb's runs) about every record ever decided."""
         return self.committed_decisions(verb).unique("record_id", keep="last", maintain_order=True)
 
-    def current_decisions(self) -> pl.LazyFrame:
-        """The decision that counts for each current record."""
-        current = self.current_records().select("record_id", "revision")
-        return self.latest_decisions().join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
+    def current_decisions(self, where: pl.Expr | None = None) -> pl.LazyFrame:
+        """The decision that counts for each current record.
+
+        Args:
+            where: a condition over the columns of ``outline``: of a million records few may meet it, and only what
+                these say is read.
+        """
+        found = self._decided(self.outline if where is None else self.outline.filter(where), is_all=where is None)
+        return found.sort("run").unique("record_id", keep="last", maintain_order=True)
+
+    def _decided(self, mine: pl.DataFrame, *, is_all: bool) -> pl.LazyFrame:
+        """The decisions of an outline, in the order of their table."""
+        rows, which = self.scan(Table.DECISIONS), mine.lazy().select("record_id", "run")
+        if not is_all:
+            rows = rows.filter(pl.col("record_id").is_in(mine["record_id"].implode()))
+        return rows.join(which, on=["record_id", "run"], how="semi", maintain_order="left")
+
+    def in_batches(self, where: pl.Expr, *columns: str) -> Iterator[pl.DataFrame]:
+        """Columns of these decisions, some ten thousand rows at a time: what a million rows say is more than memory
+        should hold.
+        """
+        mine = self.outline.filter(where)
+        rows = self._decided(mine, is_all=True)
+        if rows.select(pl.len()).collect().item() != mine.height:
+            # Two of one run about a record.
+            rows = rows.unique("record_id", keep="last")
+        yield from rows.select(columns).collect_batches(chunk_size=_BATCH, maintain_order=True)
+
+    @functools.cached_property
+    def outline(self) -> pl.DataFrame:
+        """A few columns of these decisions (``OUTLINE``), in their order."""
+        if (kept := self._kept_outline()) is not None:
+            return kept
+        return outlined(self.latest_decisions(), self.current_records())
+
+    def _kept_outline(self) -> pl.DataFrame | None:
+        """The outline of the last curate with what was decided since; None if it is not known for these records."""
+        last = self._last_curate()
+        if last is None or last["tables"] is None:
+            return None
+        kept = kept_outline(self.store.standing / last["run"], last["funnel"])
+        later = self.runs.filter(pl.col("run") > last["run"]).select("run")
+        if kept is None or later.is_empty():
+            return kept
+        added = self.added_since(Table.DECISIONS, json.loads(last["tables"])[Table.DECISIONS.value])
+        added = added.join(later.lazy(), on="run", how="semi", maintain_order="left")
+        latest = added.sort("run").unique("record_id", keep="last", maintain_order=True)
+        return renewed(kept, latest, kept.lazy())
+
+    def _last_curate(self) -> dict[str, Any] | None:
+        """The row of the last committed curate, if these are the records that it decided about."""
+        rows = self._runs_of(CurateSummary)
+        if not rows.height or self._whole is not None:
+            return None
+        last = rows.row(-1, named=True)
+        return last if json.loads(last["inputs"]).get(Table.RECORDS.value) == self.versions[Table.RECORDS] else None
 
     def released(self) -> pl.LazyFrame:
         """The decision behind every row of every version: the last one about each revision."""
@@ -211,17 +265,18 @@ class Snapshot:
 
     def funnel(self) -> Funnel:
         """Count every row ever read by what became of it."""
+        last = self._last_curate()
+        known = Funnel.model_validate_json(last["funnel"]) if last and last["funnel"] else self._rows_read()
+        fates = dict(self.outline["fate"].value_counts().iter_rows())
+        return known.model_copy(update={fate.value: fates.get(fate.value, 0) for fate in Fate})
+
+    def _rows_read(self) -> Funnel:
+        """Count the rows without looking at what became of current ones."""
         records = self.scan(Table.RECORDS)
         raw = records.filter(~pl.col("withdrawn")).select(pl.len()).collect().item()
         latest = self.latest_records().select("withdrawn").collect()
         withdrawn = int(latest["withdrawn"].sum())
-        fates = dict(self.current_decisions().group_by("fate").len().collect().iter_rows())
-        return Funnel(
-            raw=raw,
-            superseded=raw - latest.height,
-            withdrawn=withdrawn,
-            **{fate.value: fates.get(fate.value, 0) for fate in Fate},
-        )
+        return Funnel(raw=raw, superseded=raw - latest.height, withdrawn=withdrawn, **{fate.value: 0 for fate in Fate})
 
 
 def _count_upto(runs: pl.Series, column: str) -> pl.Expr:
