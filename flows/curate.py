@@ -16,8 +16,8 @@ from pipeline.curation.notes import notes_about
 from pipeline.curation.shards import FEW_ROWS, warm_up
 from pipeline.curation.stages import Decided, decide, without_garbage_collection
 from pipeline.errors import Busy, ConfigError, LabelStudioError, Unreachable
-from pipeline.ingest.download import fetch, host
 from pipeline.ingest.ingest_sources import Ingested, ingest
+from pipeline.ingest.source_urls import host
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.funnel_page import funnel_markdown
 from pipeline.reporting.overview import (
@@ -29,7 +29,6 @@ from pipeline.reporting.overview import (
     rejections,
     unkeyed,
 )
-from pipeline.review.pushing import push_questions
 from pipeline.state.runs import Run
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode
@@ -162,7 +161,7 @@ def curate(
     run, last = heard or (run, decided)
     snapshot = store.snapshot().at_last_commit()
     review, refusal = _sent(context, engine, run.id) if push else (_waiting(context), None)
-    use, notes = last.triaged.use, [*notes, *unkeyed(snapshot, config.sources)]
+    use, notes = last.use, [*notes, *unkeyed(snapshot, config.sources)]
     result = Curated(
         dataset=config.name,
         run=run.id,
@@ -179,7 +178,7 @@ def curate(
         budget_used=use.used,
         beyond_budget=use.beyond,
         beyond_by_reason=use.beyond_by_reason,
-        proof=last.triaged.proof,
+        proof=last.proof,
         review=review,
         suggested=suggested,
     )
@@ -236,6 +235,8 @@ def _fetched(context: Context, engine: Engine) -> Iterator[str]:
     if not urls:
         yield context.last_curate()
         return
+    from pipeline.ingest.download import fetch
+
     with context.store.fetching():
         with context.store.lock(Verb.CURATE):
             # A running verb, or a home of another file, is reported before anything is fetched.
@@ -309,6 +310,9 @@ def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
     connection = context.connection
     if connection is None:
         return _waiting(context, f"Label Studio is not configured; {HOW_TO_CONNECT}")
+    # Imported here, as what fetches is: the client takes half a second.
+    from pipeline.review.pushing import push_questions
+
     label = f"sending the review batch to {connection.shown}"
     try:
         with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting) as advance:

@@ -23,7 +23,6 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from flows.cli.stdout import results
-from pipeline.reporting.overview import rejection_lines
 from pipeline.steps import Advance, Progress, Silent
 from pipeline.text.wording import counted
 from schemas.fate import Fate, ReasonCode
@@ -196,6 +195,8 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     """Why rows are rejected, the most frequent reasons first, each with an example row."""
     if not groups:
         return
+    from pipeline.reporting.overview import rejection_lines
+
     out.print(f"why rows are rejected (for details: goldleaf explain {groups[0].example}):", markup=False)
     for line in rejection_lines(groups, "; status --json lists them all"):
         out.print(f"  {line}", markup=False)

@@ -6,6 +6,7 @@ A cache: what is missing, damaged or was derived by other rules is derived anew 
 import hashlib
 import json
 import shutil
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from pipeline.errors import StoreError
 from pipeline.state.atomic import replacing, sealed_bytes
 from pipeline.state.own_code import code_digest
 
-_FACTS = b"facts"
+_FACTS, _REPLACES = b"facts", b"replaces"
 DERIVED = pl.Schema(
     {
         "record_id": pl.String(),
@@ -43,14 +44,21 @@ DERIVED = pl.Schema(
 """What is kept of a row; what else is prepared of it follows from these without parsing it again."""
 
 
-def write_derived(frame: pl.DataFrame, facts: Facts, path: Path) -> None:
-    """Write the rows of a file, and what they are like; it appears once it is complete."""
+def write_derived(frame: pl.DataFrame, facts: Facts, path: Path, replaces: Sequence[str] = ()) -> None:
+    """Write the rows of a file, and what they are like; it appears once it is complete.
+
+    Args:
+        frame: with the columns of ``DERIVED``, and perhaps others.
+        facts: what the rows are like.
+        path: of the file.
+        replaces: the names of files in whose place it is, once what stands says so.
+    """
     table = (
         frame.select(pl.col(name).cast(kind) for name, kind in DERIVED.items())
         .rechunk()
         .to_arrow(compat_level=pl.CompatLevel.oldest())
     )
-    table = table.replace_schema_metadata({_FACTS: facts.as_json()})
+    table = table.replace_schema_metadata({_FACTS: facts.as_json(), _REPLACES: json.dumps(list(replaces))})
     with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, table.schema) as file:
         file.write_table(table)
 
@@ -118,9 +126,16 @@ class DerivedRows:
             parts.append(found.with_columns(at=some["at"]).select(parts[0].columns))
         return pl.concat(parts).sort("at").drop("at")
 
-    def facts(self) -> list[Facts]:
-        """What the rows of each file are like."""
-        return [Facts.of_json(_table(path).schema.metadata[_FACTS]) for path in self.files]
+    def facts(self, names: Collection[str] | None = None) -> list[Facts]:
+        """What the rows of each file are like, or of some; those of a file that another one replaces count once."""
+        doubled = {name for replaced in self.replaced().values() for name in replaced}
+        known = [path for path in self.files if path.name not in doubled and (names is None or path.name in names)]
+        return [Facts.of_json(_table(path).schema.metadata[_FACTS]) for path in known]
+
+    def replaced(self) -> dict[Path, list[str]]:
+        """By file: the names of those in whose place it is."""
+        told = {path: (_table(path).schema.metadata or {}).get(_REPLACES, b"[]") for path in self.files}
+        return {path: names for path, text in told.items() if (names := json.loads(text))}
 
     def renew(self) -> None:
         """Begin anew: what is kept so far, by these rules or by others, does not count any more."""

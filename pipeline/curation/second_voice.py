@@ -11,7 +11,6 @@ from pathlib import Path
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import Case, in_words, is_kept, stands_for_others
 from pipeline.suggestions.asker import Asker
-from pipeline.suggestions.model_answers import ModelAnswers
 from schemas.annotation import Verdict
 from schemas.dataset import OnConflict
 from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
@@ -115,6 +114,8 @@ def hear_model(cases: list[Case], dataset: LoadedDataset, calls: Path) -> None:
         dataset: configuration and task.
         calls: the ledger.
     """
+    from pipeline.suggestions.model_answers import ModelAnswers
+
     if not dataset.config.suggest.is_on or not calls.exists():
         return
     with ModelAnswers(Asker(dataset.config.suggest, dataset.task), calls) as answers:

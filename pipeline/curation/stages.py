@@ -41,7 +41,9 @@ from pipeline.curation.rescoring import Scoring, rules_off
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
 from pipeline.curation.similarity_histogram import count_similarities
 from pipeline.curation.standing import Header, Standing
+from pipeline.curation.triage import BudgetUse
 from pipeline.curation.triage_cases import Triaged, triage_cases
+from pipeline.curation.unchanged import stand_still, standing_of_all
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.kinds.registry import kind_of
@@ -55,7 +57,7 @@ from pipeline.state.tables import Table
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateSummary, Looked, Verb
+from schemas.run_summary import CollectSummary, CurateSummary, Looked, Proof, Verb
 from schemas.similarities import Similarities
 
 
@@ -111,7 +113,11 @@ class Decided:
     """Records without an earlier decision."""
     near: int
     """Near-duplicates."""
-    triaged: Triaged
+    note: str
+    """Notes on label errors and fields, a line each; empty if there are none."""
+    use: BudgetUse
+    proof: Proof | None
+    """Of ``review.error_rate``, if it is set."""
     funnel: Funnel
     adopted: Adopted
     layouts: list[str]
@@ -150,8 +156,10 @@ def decide(
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names, or its layout.
     """
     store, dataset = workspace.store, workspace.dataset
-    folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
     is_anew = full or rescore or bool(unknown) or bool(dataset.config.split.adopt)
+    if not is_anew and (unchanged := _unchanged(workspace, run, evaluation, read)) is not None:
+        return unchanged
+    folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
     before = earlier(workspace, evaluation)
     opening = partial(open_cases, dataset=dataset, judge=before.judge, rescore=rescore, may_rescore=read is not None)
     look = None if is_anew else look_at_changes(workspace, steps, run, before, of_evaluation["text"].to_list())
@@ -177,17 +185,41 @@ def decide(
     inputs = {table.value: version for table, version in snapshot.versions.items()}
     after = {table.value: version for table, version in store.snapshot().versions.items()}
     judge = triaged.judge.run if triaged.judge else ""
-    header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, after, judge)
+    near = rows.filter(
+        pl.col("fate") == Fate.DUPLICATE.value, pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
+    ).height
+    header = Header(
+        run.id,
+        dataset.curation_digest,
+        derivation_digest(dataset),
+        evaluation,
+        after,
+        judge,
+        look.facts.as_json().decode(),
+        near,
+        {code.value: count for code, count in triaged.use.beyond_by_reason.items()},
+    )
     Standing(header, rows, triaged.past).write(store)
     _keep_outline(store, run, snapshot, triaged)
     summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, look.told)
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
     forget_other_judges(store, judge)
-    near = rows.filter(
-        pl.col("fate") == Fate.DUPLICATE.value, pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
-    ).height
     layouts = notes_about_layouts(look.facts, dataset) if added else []
-    return Decided(triaged.fresh.height, added, near, triaged, funnel, adopted, layouts, look.told)
+    said = (triaged.note, triaged.use, triaged.proof)
+    return Decided(triaged.fresh.height, added, near, *said, funnel, adopted, layouts, look.told)
+
+
+def _unchanged(workspace: Workspace, run: Run, evaluation: str, read: Ingested | None) -> Decided | None:
+    """Commit that everything stands as it is; None if something has changed."""
+    snapshot = workspace.store.snapshot()
+    header = standing_of_all(workspace, snapshot, evaluation, may_rescore=read is not None)
+    if header is None or (told := stand_still(workspace, run, snapshot, header, read)) is None:
+        return None
+    summary, funnel = told
+    assert summary.looked is not None
+    beyond = {ReasonCode(code): count for code, count in header.beyond.items()}
+    use = BudgetUse(summary.budget, summary.budget_used, summary.beyond_budget, beyond)
+    return Decided(0, 0, header.near, summary.note, use, None, funnel, Adopted(), [], summary.looked)
 
 
 def _keep_outline(store: Store, run: Run, snapshot: Snapshot, triaged: Triaged) -> None:

@@ -4,9 +4,10 @@ A cache: it says nothing that the tables do not say, and a run that finds none, 
 """
 
 import json
+import os
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
@@ -71,6 +72,12 @@ class Header:
     """Of the tables, after the run."""
     judge: str = ""
     """The run that trained what judges its labels; empty if there is nothing of that kind."""
+    facts: str = ""
+    """What all rows are like, as JSON."""
+    near: int = 0
+    """Near-duplicates."""
+    beyond: dict[str, int] = field(default_factory=dict)
+    """How many records would be asked about if the budget were larger, by the code of the reason."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,41 @@ def read_standing(store: Store, run: str) -> Standing | None:
         if rows.schema == STANDING and past.schema == PAST and header.run == run:
             return Standing(header, rows, past)
     return None
+
+
+def read_header(store: Store, run: str) -> Header | None:
+    """What the standing of a committed curate follows from; None if that is not known."""
+    with suppress(OSError, ValueError, TypeError):
+        header = Header(**json.loads((store.standing / run / _HEADER).read_bytes()))
+        return header if header.run == run else None
+    return None
+
+
+def standing_columns(store: Store, run: str, *columns: str) -> pl.DataFrame:
+    """Some columns of what stands of a run.
+
+    Raises:
+        StoreError, OSError, ArrowInvalid: it is gone or damaged.
+        KeyError: it has no such column.
+    """
+    table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(store.standing / run / _ROWS))).read_all()
+    found = pl.from_arrow(table.select(list(columns)))
+    assert isinstance(found, pl.DataFrame)
+    return found
+
+
+def stand_on(store: Store, before: str, header: Header) -> bool:
+    """Let the rows of an earlier standing be those of another run; whether they are there."""
+    folder = store.standing / header.run
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in (_ROWS, _PAST):
+            os.link(store.standing / before / name, folder / name)
+    except OSError:
+        return False
+    with replacing(folder / _HEADER) as sink:
+        sink.write(json.dumps(asdict(header)).encode())
+    return True
 
 
 def _read(path: Path) -> pl.DataFrame:

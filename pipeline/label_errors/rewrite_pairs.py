@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.pair_kernels import find_pairs
 from pipeline.label_errors.rarity import Bools, Floats, Groups, Ints, counted
 from pipeline.label_errors.rewrite_columns import Bags, Columns
 from pipeline.label_errors.rewrite_words import Hashes, KeptWords, Singles, places, taken
@@ -63,6 +62,8 @@ class Known:
 
     def places(self, left: Ints, right: Ints) -> Ints:
         """Where pairs are among these; -1 if they are not."""
+        from pipeline.label_errors.pair_kernels import find_pairs
+
         found = np.empty(len(left), dtype=np.int64)
         find_pairs(left, right, self.starts, self.partners, found)
         return found

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.language_kernels import add_features, count_features
-
 Shares = npt.NDArray[np.float32]
 _AT_ONCE = 2_000
 
@@ -31,6 +29,8 @@ def language_shares(texts: Sequence[str]) -> Shares:
 
 
 def _shares(texts: Sequence[str]) -> Shares:
+    from pipeline.label_errors.language_kernels import add_features, count_features
+
     encoded = [_encoded(text) for text in texts]
     sizes = np.array([len(one) for one in encoded], dtype=np.int64)
     starts = np.r_[0, np.cumsum(sizes)]

@@ -177,18 +177,15 @@ def _first_of_each(outline: pl.DataFrame) -> pl.DataFrame:
     """The codes of reasons by fate, the most frequent first, each with the number of its records and the first ones."""
     # Most rows share a few reasons.
     same = outline.with_row_index("row").group_by("fate", "reasons")
-    groups = same.agg(pl.len().alias("records"), pl.col("row", "record_id").head(_EXAMPLES)).with_columns(codes=codes())
-    place = pl.int_ranges(pl.col("codes").list.len())
-    each = groups.drop("reasons").with_columns(place=place).explode("codes", "place")
+    groups = same.agg(pl.len().alias("records"), pl.col("row", "record_id").head(_EXAMPLES)).with_columns(code=codes())
+    each = groups.drop("reasons").with_columns(place=pl.int_ranges(pl.col("code").list.len())).explode("code", "place")
+    counts = each.group_by("fate", "code").agg(pl.col("records").sum())
+    rows = each.drop("records").explode("row", "record_id").sort("row", "place")
+    first = rows.group_by("fate", "code", maintain_order=True).agg(pl.col("record_id").head(_EXAMPLES))
     # Those that are equally frequent in the order in which they come up.
-    counts = each.group_by("fate", "codes").agg(
-        pl.col("records").sum(),
-        pl.col("record_id").explode().sort_by(pl.col("row").explode()).head(_EXAMPLES),
-        row=pl.col("row").list.first().min(),
-        place=pl.col("place").sort_by(pl.col("row").list.first()).first(),
-    )
-    ordered = counts.sort("fate", "records", "row", "place", descending=[False, True, False, False])
-    return ordered.select("fate", "codes", "records", "record_id")
+    ordered = first.join(counts, on=["fate", "code"], maintain_order="left")
+    ordered = ordered.sort("fate", "records", descending=[False, True], maintain_order=True)
+    return ordered.select("fate", "code", "records", "record_id")
 
 
 def _example(state: State, decision: Decision, code: ReasonCode) -> ShownRecord:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.similarity.dense_cluster_kernels import common_grams, number_grams
 from pipeline.similarity.signatures import in_threads
 from pipeline.similarity.text_columns import Rows, Texts
 
@@ -69,6 +68,8 @@ def dense_cluster_similarities(texts: Texts, left: Rows, right: Rows) -> npt.NDA
         left: one row of each pair.
         right: the other; equal ones are adjacent.
     """
+    from pipeline.similarity.dense_cluster_kernels import common_grams
+
     rows = _members(len(texts), left, right)
     numbered = _number(texts, rows, _LARGEST_TABLE if len(left) > 1 else None)
     if numbered is None:
@@ -107,6 +108,8 @@ class _Numbered:
 
 def _number(texts: Texts, rows: Rows, largest: int | None) -> _Numbered | None:
     """Number the n-grams of some texts; None if their table would exceed its limit."""
+    from pipeline.similarity.dense_cluster_kernels import number_grams
+
     table, distinct, before = np.zeros((_FIRST_TABLE, 2), dtype=np.uint64), 0, 0
     parts: list[npt.NDArray[np.uint32]] = [np.empty(0, dtype=np.uint32)]
     ends = [np.zeros(1, dtype=np.int64)]

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.similarity.kernels import seen_keys
 from pipeline.similarity.signatures import Identities, Keys
 from pipeline.similarity.text_columns import Rows
 from pipeline.state.arrays import mapped, save
@@ -63,6 +62,8 @@ class Known:
 
 def met_keys(keys: Keys, new: Keys) -> Rows:
     """The indices of the keys that are among the new ones."""
+    from pipeline.similarity.kernels import seen_keys
+
     # A table that rules out nearly all of them is many times as fast as sorting.
     shift = np.uint32(32 - _FILTER_BITS)
     seen = np.zeros(2**_FILTER_BITS, dtype=np.bool_)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.similarity import kernels
 from pipeline.similarity.signatures import Identities, in_threads
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.arrays import mapped, save
@@ -38,6 +37,8 @@ class Runs:
 
 def runs_of(texts: Texts, width: int) -> list[Runs]:
     """All n-grams of ``width`` words; a shorter text of at least ``LEAST_WORDS`` words is a single n-gram."""
+    from pipeline.similarity import kernels
+
     words = texts.words(np.arange(len(texts), dtype=np.int64))
     counts = np.diff(words.starts) - 2
     found = []
@@ -71,6 +72,8 @@ def load_runs(files: Sequence[tuple[int, Path]]) -> list[Runs]:
 
 def shared(texts: Texts, runs: Sequence[Runs]) -> Rows:
     """For each text, one that shares an n-gram with it; -1 if there is none."""
+    from pipeline.similarity import kernels
+
     owners = np.full(len(texts), -1, dtype=np.int64)
 
     all_rows = np.arange(len(texts), dtype=np.int64)

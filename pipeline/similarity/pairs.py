@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.similarity import kernels
 from pipeline.similarity.dense_clusters import dense_cluster_similarities, fitting, in_dense_clusters
 from pipeline.similarity.signatures import (
     FULL_BUCKET,
@@ -125,6 +124,8 @@ def most_similar(parts: list[npt.NDArray[np.uint64]], sketches: npt.NDArray[np.u
 
     For a row with more than ``MOST_NEIGHBORS`` earlier ones, only the most promising.
     """
+    from pipeline.similarity import kernels
+
     codes = np.concatenate(parts)
     codes.sort()
     once = np.ones(len(codes), dtype=np.bool_)
@@ -147,6 +148,8 @@ def band_pairs(
     keys: npt.NDArray[np.uint32], rows: Rows, sketches: npt.NDArray[np.uint8], need: int, first_new: int
 ) -> npt.NDArray[np.uint64]:
     """The pairs of one band, as ``later << 32 | earlier``, from some rows, in any order, and their keys."""
+    from pipeline.similarity import kernels
+
     packed = (keys.astype(np.uint64) << _HALF) | rows.astype(np.uint64)
     packed.sort()
     buffer = np.empty(_BUFFER, dtype=np.uint64)
@@ -162,6 +165,8 @@ def band_pairs(
 
 def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
     """The exact similarities of pairs of rows."""
+    from pipeline.similarity import kernels
+
     whole, answers = np.empty(len(left)), np.empty(len(left))
     # Those with the same right text are adjacent.
     order = np.argsort(right, kind="stable")

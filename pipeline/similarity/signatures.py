@@ -17,7 +17,6 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.similarity import kernels
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.tables import BANDS
 from pipeline.text.words import SHINGLE_WORDS
@@ -124,6 +123,8 @@ class Signatures:
 
 def sign(texts: Texts, scheme: Scheme, rows: Rows | None = None) -> Signatures:
     """Sign texts, or those in some rows."""
+    from pipeline.similarity import kernels
+
     rows = np.arange(len(texts), dtype=np.int64) if rows is None else rows
     signed = Signatures(
         identities=np.empty((len(rows), 2), dtype=np.uint64),

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.state.atomic import replacing, sealed_bytes
-from pipeline.text.word_kernels import hash_bytes, hash_words
 from pipeline.text.words import fold_table
 
 Rows = npt.NDArray[np.int64]
@@ -81,6 +80,8 @@ class Texts:
 
     def words(self, rows: Rows) -> Words:
         """Hash the words of some texts."""
+        from pipeline.text.word_kernels import hash_words
+
         (a, a_at), (b, b_at) = self._parts
         size = int((a_at[rows + 1] - a_at[rows] + b_at[rows + 1] - b_at[rows]).sum())
         # A word takes two bytes of text, including its separator.
@@ -93,6 +94,8 @@ class Texts:
 
     def hashes(self) -> npt.NDArray[np.uint64]:
         """128 bits over the bytes of each text, rows x 2."""
+        from pipeline.text.word_kernels import hash_bytes
+
         (a, a_at), (b, b_at) = self._parts
         hashes = np.empty((len(self), 2), dtype=np.uint64)
         hash_bytes(a, a_at, b, b_at, hashes)

@@ -11,8 +11,8 @@ import random
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from pipeline.errors import StoreError
 from pipeline.state.atomic import remove_unfinished
+from pipeline.state.compaction import Compacted, compact_table
 from pipeline.state.locks import Waiting, held
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
@@ -250,6 +251,15 @@ class Store:
         advice = "the next curate asks about the rest"
         return held(self.root / "asking.lock", self.dataset, "goldleaf suggest (asking the model)", advice)
 
+    @contextmanager
+    def compacting(self) -> Iterator[None]:
+        """Keep all writers of tables out; raises ``Busy`` if there is one."""
+        with ExitStack() as locks:
+            for name in ("state", "pull", "push"):
+                advice = "run compact again when it has finished"
+                locks.enter_context(held(self.root / f"{name}.lock", self.dataset, "goldleaf compact", advice))
+            yield
+
     # --- reading ------------------------------------------------------------------------------
     def version(self, table: Table) -> int:
         """The table's newest version; -1 if the table does not exist yet."""
@@ -283,8 +293,8 @@ class Store:
         path = self._path(table)
         try:
             log = read_log(path, version)
-            known = set(read_log(path, earlier).files) if earlier >= 0 else set()
-            return scan_files(log, path, SCHEMAS[table], without=known)
+            only = log.added_since(read_log(path, earlier)) if earlier >= 0 else None
+            return scan_files(log, path, SCHEMAS[table], only)
         except (ValueError, DeltaError) as error:
             raise self._damaged(table, error) from error
 
@@ -398,6 +408,19 @@ class Store:
         if self._log(Table.RUNS) is None:
             create_table(self._path(Table.RUNS), SCHEMAS[Table.RUNS])
         return create_table(self._path(table), SCHEMAS[table])
+
+    def compact(self, table: Table, bound: int, pinned: Collection[int], now: float | None = None) -> Compacted:
+        """Put small files of a table together and delete what no pinned version names; see ``compact_table``.
+
+        The caller is in ``compacting``.
+        """
+        if self._log(table) is None:
+            return Compacted()
+        path, compressed = self._path(table), table is not Table.SIGNATURES
+        try:
+            return compact_table(path, SCHEMAS[table], bound, pinned, compressed=compressed, now=now)
+        except (ValueError, DeltaError) as error:
+            raise self._damaged(table, error) from error
 
     def commit(self, run: "Run", *, inputs: dict[str, int], funnel: Funnel | None, summary: RunSummary) -> None:
         """Write the ``runs`` row: from now on the run counts."""

@@ -16,7 +16,6 @@ import numpy.typing as npt
 import tiktoken
 
 from pipeline.errors import ConfigError
-from pipeline.text.word_table import look_up, move
 
 LOAD_SECONDS = 30.0
 """How long loading an encoding may take; tiktoken itself waits forever for an unresponsive network."""
@@ -97,6 +96,8 @@ class _Words:
             return self._count(texts)
 
     def _count(self, texts: Sequence[str]) -> list[int]:
+        from pipeline.text.word_table import look_up
+
         parts = [text.encode() for text in texts]
         data = np.frombuffer(b"".join(parts), dtype=np.uint8)
         ends = np.cumsum([len(part) for part in parts])
@@ -118,6 +119,8 @@ class _Words:
         return counts
 
     def _make_room(self, more: int) -> None:
+        from pipeline.text.word_table import move
+
         size = len(self._hashes)
         while size < 2 * (self._known + more):
             size *= 2
