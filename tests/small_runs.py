@@ -9,8 +9,11 @@ from typing import Any
 import polars as pl
 from desk import Desk, desk_at
 from fake_studio import FakeStudio
-from support import row
+from full_runs import must_know_its_outline
+from support import row, write_rows
 
+from flows.context import Context
+from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.curation.compaction import compact
@@ -18,15 +21,19 @@ from pipeline.releases.versions import list_versions
 from pipeline.reporting.status import read_status
 from pipeline.state.compaction import Compacted
 from pipeline.state.tables import Table
+from schemas.run_summary import Looked
 
 TOPICS = ("billing", "delivery", "returns")
-MOVING = {"run", "runs", "outlook", "home"}
+_FIRST = 120
 
 
 def rows(night: int) -> list[dict[str, Any]]:
-    """The rows of a night: three more than the night before, one of the old ones edited, some copies, some gone."""
-    made = [row(key, f"Where is parcel {key * 11} of order {key}?", TOPICS[key % 3]) for key in range(12 + 3 * night)]
-    for key in range(night):
+    """The rows of a night: one more than the night before, one of the old ones edited, some copies, some gone.
+
+    So few that what judges labels is not trained anew every other night.
+    """
+    made = [row(key, f"Where is parcel {key * 11} of order {key}?", TOPICS[key % 3]) for key in range(_FIRST + night)]
+    for key in range(min(night, _FIRST)):
         made[key] |= {"question": f"What of parcel {key * 13}, edited in night {key}?"}
     if night % 4 == 3:
         del made[-2]
@@ -92,3 +99,15 @@ def copy_of(desk: Desk, folder: Path) -> Path:
     """A copy of the dataset with its home."""
     shutil.copytree(desk.folder, folder)
     return folder
+
+
+def next_night(desk: Desk, folder: Path, night: int) -> tuple[Looked, list[dict[str, Any]]]:
+    """What another night would look at and decide, in a copy."""
+    copy = copy_of(desk, folder)
+    settings = desk.settings.model_copy(update={"goldleaf_home": str(copy / "home")})
+    write_rows(copy, rows(night))
+    context = Context.load(copy / "dataset.yaml", settings)
+    result = curate(context, Inline(), push=False)
+    must_know_its_outline(context)
+    decisions = context.store.snapshot().at_last_commit().current_decisions().drop("run").sort("record_id").collect()
+    return result.looked, decisions.to_dicts()
