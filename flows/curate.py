@@ -33,7 +33,7 @@ from pipeline.state.runs import Run
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import Looked, Proof, Verb
+from schemas.run_summary import Changed, Looked, Proof, Verb
 
 LOCK_PATIENCE = 60.0
 """Seconds that a run waits for others after a possibly long download."""
@@ -88,6 +88,8 @@ class Curated(BaseModel):
     withdrawn: int
     looked: Looked
     """What it looked at to decide."""
+    change: Changed = Changed()
+    """What became of the rows that this run was the first to see; ``funnel`` counts all."""
     decided: int
     """Decisions that are new or differ from earlier ones."""
     funnel: Funnel
@@ -169,6 +171,7 @@ def curate(
         added=decided.added,
         withdrawn=read.withdrawn,
         looked=decided.looked,
+        change=decided.change,
         decided=decided.changed + (last.changed if heard else 0),
         funnel=last.funnel,
         note="\n".join(filter(None, notes)),
@@ -191,7 +194,7 @@ def curate(
 def _announce(context: Context, engine: Engine, result: Curated) -> None:
     """Tell the engine what was committed."""
     engine.emit("dataset.curated", context.event(run=result.run, **result.funnel.model_dump()))
-    engine.artifact(f"goldleaf-{result.dataset}-funnel", funnel_markdown(result.dataset, result.funnel))
+    engine.artifact(f"goldleaf-{result.dataset}-funnel", funnel_markdown(result.dataset, result.funnel, result.change))
 
 
 def _sent(context: Context, engine: Engine, run: str) -> tuple[ReviewBatch, LabelStudioError | None]:

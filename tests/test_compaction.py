@@ -140,7 +140,7 @@ def test_the_command_says_what_became_of_the_files(desk: Desk) -> None:
 
 
 # --- killed -----------------------------------------------------------------------------------------
-_POINTS = [
+POINTS = [
     Point("pipeline.curation.compaction", "write_derived", "after", 1),
     Point("pipeline.curation.standing", "Standing.write", "after", 1),
     Point("pathlib", "Path.unlink", "before", 3),
@@ -152,7 +152,7 @@ _POINTS = [
 ]
 
 
-@pytest.mark.parametrize("point", _POINTS, ids=lambda point: f"{point.name} {point.when} {point.nth}")
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: f"{point.name} {point.when} {point.nth}")
 def test_a_killed_compaction_changes_nothing_and_the_next_one_finishes_it(
     desk: Desk, tmp_path: Path, point: Point
 ) -> None:

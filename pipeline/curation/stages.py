@@ -24,6 +24,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.curation.case import Case
+from pipeline.curation.change_of_run import change_of
 from pipeline.curation.contamination import forget_known_answers, reject_contaminated
 from pipeline.curation.derived_rows import derivation_digest
 from pipeline.curation.evaluation_sets import evaluation_rows
@@ -57,7 +58,7 @@ from pipeline.state.tables import Table
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateSummary, Looked, Proof, Verb
+from schemas.run_summary import Changed, CollectSummary, CurateSummary, Looked, Proof, Verb
 from schemas.similarities import Similarities
 
 
@@ -124,6 +125,8 @@ class Decided:
     """Notes on how conversations were read; none if there are no new ones."""
     looked: Looked
     """What it looked at."""
+    change: Changed
+    """What became of the rows that it was the first to see."""
 
 
 @without_garbage_collection()
@@ -180,7 +183,7 @@ def decide(
         triaged = steps.run(triage_cases, opened, look, similar, snapshot, focus, dataset, run.id)
     rows, added = triaged.rows, _added(snapshot, read)
     found = steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
-    funnel = _funnel(snapshot, rows)
+    funnel, change = _funnel(snapshot, rows), change_of(snapshot, rows, triaged.fresh)
     store.append(Table.DECISIONS, triaged.fresh)
     inputs = {table.value: version for table, version in snapshot.versions.items()}
     after = {table.value: version for table, version in store.snapshot().versions.items()}
@@ -202,11 +205,12 @@ def decide(
     Standing(header, rows, triaged.past).write(store)
     _keep_outline(store, run, snapshot, triaged)
     summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, look.told)
+    summary = summary.model_copy(update={"change": change})
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
     forget_other_judges(store, judge)
     layouts = notes_about_layouts(look.facts, dataset) if added else []
     said = (triaged.note, triaged.use, triaged.proof)
-    return Decided(triaged.fresh.height, added, near, *said, funnel, adopted, layouts, look.told)
+    return Decided(triaged.fresh.height, added, near, *said, funnel, adopted, layouts, look.told, change)
 
 
 def _unchanged(workspace: Workspace, run: Run, evaluation: str, read: Ingested | None) -> Decided | None:
@@ -219,7 +223,7 @@ def _unchanged(workspace: Workspace, run: Run, evaluation: str, read: Ingested |
     assert summary.looked is not None
     beyond = {ReasonCode(code): count for code, count in header.beyond.items()}
     use = BudgetUse(summary.budget, summary.budget_used, summary.beyond_budget, beyond)
-    return Decided(0, 0, header.near, summary.note, use, None, funnel, Adopted(), [], summary.looked)
+    return Decided(0, 0, header.near, summary.note, use, None, funnel, Adopted(), [], summary.looked, Changed())
 
 
 def _keep_outline(store: Store, run: Run, snapshot: Snapshot, triaged: Triaged) -> None:
@@ -289,7 +293,7 @@ def _funnel(snapshot: Snapshot, rows: pl.DataFrame) -> Funnel:
         StoreError: they do not add up.
     """
     counts = dict(rows.group_by("fate").len().iter_rows())
-    funnel = snapshot.funnel().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
+    funnel = snapshot.rows_read().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
     if not funnel.adds_up():
         raise StoreError(
             f"the fates of '{snapshot.store.dataset}' do not add up: {funnel}; nothing was committed, please report "

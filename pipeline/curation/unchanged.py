@@ -18,7 +18,7 @@ from pipeline.state.runs import CommittedRun, Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.manifest import Funnel
-from schemas.run_summary import CurateSummary, Looked
+from schemas.run_summary import Changed, CurateSummary, Looked
 
 _READ = (Table.RECORDS, Table.DECISIONS, Table.ANNOTATIONS, Table.SPLITS)
 """The tables that decisions follow from. Which questions were sent matters only with ``review.error_rate``, and then
@@ -88,6 +88,7 @@ def stand_still(
             "lines": read.lines if read else 0,
             "added": 0,
             "withdrawn": read.withdrawn if read else 0,
+            "change": Changed(),
             "looked": Looked(changed=0, withdrawn=0, answered=0, related=0, untouched=known.current),
             "note": "\n".join(notes),
             "proof": None,

@@ -62,7 +62,7 @@ from schemas.fate import Fate, ReasonCode, Routed
 from schemas.field import same_targets
 from schemas.field_values import differences, value_in_words
 from schemas.manifest import AbsentLabel, Funnel, Manifest
-from schemas.run_summary import Proof
+from schemas.run_summary import Changed, CurateFacts, Proof
 
 _EXAMPLES = 2
 _PAIRS = 12
@@ -112,6 +112,7 @@ def gather_report(
         generated_at=datetime.now(UTC),
         of_version=of_version,
         funnel=funnel,
+        change=None if of_version else _change(snapshot),
         published=_published(published),
         splits=state.dataset.config.split.in_order(set(state.splits["split"])),
         next_steps=list(next_steps),
@@ -131,6 +132,11 @@ def gather_report(
         suspects=list(suspects(state)),
         below_floor=state.accepted.filter(IS_BELOW_FLOOR).height,
     )
+
+
+def _change(snapshot: Snapshot) -> Changed | None:
+    last = snapshot.last_run(CurateFacts)
+    return last.summary.change if last else None
 
 
 class _Expected(TypedDict, total=False):

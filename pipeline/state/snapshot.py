@@ -266,12 +266,12 @@ class Snapshot:
     def funnel(self) -> Funnel:
         """Count every row ever read by what became of it."""
         last = self._last_curate()
-        known = Funnel.model_validate_json(last["funnel"]) if last and last["funnel"] else self._rows_read()
+        known = Funnel.model_validate_json(last["funnel"]) if last and last["funnel"] else self.rows_read()
         fates = dict(self.outline["fate"].value_counts().iter_rows())
         return known.model_copy(update={fate.value: fates.get(fate.value, 0) for fate in Fate})
 
-    def _rows_read(self) -> Funnel:
-        """Count the rows without looking at what became of current ones."""
+    def rows_read(self) -> Funnel:
+        """Count every row ever read, without looking at what became of current ones."""
         records = self.scan(Table.RECORDS)
         raw = records.filter(~pl.col("withdrawn")).select(pl.len()).collect().item()
         latest = self.latest_records().select("withdrawn").collect()
