@@ -16,7 +16,7 @@ from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.outline import outline_stands
 from pipeline.state.runs import CommittedRun, Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.tables import Table
+from pipeline.state.tables import INDEX, Table
 from schemas.manifest import Funnel
 from schemas.run_summary import Changed, CurateSummary, Looked
 
@@ -45,6 +45,11 @@ def standing_of_all(workspace: Workspace, snapshot: Snapshot, evaluation: str, *
     same = (dataset.curation_digest, derivation_digest(dataset), evaluation)
     if (header.curation, header.derivation, header.evaluation) != same:
         return None
+    if any(snapshot.versions[Table(table)] < version for table, version in header.versions.items()):
+        return None
+    for table in INDEX:
+        # Damage is told now, and not by the run that needs it.
+        snapshot.scan(table)
     for table in _READ:
         if not snapshot.added_since(table, header.versions.get(table.value, -1)).head(1).collect().is_empty():
             return None

@@ -53,7 +53,8 @@ def renewed(before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame) ->
     news = outlined(fresh, records)
     # Rows that are gone are left out; and what was decided again comes last, as in the table.
     current = records.select("record_id", "revision", "source")
-    old = before.lazy().drop("source").join(news.lazy().select("record_id"), on="record_id", how="anti")
+    again = news.lazy().select("record_id")
+    old = before.lazy().drop("source").join(again, on="record_id", how="anti", maintain_order="left")
     kept = old.join(current, on=["record_id", "revision"], maintain_order="left")
     return pl.concat([kept.select(OUTLINE.names()).collect(), news])
 

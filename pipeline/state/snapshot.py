@@ -144,7 +144,9 @@ class Snapshot:
     def committed_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
         """All decisions of committed runs (of a verb), oldest first."""
         runs = self.runs if verb is None else self.runs.filter(pl.col("verb") == verb.value)
-        return self.scan(Table.DECISIONS).join(runs.lazy().select("run"), on="run", how="semi").sort("run")
+        mine = runs.lazy().select("run")
+        rows = self.scan(Table.DECISIONS).join(mine, on="run", how="semi", maintain_order="left")
+        return rows.sort("run", maintain_order=True)
 
     def latest_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
         """The newest committed decision (of a verb's runs) about every record ever decided."""
@@ -158,7 +160,7 @@ class Snapshot:
                 these say is read.
         """
         found = self._decided(self.outline if where is None else self.outline.filter(where), is_all=where is None)
-        return found.sort("run").unique("record_id", keep="last", maintain_order=True)
+        return found.sort("run", maintain_order=True).unique("record_id", keep="last", maintain_order=True)
 
     def _decided(self, mine: pl.DataFrame, *, is_all: bool) -> pl.LazyFrame:
         """The decisions of an outline, in the order of their table."""
@@ -196,7 +198,7 @@ class Snapshot:
             return kept
         added = self.added_since(Table.DECISIONS, json.loads(last["tables"])[Table.DECISIONS.value])
         added = added.join(later.lazy(), on="run", how="semi", maintain_order="left")
-        latest = added.sort("run").unique("record_id", keep="last", maintain_order=True)
+        latest = added.sort("run", maintain_order=True).unique("record_id", keep="last", maintain_order=True)
         return renewed(kept, latest, kept.lazy())
 
     def _last_curate(self) -> dict[str, Any] | None:
