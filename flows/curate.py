@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +31,7 @@ from pipeline.reporting.overview import (
     unkeyed,
 )
 from pipeline.state.runs import Run
+from pipeline.state.snapshot import Snapshot
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
@@ -161,11 +163,10 @@ def curate(
     notes = notes_about(read, decided, config.sources)
     suggested, heard = _ask_and_decide(context, engine) if suggest else (None, None)
     run, last = heard or (run, decided)
-    snapshot = store.snapshot().at_last_commit()
     review, refusal = _sent(context, engine, run.id) if push else (_waiting(context), None)
-    use, notes = last.use, [*notes, *unkeyed(snapshot, config.sources)]
+    snapshot = store.snapshot().at_last_commit()
     result = Curated(
-        dataset=config.name,
+        **_counts(context, snapshot, last),
         run=run.id,
         lines=read.lines,
         added=decided.added,
@@ -173,15 +174,7 @@ def curate(
         looked=decided.looked,
         change=decided.change,
         decided=decided.changed + (last.changed if heard else 0),
-        funnel=last.funnel,
-        note="\n".join(filter(None, notes)),
-        rejections=rejections(snapshot, context.dataset.task),
-        in_review=in_review(snapshot),
-        budget=use.budget,
-        budget_used=use.used,
-        beyond_budget=use.beyond,
-        beyond_by_reason=use.beyond_by_reason,
-        proof=last.proof,
+        note="\n".join(filter(None, [*notes, *unkeyed(snapshot, config.sources)])),
         review=review,
         suggested=suggested,
     )
@@ -189,6 +182,35 @@ def curate(
     if refusal is not None:
         raise NotSent(str(refusal), result) from refusal
     return result
+
+
+class _Counts(TypedDict):
+    """What a run's result says of all records."""
+
+    dataset: str
+    funnel: Funnel
+    rejections: list[Rejection]
+    in_review: dict[ReasonCode, int]
+    budget: int
+    budget_used: int
+    beyond_budget: int
+    beyond_by_reason: dict[ReasonCode, int]
+    proof: Proof | None
+
+
+def _counts(context: Context, snapshot: Snapshot, last: Decided) -> _Counts:
+    """What is committed, and how much of the review budget that uses."""
+    return {
+        "dataset": context.dataset.config.name,
+        "funnel": last.funnel,
+        "rejections": rejections(snapshot, context.dataset.task),
+        "in_review": in_review(snapshot),
+        "budget": last.use.budget,
+        "budget_used": last.use.used,
+        "beyond_budget": last.use.beyond,
+        "beyond_by_reason": last.use.beyond_by_reason,
+        "proof": last.proof,
+    }
 
 
 def _announce(context: Context, engine: Engine, result: Curated) -> None:

@@ -16,7 +16,7 @@ from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.curation.compaction import compact
+from pipeline.curation.small_files import compact
 from pipeline.releases.versions import list_versions
 from pipeline.reporting.status import read_status
 from pipeline.state.compaction import Compacted

@@ -170,7 +170,7 @@ def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
     ("library", "places"),
     [
         ("prefect", {"flows/engines/prefect_engine.py", "flows/deploy/prefect_flows.py"}),
-        ("deltalake", {"pipeline/state/store.py", "pipeline/state/table_files.py"}),
+        ("deltalake", {f"pipeline/state/{name}.py" for name in ("compaction", "store", "table_files")}),
         ("duckdb", {"pipeline/reporting/sql.py"}),
         ("babel", {"pipeline/label_errors/locale_words.py", "pipeline/label_errors/rewrite_languages.py"}),
         ("text_to_num", {"pipeline/label_errors/number_words.py"}),

@@ -13,8 +13,8 @@ from small_runs import compacted, copy_of, files_of, next_night, nights, one_nig
 from support import row
 from terminal import Terminal
 
-from pipeline.curation.compaction import DERIVED, compact
 from pipeline.curation.derived_rows import DerivedRows, derivation_digest
+from pipeline.curation.small_files import DERIVED, compact
 from pipeline.errors import Busy, StoreError
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
@@ -141,7 +141,7 @@ def test_the_command_says_what_became_of_the_files(desk: Desk) -> None:
 
 # --- killed -----------------------------------------------------------------------------------------
 POINTS = [
-    Point("pipeline.curation.compaction", "write_derived", "after", 1),
+    Point("pipeline.curation.small_files", "write_derived", "after", 1),
     Point("pipeline.curation.standing", "Standing.write", "after", 1),
     Point("pathlib", "Path.unlink", "before", 3),
     Point("pipeline.state.compaction", "write_file", "after", 1),

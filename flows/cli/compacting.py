@@ -16,7 +16,7 @@ def compact(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     They go with a later compact, once they were replaced for an hour. It waits for nobody: while another command
     writes, it fails, and says so. Worth it about once a month for a dataset that is curated every night.
     """
-    from pipeline.curation.compaction import compact as put_together
+    from pipeline.curation.small_files import compact as put_together
 
     context = load_context(dataset)
     require_curated(context)

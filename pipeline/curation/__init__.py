@@ -10,5 +10,6 @@ __all__ = [
     "prepare",
     "shards",
     "similarity_histogram",
+    "small_files",
     "stages",
 ]

@@ -35,8 +35,8 @@ from pipeline.curation.known_fields import (
     require_mapped_fields,
     require_named_layouts,
 )
-from pipeline.curation.look import earlier, look_at_changes, look_at_everything
-from pipeline.curation.open_cases import open_cases
+from pipeline.curation.look import Look, earlier, look_at_changes, look_at_everything
+from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.rescoring import Scoring, rules_off
 from pipeline.curation.similar_texts import SimilarTexts, find_similar_texts
@@ -181,6 +181,26 @@ def decide(
     similar = _compare_texts(dataset, steps, focus, opened.cases, look.prepared, of_evaluation, folder)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
         triaged = steps.run(triage_cases, opened, look, similar, snapshot, focus, dataset, run.id)
+    return _commit(workspace, steps, run, evaluation, read, _Made(look, opened, triaged, adopted, snapshot))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a run has come to, before it is committed."""
+
+    look: Look
+    opened: Opened
+    triaged: Triaged
+    adopted: Adopted
+    snapshot: Snapshot
+
+
+def _commit(
+    workspace: Workspace, steps: Steps, run: Run, evaluation: str, read: Ingested | None, made: _Made
+) -> Decided:
+    """Write the decisions that changed, what stands of all, and then the run."""
+    store, dataset = workspace.store, workspace.dataset
+    look, triaged, snapshot, adopted = made.look, made.triaged, made.snapshot, made.adopted
     rows, added = triaged.rows, _added(snapshot, read)
     found = steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
     funnel, change = _funnel(snapshot, rows), change_of(snapshot, rows, triaged.fresh)
@@ -204,7 +224,7 @@ def decide(
     )
     Standing(header, rows, triaged.past).write(store)
     _keep_outline(store, run, snapshot, triaged)
-    summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, look.told)
+    summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, made.opened.scoring, look.told)
     summary = summary.model_copy(update={"change": change})
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
     forget_other_judges(store, judge)

@@ -4,6 +4,6 @@ In: frames and models of ``schemas``. Out: a store that commits runs, and snapsh
 """
 
 __all__ = [
-    *("arrays", "atomic", "decisions", "own_code", "refusals", "runs"),
+    *("arrays", "atomic", "compaction", "decisions", "outline", "own_code", "refusals", "runs"),
     *("snapshot", "staging", "store", "tables", "work_files"),
 ]
