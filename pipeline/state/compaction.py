@@ -100,21 +100,15 @@ def _commit(folder: Path, log: Log, old: Sequence[tuple[str, int]], new: tuple[P
     path, size, rows = new
     moment, stats = int(now * 1000), json.dumps({"numRecords": rows})
     left = len(log.files) - len(old) + 1
-    actions: list[dict[str, object]] = [
+    actions: list[dict[str, dict[str, object]]] = [
         {"commitInfo": {"timestamp": moment, "operation": "OPTIMIZE", "operationParameters": {}}},
         # How many files a version has less than it would without any compaction: the log is checked by that.
         {"txn": {"appId": SHORT_OF, "version": log.version + 1 - left, "lastUpdated": moment}},
-        *(
-            {"remove": {"path": name, "deletionTimestamp": moment, "dataChange": False, "size": length}}
-            for name, length in old
-        ),
-        {
-            "add": {
-                **{"path": path.name, "size": size, "partitionValues": {}},
-                **{"modificationTime": moment, "dataChange": False, "stats": stats},
-            }
-        },
     ]
+    for name, length in old:
+        actions.append({"remove": {"path": name, "deletionTimestamp": moment, "dataChange": False, "size": length}})
+    added: dict[str, object] = {"path": path.name, "size": size, "partitionValues": {}, "stats": stats}
+    actions.append({"add": added | {"modificationTime": moment, "dataChange": False}})
     entry = folder / "_delta_log" / f"{log.version + 1:020}.json"
     # Not under its name before it is whole; and never in the place of another writer's entry.
     unnamed = entry.with_name(f".{uuid.uuid4().hex}.partial")
