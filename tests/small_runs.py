@@ -24,7 +24,7 @@ from pipeline.state.tables import Table
 from schemas.run_summary import Looked
 
 TOPICS = ("billing", "delivery", "returns")
-_FIRST = 120
+_FIRST = 200
 
 
 def rows(night: int) -> list[dict[str, Any]]:

@@ -58,16 +58,16 @@ def test_files_are_deleted_once_no_reader_can_use_them(desk: Desk) -> None:
     found = compacted(desk)
     assert sum(one.removed for name, one in found.items() if name != DERIVED) == 0, "a reader may still be at them"
     later = compacted(desk, time.time() + LATER)
-    assert later[Table.RUNS].removed >= NIGHTS and later[Table.RUNS].freed
+    assert later[Table.RUNS].removed > 1 and later[Table.DECISIONS].removed > 1 and later[Table.DECISIONS].freed
     assert files_of(desk) < before
 
 
 def test_what_only_earlier_runs_saw_is_deleted_and_what_versions_were_made_from_is_not(desk: Desk) -> None:
     store = desk.context.store
+    before = store.snapshot().committed_runs(CurateSummary)[-1].inputs
     compacted(desk)
     one_night(desk, NIGHTS)
     assert compacted(desk, time.time() + LATER)[Table.RECORDS].removed
-    before = store.snapshot().committed_runs(CurateSummary)[-2].inputs
     with pytest.raises(StoreError, match="is missing"):
         store.scan(Table.RECORDS, before[Table.RECORDS]).collect()
 

@@ -1,7 +1,7 @@
 """Puts together what many small runs have left: files of the tables, and files of derived rows."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -44,7 +44,9 @@ def compact(store: Store, now: float | None = None) -> dict[str, Compacted]:
         if last is None:
             return {}
         found = {DERIVED: _compact_derived(store, last.id)}
-        bounds, pinned = _bounds(snapshot, store, last.id), _pinned(snapshot, store, last.inputs)
+        bounds, pinned = _bounds(snapshot, store, last.id), _pinned(snapshot, store)
+        # Readers take the records as the last curate has seen them.
+        pinned.setdefault(Table.RECORDS.value, set()).add(last.inputs[Table.RECORDS.value])
         before = store.state_of(Table.RECORDS)
         for table in Table:
             found[table.value] = store.compact(table, bounds[table], pinned.get(table.value, set()), now)
@@ -64,12 +66,12 @@ def _bounds(snapshot: Snapshot, store: Store, run: str) -> dict[Table, int]:
     return found | {Table.RUNS: snapshot.versions[Table.RUNS]}
 
 
-def _pinned(snapshot: Snapshot, store: Store, last: Mapping[str, int]) -> dict[str, set[int]]:
-    """By table: the versions that published versions were made from, and the one that the last curate has seen."""
+def _pinned(snapshot: Snapshot, store: Store) -> dict[str, set[int]]:
+    """By table: the versions that published versions were made from."""
     made = [run.inputs for run in snapshot.committed_runs(ReleaseSummary)]
     made += [manifest.inputs for manifest in readable_versions(store.releases)[0]]
     found: dict[str, set[int]] = {}
-    for inputs in (last, *made):
+    for inputs in made:
         for table, version in inputs.items():
             found.setdefault(table, set()).update({version} if version >= 0 else ())
     return found
