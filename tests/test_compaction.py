@@ -92,16 +92,18 @@ def test_nights_go_on_after_a_compaction(desk: Desk) -> None:
 
 
 def test_what_came_in_since_the_last_curate_is_left_for_the_next_one(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     open_ones = [task for task in desk.tasks() if not task["annotations"]]
     desk.submit(open_ones[0]["id"], desk.result("returns"))
     with monkeypatch.context() as patch:
         patch.setattr("flows.collect.follow_answers", lambda context, engine: "")
         desk.collect()
+    undisturbed = next_night(desk, tmp_path / "undisturbed", NIGHTS - 1)
     compacted(desk)
-    result = desk.curate()
-    assert result.looked.answered == 1 and not result.looked.why
+    looked, decisions = next_night(desk, tmp_path / "compacted", NIGHTS - 1)
+    assert (looked, decisions) == undisturbed
+    assert looked.answered and not looked.why
 
 
 def test_few_files_are_left_alone(desk: Desk) -> None:
