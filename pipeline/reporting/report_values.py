@@ -1,10 +1,12 @@
 """Gathers how often each label, or each value of a field, occurs among the accepted records."""
 
 import heapq
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypedDict, assert_never
 
+import numpy as np
 import orjson
 import polars as pl
 
@@ -114,11 +116,17 @@ class _Fill:
 
     def __init__(self, name: str, path: Sequence[TargetField]) -> None:
         self._name, self._path = name, path
-        self._filled = self._answers = 0
-        self._counts: defaultdict[Hashable, int] = defaultdict(int)
+        self._filled = self._answers = self._distinct = 0
+        self._counts: defaultdict[Any, int] = defaultdict(int)
+        """Of short values."""
+        self._hashes = array("q")
+        """Of long texts, which may all be different: one entry each time that one occurs."""
+        self._often: dict[int, int] = {}
+        """How often those of them occur that occur several times and may be shown, by hash."""
         self._least = 0
         """How frequent a value must be to be shown."""
-        self._texts: dict[Hashable, Any] = {}
+        self._texts: dict[str, int] = {}
+        """Long ones that may be shown, with how frequent they are."""
 
     def _values(self, answer: dict[str, Any]) -> set[Any]:
         found: Iterable[Any] = (answer,)
@@ -132,49 +140,46 @@ class _Fill:
         self._answers += 1
         self._filled += bool(values)
         for value in values:
-            self._counts[_short(value)] += 1
+            if _is_long(value):
+                self._hashes.append(hash(value))
+            else:
+                self._counts[value] += 1
 
     def look_for_texts(self) -> bool:
-        """Decide which values are shown; whether long ones may be among them, which must be looked for again."""
-        most = heapq.nlargest(_TOP_VALUES, self._counts.values())
+        """Decide how frequent a value must be to be shown; whether long ones are, which must be looked for again."""
+        hashes, counts = np.unique(np.frombuffer(self._hashes, dtype=np.int64), return_counts=True)
+        self._distinct = len(self._counts) + len(hashes)
+        most = heapq.nlargest(_TOP_VALUES, [*self._counts.values(), *np.sort(counts)[-_TOP_VALUES:].tolist()])
         self._least = most[-1] if most else 0
-        return any(isinstance(name, _Hash) for name, count in self._counts.items() if count >= self._least)
+        is_often = counts >= max(self._least, 2)
+        self._often = dict(zip(hashes[is_often].tolist(), counts[is_often].tolist(), strict=True))
+        return bool(len(counts)) and int(counts.max()) >= self._least
 
     def look(self, answer: dict[str, Any]) -> None:
         """Take note of the values that are shown; of equally frequent ones, of the first in their order."""
-        for value in self._values(answer):
-            name = _short(value)
-            if isinstance(name, _Hash) and self._counts[name] >= self._least:
-                self._texts[name] = value
+        for value in filter(_is_long, self._values(answer)):
+            if (count := self._often.get(hash(value), 1)) >= self._least:
+                self._texts[value] = count
         if len(self._texts) > _HELD:
-            self._texts = dict(sorted(self._texts.items(), key=self._rank)[:_TOP_VALUES])
-
-    def _rank(self, item: tuple[Hashable, Any]) -> tuple[int, str]:
-        # Of values that are equally frequent, always the same ones: their order in a set differs between processes.
-        return -self._counts[item[0]], repr(item[1])
+            self._texts = dict(sorted(self._texts.items(), key=_rank)[:_TOP_VALUES])
 
     def told(self) -> FieldFill:
         """What was counted."""
-        short = {
-            name: name for name, count in self._counts.items() if count >= self._least and not isinstance(name, _Hash)
-        }
-        shown = sorted((short | self._texts).items(), key=self._rank)[:_TOP_VALUES]
-        top = [ValueCount(value=value_as_json(value), records=self._counts[name]) for name, value in shown]
-        return FieldFill(
-            name=self._name, filled=self._filled, records=self._answers, distinct=len(self._counts), top=top
-        )
+        short = [(value, count) for value, count in self._counts.items() if count >= self._least]
+        shown = sorted([*short, *self._texts.items()], key=_rank)[:_TOP_VALUES]
+        top = [ValueCount(value=value_as_json(value), records=count) for value, count in shown]
+        return FieldFill(name=self._name, filled=self._filled, records=self._answers, distinct=self._distinct, top=top)
+
+
+def _rank(counted: tuple[Any, int]) -> tuple[int, str]:
+    # Of values that are equally frequent, always the same ones: their order in a set differs between processes.
+    return -counted[1], repr(counted[0])
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, str) and len(value) > _LONG
 
 
 _HELD = 1_000
 _LONG = 40
 """Characters of a text of which only a hash is held in memory."""
-
-
-class _Hash(int):
-    """In place of a long text."""
-
-    __slots__ = ()
-
-
-def _short(value: Any) -> Hashable:
-    return _Hash(hash(value)) if isinstance(value, str) and len(value) > _LONG else value

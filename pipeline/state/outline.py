@@ -7,6 +7,7 @@ is kept beside what stands of it. A cache: where it is gone or damaged, the tabl
 import json
 import os
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, cast
 
@@ -60,8 +61,11 @@ def renewed(before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame) ->
 
 
 def keep_outline(outline: pl.DataFrame, folder: Path) -> None:
-    """Keep an outline in the folder of its run."""
-    table = outline.select(OUTLINE.names()).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    """Keep an outline in the folder of its run.
+
+    As views, which are mapped as they are: what is not looked at is not read.
+    """
+    table = outline.select(OUTLINE.names()).rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / _FILE, sealed=True) as sink, pa.ipc.new_file(cast("IO[bytes]", sink), table.schema) as file:
         file.write_table(table)
@@ -83,11 +87,19 @@ def kept_outline(folder: Path, funnel: str | None) -> pl.DataFrame | None:
     if funnel is None:
         return None
     with suppress(StoreError, OSError, pa.ArrowInvalid):
-        table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(folder / _FILE))).read_all()
-        found = pl.from_arrow(table)
-        assert isinstance(found, pl.DataFrame)
+        status = (folder / _FILE).stat()
+        found = _read(folder / _FILE, status.st_ino, status.st_size, status.st_mtime_ns)
         counts, numbers = dict(found["fate"].value_counts().iter_rows()), json.loads(funnel)
         fates = ("accepted", "rejected", "duplicate", "review")
         if found.schema == OUTLINE and [counts.get(fate, 0) for fate in fates] == [numbers[fate] for fate in fates]:
             return found
     return None
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, _inode: int, _size: int, _changed: int) -> pl.DataFrame:
+    """Read a file once for all who look at the same state in a command."""
+    table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
+    found = pl.from_arrow(table)
+    assert isinstance(found, pl.DataFrame)
+    return found

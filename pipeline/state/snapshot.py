@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 BY_AGE = ["since", "turn", "record_id"]
 """What the age of a record is told by."""
-_BATCH = 50_000
+_BY = ["record_id", "run"]
+"""What a decision is known by."""
 _END_OF_TIME = "9"
 """Sorts after every run."""
 
@@ -159,26 +160,23 @@ class Snapshot:
             where: a condition over the columns of ``outline``: of a million records few may meet it, and only what
                 these say is read.
         """
-        found = self._decided(self.outline if where is None else self.outline.filter(where), is_all=where is None)
-        return found.sort("run", maintain_order=True).unique("record_id", keep="last", maintain_order=True)
-
-    def _decided(self, mine: pl.DataFrame, *, is_all: bool) -> pl.LazyFrame:
-        """The decisions of an outline, in the order of their table."""
-        rows, which = self.scan(Table.DECISIONS), mine.lazy().select("record_id", "run")
-        if not is_all:
+        mine = self.outline if where is None else self.outline.filter(where)
+        rows, which = self.scan(Table.DECISIONS), mine.lazy().select(_BY)
+        if where is not None:
             rows = rows.filter(pl.col("record_id").is_in(mine["record_id"].implode()))
-        return rows.join(which, on=["record_id", "run"], how="semi", maintain_order="left")
+        found = rows.join(which, on=_BY, how="semi", maintain_order="left")
+        return found.sort("run", maintain_order=True).unique("record_id", keep="last", maintain_order=True)
 
     def in_batches(self, where: pl.Expr, *columns: str) -> Iterator[pl.DataFrame]:
         """Columns of these decisions, some ten thousand rows at a time: what a million rows say is more than memory
         should hold.
         """
-        mine = self.outline.filter(where)
-        rows = self._decided(mine, is_all=True)
-        if rows.select(pl.len()).collect().item() != mine.height:
-            # Two of one run about a record.
-            rows = rows.unique("record_id", keep="last")
-        yield from rows.select(columns).collect_batches(chunk_size=_BATCH, maintain_order=True)
+        which, version = self.outline.filter(where).select(_BY), self.versions[Table.DECISIONS]
+        for piece in self.store.pieces(Table.DECISIONS, version, list(dict.fromkeys([*_BY, *columns]))):
+            # The piece is what is hashed: it is the smaller one.
+            mine = which.join(piece.select(_BY), on=_BY, how="semi")
+            found = piece.join(mine, on=_BY, how="semi", maintain_order="left")
+            yield found.unique(_BY, keep="last", maintain_order=True).select(columns)
 
     @functools.cached_property
     def outline(self) -> pl.DataFrame:

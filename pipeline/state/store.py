@@ -11,7 +11,7 @@ import random
 import shutil
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from pipeline.state.compaction import Compacted, compact_table
 from pipeline.state.locks import Waiting, held
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.table_files import Log, add_file, create_table, read_log, scan_files
+from pipeline.state.table_files import Log, add_file, create_table, read_log, read_pieces, scan_files
 from pipeline.state.tables import INDEX, SCHEMAS, Table
 from schemas.identity import stable_hash
 from schemas.manifest import Funnel
@@ -295,6 +295,16 @@ class Store:
             log = read_log(path, version)
             only = log.added_since(read_log(path, earlier)) if earlier >= 0 else None
             return scan_files(log, path, SCHEMAS[table], only)
+        except (ValueError, DeltaError) as error:
+            raise self._damaged(table, error) from error
+
+    def pieces(self, table: Table, version: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Columns of the table's rows at a version, in order, some ten thousand rows at a time."""
+        if version < 0:
+            return
+        path = self._path(table)
+        try:
+            yield from read_pieces(read_log(path, version), path, SCHEMAS[table], columns)
         except (ValueError, DeltaError) as error:
             raise self._damaged(table, error) from error
 

@@ -9,7 +9,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,6 +37,8 @@ COMPACTED = "part-until"
 """How the name of a file begins that holds the rows of others, up to a version of the table, whose number follows."""
 SHORT_OF = "goldleaf-compacted"
 """What the log notes ``Log.short_of`` under."""
+_ROW_GROUP = 50_000
+"""Rows that a reader of all of them holds in memory at once."""
 _CHECKSUM = 8
 """Hex digits of it, at the end of a file's name."""
 
@@ -112,7 +114,8 @@ def write_file(
         pq.ParquetWriter(sink, _arrow(pl.DataFrame(schema=schema)).schema, use_dictionary=False, **how) as file,
     ):
         for frame in frames:
-            file.write_table(_arrow(frame.select(pl.col(name).cast(kind) for name, kind in schema.items())))
+            whole = _arrow(frame.select(pl.col(name).cast(kind) for name, kind in schema.items()))
+            file.write_table(whole, row_group_size=_ROW_GROUP)
             rows += frame.height
     path = folder / f"{name}-{sink.checksum:0{_CHECKSUM}x}.parquet"
     unnamed.replace(path)
@@ -233,6 +236,23 @@ def scan_files(
     files = sound_files(folder, named)
     rows = pl.scan_parquet(files, glob=False, hive_partitioning=False, missing_columns="insert", schema=schema)
     return rows.select(schema.names())
+
+
+def read_pieces(log: Log, folder: Path, schema: pl.Schema, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Columns of a table's rows at a version, in order, a group of rows at a time; polars would hold several.
+
+    Raises:
+        ValueError: as ``scan_files`` does.
+    """
+    scan_files(log, folder, schema)
+    for path in sound_files(folder, log.files):
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            there = set(file.schema_arrow.names)
+            for number in range(file.num_row_groups):
+                found = pl.from_arrow(file.read_row_group(number, columns=[name for name in columns if name in there]))
+                assert isinstance(found, pl.DataFrame)
+                added = [pl.lit(None, schema[name]).alias(name) for name in columns if name not in there]
+                yield found.with_columns(added).select(columns)
 
 
 def sound_files(folder: Path, named: Iterable[tuple[str, int]]) -> list[Path]:
