@@ -17,8 +17,8 @@ from pipeline.curation.notes import notes_about
 from pipeline.curation.shards import FEW_ROWS, warm_up
 from pipeline.curation.stages import Decided, decide, without_garbage_collection
 from pipeline.errors import Busy, ConfigError, LabelStudioError, Unreachable
-from pipeline.ingest.download import fetch, host
 from pipeline.ingest.ingest_sources import Ingested, ingest
+from pipeline.ingest.source_urls import host
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.overview import (
     Rejection,
@@ -29,13 +29,12 @@ from pipeline.reporting.overview import (
     rejections,
     unkeyed,
 )
-from pipeline.review.pushing import push_questions
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.steps import Advance
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import Looked, Proof, Verb
+from schemas.run_summary import Changed, Looked, Proof, Verb
 
 LOCK_PATIENCE = 60.0
 """Seconds that a run waits for others after a possibly long download."""
@@ -90,6 +89,8 @@ class Curated(BaseModel):
     withdrawn: int
     looked: Looked
     """What it looked at to decide."""
+    change: Changed = Changed()
+    """What became of the rows that this run was the first to see; ``funnel`` counts all."""
     decided: int
     """Decisions that are new or differ from earlier ones."""
     funnel: Funnel
@@ -178,7 +179,6 @@ def _result(
     """What a run has read and decided, and decided again if it heard a model."""
     config, last = context.dataset.config, heard or decided
     notes = [*notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
-    use = last.triaged.use
     return Curated(
         dataset=config.name,
         run=last.run,
@@ -186,16 +186,17 @@ def _result(
         added=decided.added,
         withdrawn=read.withdrawn,
         looked=decided.looked,
+        change=decided.change,
         decided=decided.changed + (heard.changed if heard else 0),
         funnel=last.funnel,
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
-        budget=use.budget,
-        budget_used=use.used,
-        beyond_budget=use.beyond,
-        beyond_by_reason=use.beyond_by_reason,
-        proof=last.triaged.proof,
+        budget=last.use.budget,
+        budget_used=last.use.used,
+        beyond_budget=last.use.beyond,
+        beyond_by_reason=last.use.beyond_by_reason,
+        proof=last.proof,
         review=review,
         suggested=suggested,
     )
@@ -253,6 +254,8 @@ def _fetched(context: Context, engine: Engine) -> Iterator[str]:
     if not urls:
         yield context.last_curate()
         return
+    from pipeline.ingest.download import fetch
+
     with context.store.fetching():
         with context.store.lock(Verb.CURATE):
             # A running verb, or a home of another file, is reported before anything is fetched.
@@ -326,6 +329,9 @@ def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
     connection = context.connection
     if connection is None:
         return _waiting(context, f"Label Studio is not configured; {HOW_TO_CONNECT}")
+    # Imported here, as what fetches is: the client takes half a second.
+    from pipeline.review.pushing import push_questions
+
     label = f"sending the review batch to {connection.shown}"
     try:
         with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting) as advance:

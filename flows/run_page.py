@@ -3,10 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from pipeline.reporting.funnel_page import funnel_markdown
-from pipeline.state.tables import Table
 from pipeline.text.wording import counted, questions_wait
 from schemas.fate import EXPLANATIONS, Fate
 from schemas.run_summary import Verb
@@ -95,9 +92,7 @@ def lines_about(verb: str, result: Any) -> list[str]:
 
 
 def curate_markdown(context: "Context", result: "Curated") -> str:
-    """The same of a curate as a page: the funnel beside what this run changed, why rows are rejected, and links."""
-    decisions = context.store.snapshot().scan(Table.DECISIONS).filter(pl.col("run") == result.run)
-    changed = dict(decisions.group_by("fate").len().collect().iter_rows())
+    """The same of a curate as a page: the funnel beside that of its new rows, why rows are rejected, and links."""
     reasons = "".join(
         f"| {group.code}{f' ({group.field})' if group.field else ''} | {EXPLANATIONS[group.code]} | {group.count:,} |\n"
         for group in result.rejections
@@ -105,7 +100,7 @@ def curate_markdown(context: "Context", result: "Curated") -> str:
     held = "".join(f"| {code} | {EXPLANATIONS[code]} | {count:,} |\n" for code, count in result.in_review.items())
     head = "| reason | | rows |\n|---|---|---:|\n"
     return (
-        funnel_markdown(result.dataset, result.funnel, changed)
+        funnel_markdown(result.dataset, result.funnel, result.change)
         + _bullets(_curated(result))
         + (f"\n## Rejected\n\n{head}{reasons}" if reasons else "")
         + (f"\n## In review, by first reason\n\n{head}{held}" if held else "")

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,15 +12,18 @@ from flows.settings import prepare_training
 from pipeline.config.workspace import shown_address
 from pipeline.curation.stages import Decided, decide
 from pipeline.errors import Busy, ConfigError, EndpointError
-from pipeline.suggestions.adapter_answers import AdapterAsking, with_adapter
 from pipeline.suggestions.asker import Asker
-from pipeline.suggestions.asking import Asking, Outcome, cost_of, prompt_tokens
 from pipeline.suggestions.examples_shown import with_examples
 from pipeline.suggestions.ledger import Ledger, Spent
-from pipeline.suggestions.rows_to_ask import Batch, batch_of, link_answers
 from pipeline.text.wording import counted
 from schemas.run_summary import CurateSummary, Verb
 from schemas.suggest_section import LATEST
+
+# What asks a model is imported where it is asked: its client takes half a second.
+if TYPE_CHECKING:
+    from pipeline.suggestions.adapter_answers import AdapterAsking
+    from pipeline.suggestions.asking import Asking, Outcome
+    from pipeline.suggestions.rows_to_ask import Batch
 
 _LOCK_PATIENCE = 60.0
 """Seconds to wait for another run once the answers are here."""
@@ -168,6 +172,10 @@ def ask_model(
 
     What goes wrong on the way to the model raises nothing: it is why rows wait.
     """
+    from pipeline.suggestions.adapter_answers import with_adapter
+    from pipeline.suggestions.asking import Outcome
+    from pipeline.suggestions.rows_to_ask import batch_of, link_answers
+
     asker, store = asker or _asker(context), context.store
     section = asker.section
     if section.adapter:
@@ -200,7 +208,10 @@ def ask_model(
         return Suggested(model=asker.model, why=str(error))
 
 
-def _asking(context: Context, asker: Asker, ledger: Ledger) -> Asking | AdapterAsking:
+def _asking(context: Context, asker: Asker, ledger: Ledger) -> "Asking | AdapterAsking":
+    from pipeline.suggestions.adapter_answers import AdapterAsking
+    from pipeline.suggestions.asking import Asking
+
     if asker.section.adapter:
         prepare_training()
         return AdapterAsking(asker, ledger, context.store.models)
@@ -208,7 +219,7 @@ def _asking(context: Context, asker: Asker, ledger: Ledger) -> Asking | AdapterA
     return Asking(asker, ledger, key, context.dataset.config.measure.encoding)
 
 
-def _suggested(model: str, batch: Batch, outcome: Outcome, before: Spent, after: Spent, news: bool) -> Suggested:
+def _suggested(model: str, batch: "Batch", outcome: "Outcome", before: Spent, after: Spent, news: bool) -> Suggested:
     return Suggested(
         model=model,
         known=len(batch.settled) - batch.known_invalid,
@@ -250,6 +261,10 @@ def hear_again(context: Context, engine: Engine, suggested: Suggested) -> Decide
 
 
 def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:
+    from pipeline.suggestions.adapter_answers import with_adapter
+    from pipeline.suggestions.asking import cost_of, prompt_tokens
+    from pipeline.suggestions.rows_to_ask import batch_of
+
     store = context.store
     if asker.section.adapter:
         asker = with_adapter(asker, store.models, store.releases) or asker

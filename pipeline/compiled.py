@@ -1,4 +1,7 @@
-"""How functions are compiled: numba caches the result on disk, and compiled code releases the GIL."""
+"""How functions are compiled: numba caches the result on disk, and compiled code releases the GIL.
+
+Modules import compiled functions where they call them: numba takes half a second, and many commands need none.
+"""
 
 import numba
 

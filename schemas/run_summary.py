@@ -136,6 +136,30 @@ class Looked(BaseModel):
         return ", ".join([*told, f"{self.related:,} related", f"{self.untouched:,} untouched"])
 
 
+class Changed(BaseModel):
+    """What became of the rows that a curate was the first to see, and of others on account of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    raw: int = 0
+    """Rows that are new, edited, or back."""
+    superseded: int = 0
+    """Of these, rows that a later one of the same batch replaced."""
+    withdrawn: int = 0
+    """Rows that are gone; none of these is among the others."""
+    accepted: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    review: int = 0
+    others: int = 0
+    """Other rows whose decision has changed."""
+
+    @property
+    def current(self) -> int:
+        """The new rows that are there."""
+        return self.raw - self.superseded
+
+
 class CurateFacts(RunSummary):
     """The configuration and counts of a curate, without the similarities: quick to read for many runs."""
 
@@ -164,6 +188,8 @@ class CurateFacts(RunSummary):
     """What it looked at; None in runs that did not record it."""
     judge: str = ""
     """The run that trained what judges labels; empty if nothing that was learned does."""
+    change: Changed | None = None
+    """What became of what it was the first to see; None in runs that did not record it."""
     budget: int = 0
     budget_used: int = 0
     beyond_budget: int = 0

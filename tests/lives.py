@@ -16,7 +16,7 @@ import polars as pl
 from chances import CHOICES, UNSURE, Edit, Saying
 from desk import Desk
 from fake_studio import Row, fake_studio
-from full_runs import must_agree_with_a_full_run
+from full_runs import must_agree_with_a_full_run, must_know_its_outline
 from releases_from_nothing import released_like_from_nothing
 from themes import Theme
 
@@ -163,6 +163,7 @@ class Life:
             self._sent.setdefault((number, task["data"]["push_key"]), self._runs)
         if not rescore:
             must_agree_with_a_full_run(self.context)
+            must_know_its_outline(self.context)
         return result
 
     @property

@@ -178,7 +178,7 @@ def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
                 "flows/deploy/serving.py",
             },
         ),
-        ("deltalake", {"pipeline/state/store.py", "pipeline/state/table_files.py"}),
+        ("deltalake", {f"pipeline/state/{name}.py" for name in ("compaction", "store", "table_files")}),
         ("duckdb", {"pipeline/reporting/sql.py"}),
         ("babel", {"pipeline/label_errors/locale_words.py", "pipeline/label_errors/rewrite_languages.py"}),
         ("text_to_num", {"pipeline/label_errors/number_words.py"}),

@@ -23,7 +23,6 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from flows.cli.stdout import results
-from pipeline.reporting.overview import rejection_lines
 from pipeline.steps import Advance, Progress, Silent
 from pipeline.text.wording import counted
 from schemas.fate import Fate, ReasonCode
@@ -33,7 +32,7 @@ from schemas.user_code_errors import in_a_line
 if TYPE_CHECKING:
     from pipeline.reporting.attention import Attention
     from pipeline.reporting.overview import Rejection
-    from schemas.run_summary import Proof
+    from schemas.run_summary import Changed, Proof
 
 
 class _Results(Console):
@@ -157,24 +156,34 @@ def _clock(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def show_funnel(funnel: Funnel, title: str) -> None:
-    """The funnel as a table that visibly adds up."""
+def show_funnel(funnel: Funnel, title: str, change: "Changed | None" = None) -> None:
+    """The funnel as a table that visibly adds up, beside what became of a run's new rows."""
     # Not the table's own title, which wraps at the table's width.
     out.print(title)
     table = RichTable(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
+    # Where all rows are new, both would say the same.
+    news = change if change and change.current < funnel.current and (change.raw or change.withdrawn) else None
+    if news:
+        table.add_column(justify="right", style="dim")
     table.add_column()
-    table.add_row("raw", f"{funnel.raw:,}", "[dim]all rows ever read")
+
+    def add(name: str, shown: str, more: str = "") -> None:
+        count = getattr(news, name) if news else 0
+        table.add_row(shown, f"{getattr(funnel, name):,}", *([f"+{count:,}" if count else ""] if news else []), more)
+
+    add("raw", "raw", "[dim]all rows ever read" + (", and this run's" if news else ""))
     for name in ("superseded", "withdrawn"):
-        if count := getattr(funnel, name):
-            table.add_row(f"  - {name}", f"{count:,}", "")
-    table.add_row("current", f"{funnel.current:,}", "")
+        if getattr(funnel, name):
+            add(name, f"  - {name}")
+    add("current", "current")
     for fate, style in FATE_STYLES.items():
-        count = getattr(funnel, fate.value)
-        width = round(30 * count / funnel.current) if funnel.current else 0
-        table.add_row(f"  [{style}]{fate}", f"{count:,}", f"[{style}]{'█' * width}")
+        width = round(30 * getattr(funnel, fate.value) / funnel.current) if funnel.current else 0
+        add(fate.value, f"  [{style}]{fate}", f"[{style}]{'█' * width}")
     out.print(table, soft_wrap=False)
+    if change and change.others:
+        out.print(f"{counted(change.others, 'other row')} got another decision")
 
 
 def show_attention(items: "Sequence[Attention]") -> None:
@@ -196,6 +205,8 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
     """Why rows are rejected, the most frequent reasons first, each with an example row."""
     if not groups:
         return
+    from pipeline.reporting.overview import rejection_lines
+
     out.print(f"why rows are rejected (for details: goldleaf explain {groups[0].example}):", markup=False)
     for line in rejection_lines(groups, "; status --json lists them all"):
         out.print(f"  {line}", markup=False)

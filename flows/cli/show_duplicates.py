@@ -58,7 +58,8 @@ def duplicates(
     require_curated(context)
     snapshot = context.store.snapshot().at_last_commit()
     meant = find_record(snapshot, of, context.dataset) if of else None
-    found = read_duplicates(snapshot, context.dataset.task, meant.record_id if meant else None)
+    most = None if as_json else limit
+    found = read_duplicates(snapshot, context.dataset.task, meant.record_id if meant else None, most)
     if as_json:
         print_json(found)
         return
@@ -80,19 +81,17 @@ def _show(found: "Duplicates", limit: int) -> None:
         out.print(f"{_place(found.asked)}  {found.fate}", markup=False)
     copies = found.exact + found.near
     if copies or not found.asked:
-        kept = counted(len(found.groups), "kept row")
+        kept = counted(found.kept, "kept row")
         out.print(f"{counted(copies, 'duplicate')} of {kept}: {found.exact:,} exact, {found.near:,} near")
     elif not found.asked.text:
         out.print("it was not compared, because it has no valid input")
     elif not found.misses:
         out.print("it has no duplicates, and no kept row shares a word 3-gram with it")
     # Exact copies do not help to choose a threshold.
-    telling = [group for group in found.groups if not all(copy.exact for copy in group.copies)]
-    shown = (telling or found.groups)[:limit]
-    for group in shown:
+    for group in found.groups:
         _show_group(group, found.threshold, limit)
-    if more := len(found.groups) - len(shown):
-        exact = len(found.groups) - len(telling) if telling else 0
+    if more := found.kept - len(found.groups):
+        exact = found.kept - found.telling if found.telling else 0
         only = f", {exact:,} of them with only exact copies" if exact else ""
         out.print(f"\n… {counted(more, 'more group')}{only}; use --limit, --of, or --json for all")
     if found.asked and found.misses:

@@ -112,7 +112,7 @@ def show_curated(result: "Curated") -> None:
         + (f"; {result.withdrawn:,} withdrawn" if result.withdrawn else "")
     )
     out.print(str(result.looked), markup=False)
-    show_funnel(result.funnel, result.dataset)
+    show_funnel(result.funnel, result.dataset, result.change)
     for note in result.note.splitlines():
         out.print(f"[dim]note:[/] {escape(note)}")
     show_rejections(result.rejections)

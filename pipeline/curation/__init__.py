@@ -11,5 +11,6 @@ __all__ = [
     "shards",
     "shared_keys",
     "similarity_histogram",
+    "small_files",
     "stages",
 ]

@@ -6,7 +6,7 @@ A cache: what is missing, damaged or was derived by other rules is derived anew 
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,9 +78,9 @@ class DerivedRows:
         self.folder = folder
 
     @property
-    def names(self) -> set[str]:
-        """Of its files; whether they are sound shows when rows are taken from them."""
-        return {path.name for path in self.folder.glob("*.arrow")}
+    def sizes(self) -> dict[str, int]:
+        """In bytes, by the names of its files; whether these are sound shows when rows are taken from them."""
+        return {path.name: path.stat().st_size for path in self.folder.glob("*.arrow")}
 
     def take(self, places: pl.DataFrame, columns: Sequence[str] = tuple(DERIVED)) -> pl.DataFrame:
         """Rows with some columns of ``DERIVED`` at some ``file`` and ``row``, in the order of these.
@@ -96,21 +96,21 @@ class DerivedRows:
                 parts.append(rows.with_columns(at=some["at"]))
         return pl.concat(parts).sort("at").drop("at")
 
-    def facts(self) -> list[Facts]:
-        """What the rows of each file are like.
+    def facts(self, names: Iterable[str]) -> list[Facts]:
+        """What the rows of some files are like; a killed run may have left others.
 
         Raises:
             NotDerived: that of one is gone or damaged.
         """
         facts: list[Facts] = []
-        for name in sorted(self.names):
+        for name in sorted(set(names)):
             with _found((self.folder / name).with_suffix(_FACTS)) as path:
                 facts.append(Facts.of_json(sealed_bytes(path).tobytes()))
         return facts
 
     def keep_only(self, names: Collection[str]) -> None:
         """Remove all other files: those of killed runs, and those of which no row is current any more."""
-        for name in self.names.difference(names):
+        for name in self.sizes.keys() - names:
             for path in (self.folder / name, (self.folder / name).with_suffix(_FACTS)):
                 path.unlink(missing_ok=True)
 

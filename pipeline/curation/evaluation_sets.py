@@ -11,10 +11,10 @@ from pydantic_core import to_jsonable_python
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ConfigError, ReleaseError, SourceError, TaskCodeError
 from pipeline.ingest.chat_layouts import NotAChat
-from pipeline.ingest.download import is_url
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.row_values import cleaned, row_values
 from pipeline.ingest.source_files import source_files
+from pipeline.ingest.source_urls import is_url
 from pipeline.ingest.sources import shown_file
 from pipeline.releases.versions import find_version, read_manifest
 from pipeline.state.snapshot import Snapshot

@@ -12,7 +12,6 @@ from pipeline.curation.standing import PLACED, Standing
 from pipeline.state.snapshot import BY_AGE, Snapshot
 from pipeline.state.tables import Table
 from pipeline.suggestions.asker import Asker
-from pipeline.suggestions.model_answers import ModelAnswers
 from pipeline.text.normalize import inputs_key
 from schemas.task import Task
 
@@ -129,6 +128,8 @@ def _answered(snapshot: Snapshot, standing: Standing) -> Iterator[str]:
 
 def _heard(snapshot: Snapshot, dataset: LoadedDataset) -> set[str]:
     """The records that a model was asked about: what its word counts depends on what annotators said of all of them."""
+    from pipeline.suggestions.model_answers import ModelAnswers
+
     calls = snapshot.store.calls
     if not dataset.config.suggest.is_on or not calls.exists():
         return set()

@@ -73,7 +73,7 @@ def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str) -
     prepared = _derived(steps, shards, kept, dataset)
     places = aged.select(*columns, "order").hstack(_kept_at(prepared))
     told = Looked(changed=0, withdrawn=0, answered=0, related=places.height, untouched=0, why=why)
-    return Look(prepared, places.select(*PLACES, "order"), Facts.of_all(kept.facts()), told)
+    return Look(prepared, places.select(*PLACES, "order"), Facts.of_all(kept.facts(places["file"])), told)
 
 
 def _derived(steps: Steps, shards: Sequence[Path], kept: DerivedRows, dataset: LoadedDataset) -> list[Prepared]:
@@ -118,8 +118,8 @@ def earlier(workspace: Workspace, evaluation: str) -> Earlier:
     header, derivation = standing.header, derivation_digest(dataset)
     if header.curation != dataset.curation_digest or header.evaluation != evaluation:
         return Earlier(None, judge, "dataset.yaml, its task or its evaluation sets have changed")
-    there = DerivedRows(store.derived(derivation)).names
-    if header.derivation != derivation or not there.issuperset(standing.columns("file")["file"].unique()):
+    there = DerivedRows(store.derived(derivation)).sizes.keys()
+    if header.derivation != derivation or not there >= standing.files:
         return Earlier(None, judge, _LOST)
     if any(snapshot.versions[table] < header.versions.get(table.value, -1) for table in INDEX):
         return Earlier(None, judge, "the index of similar texts is gone")
@@ -163,7 +163,7 @@ def _look_at_changes(
         # Rows may be judged otherwise than before.
         return None
     if changes.are_none:
-        return _look_at_nothing(standing, Facts.of_all(kept.facts()))
+        return _look_at_nothing(standing, Facts.of_all(kept.facts(standing.files)))
     new, delivered = _derive_new(steps, snapshot, changes, kept, dataset, folder)
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
     said = snapshot.of_records(annotated.to_list())
@@ -185,7 +185,7 @@ def _look_at_changes(
     return Look(
         _prepared_again(selection.rows, kept, dataset, folder),
         selection.rows,
-        Facts.of_all(kept.facts()),
+        Facts.of_all(kept.facts([*standing.files, *(part.derived for part in new)])),
         _told(selection, changes, len(answered)),
         frozenset([*selection.rows["record_id"], *selection.gone, *annotated]),
         selection.others,

@@ -59,7 +59,7 @@ def notes_about(read: Ingested, decided: Decided, sources: list[Source]) -> list
         *_left(read),
         *_empty(read),
         decided.adopted.note,
-        decided.triaged.note,
+        decided.note,
         *decided.layouts,
         _mostly_similar(decided),
         *_doubled(read, sources),

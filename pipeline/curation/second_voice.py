@@ -12,7 +12,6 @@ from pathlib import Path
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.case import Case, in_words, is_kept, stands_for_others
 from pipeline.suggestions.asker import Asker
-from pipeline.suggestions.model_answers import ModelAnswers
 from schemas.annotation import Verdict
 from schemas.dataset import OnConflict
 from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
@@ -124,6 +123,9 @@ class SecondVoice:
         """Add its answers to cases that were compared."""
         if not self._is_on:
             return
+        # Imported here: its client takes half a second.
+        from pipeline.suggestions.model_answers import ModelAnswers
+
         with ModelAnswers(Asker(self._dataset.config.suggest, self._dataset.task), self._calls) as answers:
             for case in cases:
                 case.model_answer = answers.about(case.record_id, case.text_key, case.inputs)

@@ -23,36 +23,40 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
+from pipeline.curation.change_of_run import change_of
 from pipeline.curation.compare_rows import compare_rows
 from pipeline.curation.derived_rows import DerivedRows, derivation_digest
 from pipeline.curation.evaluation_sets import evaluation_rows
-from pipeline.curation.judge import Judge, forget_other_judges
+from pipeline.curation.judge import forget_other_judges
 from pipeline.curation.known_fields import (
     notes_about_layouts,
     require_group_fields,
     require_mapped_fields,
     require_named_layouts,
 )
-from pipeline.curation.look import TRAINED, Look, earlier, look_at_changes, look_at_everything
+from pipeline.curation.look import TRAINED, Earlier, Look, earlier, look_at_changes, look_at_everything
 from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.rescoring import Scoring, rules_off
 from pipeline.curation.similarity_histogram import count_similarities, last_similarities
 from pipeline.curation.standing import Header, write_standing
+from pipeline.curation.triage import BudgetUse
 from pipeline.curation.triage_cases import Triaged, triage_cases
+from pipeline.curation.unchanged import stand_still
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import Adopted, adopt_splits
 from pipeline.releases.recovery import commit_version
 from pipeline.similarity.index import require_pairs
+from pipeline.state.outline import keep_outline, outline_stands, renewed
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.steps import Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateSummary, Looked, Verb
+from schemas.run_summary import Changed, CollectSummary, CurateSummary, Looked, Proof, Verb
 from schemas.similarities import Similarities
 
 
@@ -107,19 +111,21 @@ class Decided:
     """Decisions that differ from those that counted before."""
     added: int
     """Records without an earlier decision."""
-    triaged: Triaged
+    near: int
+    """How many of all records are near-duplicates."""
+    note: str
+    """Notes on label errors and fields, a line each; empty if there are none."""
+    use: BudgetUse
+    proof: Proof | None
+    """Of ``review.error_rate``, if it is set."""
     funnel: Funnel
     adopted: Adopted
     layouts: list[str]
     """Notes on how conversations were read; none if there are no new ones."""
     looked: Looked
     """What it looked at."""
-
-    @property
-    def near(self) -> int:
-        """How many of all records are near-duplicates."""
-        is_near = pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
-        return self.triaged.rows.filter(pl.col("fate") == Fate.DUPLICATE.value, is_near).height
+    change: Changed
+    """What became of the rows that it was the first to see."""
 
 
 @without_garbage_collection()
@@ -154,10 +160,13 @@ def decide(
     """
     store, dataset = workspace.store, workspace.dataset
     require_pairs(store.snapshot())
-    folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
     is_anew = full or rescore or bool(unknown) or bool(dataset.config.split.adopt)
-    look, opened, judge = _look(
-        workspace, steps, run, evaluation, of_evaluation, is_anew=is_anew, rescore=rescore, may_rescore=read is not None
+    before = earlier(workspace, evaluation)
+    if not is_anew and (unchanged := _unchanged(workspace, run, before, read)) is not None:
+        return unchanged
+    folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
+    look, opened = _look(
+        workspace, steps, run, before, of_evaluation, is_anew=is_anew, rescore=rescore, may_rescore=read is not None
     )
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(look.facts, dataset.config)
@@ -167,38 +176,26 @@ def decide(
     snapshot = store.snapshot()
     focus = look.focus(snapshot)
     if opened is None:
-        opened = steps.run(open_cases, look, focus, dataset, judge, rescore, read is not None)
+        opened = steps.run(open_cases, look, focus, dataset, before.judge, rescore, read is not None)
     with steps.progress.step("comparing texts"):
         compared = compare_rows(opened, look.prepared, of_evaluation, focus, dataset, folder, steps.map)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
         triaged = steps.run(triage_cases, opened, look, compared, snapshot, focus, dataset, run.id, folder)
-    rows, added = triaged.rows, _added(snapshot, read)
-    before = last_similarities(snapshot) if triaged.is_same else None
-    found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
-    funnel = _funnel(snapshot, rows)
-    changed = store.append_pieces(Table.DECISIONS, triaged.fresh)
-    inputs = {table.value: version for table, version in snapshot.versions.items()}
-    _leave_standing(workspace, run, evaluation, look, triaged)
-    summary = _summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, look.told)
-    store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
-    _forget_others(workspace, triaged)
-    layouts = notes_about_layouts(look.facts, dataset) if added else []
-    return Decided(run.id, changed, added, triaged, funnel, adopted, layouts, look.told)
+    return _commit(workspace, steps, run, evaluation, read, _Made(look, opened.scoring, triaged, adopted, snapshot))
 
 
 def _look(
     workspace: Workspace,
     steps: Steps,
     run: Run,
-    evaluation: str,
+    before: Earlier,
     of_evaluation: pl.DataFrame,
     *,
     is_anew: bool,
     rescore: bool,
     may_rescore: bool,
-) -> tuple[Look, Opened | None, Judge | None]:
-    """What the run looks at; what is known about that, if it is not everything; and what judged labels so far."""
-    before = earlier(workspace, evaluation)
+) -> tuple[Look, Opened | None]:
+    """What the run looks at; and what is known about that, if it is not everything."""
     why = "it was asked to"
     if not is_anew:
         look = look_at_changes(workspace, steps, run, before, of_evaluation["text"].to_list())
@@ -206,20 +203,78 @@ def _look(
             focus = look.focus(workspace.store.snapshot())
             opened = steps.run(open_cases, look, focus, workspace.dataset, before.judge, rescore, may_rescore)
             if not opened.is_anew:
-                return look, opened, before.judge
+                return look, opened
         why = look if isinstance(look, str) else TRAINED
-    return look_at_everything(workspace, steps, run, why), None, before.judge
+    return look_at_everything(workspace, steps, run, why), None
 
 
-def _leave_standing(workspace: Workspace, run: Run, evaluation: str, look: Look, triaged: Triaged) -> None:
-    """Keep what the next run goes on from."""
+def _unchanged(workspace: Workspace, run: Run, before: Earlier, read: Ingested | None) -> Decided | None:
+    """Commit that everything stands as it is; None if something has changed."""
+    still = stand_still(workspace, run, before, read)
+    if still is None:
+        return None
+    summary, header = still.summary, still.header
+    beyond = {ReasonCode(code): count for code, count in header.beyond.items()}
+    use = BudgetUse(summary.budget, summary.budget_used, summary.beyond_budget, beyond)
+    said = (header.near, summary.note, use, None)
+    return Decided(run.id, 0, 0, *said, still.funnel, Adopted(), [], still.looked, Changed())
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a run has come to, before it is committed."""
+
+    look: Look
+    scoring: Scoring
+    triaged: Triaged
+    adopted: Adopted
+    snapshot: Snapshot
+
+
+def _commit(
+    workspace: Workspace, steps: Steps, run: Run, evaluation: str, read: Ingested | None, made: _Made
+) -> Decided:
+    """Write the decisions that changed, what stands of all, and then the run."""
     store, dataset = workspace.store, workspace.dataset
+    look, triaged, snapshot = made.look, made.triaged, made.snapshot
+    rows, added = triaged.rows, _added(snapshot, read)
+    before = last_similarities(snapshot) if triaged.is_same else None
+    found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
+    funnel = _funnel(snapshot, rows)
+    changed = store.append_pieces(Table.DECISIONS, triaged.fresh)
+    made_now = store.snapshot().added_since(Table.DECISIONS, snapshot.versions[Table.DECISIONS])
+    fresh = made_now.filter(pl.col("run") == run.id)
+    change = Changed() if triaged.is_same else change_of(snapshot, rows, fresh)
+    inputs = {table.value: version for table, version in snapshot.versions.items()}
+    is_near = pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
+    near = rows.filter(pl.col("fate") == Fate.DUPLICATE.value, is_near).height
+    _leave_standing(workspace, run, evaluation, made, near, fresh)
+    summary = _summary(dataset, evaluation, found, read, added, triaged, made.adopted, made.scoring, look.told, change)
+    store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
+    _forget_others(workspace, triaged)
+    layouts = notes_about_layouts(look.facts, dataset) if added else []
+    said = (near, triaged.note, triaged.use, triaged.proof)
+    return Decided(run.id, changed, added, *said, funnel, made.adopted, layouts, look.told, change)
+
+
+def _leave_standing(
+    workspace: Workspace, run: Run, evaluation: str, made: _Made, near: int, fresh: pl.LazyFrame
+) -> None:
+    """Keep what the next run goes on from, and the outline for those who only look."""
+    store, dataset, look, triaged = workspace.store, workspace.dataset, made.look, made.triaged
     versions = {table.value: version for table, version in store.snapshot().versions.items()}
-    header = Header(run.id, dataset.curation_digest, derivation_digest(dataset), evaluation, versions)
+    beyond = {code.value: count for code, count in triaged.use.beyond_by_reason.items()}
+    rules = (dataset.curation_digest, derivation_digest(dataset), evaluation)
+    header = Header(run.id, *rules, versions, near, beyond)
     if triaged.is_same and look.standing is not None:
         look.standing.keep(store, header)
-    else:
-        write_standing(store, header, triaged.rows, triaged.past)
+        outline_stands(store.standing / look.standing.header.run, store.standing / run.id)
+        return
+    write_standing(store, header, triaged.rows, triaged.past)
+    outline = renewed(made.snapshot.at_last_commit().outline, fresh, triaged.rows.lazy())
+    # Without one for a record that is back, and whose decision was not made anew.
+    if outline.height == triaged.rows.height:
+        keep_outline(outline, store.standing / run.id)
 
 
 def _forget_others(workspace: Workspace, triaged: Triaged) -> None:
@@ -240,6 +295,7 @@ def _summary(
     adopted: Adopted,
     scoring: Scoring,
     looked: Looked,
+    change: Changed,
 ) -> CurateSummary:
     return CurateSummary(
         file=str(dataset.path),
@@ -254,6 +310,7 @@ def _summary(
         added=added,
         withdrawn=read.withdrawn if read else 0,
         looked=looked,
+        change=change,
         judge=triaged.judged_by,
         budget=triaged.use.budget,
         budget_used=triaged.use.used,
@@ -272,7 +329,7 @@ def _funnel(snapshot: Snapshot, rows: pl.DataFrame) -> Funnel:
         StoreError: they do not add up.
     """
     counts = dict(rows.group_by("fate").len().iter_rows())
-    funnel = snapshot.funnel().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
+    funnel = snapshot.rows_read().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
     if not funnel.adds_up():
         raise StoreError(
             f"the fates of '{snapshot.store.dataset}' do not add up: {funnel}; nothing was committed, please report "

@@ -4,7 +4,6 @@ A cache: it says nothing that the tables do not say, and a run that finds none, 
 """
 
 import json
-import os
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from pipeline.curation.relations import RELATED
 from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.triage import VERDICT
 from pipeline.errors import StoreError
-from pipeline.state.atomic import replacing, sealed_bytes
+from pipeline.state.atomic import repeat, replacing, sealed_bytes
 from pipeline.state.mapped_rows import MappedRows, read_rows, write_rows
 from pipeline.state.store import Store
 
@@ -71,6 +70,10 @@ class Header:
     """That of the evaluation rows."""
     versions: dict[str, int]
     """Of the tables, after the run."""
+    near: int
+    """How many records are near-duplicates."""
+    beyond: dict[str, int]
+    """How many records would be asked about if the budget were larger, by the code of the reason."""
 
 
 class Standing:
@@ -92,6 +95,11 @@ class Standing:
     def columns(self, *names: str) -> pl.DataFrame:
         """Some columns of the rows."""
         return self._mapped.read(names)
+
+    @property
+    def files(self) -> set[str]:
+        """Those that hold its derived rows."""
+        return set(self.columns("file")["file"].unique())
 
     def where(self, chosen: pl.Series) -> pl.DataFrame:
         """Some of the rows, given by a mask; of the others no column is in memory at once."""
@@ -122,11 +130,7 @@ class Standing:
         folder = store.standing / header.run
         folder.mkdir(parents=True, exist_ok=True)
         for name in (_ROWS, _PAST):
-            try:
-                os.link(self._folder / name, folder / name)
-            except OSError:
-                # Not every file system has links.
-                shutil.copyfile(self._folder / name, folder / name)
+            repeat(self._folder / name, folder / name)
         _write_header(header, folder)
 
 

@@ -15,7 +15,6 @@ from pipeline.curation.choose import Candidate, Wait, choose
 from pipeline.curation.error_proof import FEWEST
 from pipeline.curation.random_checks import draw_checks
 from pipeline.curation.settled_columns import ASKING, DECIDED
-from pipeline.estimation.error_target import least_sample
 from pipeline.state.decisions import json_of_reasons
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.dataset import Review, Unreviewed
@@ -139,6 +138,8 @@ class _Picked:
 
 def _pick(rows: pl.DataFrame, review: Review) -> _Picked:
     """Choose within the budget. With an error rate it is only for rows that wait: suspects come batch by batch."""
+    from pipeline.estimation.error_target import least_sample
+
     budget, asked = _budget(review, rows.height), rows.filter("asked")
     of_group = dict(asked["group"].value_counts().iter_rows())
     new = rows.filter(pl.col("score").is_not_null(), pl.col("past_route").is_null())

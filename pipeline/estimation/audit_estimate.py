@@ -17,8 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import expit, ndtr
 
 from pipeline.estimation.audit_draw import Bools, Chances, Floats
 
@@ -60,6 +58,9 @@ def chance_of_less(cells: Cells, shares: Floats, value: float) -> float:
     By the saddlepoint approximation of a weighted sum of binomials (R. Lugannani, S. Rice, "Saddle Point Approximation
     for the Distribution of the Sum of Independent Random Variables", 1980).
     """
+    from scipy.optimize import brentq
+    from scipy.special import expit, ndtr
+
     some = (cells.weight > 0) & (cells.asked > 0) & (shares > 0)
     asked, share = cells.asked[some], np.clip(shares[some], _TINY, 1 - _TINY)
     step = cells.weight[some] / asked
@@ -154,6 +155,8 @@ def upper_bound(cells: Cells, chance: float) -> float:
 
 def _ends(cells: Cells, below: Callable[[float], float] | None, above: Callable[[float], float]) -> tuple[float, float]:
     """Both ends, by how likely a share may be beyond them: of the number of errors expected in the answers under it."""
+    from scipy.optimize import brentq
+
     seen = float((cells.weight * cells.wrong / np.maximum(cells.asked, _TINY)).sum())
     edge = float((cells.asked / np.maximum(cells.weight, _TINY)).max()) + 1
 

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logit
 
 from pipeline.estimation.audit_draw import Bools, Chances, Floats, Strata, raised_to
 from pipeline.estimation.audit_estimate import Cells, cells_of, upper_bound
@@ -137,6 +136,8 @@ def _bound(cells: Cells, round_: int) -> float:
 
 def _questions(rows: Rows) -> tuple[Strata, Questions]:
     """The strata, and what was asked about each."""
+    from scipy.special import logit
+
     names = np.unique(rows.chances.stratum[rows.chances.stratum >= 0])
     here = [rows.chances.stratum == name for name in names]
     counts = [[at.sum(), (at & rows.answered).sum(), (at & rows.wrong).sum()] for at in here]

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit, ndtri
 
 from pipeline.estimation.audit_draw import Floats
 from pipeline.estimation.audit_estimate import Cells
@@ -54,6 +53,8 @@ class Questions:
         With a number for each stratum, batches would go to those where errors were found by chance, those that looked
         good by chance would not be looked at again, and the proof would be wrong too often.
         """
+        from scipy.special import expit, logit
+
         scored = ~np.isnan(self.places)
         overall = (self.wrong.sum() + 0.5) / (self.asked.sum() + 1)
         found = np.full(len(self.places), overall)
@@ -102,6 +103,8 @@ class Questions:
 
     def bound(self, asked: Floats, level: float, shares: Floats | None = None) -> Floats:
         """The bound to expect once so many are answered; for a matrix, of each of its lines."""
+        from scipy.special import ndtri
+
         share = self.shares if shares is None else shares
         z = -float(ndtri(level))
         left, heard = (self.rows - asked) / self.total, np.maximum(asked, 1)

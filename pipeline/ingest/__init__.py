@@ -10,9 +10,11 @@ __all__ = [
     "formats",
     "ingest_sources",
     "raw_rows",
+    "read_cache",
     "row_keys",
     "row_places",
     "row_values",
     "source_files",
+    "source_urls",
     "sources",
 ]

@@ -19,16 +19,6 @@ _WITH_FILE = (200, 203)
 """Status codes of responses with content; the second comes from a proxy that modified it."""
 
 
-def is_url(source: Source) -> bool:
-    """Whether a source is a URL."""
-    return source.path.startswith(("http://", "https://"))
-
-
-def host(source: Source) -> str:
-    """The server's address: the whole URL may contain a key."""
-    return source.path.split("/")[2].rpartition("@")[2]
-
-
 def fetch(source: Source, folder: Path, on_megabytes: Callable[[int], None] = lambda megabytes: None) -> Path:
     """Fetch a source's URL into a folder, unless it is already there, and return the file.
 

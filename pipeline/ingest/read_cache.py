@@ -171,6 +171,13 @@ class ReadCache:
         stored = sum((self._folder / name).stat().st_size for name in used if (self._folder / name).exists())
         return len(used) > _MOST_PIECES or stored > 2 * ROW.itemsize * (sum(used.values()) + 1)
 
+    def renew(self, before: str, after: str) -> None:
+        """Keep what was read if the table of records has another state, but the same rows."""
+        known = self.load()
+        if before != after and known is not None and known.records == before:
+            with replacing(self._folder / _HEADER, sealed=True) as sink:
+                sink.write(known.model_copy(update={"records": after}).model_dump_json().encode())
+
     def forget(self) -> None:
         """Let the next run read everything."""
         (self._folder / _HEADER).unlink(missing_ok=True)

@@ -90,6 +90,22 @@ def current_places(snapshot: Snapshot) -> pl.LazyFrame:
     return in_place(snapshot).select("record_id", *_PLACE)
 
 
+def ever_at(snapshot: Snapshot, where: pl.Expr) -> pl.Series:
+    """The records whose row was once at a place, and may be there: what is looked for among these need not be looked
+    for among all.
+
+    Args:
+        snapshot: the committed state.
+        where: a condition over ``file`` and ``line``.
+
+    Raises:
+        StoreError: the file beside the tables is damaged.
+    """
+    read = snapshot.scan(Table.RECORDS).filter(where).select("record_id").collect()
+    moved = _read(snapshot.store).filter(where).select("record_id") if snapshot.store.moved.exists() else read.clear()
+    return pl.concat([read, moved]).to_series().unique()
+
+
 def in_place(snapshot: Snapshot) -> pl.LazyFrame:
     """The current records, in order of ingestion, each with the file and line of its row.
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from pipeline.errors import SourceError
-from pipeline.ingest.download import fetch, is_url
+from pipeline.ingest.source_urls import is_url
 from pipeline.state.atomic import is_file
 from pipeline.state.store import Store
 from schemas.dataset import Source
@@ -21,6 +21,8 @@ def source_files(source: Source, folder: Path, downloads: Path, store: Store) ->
         SourceError: nothing matches, a name is not UTF-8, the path is in the home, or the URL cannot be fetched.
     """
     if is_url(source):
+        from pipeline.ingest.download import fetch
+
         return [fetch(source, downloads)]
     files = _matching(source, folder / source.path, folder)
     outside = [file for file in files if not store.owns(file)]

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.estimation.audit_draw import Bools, Chances, hashes_of, numbers
 from pipeline.state.decisions import with_reason
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.tables import Table
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.field import same_targets
 
@@ -94,20 +93,18 @@ class AuditAnswers:
 def audit_answers(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditAnswers | None:
     """What the audit has heard; None if no audit question was answered.
 
-    Cost: a scan of the decisions' columns; only answered rows are read as answers.
+    Cost: a look at the outline; only answered rows are read.
 
     Args:
         snapshot: the committed state.
         left: the records whose answer is missing or not final.
     """
+    outline = snapshot.outline
     human = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
     unusable = (pl.col("fate") == Fate.REJECTED.value) & with_reason(ReasonCode.UNUSABLE)
     drawn = pl.col("routed").eq_missing(Routed.AUDIT.value)
-    # Asked of all decisions first: most datasets have no answered audit, and which decisions count takes longer to say.
-    if snapshot.scan(Table.DECISIONS).filter(drawn, human | unusable).select("run").head(1).collect().is_empty():
-        return None
     frame = (
-        snapshot.current_decisions()
+        outline.lazy()
         .filter(pl.col("audit_probability") > 0)
         .select(
             *("record_id", "audit_stratum", "audit_probability"),
@@ -125,11 +122,13 @@ def audit_answers(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditAns
     if not answered.any():
         return None
     wrong = answered.copy()
-    wrong[answered] = _wrong(snapshot, _said(snapshot.current_decisions(), frame.filter("answered")))
+    wrong[answered] = _wrong(snapshot, _as_answered(snapshot, frame.filter("answered")))
     chances = Chances(frame["audit_stratum"].to_numpy(), frame["audit_probability"].to_numpy())
     record_ids = tuple(frame["record_id"].to_list())
     # Whatever they were asked as: those that were drawn.
-    held = frame["held"].to_numpy() & chances.drawn(numbers(hashes_of(record_ids)))
+    held = frame["held"].to_numpy().copy()
+    spots = numbers(hashes_of(frame["record_id"].filter(frame["held"]).to_list()))
+    held[held] = Chances(chances.stratum[held], chances.probability[held]).drawn(spots)
     return AuditAnswers(record_ids, chances, answered, wrong, frame["vain"].to_numpy(), held)
 
 
@@ -143,9 +142,8 @@ def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResu
     found = audit_answers(snapshot, left)
     if found is None:
         return None
-    decisions = snapshot.current_decisions()
-    accepted = decisions.filter(pl.col("fate") == Fate.ACCEPTED.value, ~with_reason(ReasonCode.FROZEN))
-    rows = int(accepted.select(pl.len()).collect().item())
+    outline = snapshot.outline
+    rows = outline.filter(pl.col("fate") == Fate.ACCEPTED.value, ~with_reason(ReasonCode.FROZEN)).height
     share = share_of(found, rows, int(found.vain.sum()))
     if share is None:
         return None
@@ -157,7 +155,7 @@ def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResu
         low=share.low,
         high=share.high,
         unheard=int((found.vain | found.held).sum()),
-        pending=_pending(decisions, left.again),
+        pending=_pending(outline, left.again),
     )
 
 
@@ -189,27 +187,29 @@ def share_of(found: AuditAnswers, rows: int, published: int, about: Bools | None
     return replace(share, low=min(share.low, best.low), high=max(share.high, high))
 
 
-def _pending(decisions: pl.LazyFrame, again: Collection[str]) -> int:
+def _pending(outline: pl.DataFrame, again: Collection[str]) -> int:
     """How many audited rows have an answer that is not final."""
     if not again:
         return 0
     given = pl.col("label_source").eq_missing(LabelSource.HUMAN.value) | with_reason(ReasonCode.UNUSABLE)
     held = pl.col("routed").eq_missing(Routed.ADJUDICATE.value)
     audited = (pl.col("routed").eq_missing(Routed.AUDIT.value) & given) | (held & (pl.col("audit_probability") > 0))
-    return decisions.filter(audited, pl.col("record_id").is_in(list(again))).collect().height
+    return outline.filter(audited, pl.col("record_id").is_in(list(again))).height
 
 
-def _said(decisions: pl.LazyFrame, answered: pl.DataFrame) -> pl.DataFrame:
-    """What rows ask and answer now, in their order: chances are read of all rows, texts of those only."""
-    columns = ["record_id", "inputs", "targets", "replaced"]
-    texts = decisions.filter(pl.col("record_id").is_in(answered["record_id"].implode())).select(columns)
-    return answered.join(texts.collect(), on="record_id", maintain_order="left")
+def _as_answered(snapshot: Snapshot, answered: pl.DataFrame) -> pl.DataFrame:
+    """Answered rows, in their order, with what they ask and what is their answer."""
+    given = snapshot.current_decisions(pl.col("record_id").is_in(answered["record_id"].implode()))
+    told = given.select("record_id", "inputs", "targets", "replaced").collect()
+    return answered.join(told, on="record_id", how="left", maintain_order="left")
 
 
 def _wrong(snapshot: Snapshot, answered: pl.DataFrame) -> np.typing.NDArray[np.bool_]:
     """Which of some answers differ from what the row had when it was asked about."""
+    ids = answered["record_id"].implode()
     before = (
         snapshot.committed_decisions()
+        .filter(pl.col("record_id").is_in(ids))
         .filter(pl.col("label_source") == LabelSource.SOURCE.value, pl.col("fate") != Fate.REJECTED.value)
         # Of the same text: its source may have taken the answer over since.
         .join(answered.lazy().select("record_id", "inputs"), on=["record_id", "inputs"], how="semi")

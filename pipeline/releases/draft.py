@@ -128,7 +128,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, shared: Shared, le
         absent=absent_labels(division.lacks, config.group_by, unused, order),
         from_gold=_from_gold(snapshot, accepted, dataset),
         unreviewed=int(accepted["unreviewed"].sum()),
-        funnel=snapshot.settled_funnel(decided["fate"]),
+        funnel=snapshot.settled_funnel(),
         frozen=frozen_sources(snapshot, dataset.config.sources),
         audit=audit_result(snapshot, left),
         proof=_proof(snapshot),

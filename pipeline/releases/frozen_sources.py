@@ -49,16 +49,17 @@ def frozen_sources(
     Args:
         snapshot: has their rows, and some rows' splits.
         sources: all of the dataset's.
-        decisions: ``record_id``, ``fate`` and the code of the first reason, ``first``, if they are not committed yet.
+        decisions: ``record_id``, ``source``, ``fate`` and the code of the first reason, ``first``, if they are not
+            committed yet.
     """
     frozen = {source.name: str(source.split) for source in sources if source.frozen}
     if not frozen:
         return []
     if decisions is None:
-        decisions = snapshot.current_decisions().select("record_id", "fate", first=first_reason("code"))
-    mine = snapshot.current_records().filter(pl.col("source").is_in(list(frozen))).select("record_id", "source")
+        decisions = snapshot.outline.lazy().with_columns(first=first_reason("code"))
     first = pl.when(pl.col("fate") != Fate.ACCEPTED.value).then("first")
-    found = decisions.join(mine, on="record_id").select("record_id", "source", first.alias("code"))
+    mine = decisions.filter(pl.col("source").is_in(list(frozen)))
+    found = mine.select("record_id", "source", first.alias("code"))
     placed = found.join(snapshot.splits().select("record_id", "split"), on="record_id", how="left")
     is_out = pl.col("code").is_not_null()
     is_elsewhere = ~is_out & (pl.col("split") != pl.col("source").replace_strict(frozen))

@@ -127,7 +127,7 @@ def _is_settled(decision: Decision) -> bool:
 def _second_opinions(snapshot: Snapshot, task: type[Task], asked_again: Collection[str]) -> Iterator[_Found]:
     disputed = (pl.col("fate") == Fate.REVIEW.value) & (pl.col("routed") == Routed.ADJUDICATE.value)
     others = ~pl.col("record_id").is_in(list(asked_again))
-    decisions = list(from_frame(snapshot.current_decisions().filter(disputed, others).collect()))
+    decisions = list(from_frame(snapshot.current_decisions(disputed & others).collect()))
     ids = [decision.record_id for decision in decisions]
     pushes = snapshot.tasks().filter(pl.col("record_id").is_in(ids))
     # If a task was deleted, its question was sent again: the last task exists. An answer about an earlier revision
@@ -145,7 +145,7 @@ def _second_opinions(snapshot: Snapshot, task: type[Task], asked_again: Collecti
 
 
 def _current(snapshot: Snapshot, records: Sequence[str]) -> Iterator[Decision]:
-    yield from from_frame(snapshot.current_decisions().filter(pl.col("record_id").is_in(records)).collect())
+    yield from from_frame(snapshot.current_decisions(pl.col("record_id").is_in(records)).collect())
 
 
 def _columns(frame: pl.LazyFrame, *names: str) -> Iterator[tuple[str, str, int, int]]:

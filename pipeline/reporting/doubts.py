@@ -1,5 +1,8 @@
 """What speaks against a record's answer, and why annotators are not asked about it, as every page says it."""
 
+import polars as pl
+
+from pipeline.state.decisions import with_reason
 from pipeline.text.wording import shown_share
 from schemas.answers_in_words import answer_in_words
 from schemas.decision import Decision
@@ -15,19 +18,19 @@ _NOT_ASKED = {
 }
 
 
+IS_FOUND_AGAINST = with_reason(*_DOUBTS) & ~with_reason(ReasonCode.PASSED)
+"""Whether ``found_against`` finds something, over the outline of decisions."""
+IS_BELOW_FLOOR = (
+    with_reason(*_DOUBTS) & with_reason(ReasonCode.PASSED) & pl.col("label_source").ne_missing(LabelSource.HUMAN.value)
+)
+"""Whether something speaks against a row's own answer, but too little, so that it passed; over the same."""
+
+
 def found_against(decision: Decision) -> list[Reason]:
     """The reasons that speak against an answer; none if it passed, since an error is not likely enough."""
     if any(reason.code is ReasonCode.PASSED for reason in decision.reasons):
         return []
     return [reason for reason in decision.reasons if reason.code in _DOUBTS]
-
-
-def is_below_floor(decision: Decision) -> bool:
-    """Whether something speaks against a row's own answer, but too little: it passed."""
-    codes = {reason.code for reason in decision.reasons}
-    return (
-        decision.label_source is not LabelSource.HUMAN and ReasonCode.PASSED in codes and not codes.isdisjoint(_DOUBTS)
-    )
 
 
 def differs(decision: Decision) -> bool:

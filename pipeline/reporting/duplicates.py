@@ -1,11 +1,13 @@
 """What duplicates look like, so that a user can judge the threshold: groups, similarities, near misses."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import orjson
+import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.curation.similarity_histogram import last_similarities
@@ -13,7 +15,7 @@ from pipeline.ingest.row_places import current_places
 from pipeline.reporting.shown_rows import setting_in_words
 from pipeline.similarity.pairs import verify
 from pipeline.similarity.text_columns import Texts
-from pipeline.state.decisions import from_frame
+from pipeline.state.decisions import from_frame, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
 from pipeline.text.meaning_guards import same_signs
@@ -90,6 +92,10 @@ class Duplicates(BaseModel):
     """The single record that was asked about, if any."""
     fate: str = ""
     """What became of it, and why; empty if it is not a current record."""
+    kept: int
+    """How many rows are kept that have duplicates."""
+    telling: int
+    """Of these, those with duplicates that are not exact."""
     groups: list[Group]
     """Those with the least similar copies first: these are most likely wrong."""
     misses: list[Miss]
@@ -101,12 +107,23 @@ class Duplicates(BaseModel):
 
 
 class _Rows:
-    """Makes rows of decisions."""
+    """Reads decisions, and makes rows of them."""
 
     def __init__(self, snapshot: Snapshot, task: type[Task]) -> None:
-        self._task = task
-        rows = current_places(snapshot).collect()
-        self._places = {record_id: (file, line) for record_id, file, line in rows.iter_rows()}
+        self._snapshot, self._task = snapshot, task
+        self._known: dict[str, Decision] = {}
+        self._places: dict[str, tuple[str, int]] = {}
+
+    def read(self, record_ids: Iterable[str]) -> dict[str, Decision]:
+        """The decisions that count for some records, by record, as far as these are current."""
+        ids = dict.fromkeys(record_ids)
+        if missing := [one for one in ids if one not in self._known]:
+            is_one = pl.col("record_id").is_in(missing)
+            decisions = from_frame(self._snapshot.current_decisions(is_one).collect())
+            self._known.update((decision.record_id, decision) for decision in decisions)
+            places = current_places(self._snapshot).filter(is_one).collect()
+            self._places.update((record_id, (file, line)) for record_id, file, line in places.iter_rows())
+        return {one: self._known[one] for one in ids if one in self._known}
 
     def row(self, decision: Decision) -> Row:
         return Row(**self._values(decision))
@@ -128,61 +145,98 @@ class _Rows:
         }
 
 
-def read_duplicates(snapshot: Snapshot, task: type[Task], record_id: str | None = None) -> Duplicates:
-    """The groups and near misses of the committed state; for one record its group, and what else is most similar."""
-    decisions = {decision.record_id: decision for decision in from_frame(snapshot.current_decisions().collect())}
+def read_duplicates(
+    snapshot: Snapshot, task: type[Task], record_id: str | None = None, most: int | None = None
+) -> Duplicates:
+    """The groups and near misses of the committed state; for one record its group, and what else is most similar.
+
+    Args:
+        snapshot: the committed state.
+        task: the dataset's task.
+        record_id: the record that is asked about.
+        most: how many groups are shown; then exact copies are left out, if there are others. None for all.
+    """
     rows = _Rows(snapshot, task)
-    members: defaultdict[str, list[Copy]] = defaultdict(list)
-    for decision in decisions.values():
-        if decision.fate is Fate.DUPLICATE:
-            members[decision.duplicate_of].append(rows.copy(decision))
-    groups = [
-        Group(
-            kept=rows.row(decisions[kept]),
-            waits=decisions[kept].fate is Fate.REVIEW,
-            # The one that was asked about comes first.
-            copies=sorted(copies, key=lambda copy: (copy.record_id != record_id, copy.similarity)),
-        )
-        for kept, copies in members.items()
-        if record_id is None or record_id in (kept, *(copy.record_id for copy in copies))
-    ]
+    asked = rows.read([record_id]).get(record_id) if record_id else None
+    copies = _copies(snapshot, asked, record_id)
+    groups = copies.group_by("duplicate_of").agg(pl.col("similarity").min(), pl.col("exact").all())
+    telling = groups.filter(~pl.col("exact"))
+    shown = groups if most is None else (telling if telling.height else groups).sort(_FIRST).head(most)
     counted = last_similarities(snapshot)
     threshold = counted.threshold if counted else 1.0
-    asked = decisions.get(record_id) if record_id else None
     near: Iterable[NearPair] = counted.near if counted and record_id is None else []
     if asked:
-        near = _nearest(asked, [one for one in decisions.values() if one.fate in _KEPT], task)
-    copies = [copy for group in groups for copy in group.copies]
+        near = list(_nearest(snapshot, asked, task))
+    exact = int(copies["exact"].sum())
     return Duplicates(
         threshold=threshold,
         asked=rows.row(asked) if asked else None,
         fate=f"{asked.fate}: {'; '.join(map(str, asked.reasons))}" if asked else "",
-        exact=sum(copy.exact for copy in copies),
-        near=sum(not copy.exact for copy in copies),
-        groups=sorted(groups, key=lambda group: (group.copies[0].similarity, group.kept.record_id)),
-        misses=sorted(
-            _misses(near, decisions, _Pairing(rows, task, threshold), record_id), key=lambda miss: -miss.similarity
+        exact=exact,
+        near=copies.height - exact,
+        kept=groups.height,
+        telling=telling.height,
+        groups=sorted(
+            _groups(copies.join(shown, on="duplicate_of", how="semi", maintain_order="left"), rows, record_id),
+            key=lambda group: (group.copies[0].similarity, group.kept.record_id),
         ),
+        misses=sorted(_misses(near, _Pairing(rows, task, threshold), record_id), key=lambda miss: -miss.similarity),
         below=counted.below if counted and record_id is None else 0,
         above=counted.above if counted and record_id is None else 0,
     )
 
 
-def _nearest(asked: Decision, kept: Sequence[Decision], task: type[Task]) -> Iterator[NearPair]:
+_FIRST = ["similarity", "duplicate_of"]
+
+
+def _copies(snapshot: Snapshot, asked: Decision | None, record_id: str | None) -> pl.DataFrame:
+    """The outline of all duplicates, or of those in the groups of one record."""
+    found = snapshot.outline.filter(fate=Fate.DUPLICATE.value)
+    if record_id is not None:
+        found = found.filter(pl.col("duplicate_of").is_in([record_id, *filter(None, [asked and asked.duplicate_of])]))
+    exact = with_reason(ReasonCode.EXACT_DUPLICATE)
+    return found.select("record_id", "duplicate_of", pl.col("similarity").fill_null(1.0), exact=exact)
+
+
+def _groups(copies: pl.DataFrame, rows: _Rows, record_id: str | None) -> Iterator[Group]:
+    decisions = rows.read([*copies["record_id"], *copies["duplicate_of"].unique()])
+    members: defaultdict[str, list[Copy]] = defaultdict(list)
+    for name, kept in copies.select("record_id", "duplicate_of").iter_rows():
+        members[kept].append(rows.copy(decisions[name]))
+    for kept, found in members.items():
+        yield Group(
+            kept=rows.row(decisions[kept]),
+            waits=decisions[kept].fate is Fate.REVIEW,
+            # The one that was asked about comes first.
+            copies=sorted(found, key=lambda copy: (copy.record_id != record_id, copy.similarity)),
+        )
+
+
+def _nearest(snapshot: Snapshot, asked: Decision, task: type[Task]) -> Iterator[NearPair]:
     """The kept records most similar to one, by their inputs or together with free-text answers."""
+    others = ~pl.col("record_id").is_in([asked.record_id, asked.duplicate_of])
+    is_kept = pl.col("fate").is_in([fate.value for fate in _KEPT])
+    best: list[tuple[float, bool, str]] = []
+    for rows in snapshot.in_batches(is_kept & others, "record_id", "inputs", "targets"):
+        # Among equally similar ones, those with another answer first.
+        best = sorted([*best, *_near(asked, rows, task)], key=lambda one: (-one[0], one[1]))[:_NEAREST]
+    for similarity, _, other in best:
+        yield NearPair(one=asked.record_id, other=other, similarity=similarity)
+
+
+def _near(asked: Decision, rows: pl.DataFrame, task: type[Task]) -> Iterator[tuple[float, bool, str]]:
+    """Of some rows those that are similar to one at all: how similar, whether their answers agree, and their record."""
     answers = Answers(task)
-    rows = [asked, *(one for one in kept if one.record_id not in (asked.record_id, asked.duplicate_of))]
-    texts = [compared_text(task, one.inputs) for one in rows]
-    free_text = [answers.free_text(one.targets) for one in rows]
+    inputs = [asked.inputs, *map(orjson.loads, rows["inputs"])]
+    targets = [asked.targets, *(orjson.loads(one) if one is not None else None for one in rows["targets"])]
+    texts = [compared_text(task, one) for one in inputs]
+    free_text = [answers.free_text(one) for one in targets]
     similar = _similar_to_first(Texts.of(texts))
     if free_text[0]:
         similar = np.maximum(similar, _similar_to_first(Texts.of(texts, free_text)))
-    # Among equally similar ones, those with another answer first.
-    agree = np.array([same_targets(one.targets, asked.targets) for one in rows[1:]], dtype=np.bool_)
-    for place in np.lexsort((agree, -similar))[:_NEAREST].tolist():
-        if similar[place] > 0:
-            other = rows[place + 1].record_id
-            yield NearPair(one=asked.record_id, other=other, similarity=float(similar[place]))
+    for place in np.flatnonzero(similar > 0).tolist():
+        agrees = same_targets(targets[place + 1], asked.targets)
+        yield float(similar[place]), agrees, rows["record_id"][place]
 
 
 def _similar_to_first(texts: Texts) -> npt.NDArray[np.float64]:
@@ -200,10 +254,10 @@ class _Pairing:
     threshold: float
 
 
-def _misses(
-    near: Iterable[NearPair], decisions: Mapping[str, Decision], pairing: _Pairing, asked: str | None
-) -> Iterator[Miss]:
-    for pair in near:
+def _misses(near: Iterable[NearPair], pairing: _Pairing, asked: str | None) -> Iterator[Miss]:
+    pairs = list(near)
+    decisions = pairing.rows.read(name for pair in pairs for name in (pair.one, pair.other))
+    for pair in pairs:
         both = [decisions[name] for name in (pair.one, pair.other) if name in decisions]
         if len(both) == 2 and all(one.fate in _KEPT or one.record_id == asked for one in both):
             one, other = both

@@ -75,7 +75,7 @@ class ErrorOutlook(BaseModel):
 def error_outlook(snapshot: Snapshot, floor: float) -> ErrorOutlook | None:
     """Learn from the answers so far how far scores can be trusted; None while there are too few.
 
-    Cost: a scan of the decisions' columns.
+    Cost: a look at the outline; only answered rows are read.
 
     Args:
         snapshot: the committed state.
@@ -90,7 +90,7 @@ def error_outlook(snapshot: Snapshot, floor: float) -> ErrorOutlook | None:
     source = pl.col("label_source").eq_missing(LabelSource.SOURCE.value)
     looked_for = ~with_reason(ReasonCode.PASSED) & ~with_reason(ReasonCode.FROZEN)
     left = (
-        snapshot.current_decisions()
+        snapshot.outline.lazy()
         .filter(pl.col("fate").is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]), source, looked_for, _is_suspect(floor))
         .select(pl.col("label_error_score").drop_nulls().top_k(_AHEAD[-1]))
         .collect()
@@ -137,12 +137,15 @@ def _answered(snapshot: Snapshot, floor: float) -> tuple[np.typing.NDArray[np.fl
     is_asked = pl.col("routed").eq_missing(Routed.UNCERTAIN.value)
     routed = is_asked & _is_suspect(floor)
     answers = (
-        snapshot.current_decisions()
-        .filter(is_asked, is_labeled | unusable)
+        snapshot.current_decisions(is_asked & (is_labeled | unusable))
         .select("record_id", "inputs", wrong=unusable | pl.col("replaced").is_not_null())
+        .collect()
+        .lazy()
     )
+    ids = answers.select("record_id").collect().to_series()
     asked = (
         snapshot.committed_decisions()
+        .filter(pl.col("record_id").is_in(ids.implode()))
         .filter(routed, pl.col("label_source").eq_missing(LabelSource.SOURCE.value), pl.col("label_error_score") > 0)
         .join(answers, on=["record_id", "inputs"], how="semi")
         .unique("record_id", keep="first", maintain_order=True)

@@ -198,10 +198,10 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
 
     rows = of(snapshot.scan(Table.RECORDS)).sort("batch", "position")
     splits = of(snapshot.splits())
-    copies = snapshot.current_decisions().filter(pl.col("duplicate_of") == meant.record_id).select("record_id")
-    duplicates = copies.collect().to_series().to_list()
+    duplicates = snapshot.outline.filter(duplicate_of=meant.record_id)["record_id"].to_list()
     decisions = list(_decided(snapshot, of(snapshot.committed_decisions()), dataset))
-    present = next(iter(from_frame(of(snapshot.current_decisions()))), None)
+    is_it = pl.col("record_id") == meant.record_id
+    present = next(iter(from_frame(snapshot.current_decisions(is_it).collect())), None)
     is_there = not rows["withdrawn"][-1]
     said = _said(snapshot, of(snapshot.scan(Table.ANNOTATIONS)), dataset, is_there)
     places = places_of(snapshot, {meant.record_id, *duplicates, *itertools.chain(*map(named_records, decisions))})

@@ -12,7 +12,7 @@ from pipeline.errors import SourceError, StoreError
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.row_keys import keys_written_so
-from pipeline.ingest.row_places import current_places
+from pipeline.ingest.row_places import current_places, ever_at
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.dataset import Format
@@ -107,7 +107,8 @@ def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: Lo
         note = "" if row.line == line else f"it was at {row.place} before"
         return FoundRecord(row.record_id, note, f"{row.file}:{line}")
     here = pl.col("file").is_in(files) & (pl.col("line") == line)
-    ids = current_places(snapshot).filter(here).collect()["record_id"].to_list()
+    once = pl.col("record_id").is_in(ever_at(snapshot, here).implode())
+    ids = current_places(snapshot).filter(once, here).collect()["record_id"].to_list()
     last = [row for row in _rows(snapshot, pl.col("record_id").is_in(ids)) if row.state == "current"]
     if not last:
         # Of the rows that were on this line over time, the last one is meant.

@@ -11,7 +11,7 @@ from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import gone_from_files, in_place
 from pipeline.releases.audit_result import OpenAnswers
 from pipeline.reporting.rejection_causes import MOST_CAUSES, Cause, cause_lines, with_cause
-from pipeline.review.queue import asked_now, in_vain, open_decisions
+from pipeline.review.queue import asked_now, in_vain, open_decisions, open_ones
 from pipeline.review.seating import Asked
 from pipeline.state.decisions import first_reason, from_frame, question_key, with_reason
 from pipeline.state.refusals import given_up
@@ -99,9 +99,7 @@ def count_waiting(snapshot: Snapshot, task: type[Task], asked_seats: Sequence[As
     if asked_seats is not None:
         return _count_seats(snapshot, task, asked_seats)
     sent = set(snapshot.tasks().select("push_key").collect().to_series())
-    rows = open_decisions(snapshot)
-    # If nothing was sent, the questions themselves need not be read.
-    asked = (rows if sent else rows.select("routed")).collect()
+    asked = open_decisions(snapshot).collect() if sent else snapshot.outline.filter(open_ones())
     audits = int((asked["routed"] == Routed.AUDIT.value).sum())
     if not sent:
         return Waiting(asked.height, audits, unsent=asked.height, rows=asked.height)
@@ -184,11 +182,13 @@ class Rejection(Cause):
 
 def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
     """Why the rejected current records were rejected, the most frequent reason first."""
-    rejected = snapshot.current_decisions().filter(pl.col("fate") == Fate.REJECTED.value)
+    rejected = snapshot.outline.lazy().filter(pl.col("fate") == Fate.REJECTED.value)
     first = [first_reason(name) for name in ("code", "field", "detail")]
-    places = in_place(snapshot).select("record_id", "source", "file", "line")
-    reasons = rejected.select("record_id", "reasons", *first)
-    gone = gone_from_files(snapshot).select("record_id", gone=True)
+    reasons = rejected.select("record_id", "reasons", *first).collect().lazy()
+    ids = reasons.select("record_id").collect().to_series()
+    places = in_place(snapshot).filter(pl.col("record_id").is_in(ids.implode()))
+    places = places.select("record_id", "source", "file", "line")
+    gone = gone_from_files(snapshot).filter(pl.col("record_id").is_in(ids.implode())).select("record_id", gone=True)
     placed = places.join(reasons, on="record_id", maintain_order="left")
     placed = placed.join(gone, on="record_id", how="left", maintain_order="left")
     rows = placed.with_columns(pl.col("gone").fill_null(value=False)).collect()
@@ -247,8 +247,7 @@ def _lacking(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> list[flo
 
 def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:
     """How many of the current records are in review, by first reason, the most frequent one first."""
-    rows = snapshot.current_decisions().filter(pl.col("fate") == Fate.REVIEW.value)
-    codes = rows.select(first_reason("code")).collect()
+    codes = snapshot.outline.filter(pl.col("fate") == Fate.REVIEW.value).select(first_reason("code"))
     counts = codes.group_by("code", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
     return {ReasonCode(code): count for code, count in counts.iter_rows()}
 

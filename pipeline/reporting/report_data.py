@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypedDict
 
+import orjson
+import polars as pl
+
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.history import verdict_of
 from pipeline.curation.similarity_histogram import last_similarities
@@ -15,7 +18,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.reporting.annotators import AnnotatorsTable, shown_team
-from pipeline.reporting.doubts import is_below_floor
+from pipeline.reporting.doubts import IS_BELOW_FLOOR
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.error_outlook import ErrorOutlook
 from pipeline.reporting.overview import asked_again, open_answers, open_seats
@@ -36,7 +39,7 @@ from pipeline.reporting.report_page import (
     RouteCount,
     ShownRecord,
 )
-from pipeline.reporting.report_state import State
+from pipeline.reporting.report_state import Examples, State
 from pipeline.reporting.report_suspects import suspects
 from pipeline.reporting.report_values import broken_down
 from pipeline.reporting.rounds import rounds_of
@@ -44,7 +47,7 @@ from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.status import Status
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
-from pipeline.state.decisions import named_records
+from pipeline.state.decisions import codes, named_records, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.meaning_guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
@@ -59,7 +62,7 @@ from schemas.fate import Fate, ReasonCode, Routed
 from schemas.field import same_targets
 from schemas.field_values import differences, value_in_words
 from schemas.manifest import AbsentLabel, Funnel, Manifest
-from schemas.run_summary import Proof
+from schemas.run_summary import Changed, CurateFacts, Proof
 
 _EXAMPLES = 2
 _PAIRS = 12
@@ -97,7 +100,6 @@ def gather_report(
         of_version: for a version, which may be copied anywhere: no text of a record that is not accepted is shown.
     """
     state = State(snapshot, dataset, of_version)
-    accepted = [decision for decision in state.decisions if decision.fate is Fate.ACCEPTED]
     kind = kind_of(dataset.task)
     return ReportData(
         dataset=dataset.config.name,
@@ -110,13 +112,14 @@ def gather_report(
         generated_at=datetime.now(UTC),
         of_version=of_version,
         funnel=funnel,
+        change=None if of_version else _change(snapshot),
         published=_published(published),
-        splits=state.dataset.config.split.in_order(set(state.splits.values())),
+        splits=state.dataset.config.split.in_order(set(state.splits["split"])),
         next_steps=list(next_steps),
         reasons=list(_reasons(state)),
         absent=in_words(absent),
-        **broken_down(state, accepted, kind.breakdown),
-        tokens=_tokens(accepted, dataset),
+        **broken_down(state, kind.breakdown),
+        tokens=_tokens(state.accepted, dataset),
         similarities=last_similarities(snapshot),
         duplicates=list(_pairs(state)),
         misses=list(_misses(state)),
@@ -126,9 +129,14 @@ def gather_report(
         team=shown_team(team, of_version=of_version),
         **_expected(standing),
         **_tuned(state, snapshot, models),
-        suspects=list(suspects(state, accepted)),
-        below_floor=sum(map(is_below_floor, accepted)),
+        suspects=list(suspects(state)),
+        below_floor=state.accepted.filter(IS_BELOW_FLOOR).height,
     )
+
+
+def _change(snapshot: Snapshot) -> Changed | None:
+    last = snapshot.last_run(CurateFacts)
+    return last.summary.change if last else None
 
 
 class _Expected(TypedDict, total=False):
@@ -153,12 +161,8 @@ class _Tuned(TypedDict):
 
 
 def _tuned(state: State, snapshot: Snapshot, models: Path | None) -> _Tuned:
-    return {"finetuning": _finetuning(state, models) if models else None, "rounds": list(rounds_of(snapshot))}
-
-
-def _finetuning(state: State, models: Path) -> FineTuning | None:
-    tested = (d for d in state.decisions if d.record_id in state.splits and not state.withholds(d))
-    return latest_finetuning(models, state.task, {d.record_id: state.example(d) for d in tested})
+    tuned = latest_finetuning(models, state.task, Examples(state)) if models else None
+    return {"finetuning": tuned, "rounds": list(rounds_of(snapshot))}
 
 
 def _published(manifest: Manifest | None) -> Published | None:
@@ -169,13 +173,25 @@ def _published(manifest: Manifest | None) -> Published | None:
 
 
 def _reasons(state: State) -> Iterator[ReasonCount]:
-    found: defaultdict[tuple[Fate, ReasonCode], list[Decision]] = defaultdict(list)
-    for decision in state.decisions:
-        for code in {reason.code: None for reason in decision.reasons}:
-            found[decision.fate, code].append(decision)
-    for (fate, code), decisions in sorted(found.items(), key=lambda item: (item[0][0], -len(item[1]))):
-        examples = [_example(state, decision, code) for decision in decisions[:_EXAMPLES]]
-        yield ReasonCount(fate=fate, code=code, records=len(decisions), examples=examples)
+    for fate, name, records, first in _first_of_each(state.outline).iter_rows():
+        code = ReasonCode(name)
+        examples = [_example(state, decision, code) for decision in state.to_show(first)]
+        yield ReasonCount(fate=Fate(fate), code=code, records=records, examples=examples)
+
+
+def _first_of_each(outline: pl.DataFrame) -> pl.DataFrame:
+    """The codes of reasons by fate, the most frequent first, each with the number of its records and the first ones."""
+    # Most rows share a few reasons.
+    same = outline.with_row_index("row").group_by("fate", "reasons")
+    groups = same.agg(pl.len().alias("records"), pl.col("row", "record_id").head(_EXAMPLES)).with_columns(code=codes())
+    each = groups.drop("reasons").with_columns(place=pl.int_ranges(pl.col("code").list.len())).explode("code", "place")
+    counts = each.group_by("fate", "code").agg(pl.col("records").sum())
+    rows = each.drop("records").explode("row", "record_id").sort("row", "place")
+    first = rows.group_by("fate", "code", maintain_order=True).agg(pl.col("record_id").head(_EXAMPLES))
+    # Those that are equally frequent in the order in which they come up.
+    ordered = first.join(counts, on=["fate", "code"], maintain_order="left")
+    ordered = ordered.sort("fate", "records", descending=[False, True], maintain_order=True)
+    return ordered.select("fate", "code", "records", "record_id")
 
 
 def _example(state: State, decision: Decision, code: ReasonCode) -> ShownRecord:
@@ -194,21 +210,21 @@ def _example(state: State, decision: Decision, code: ReasonCode) -> ShownRecord:
     return shown.model_copy(update={"head": head})
 
 
-def _tokens(accepted: list[Decision], dataset: LoadedDataset) -> TokenLengths | None:
-    lengths = Counter(decision.tokens for decision in accepted if decision.tokens is not None)
+def _tokens(accepted: pl.DataFrame, dataset: LoadedDataset) -> TokenLengths | None:
+    lengths = dict(accepted["tokens"].drop_nulls().value_counts().iter_rows())
     if not lengths:
         return None
-    return TokenLengths(encoding=dataset.config.measure.encoding, records_by_length=dict(lengths))
+    return TokenLengths(encoding=dataset.config.measure.encoding, records_by_length=lengths)
 
 
 def _pairs(state: State) -> Iterator[DuplicatePair]:
     """Near-duplicates closest to the threshold first: they show whether it is right."""
-    copies = [decision for decision in state.decisions if decision.fate is Fate.DUPLICATE]
-    exact = {d.record_id for d in copies if any(r.code is ReasonCode.EXACT_DUPLICATE for r in d.reasons)}
-    near = sorted((d for d in copies if d.record_id not in exact), key=lambda d: d.similarity or 0.0)
-    shown = near[: _PAIRS - _EXAMPLES] + [d for d in copies if d.record_id in exact][:_EXAMPLES]
-    for decision in shown:
-        kept = state.by_id[decision.duplicate_of]
+    is_exact = with_reason(ReasonCode.EXACT_DUPLICATE)
+    copies = state.outline.filter(fate=Fate.DUPLICATE.value)
+    near = copies.filter(~is_exact).sort(pl.col("similarity").fill_null(0.0), maintain_order=True)
+    exact = copies.filter(is_exact)["record_id"].head(_EXAMPLES).to_list()
+    shown = state.to_show([*near["record_id"].head(_PAIRS - _EXAMPLES), *exact])
+    for decision, kept in zip(shown, state.to_show(one.duplicate_of for one in shown), strict=True):
         yield DuplicatePair(
             kept=state.compared(kept),
             dropped=state.compared(decision),
@@ -221,10 +237,12 @@ def _pairs(state: State) -> Iterator[DuplicatePair]:
 def _misses(state: State) -> Iterator[NearMiss]:
     """Pairs near the threshold that are both kept, the most similar first."""
     counted = last_similarities(state.snapshot)
+    if counted:
+        state.to_show(name for pair in counted.near for name in (pair.one, pair.other))
     for pair in reversed(counted.near) if counted else ():
-        pairs = [state.by_id.get(record_id) for record_id in (pair.one, pair.other)]
-        kept = [d for d in pairs if d is not None and d.fate in _KEPT and not state.withholds(d)]
-        if counted and len(kept) == len(pairs):
+        both = state.read([pair.one, pair.other])
+        kept = [one for one in both if one.fate in _KEPT and not state.withholds(one)]
+        if counted and len(kept) == 2:
             one, other = map(state.compared, kept)
             reason = why_both(kept[0], kept[1], pair.similarity, counted.threshold, state.task)
             answers = (state.answer(kept[0].targets), state.answer(kept[1].targets))
@@ -233,16 +251,11 @@ def _misses(state: State) -> Iterator[NearMiss]:
 
 def _conflicts(state: State) -> Iterator[Conflict]:
     """Rows of one input, up to formatting, with different answers, including those that annotators overrode."""
-    sets: defaultdict[tuple[tuple[str, ...], ...], dict[str, Decision]] = defaultdict(dict)
-    for decision in state.decisions:
-        codes = {reason.code for reason in decision.reasons}
-        if codes & {ReasonCode.CONFLICT, ReasonCode.OVERRIDDEN}:
-            rows = sets[question(inputs_key(state.task, decision.inputs))]
-            # The annotators' answer is shown with those that it overrode.
-            upheld = named_records(decision) if ReasonCode.OVERRIDDEN in codes else ()
-            rows |= {name: state.by_id[name] for name in upheld if name in state.by_id}
-            rows[decision.record_id] = decision
-    for decisions in (list(rows.values()) for rows in itertools.islice(sets.values(), _CONFLICTS)):
+    sets: defaultdict[tuple[tuple[str, ...], ...], list[str]] = defaultdict(list)
+    rows = state.snapshot.current_decisions(with_reason(ReasonCode.CONFLICT, ReasonCode.OVERRIDDEN))
+    for record_id, inputs in rows.select("record_id", "inputs").collect().iter_rows():
+        sets[question(inputs_key(state.task, orjson.loads(inputs)))].append(record_id)
+    for decisions in (list(_with_upheld(state, ids)) for ids in itertools.islice(sets.values(), _CONFLICTS)):
         text = shown_inputs(state.task, decisions[0].inputs)
         answers: defaultdict[str, list[Decision]] = defaultdict(list)
         for decision in decisions:
@@ -258,6 +271,16 @@ def _conflicts(state: State) -> Iterator[Conflict]:
         )
 
 
+def _with_upheld(state: State, record_ids: Iterable[str]) -> Iterable[Decision]:
+    """Rows in conflict; the annotators' answer is shown with those that it overrode."""
+    found: dict[str, Decision] = {}
+    for decision in state.to_show(record_ids):
+        if any(reason.code is ReasonCode.OVERRIDDEN for reason in decision.reasons):
+            found |= {one.record_id: one for one in state.to_show(named_records(decision))}
+        found[decision.record_id] = decision
+    return found.values()
+
+
 def _review(state: State, standing: Status | None) -> ReviewCounts:
     seats = open_seats(state.snapshot, state.dataset)
     again = asked_again(seats)
@@ -271,7 +294,7 @@ def _review(state: State, standing: Status | None) -> ReviewCounts:
     changed: list[tuple[Decision, Said]] = []
     pushed = set(state.snapshot.tasks().select("record_id").collect().to_series())
     sent, audits_waiting = 0, 0
-    for decision in state.decisions:
+    for decision in state.read(state.outline.filter(pl.col("routed").is_not_null())["record_id"]):
         if decision.routed is None:
             continue
         answer = answers.get(decision.record_id)

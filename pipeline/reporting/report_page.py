@@ -19,7 +19,7 @@ from pipeline.text.token_lengths import Count, TokenLengths
 from schemas.dataset import Share
 from schemas.fate import Fate, ReasonCode, Routed
 from schemas.manifest import Funnel
-from schemas.run_summary import Proof
+from schemas.run_summary import Changed, Proof
 from schemas.similarities import Similarities
 
 
@@ -325,6 +325,8 @@ class ReportData(ReportPart):
     of_version: bool = False
     """The page is part of a version: other records are withheld, and nothing reveals this machine."""
     funnel: Funnel
+    change: Changed | None = None
+    """What became of the rows that the last curate was the first to see; None if it is not known or not told."""
     published: Published | None = None
     splits: list[str] = []
     """All of them, in the order of the configuration."""

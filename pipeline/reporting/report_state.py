@@ -1,7 +1,11 @@
-"""The committed state as the report reads it: once, and only what the page may show."""
+"""The committed state as the report reads it: an outline of all records, whole ones only where the page shows them, and
+of these only what it may show."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+
+import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.ingest.row_places import in_place
@@ -28,33 +32,47 @@ _CITING = {ReasonCode.CONFLICT, ReasonCode.CORRECTED, ReasonCode.MEANING}
 
 @dataclass(frozen=True)
 class State:
-    """The committed state, read once."""
+    """The committed state."""
 
     snapshot: Snapshot
     dataset: LoadedDataset
     of_version: bool
     """Whether the page becomes part of a version, which may be copied anywhere."""
+    _known: dict[str, Decision] = field(default_factory=dict)
+    _places: dict[str, tuple[str, int, bytes]] = field(default_factory=dict)
+    """File, line and raw bytes."""
+
+    @property
+    def outline(self) -> pl.DataFrame:
+        """Of the decision that counts for every current record."""
+        return self.snapshot.outline
 
     @cached_property
-    def decisions(self) -> list[Decision]:
-        """The decision that counts for every current record."""
-        return list(from_frame(self.snapshot.current_decisions().collect()))
+    def accepted(self) -> pl.DataFrame:
+        """The same of accepted records."""
+        return self.outline.filter(fate=Fate.ACCEPTED.value)
 
     @cached_property
-    def by_id(self) -> dict[str, Decision]:
-        """The same by record."""
-        return {decision.record_id: decision for decision in self.decisions}
+    def splits(self) -> pl.DataFrame:
+        """``record_id`` and ``split`` of every record that has one."""
+        return self.snapshot.splits().select("record_id", "split").collect()
 
-    @cached_property
-    def places(self) -> dict[str, tuple[str, int, bytes]]:
-        """File, line and raw bytes of every current record."""
-        rows = in_place(self.snapshot).select("record_id", "file", "line", "raw").collect()
-        return {row[0]: row[1:] for row in rows.iter_rows()}
+    def read(self, record_ids: Iterable[str]) -> list[Decision]:
+        """The decisions that count for some records, in this order; records that are not current have none."""
+        ids = list(record_ids)
+        if missing := [one for one in ids if one not in self._known]:
+            rows = self.snapshot.current_decisions(pl.col("record_id").is_in(missing)).collect()
+            self._known.update((decision.record_id, decision) for decision in from_frame(rows))
+        return [self._known[one] for one in ids if one in self._known]
 
-    @cached_property
-    def splits(self) -> dict[str, str]:
-        """The split of every record that has one."""
-        return dict(self.snapshot.splits().select("record_id", "split").collect().iter_rows())
+    def to_show(self, record_ids: Iterable[str]) -> list[Decision]:
+        """The same with their rows, which ``example`` needs: many are read as fast as one."""
+        found = self.read(record_ids)
+        if missing := [one.record_id for one in found if one.record_id not in self._places]:
+            rows = in_place(self.snapshot).filter(pl.col("record_id").is_in(missing))
+            told = rows.select("record_id", "file", "line", "raw").collect()
+            self._places.update((row[0], row[1:]) for row in told.iter_rows())
+        return found
 
     @property
     def task(self) -> type[Task]:
@@ -82,7 +100,9 @@ class State:
 
     def example(self, decision: Decision, detail: str = "") -> ShownRecord:
         """A record as the page may show it."""
-        file, line, raw = self.places[decision.record_id]
+        if decision.record_id not in self._places:
+            self.to_show([decision.record_id])
+        file, line, raw = self._places[decision.record_id]
         if self.withholds(decision):
             # Not even the id: it is a hash of the row or of its key, and so would confirm a guess.
             return ShownRecord(file=public_place(file), line=line, withheld=True)
@@ -139,3 +159,26 @@ class State:
     @property
     def _is_closed(self) -> bool:
         return len(self._closed) == len(self.task.task_targets())
+
+
+class Examples(Mapping[str, ShownRecord]):
+    """The records that have a split, as the page may show them; only those that are asked for are read."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        placed = state.outline.join(state.splits, on="record_id", how="semi")
+        may_show = placed.filter(fate=Fate.ACCEPTED.value) if state.of_version else placed
+        self._ids = set(may_show["record_id"])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, record_id: object) -> bool:
+        return record_id in self._ids
+
+    def __getitem__(self, record_id: str) -> ShownRecord:
+        [decision] = self._state.to_show([record_id])
+        return self._state.example(decision)

@@ -1,8 +1,14 @@
 """Gathers how often each label, or each value of a field, occurs among the accepted records."""
 
+import heapq
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypedDict, assert_never
+
+import numpy as np
+import orjson
+import polars as pl
 
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
@@ -10,7 +16,7 @@ from pipeline.reporting.report_page import FieldFill, ValueCount
 from pipeline.reporting.report_state import State
 from pipeline.text.wording import shown_label
 from schemas.answers_in_words import value_as_json
-from schemas.decision import Decision
+from schemas.fate import Fate
 from schemas.field import TargetField, ValueType
 from schemas.task import Task
 
@@ -24,23 +30,44 @@ class BrokenDown(TypedDict, total=False):
     fields: list[FieldFill]
 
 
-def broken_down(state: State, accepted: Sequence[Decision], breakdown: Breakdown) -> BrokenDown:
+def broken_down(state: State, breakdown: Breakdown) -> BrokenDown:
     """The accepted answers by labels or by fields."""
     match breakdown:
         case Breakdown.LABEL:
-            return {"labels": _labels(state, accepted)}
+            return {"labels": _labels(state)}
         case Breakdown.FIELD:
-            return {"fields": field_fills(state.task, [decision.targets or {} for decision in accepted])}
+            return {"fields": field_fills(state.task, _Answers(state))}
         case _:
             assert_never(breakdown)
 
 
-def _labels(state: State, decisions: Iterable[Decision]) -> list[ValueCount]:
+_IS_ACCEPTED = pl.col("fate") == Fate.ACCEPTED.value
+
+
+class _Answers:
+    """The accepted answers, read anew each time."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for rows in self._state.snapshot.in_batches(_IS_ACCEPTED, "targets"):
+            for targets in rows["targets"]:
+                yield orjson.loads(targets) if targets is not None else {}
+
+
+def _labels(state: State) -> list[ValueCount]:
+    # Of answers that are chosen from a list there are few.
+    found: Counter[tuple[str | None, str]] = Counter()
+    for rows in state.snapshot.in_batches(_IS_ACCEPTED, "record_id", "targets"):
+        placed = rows.join(state.splits, on="record_id", how="left").with_columns(pl.col("split").fill_null(""))
+        for targets, split, count in placed.group_by("targets", "split").len().iter_rows():
+            found[targets, split] += count
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     kind = kind_of(state.task)
-    for decision in decisions:
-        for label in kind.strata(state.task, decision.targets or {}):
-            counts[label][state.splits.get(decision.record_id, "")] += 1
+    for (targets, split), count in found.items():
+        for label in kind.strata(state.task, orjson.loads(targets) if targets is not None else {}):
+            counts[label][split] += count
     return [
         ValueCount(
             value=shown_label(value),
@@ -51,23 +78,32 @@ def _labels(state: State, decisions: Iterable[Decision]) -> list[ValueCount]:
     ]
 
 
-def field_fills(task: type[Task], answers: Sequence[dict[str, Any]]) -> list[FieldFill]:
+def field_fills(task: type[Task], answers: Iterable[dict[str, Any]]) -> list[FieldFill]:
     """How many answers have a value for each field, and how many have which; nothing of conversations.
 
     An answer counts once for each of its different values: in a list for each element, in objects by their fields.
+
+    Args:
+        task: has the fields.
+        answers: all of them, which may be read twice; they are not held in memory, nor are long texts in them.
     """
-    return list(_fills(task.task_targets(), [[answer] for answer in answers], ""))
+    fills = list(_fills(task.task_targets(), ""))
+    for answer in answers if fills else ():
+        for fill in fills:
+            fill.count(answer)
+    wanted = [fill for fill in fills if fill.look_for_texts()]
+    for answer in answers if wanted else ():
+        for fill in wanted:
+            fill.look(answer)
+    return [fill.told() for fill in fills]
 
 
-def _fills(fields: Sequence[TargetField], answers: Sequence[list[dict[str, Any]]], above: str) -> Iterator[FieldFill]:
-    """Of each answer, the objects in it that have the fields."""
+def _fills(fields: Sequence[TargetField], above: str, path: tuple[TargetField, ...] = ()) -> Iterator["_Fill"]:
     for field in fields:
-        name = f"{above}{field.name}"
         if field.type is ValueType.OBJECT:
-            inner = [[part for one in objects for part in _parts(one, field)] for objects in answers]
-            yield from _fills(field.fields, inner, f"{name}.")
+            yield from _fills(field.fields, f"{above}{field.name}.", (*path, field))
         elif field.type is not ValueType.MESSAGES:
-            yield _fill(name, field, answers)
+            yield _Fill(f"{above}{field.name}", (*path, field))
 
 
 def _parts(value: dict[str, Any], field: TargetField) -> Iterable[Any]:
@@ -75,16 +111,75 @@ def _parts(value: dict[str, Any], field: TargetField) -> Iterable[Any]:
     return () if part is None else part if field.many else (part,)
 
 
-def _fill(name: str, field: TargetField, answers: Sequence[list[dict[str, Any]]]) -> FieldFill:
-    counts: defaultdict[Any, int] = defaultdict(int)
-    filled = 0
-    for objects in answers:
-        # No list of all of them: a hundred thousand small ones would keep the garbage collector busy.
-        values = {part for one in objects for part in _parts(one, field)}
-        filled += bool(values)
+class _Fill:
+    """Counts the values of a field."""
+
+    def __init__(self, name: str, path: Sequence[TargetField]) -> None:
+        self._name, self._path = name, path
+        self._filled = self._answers = self._distinct = 0
+        self._counts: defaultdict[Any, int] = defaultdict(int)
+        """Of short values."""
+        self._hashes = array("q")
+        """Of long texts, which may all be different: one entry each time that one occurs."""
+        self._often: dict[int, int] = {}
+        """How often those of them occur that occur several times and may be shown, by hash."""
+        self._least = 0
+        """How frequent a value must be to be shown."""
+        self._texts: dict[str, int] = {}
+        """Long ones that may be shown, with how frequent they are."""
+
+    def _values(self, answer: dict[str, Any]) -> set[Any]:
+        found: Iterable[Any] = (answer,)
+        for field in self._path:
+            found = [part for one in found for part in _parts(one, field)]
+        return set(found)
+
+    def count(self, answer: dict[str, Any]) -> None:
+        """Count the values of an answer."""
+        values = self._values(answer)
+        self._answers += 1
+        self._filled += bool(values)
         for value in values:
-            counts[value] += 1
+            if _is_long(value):
+                self._hashes.append(hash(value))
+            else:
+                self._counts[value] += 1
+
+    def look_for_texts(self) -> bool:
+        """Decide how frequent a value must be to be shown; whether long ones are, which must be looked for again."""
+        hashes, counts = np.unique(np.frombuffer(self._hashes, dtype=np.int64), return_counts=True)
+        self._distinct = len(self._counts) + len(hashes)
+        most = heapq.nlargest(_TOP_VALUES, [*self._counts.values(), *np.sort(counts)[-_TOP_VALUES:].tolist()])
+        self._least = most[-1] if most else 0
+        is_often = counts >= max(self._least, 2)
+        self._often = dict(zip(hashes[is_often].tolist(), counts[is_often].tolist(), strict=True))
+        return bool(len(counts)) and int(counts.max()) >= self._least
+
+    def look(self, answer: dict[str, Any]) -> None:
+        """Take note of the values that are shown; of equally frequent ones, of the first in their order."""
+        for value in filter(_is_long, self._values(answer)):
+            if (count := self._often.get(hash(value), 1)) >= self._least:
+                self._texts[value] = count
+        if len(self._texts) > _HELD:
+            self._texts = dict(sorted(self._texts.items(), key=_rank)[:_TOP_VALUES])
+
+    def told(self) -> FieldFill:
+        """What was counted."""
+        short = [(value, count) for value, count in self._counts.items() if count >= self._least]
+        shown = sorted([*short, *self._texts.items()], key=_rank)[:_TOP_VALUES]
+        top = [ValueCount(value=value_as_json(value), records=count) for value, count in shown]
+        return FieldFill(name=self._name, filled=self._filled, records=self._answers, distinct=self._distinct, top=top)
+
+
+def _rank(counted: tuple[Any, int]) -> tuple[int, str]:
     # Of values that are equally frequent, always the same ones: their order in a set differs between processes.
-    most = sorted(counts.items(), key=lambda item: (-item[1], repr(item[0])))[:_TOP_VALUES]
-    top = [ValueCount(value=value_as_json(value), records=number) for value, number in most]
-    return FieldFill(name=name, filled=filled, records=len(answers), distinct=len(counts), top=top)
+    return -counted[1], repr(counted[0])
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, str) and len(value) > _LONG
+
+
+_HELD = 1_000
+_LONG = 40
+"""Characters of a text of which only a hash is held in memory."""

@@ -137,7 +137,7 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
         return None
     now = snapshot.current_decisions()
     said = said_about(snapshot, dataset.task, now)
-    heard = {one.record_id: one for one in from_frame(now.filter(pl.col("model_answer").is_not_null()).collect())}
+    heard = {one.record_id: one for one in from_frame(snapshot.current_decisions(pl.col("heard")).collect())}
     blind = {name: answer for name in heard if (answer := _blind_answer(said.get(name, ()))) is not None}
     gold = _gold_answers(snapshot, dataset, (one for name, one in heard.items() if name not in said))
     pairs = [(heard[name], answer) for name, answer in (blind | gold).items()]
@@ -145,7 +145,7 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
     return SuggestionScore(
         model=_name(dataset.config.suggest),
         answers=len(heard),
-        invalid=_without_valid_answer(workspace, now),
+        invalid=_without_valid_answer(workspace, snapshot),
         blind=len(pairs),
         gold=len(gold),
         right=sum(right),
@@ -179,7 +179,7 @@ def weighed_share(right: Sequence[bool], chances: Sequence[float | None]) -> Est
     return wilson(share * worth, worth)
 
 
-def _without_valid_answer(workspace: Workspace, now: pl.LazyFrame) -> int:
+def _without_valid_answer(workspace: Workspace, snapshot: Snapshot) -> int:
     """How many rows the model of ``suggest`` has answered, as they are now, and never validly."""
     dataset, calls = workspace.dataset, workspace.store.calls
     config = dataset.config
@@ -189,12 +189,12 @@ def _without_valid_answer(workspace: Workspace, now: pl.LazyFrame) -> int:
     from pipeline.suggestions.model_answers import ModelAnswers
 
     with ModelAnswers(Asker(config.suggest, dataset.task, gold=config.gold_sources), calls) as answers:
-        unheard = now.filter(
-            pl.col("model_answer").is_null(),
-            pl.col("fate").is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]),
-            pl.col("record_id").is_in(answers.asked),
+        unheard = (
+            ~pl.col("heard")
+            & pl.col("fate").is_in([Fate.ACCEPTED.value, Fate.REVIEW.value])
+            & pl.col("record_id").is_in(list(answers.asked))
         )
-        rows = unheard.select("record_id", "inputs").collect().iter_rows()
+        rows = snapshot.current_decisions(unheard).select("record_id", "inputs").collect().iter_rows()
         return sum(answers.is_invalid(record_id, orjson.loads(inputs)) for record_id, inputs in rows)
 
 

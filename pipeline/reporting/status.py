@@ -192,8 +192,11 @@ def _training(workspace: Workspace, snapshot: Snapshot) -> UnfinishedTraining | 
 def _has_news(snapshot: Snapshot) -> bool:
     """Whether a record was decided after the latest release of this home."""
     last = snapshot.last_run(ReleaseSummary)
-    newest = snapshot.committed_decisions().select(pl.col("run").max()).collect().item()
-    return last is not None and newest is not None and newest > last.id
+    if last is None:
+        return False
+    later = snapshot.runs.filter(pl.col("run") > last.id)["run"]
+    made = snapshot.scan(Table.DECISIONS).filter(pl.col("run").is_in(later.implode()))
+    return not made.select("run").head(1).collect().is_empty()
 
 
 def _project(workspace: Workspace, snapshot: Snapshot) -> str:

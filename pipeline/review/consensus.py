@@ -187,9 +187,7 @@ def _model_answers(
     snapshot: Snapshot, task: type[Task], texts: Mapping[str, str]
 ) -> dict[str, Mapping[str, JsonValue]]:
     """What the model that `suggest` names says about some records, as long as they have the text that they have now."""
-    heard = snapshot.current_decisions().filter(
-        pl.col("record_id").is_in(list(texts)), pl.col("model_answer").is_not_null()
-    )
+    heard = snapshot.current_decisions(pl.col("heard") & pl.col("record_id").is_in(list(texts)))
     rows = heard.select("record_id", "inputs", "model_answer").collect()
     return {
         record_id: orjson.loads(answer)

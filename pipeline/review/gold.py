@@ -171,7 +171,7 @@ def invalid_gold_answers(snapshot: Snapshot, task: type[Task]) -> list[Annotatio
     records = given.select(pl.col("record_id").unique()).collect().to_series().to_list()
     if not records:
         return []
-    now = snapshot.current_decisions().filter(pl.col("record_id").is_in(records))
+    now = snapshot.current_decisions(pl.col("record_id").is_in(records))
     _, hidden = said_and_hidden(snapshot, task, now)
     here = [one for items in hidden.values() for one in items if one.is_present and not one.annotation.deleted]
     here.sort(key=lambda one: (one.annotation.updated_at, one.annotation.annotation_id))

@@ -134,7 +134,7 @@ def _known(
     snapshot: Snapshot, dataset: LoadedDataset, adjudicated: Iterable[str], asked: Iterable[str]
 ) -> dict[str, Mapping[str, JsonValue] | None]:
     """The known answers to hidden gold items that were answered, by record."""
-    rows = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(asked)))
+    rows = snapshot.current_decisions(pl.col("record_id").is_in(list(asked)))
     known = known_items(rows, dataset, [*trusted_records(snapshot, dataset), *adjudicated])
     return {item.record_id: item.targets for item in from_frame(known.collect())}
 

@@ -131,7 +131,7 @@ def _inputs_by_question(
 ) -> dict[str, dict[str, Any]]:
     """What was asked about, for questions that are still the records' current ones."""
     records = {task.record_id for task in pulled}
-    decisions = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
+    decisions = snapshot.current_decisions(pl.col("record_id").is_in(list(records))).collect()
     seats = seats_of(snapshot, list(records))
     return {
         question_key(decision, task, seat): dict(decision.inputs)

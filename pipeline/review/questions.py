@@ -172,7 +172,7 @@ def _conflicting(snapshot: Snapshot, decisions: Iterable[Decision]) -> dict[str,
     places = {record_id: f"in {Path(file).name}:{line}" for record_id, file, line in records.iter_rows()}
     answers = {
         one.record_id: Candidate(whose=places[one.record_id], targets=one.targets)
-        for one in from_frame(snapshot.current_decisions().filter(is_named).collect())
+        for one in from_frame(snapshot.current_decisions(is_named).collect())
         if one.targets is not None and one.record_id in places
     }
     return {record_id: [answers[ref] for ref in several if ref in answers] for record_id, several in refs.items()}

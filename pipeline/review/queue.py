@@ -58,16 +58,12 @@ def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     answered = snapshot.latest_annotations().select("record_id").unique().collect().to_series()
     trusted = trusted_records(snapshot, dataset) if dataset.config.review.gold else []
     # Read once: of a million records few are asked about, have answers or are trusted.
-    now = (
-        snapshot.current_decisions()
-        .filter(_is_open() | pl.col("record_id").is_in([*answered, *trusted]))
-        .collect()
-        .lazy()
-    )
-    waiting = _in_turn(now.filter(_is_open(), digest))
+    asked = open_ones() | pl.col("record_id").is_in([*answered, *trusted])
+    now = snapshot.current_decisions(asked).collect().lazy()
+    waiting = _in_turn(now.filter(open_ones(), digest))
     said = said_about(snapshot, dataset.task, now)
-    asked = seated(snapshot, dataset, waiting, said, now)
-    return with_gold(snapshot, dataset, said, asked, gold_items(now, dataset, said, trusted))
+    seats = seated(snapshot, dataset, waiting, said, now)
+    return with_gold(snapshot, dataset, said, seats, gold_items(now, dataset, said, trusted))
 
 
 def in_vain(
@@ -85,9 +81,8 @@ def in_vain(
         return []
     if asked is None:
         # Only these are decoded: many more may be open.
-        rows = open_decisions(snapshot).filter(
-            pl.col("record_id").is_in(list(gone.values())), pl.col("task_digest") == dataset.task.task_digest()
-        )
+        rows = snapshot.current_decisions(open_ones() & pl.col("record_id").is_in(list(gone.values())))
+        rows = rows.filter(pl.col("task_digest") == dataset.task.task_digest())
         asked = [Asked(decision) for decision in from_frame(rows.collect())]
     open_of: defaultdict[str, list[Asked]] = defaultdict(list)
     for one in asked:
@@ -103,12 +98,12 @@ def open_keys(snapshot: Snapshot, record_id: str, dataset: LoadedDataset | None)
 
 
 def open_decisions(snapshot: Snapshot) -> pl.LazyFrame:
-    """Those decisions as rows of their table, in any order; they can be counted without decoding."""
-    return snapshot.current_decisions().filter(_is_open())
+    """Those decisions as rows of their table, in any order."""
+    return snapshot.current_decisions(open_ones())
 
 
-def _is_open() -> pl.Expr:
-    """The same as ``is_open``, over the columns of the decisions."""
+def open_ones() -> pl.Expr:
+    """The same as ``is_open``, over the columns of the decisions or of their outline, in which they can be counted."""
     is_asked = pl.col("routed").is_in([route.value for route in _OPEN_ROUTES])
     waits = (is_asked & pl.col("fate").is_in([fate.value for fate in _OPEN_FATES])) | _awaits_repair()
     return waits & pl.col("label_source").ne_missing(LabelSource.HUMAN.value)

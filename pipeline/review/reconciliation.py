@@ -173,7 +173,7 @@ def _reused(snapshot: Snapshot, found: _OnServer) -> list[str]:
 def _orphaned(snapshot: Snapshot, dataset: LoadedDataset, found: _OnServer) -> list[str]:
     """Annotations to questions that no current row asks."""
     records = {one.record_id for one in found.pulled if one.annotations}
-    current = snapshot.current_decisions().filter(pl.col("record_id").is_in(list(records))).collect()
+    current = snapshot.current_decisions(pl.col("record_id").is_in(list(records))).collect()
     names = {*dataset.config.review.annotators, *(one.assigned for one in found.pulled)}
     seats = all_seats(names, attempts_so_far(snapshot))
     keys = {question_key(decision, dataset.task, seat) for decision in from_frame(current) for seat in seats}

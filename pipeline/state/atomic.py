@@ -9,6 +9,7 @@ import errno
 import fcntl
 import io
 import os
+import shutil
 import struct
 import uuid
 import zlib
@@ -133,6 +134,20 @@ def replacing(path: Path, *, lasting: bool = False, sealed: bool = False, privat
         raise
     if lasting:
         flush(path.parent)
+
+
+def repeat(path: Path, other: Path) -> None:
+    """Let a file that is never changed have another name, too; where there are no links, it is copied.
+
+    Raises:
+        OSError: it is gone.
+    """
+    try:
+        os.link(path, other)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(path, other)
 
 
 @contextmanager

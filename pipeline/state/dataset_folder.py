@@ -4,7 +4,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from pipeline.state.atomic import remove_unfinished
@@ -199,3 +199,12 @@ class DatasetFolder:
         """
         advice = "the next curate asks about the rest"
         return held(self.root / "asking.lock", self.dataset, "goldleaf suggest (asking the model)", advice)
+
+    @contextmanager
+    def compacting(self) -> Iterator[None]:
+        """Keep all writers of tables out; raises ``Busy`` if there is one."""
+        with ExitStack() as locks:
+            for name in ("state", "pull", "push"):
+                advice = "run compact again when it has finished"
+                locks.enter_context(held(self.root / f"{name}.lock", self.dataset, "goldleaf compact", advice))
+            yield

@@ -114,14 +114,20 @@ def named_records(decision: Decision) -> Iterator[str]:
 def with_reason(*codes: ReasonCode, **values: str) -> pl.Expr:
     """Whether any reason of a decision has one of these codes and these values: over the column ``reasons``."""
     if not values:
-        # As they are written; within a text of a reason the quotes are escaped.
-        written = [f'"code":"{code.value}"' for code in codes]
-        return pl.col("reasons").str.contains_any(written)
+        # Within a text quotes have backslashes: found so, it is always a code.
+        return pl.col("reasons").str.contains_any([f'"code":"{code.value}"' for code in codes])
     reason = pl.element().struct
     fits = reason.field("code").is_in([code.value for code in codes])
     for name, value in values.items():
         fits &= reason.field(name).fill_null("") == value
     return pl.col("reasons").str.json_decode(_REASON_TYPE).list.eval(fits).list.any()
+
+
+def codes() -> pl.Expr:
+    """The different codes of a decision's reasons, in their order: over the column ``reasons``."""
+    named = pl.col("reasons").str.extract_all(r'"code":"[^"]*"')
+    code = pl.element().str.strip_prefix('"code":"').str.strip_suffix('"')
+    return named.list.eval(code).list.unique(maintain_order=True)
 
 
 def first_reason(name: str) -> pl.Expr:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipeline.errors import StoreError
+from pipeline.state.outline import kept_outline, outlined, renewed
 from pipeline.state.runs import CommittedRun, Summary
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 BY_AGE = ["since", "turn", "record_id"]
 """What the age of a record is told by."""
+_BY = ["record_id", "run"]
+"""What a decision is known by."""
 _END_OF_TIME = "9"
 """Sorts after every run."""
 
@@ -150,16 +153,67 @@ class Snapshot:
     def committed_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
         """All decisions of committed runs (of a verb), oldest first."""
         runs = self.runs if verb is None else self.runs.filter(pl.col("verb") == verb.value)
-        return self.scan(Table.DECISIONS).join(runs.lazy().select("run"), on="run", how="semi").sort("run")
+        mine = runs.lazy().select("run")
+        rows = self.scan(Table.DECISIONS).join(mine, on="run", how="semi", maintain_order="left")
+        return rows.sort("run", maintain_order=True)
 
     def latest_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
         """The newest committed decision (of a verb's runs) about every record ever decided."""
         return self.committed_decisions(verb).unique("record_id", keep="last", maintain_order=True)
 
-    def current_decisions(self) -> pl.LazyFrame:
-        """The decision that counts for each current record."""
-        current = self.current_records().select("record_id", "revision")
-        return self.latest_decisions().join(current, on=["record_id", "revision"], how="semi", maintain_order="left")
+    def current_decisions(self, where: pl.Expr | None = None) -> pl.LazyFrame:
+        """The decision that counts for each current record.
+
+        Args:
+            where: a condition over the columns of ``outline``: of a million records few may meet it, and only what
+                these say is read.
+        """
+        mine = self.outline if where is None else self.outline.filter(where)
+        rows, which = self.scan(Table.DECISIONS), mine.lazy().select(_BY)
+        if where is not None:
+            rows = rows.filter(pl.col("record_id").is_in(mine["record_id"].implode()))
+        found = rows.join(which, on=_BY, how="semi", maintain_order="left")
+        return found.sort("run", maintain_order=True).unique("record_id", keep="last", maintain_order=True)
+
+    def in_batches(self, where: pl.Expr, *columns: str) -> Iterator[pl.DataFrame]:
+        """Columns of these decisions, some ten thousand rows at a time: what a million rows say is more than memory
+        should hold.
+        """
+        which = self.outline.filter(where).select(_BY)
+        for piece in self.pieces(Table.DECISIONS, *dict.fromkeys([*_BY, *columns])):
+            # The piece is what is hashed: it is the smaller one.
+            mine = which.join(piece.select(_BY), on=_BY, how="semi")
+            found = piece.join(mine, on=_BY, how="semi", maintain_order="left")
+            yield found.unique(_BY, keep="last", maintain_order=True).select(columns)
+
+    @functools.cached_property
+    def outline(self) -> pl.DataFrame:
+        """A few columns of these decisions (``OUTLINE``), in their order."""
+        if (kept := self._kept_outline()) is not None:
+            return kept
+        return outlined(self.latest_decisions(), self.current_records())
+
+    def _kept_outline(self) -> pl.DataFrame | None:
+        """The outline of the last curate with what was decided since; None if it is not known for these records."""
+        last = self._last_curate()
+        if last is None or last["tables"] is None:
+            return None
+        kept = kept_outline(self.store.standing / last["run"], last["funnel"])
+        later = self.runs.filter(pl.col("run") > last["run"]).select("run")
+        if kept is None or later.is_empty():
+            return kept
+        added = self.added_since(Table.DECISIONS, json.loads(last["tables"])[Table.DECISIONS.value])
+        added = added.join(later.lazy(), on="run", how="semi", maintain_order="left")
+        latest = added.sort("run", maintain_order=True).unique("record_id", keep="last", maintain_order=True)
+        return renewed(kept, latest, kept.lazy())
+
+    def _last_curate(self) -> dict[str, Any] | None:
+        """The row of the last committed curate, if these are the records that it decided about."""
+        rows = self._runs_of(CurateSummary)
+        if not rows.height or self._whole is not None:
+            return None
+        last = rows.row(-1, named=True)
+        return last if json.loads(last["inputs"]).get(Table.RECORDS.value) == self.versions[Table.RECORDS] else None
 
     def released(self) -> pl.LazyFrame:
         """The decision behind every row of every version: the last one about each revision."""
@@ -203,16 +257,13 @@ class Snapshot:
         """Versions of this dataset, published from another home, whose splits were adopted."""
         return {version for run in self.committed_runs(CurateFacts) for version in run.summary.adopted}
 
-    def settled_funnel(self, fates: pl.Series | None = None) -> Funnel:
+    def settled_funnel(self) -> Funnel:
         """The funnel of a committed state, in which every current record has one fate.
-
-        Args:
-            fates: of the current decisions, if they are known.
 
         Raises:
             StoreError: it does not add up, so none of its numbers can be trusted.
         """
-        funnel = self.funnel(fates)
+        funnel = self.funnel()
         if not funnel.adds_up():
             raise StoreError(
                 f"the numbers of '{self.store.dataset}' do not add up ({funnel}): its tables records, decisions and "
@@ -220,21 +271,20 @@ class Snapshot:
             )
         return funnel
 
-    def funnel(self, fates: pl.Series | None = None) -> Funnel:
-        """Count every row ever read by what became of it; ``fates`` are those of the current decisions, if known."""
+    def funnel(self) -> Funnel:
+        """Count every row ever read by what became of it."""
+        last = self._last_curate()
+        known = Funnel.model_validate_json(last["funnel"]) if last and last["funnel"] else self.rows_read()
+        fates = dict(self.outline["fate"].value_counts().iter_rows())
+        return known.model_copy(update={fate.value: fates.get(fate.value, 0) for fate in Fate})
+
+    def rows_read(self) -> Funnel:
+        """Count every row ever read, without looking at what became of current ones."""
         records = self.scan(Table.RECORDS)
         raw = records.filter(~pl.col("withdrawn")).select(pl.len()).collect().item()
         latest = self.latest_records().select("withdrawn").collect()
         withdrawn = int(latest["withdrawn"].sum())
-        if fates is None:
-            fates = self.current_decisions().select("fate").collect().to_series()
-        counts = dict(fates.value_counts().iter_rows())
-        return Funnel(
-            raw=raw,
-            superseded=raw - latest.height,
-            withdrawn=withdrawn,
-            **{fate.value: counts.get(fate.value, 0) for fate in Fate},
-        )
+        return Funnel(raw=raw, superseded=raw - latest.height, withdrawn=withdrawn, **{fate.value: 0 for fate in Fate})
 
 
 def _count_upto(runs: pl.Series, column: str) -> pl.Expr:

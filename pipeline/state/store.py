@@ -9,7 +9,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.errors import StoreError
+from pipeline.state.compaction import Compacted, compact_table
 from pipeline.state.dataset_folder import DatasetFolder
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
@@ -102,8 +103,8 @@ class Store(DatasetFolder):
         path = self._path(table)
         try:
             log = read_log(path, version)
-            known = set(read_log(path, earlier).files) if earlier >= 0 else set()
-            return scan_files(log, path, SCHEMAS[table], without=known)
+            only = log.added_since(read_log(path, earlier)) if earlier >= 0 else None
+            return scan_files(log, path, SCHEMAS[table], only)
         except (ValueError, DeltaError) as error:
             raise self._damaged(table, error) from error
 
@@ -225,6 +226,19 @@ class Store(DatasetFolder):
         if self._log(Table.RUNS) is None:
             create_table(self._path(Table.RUNS), SCHEMAS[Table.RUNS])
         return create_table(self._path(table), SCHEMAS[table])
+
+    def compact(self, table: Table, bound: int, pinned: Collection[int], now: float | None = None) -> Compacted:
+        """Put small files of a table together and delete what no pinned version names; see ``compact_table``.
+
+        The caller is in ``compacting``.
+        """
+        if self._log(table) is None:
+            return Compacted()
+        path, compressed = self._path(table), table is not Table.SIGNATURES
+        try:
+            return compact_table(path, SCHEMAS[table], bound, pinned, compressed=compressed, now=now)
+        except (ValueError, DeltaError) as error:
+            raise self._damaged(table, error) from error
 
     def commit(self, run: "Run", *, inputs: dict[str, int], funnel: Funnel | None, summary: RunSummary) -> None:
         """Write the ``runs`` row: from now on the run counts."""

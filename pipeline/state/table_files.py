@@ -9,7 +9,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +33,12 @@ _TABLE_SETTINGS = {
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
+COMPACTED = "part-until"
+"""How the name of a file begins that holds the rows of others, up to a version of the table, whose number follows."""
+SHORT_OF = "goldleaf-compacted"
+"""What the log notes ``Log.short_of`` under."""
+_ROW_GROUP = 50_000
+"""Rows of a file that a reader of all of them holds in memory at once."""
 _ROWS_AT_ONCE = 2**15
 _READ_AT_ONCE = 2**20
 """Rows, and bytes of a column, of a piece of a table."""
@@ -78,7 +84,9 @@ def add_file(
         OSError: it cannot be written.
         StoreError: the log does not contain the commit.
     """
-    path, action, rows = _write(folder, frames, schema, compressed)
+    path, size, rows = write_file(folder, frames, schema, compressed=compressed, name=f"part-{uuid.uuid4().hex}")
+    stats = json.dumps({"numRecords": rows})
+    action = AddAction(path.name, size, {}, int(time.time() * 1000), True, stats)
     try:
         table.create_write_transaction([action], "append", table.schema(), commit_properties=how)
     except CommitFailedError:
@@ -88,9 +96,18 @@ def add_file(
     return rows
 
 
-def _write(
-    folder: Path, frames: Iterable[pl.DataFrame], schema: pl.Schema, compressed: bool
-) -> tuple[Path, AddAction, int]:
+def write_file(
+    folder: Path, frames: Iterable[pl.DataFrame], schema: pl.Schema, *, compressed: bool, name: str
+) -> tuple[Path, int, int]:
+    """Write frames to a file that no version names yet; returns it, its size and its rows.
+
+    Args:
+        folder: of the table.
+        frames: with the columns of ``schema``.
+        schema: the table's columns.
+        compressed: whether compression makes the file smaller.
+        name: of the file, to which its checksum is added.
+    """
     rows = 0
     unnamed = unfinished(folder)
     # In most columns every value is different: dictionaries took up to five times as long, and more space.
@@ -100,13 +117,13 @@ def _write(
         pq.ParquetWriter(sink, _arrow(pl.DataFrame(schema=schema)).schema, use_dictionary=False, **how) as file,
     ):
         for frame in frames:
-            file.write_table(_arrow(frame.select(pl.col(name).cast(kind) for name, kind in schema.items())))
+            whole = _arrow(frame.select(pl.col(name).cast(kind) for name, kind in schema.items()))
+            file.write_table(whole, row_group_size=_ROW_GROUP)
             rows += frame.height
-    path = folder / f"part-{uuid.uuid4().hex}-{sink.checksum:0{_CHECKSUM}x}.parquet"
+    path = folder / f"{name}-{sink.checksum:0{_CHECKSUM}x}.parquet"
     unnamed.replace(path)
     flush(folder)
-    stats = json.dumps({"numRecords": rows})
-    return path, AddAction(path.name, sink.size, {}, int(time.time() * 1000), True, stats), rows
+    return path, sink.size, rows
 
 
 def _require_logged(table: DeltaTable, path: Path) -> None:
@@ -140,6 +157,20 @@ class Log:
     columns: tuple[str, ...]
     files: tuple[tuple[str, int], ...]
     """Their names, as URLs, and sizes in bytes."""
+    short_of: int = 0
+    """How many files it has less than entries, since some were put together."""
+
+    def added_since(self, earlier: "Log") -> list[tuple[str, int]]:
+        """The files whose rows an earlier version does not have; files that were put together, as far as that is
+        known.
+        """
+        known = set(earlier.files)
+        return [file for file in self.files if file not in known and not _is_known(file[0], earlier.version)]
+
+
+def _is_known(name: str, version: int) -> bool:
+    """Whether a file holds only rows that a version had, in other files."""
+    return name.startswith(COMPACTED) and int(name.removeprefix(COMPACTED).partition("-")[0]) <= version
 
 
 def read_log(folder: Path, version: int | None = None) -> Log:
@@ -179,30 +210,33 @@ def _read_log(folder: Path, _seen: int, version: int | None) -> Log:
     # Not by way of pyarrow, which imports pandas: 0.2 s and 90 MB in every command.
     files = pl.DataFrame(table.get_add_actions(flatten=True).select(["path", "size_bytes"]))
     columns = tuple(column.name for column in table.schema().fields)
-    return Log(table.version(), columns, tuple(files.iter_rows()))
+    short_of = table.transaction_version(SHORT_OF) or 0
+    return Log(table.version(), columns, tuple(files.iter_rows()), short_of)
 
 
-def scan_files(log: Log, folder: Path, schema: pl.Schema, without: Collection[tuple[str, int]] = ()) -> pl.LazyFrame:
+def scan_files(
+    log: Log, folder: Path, schema: pl.Schema, only: Sequence[tuple[str, int]] | None = None
+) -> pl.LazyFrame:
     """The rows of a table at a version, lazily; each of its files was verified.
 
     Args:
         log: names the files.
         folder: of the table.
         schema: its columns.
-        without: files that are left out.
+        only: the files that are read; all by default.
 
     Raises:
         ValueError: a file is corrupt, or the log names too few; the text says which and how.
     """
-    # Every log entry except the first adds a file.
-    if len(log.files) < log.version:
+    # Every log entry except the first adds a file, unless it puts some together.
+    if len(log.files) < log.version - log.short_of:
         raise ValueError(f"its log names {len(log.files):,} files at version {log.version:,}")
-    named = [file for file in log.files if file not in without]
+    named = log.files if only is None else only
     if not named:
         return pl.LazyFrame(schema=schema)
     # Not polars' scan_delta, which takes the URLs in the log for paths and so finds nothing in a folder whose
     # path has a space or an umlaut.
-    files = [_sound(folder / unquote(name), size) for name, size in named]
+    files = sound_files(folder, named)
     rows = pl.scan_parquet(files, glob=False, hive_partitioning=False, missing_columns="insert", schema=schema)
     return rows.select(schema.names())
 
@@ -210,15 +244,27 @@ def scan_files(log: Log, folder: Path, schema: pl.Schema, without: Collection[tu
 def read_pieces(log: Log, folder: Path, schema: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
     """Some columns of a table's rows at a version, a piece at a time, in the order of ``scan_files``.
 
-    Memory holds a piece, however large the table is. The files were verified by ``scan_files``.
+    Memory holds a piece, however large the table is; polars would hold several groups of rows.
+
+    Raises:
+        ValueError: a file is corrupt; the text says which and how.
     """
-    for name, _ in log.files:
-        with pq.ParquetFile(folder / unquote(name), pre_buffer=False, buffer_size=_READ_AT_ONCE) as file:
+    for path in sound_files(folder, log.files):
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AT_ONCE) as file:
             there = [column for column in schema if column in file.schema_arrow.names]
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=there):
                 piece = pl.DataFrame(pl.from_arrow(batch))
                 absent = [pl.lit(None).alias(column) for column in schema if column not in there]
                 yield piece.with_columns(absent).select(pl.col(column).cast(kind) for column, kind in schema.items())
+
+
+def sound_files(folder: Path, named: Iterable[tuple[str, int]]) -> list[Path]:
+    """The verified files of some names and sizes.
+
+    Raises:
+        ValueError: one is corrupt; the text says which and how.
+    """
+    return [_sound(folder / unquote(name), size) for name, size in named]
 
 
 def _sound(path: Path, size: int) -> Path:

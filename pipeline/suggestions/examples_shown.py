@@ -51,10 +51,10 @@ def _answered(snapshot: Snapshot, asker: Asker) -> dict[str, tuple[str, str]]:
 
     Audits and gold items are left out, to judge the model.
     """
-    rows = snapshot.current_decisions().filter(
-        pl.col("label_source") == LabelSource.HUMAN.value,
-        pl.col("fate") == Fate.ACCEPTED.value,
-        pl.col("routed").ne_missing(Routed.AUDIT.value),
+    rows = snapshot.current_decisions(
+        (pl.col("label_source") == LabelSource.HUMAN.value)
+        & (pl.col("fate") == Fate.ACCEPTED.value)
+        & pl.col("routed").ne_missing(Routed.AUDIT.value)
     )
     if asker.gold:
         rows = rows.join(snapshot.records_of(asker.gold), on="record_id", how="anti")

@@ -1,0 +1,104 @@
+"""The outline of what is decided: a few columns of the decision that counts for every current record.
+
+Who looks for the rows in review, or counts fates, need not read what a million rows say. The outline of the last curate
+is kept beside what stands of it. A cache: where it is gone or damaged, the tables say the same.
+"""
+
+import json
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, cast
+
+import polars as pl
+import pyarrow as pa
+
+from pipeline.errors import StoreError
+from pipeline.state.atomic import repeat, replacing, sealed_bytes
+from pipeline.state.tables import SCHEMAS, Table
+
+_OF_DECISION = ("record_id", "revision", "run", "fate", "reasons", "duplicate_of", "similarity", "routed",
+                "label_source", "label_error_score", "tokens", "audit_stratum", "audit_probability")  # fmt: skip
+OUTLINE = pl.Schema(
+    {name: SCHEMAS[Table.DECISIONS][name] for name in _OF_DECISION}
+    # Of its record; whether there is a proposal, and whether the model that `suggest` names was heard.
+    | {"source": pl.String(), "suggested": pl.Boolean(), "heard": pl.Boolean()}
+)
+_KNOWN = {"suggestion": "suggested", "model_answer": "heard"}
+_FILE = "outline.arrow"
+
+
+def outlined(decisions: pl.LazyFrame, records: pl.LazyFrame) -> pl.DataFrame:
+    """The outline of some decisions, in their order.
+
+    Args:
+        decisions: one per record, with the columns of their table.
+        records: ``record_id``, ``revision`` and ``source`` of the current records.
+    """
+    known = {name: pl.col(column).is_not_null() for column, name in _KNOWN.items()}
+    current = records.select("record_id", "revision", "source")
+    narrow = decisions.select(*_OF_DECISION, **known)
+    found = narrow.join(current, on=["record_id", "revision"], maintain_order="left")
+    return found.select(OUTLINE.names()).collect()
+
+
+def renewed(before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame) -> pl.DataFrame:
+    """An outline once some decisions count.
+
+    Args:
+        before: with the columns of ``OUTLINE``.
+        fresh: the decisions, one per record, with the columns of their table.
+        records: ``record_id``, ``revision`` and ``source`` of the records that are current now.
+    """
+    news = outlined(fresh, records)
+    # Rows that are gone are left out; and what was decided again comes last, as in the table.
+    current = records.select("record_id", "revision", "source")
+    again = news.lazy().select("record_id")
+    old = before.lazy().drop("source").join(again, on="record_id", how="anti", maintain_order="left")
+    kept = old.join(current, on=["record_id", "revision"], maintain_order="left")
+    return pl.concat([kept.select(OUTLINE.names()).collect(), news])
+
+
+def keep_outline(outline: pl.DataFrame, folder: Path) -> None:
+    """Keep an outline in the folder of its run.
+
+    As views, which are mapped as they are: what is not looked at is not read.
+    """
+    table = outline.select(OUTLINE.names()).rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / _FILE, sealed=True) as sink, pa.ipc.new_file(cast("IO[bytes]", sink), table.schema) as file:
+        file.write_table(table)
+
+
+def outline_stands(before: Path, after: Path) -> None:
+    """Let the outline of one run be that of another, if there is one; else it is told by the tables."""
+    with suppress(OSError):
+        repeat(before / _FILE, after / _FILE)
+
+
+def kept_outline(folder: Path, funnel: str | None) -> pl.DataFrame | None:
+    """The outline that a run has kept; None if there is none, or if it cannot be the one of that run.
+
+    Args:
+        folder: of the run.
+        funnel: its numbers as JSON.
+    """
+    if funnel is None:
+        return None
+    with suppress(StoreError, OSError, pa.ArrowInvalid):
+        status = (folder / _FILE).stat()
+        found = _read(folder / _FILE, status.st_ino, status.st_size, status.st_mtime_ns)
+        numbers = json.loads(funnel)
+        fates = {fate: numbers[fate] for fate in ("accepted", "rejected", "duplicate", "review") if numbers[fate]}
+        if found.schema == OUTLINE and dict(found["fate"].value_counts().iter_rows()) == fates:
+            return found
+    return None
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, _inode: int, _size: int, _changed: int) -> pl.DataFrame:
+    """Read a file once for all who look at the same state in a command."""
+    table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
+    found = pl.from_arrow(table)
+    assert isinstance(found, pl.DataFrame)
+    return found

@@ -1,0 +1,42 @@
+"""Three hundred small runs, compacted now and then, some of these killed: the same answers, and few files.
+
+``SOAK_NIGHTS`` says how many, ``SOAK_SEED`` draws when compactions come and where they are killed.
+"""
+
+import os
+import random
+import time
+from pathlib import Path
+
+from fake_studio import fake_studio
+from forked import Point, command
+from full_runs import must_know_its_outline
+from small_runs import compacted, files_of, must_hold_pins, next_night, nights, one_night, told
+from test_compaction import POINTS
+
+NIGHTS = int(os.environ.get("SOAK_NIGHTS", "300"))
+SEED = os.environ.get("SOAK_SEED", "")
+_FEW = 150
+"""Files of all tables and of derived rows, however many nights there were."""
+
+
+def test_three_hundred_nights_leave_few_files_and_every_version_whole(tmp_path: Path) -> None:
+    chance, clock = random.Random(SEED), time.time()
+    with fake_studio() as studio, nights(studio, tmp_path / "nights", 0) as desk:
+        environment = {"GOLDLEAF_HOME": str(desk.folder / "home"), "LABEL_STUDIO_URL": "", "PREFECT_API_URL": ""}
+        for night in range(NIGHTS):
+            one_night(desk, night)
+            if night % 20 != 19:
+                continue
+            must_know_its_outline(desk.context)
+            before = told(desk)
+            undisturbed = next_night(desk, tmp_path / f"undisturbed-{night}", night + 1)
+            if chance.random() < 0.5:
+                point: Point = chance.choice(POINTS)
+                command("compact", str(desk.folder / "dataset.yaml"), environment=environment, killed_at=point)
+                assert told(desk) == before, point
+            clock += 24 * 60 * 60
+            compacted(desk, clock)
+            assert next_night(desk, tmp_path / f"compacted-{night}", night + 1) == undisturbed
+            must_hold_pins(desk)
+        assert files_of(desk) < _FEW

@@ -1,0 +1,171 @@
+"""Compaction: fewer files, the same answers; what a version pins stays, and a kill in between changes nothing."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from desk import Desk
+from fake_studio import TOKEN, FakeStudio, fake_studio
+from forked import Point, command
+from full_runs import must_know_its_outline
+from small_runs import compacted, copy_of, files_of, next_night, nights, one_night, rows
+from support import row
+from terminal import Terminal
+
+from pipeline.curation.derived_rows import DerivedRows, derivation_digest
+from pipeline.curation.small_files import DERIVED, compact
+from pipeline.errors import Busy, StoreError
+from pipeline.state.store import Store
+from pipeline.state.tables import Table
+from schemas.run_summary import CurateSummary, Verb
+
+NIGHTS = 10
+LATER = 2 * 60 * 60
+
+
+@pytest.fixture(scope="module")
+def studio() -> Iterator[FakeStudio]:
+    with fake_studio() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def whole(studio: FakeStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with nights(studio, tmp_path_factory.mktemp("nights"), NIGHTS) as desk:
+        yield desk
+
+
+@pytest.fixture
+def desk(whole: Desk, studio: FakeStudio, tmp_path: Path) -> Iterator[Desk]:
+    copy = Desk(copy_of(whole, tmp_path / "copy"), studio.url, studio.token)
+    with copy.api, copy.client:
+        yield copy
+
+
+def test_small_files_become_one_and_no_answer_changes(desk: Desk, tmp_path: Path) -> None:
+    undisturbed = next_night(desk, tmp_path / "undisturbed", NIGHTS)
+    found = compacted(desk)
+    for table in (Table.RECORDS, Table.DECISIONS, Table.RUNS):
+        assert found[table].before >= NIGHTS and found[table].after == 1, table
+    assert found[DERIVED].before >= NIGHTS and found[DERIVED].after == 1
+    must_know_its_outline(desk.context)
+    assert next_night(desk, tmp_path / "compacted", NIGHTS) == undisturbed
+
+
+def test_files_are_deleted_once_no_reader_can_use_them(desk: Desk) -> None:
+    before = files_of(desk)
+    found = compacted(desk)
+    assert sum(one.removed for name, one in found.items() if name != DERIVED) == 0, "a reader may still be at them"
+    later = compacted(desk, time.time() + LATER)
+    assert later[Table.RUNS].removed > 1 and later[Table.DECISIONS].removed > 1 and later[Table.DECISIONS].freed
+    assert files_of(desk) < before
+
+
+def test_what_only_earlier_runs_saw_is_deleted_and_what_versions_were_made_from_is_not(desk: Desk) -> None:
+    store = desk.context.store
+    before = store.snapshot().committed_runs(CurateSummary)[-1].inputs
+    compacted(desk)
+    one_night(desk, NIGHTS)
+    assert compacted(desk, time.time() + LATER)[Table.RECORDS].removed
+    with pytest.raises(StoreError, match="is missing"):
+        store.scan(Table.RECORDS, before[Table.RECORDS]).collect()
+
+
+def test_the_next_run_finds_only_what_is_new(desk: Desk) -> None:
+    compacted(desk)
+    still = desk.curate()
+    assert (still.looked.changed, still.looked.related, still.looked.why) == (0, 0, "")
+    desk.rows(*rows(NIGHTS - 1), row(7_777, "Is there a catalog of your lamps?", "billing"))
+    result = desk.curate()
+    assert (result.looked.changed, result.looked.why) == (1, "")
+    assert result.looked.untouched > result.looked.related
+
+
+def test_nights_go_on_after_a_compaction(desk: Desk) -> None:
+    for night in range(NIGHTS, NIGHTS + 9):
+        one_night(desk, night)
+    compacted(desk)
+    compacted(desk, time.time() + LATER)
+    one_night(desk, NIGHTS + 9)
+    must_know_its_outline(desk.context)
+
+
+def test_what_came_in_since_the_last_curate_is_left_for_the_next_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    open_ones = [task for task in desk.tasks() if not task["annotations"]]
+    desk.submit(open_ones[0]["id"], desk.result("returns"))
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.collect.follow_answers", lambda context, engine: "")
+        desk.collect()
+    undisturbed = next_night(desk, tmp_path / "undisturbed", NIGHTS - 1)
+    compacted(desk)
+    looked, decisions = next_night(desk, tmp_path / "compacted", NIGHTS - 1)
+    assert (looked, decisions) == undisturbed
+    assert looked.answered and not looked.why
+
+
+def test_few_files_are_left_alone(desk: Desk) -> None:
+    compacted(desk)
+    version = desk.context.store.version(Table.RECORDS)
+    assert compacted(desk)[Table.RECORDS].after == 1
+    assert desk.context.store.version(Table.RECORDS) == version
+
+
+def test_a_home_that_was_never_curated_has_nothing_to_compact(tmp_path: Path) -> None:
+    assert compact(Store(tmp_path, "questions")) == {}
+
+
+@pytest.mark.parametrize("lock", ["lock", "push_lock", "pull_lock"])
+def test_it_waits_for_no_writer_and_says_who_is_at_work(desk: Desk, lock: str) -> None:
+    store = desk.context.store
+    taken = store.lock(Verb.CURATE) if lock == "lock" else getattr(store, lock)()
+    with taken, pytest.raises(Busy, match="run compact again when it has finished"):
+        compact(store)
+
+
+def test_an_entry_of_the_log_that_is_lost_is_noticed_after_a_compaction(desk: Desk) -> None:
+    compacted(desk)
+    desk.curate()
+    entries = sorted((desk.context.store.root / "tables" / "runs" / "_delta_log").glob("*.json"))
+    entries[-1].write_bytes(b"")
+    with pytest.raises(StoreError, match=r"table 'runs' of .* is damaged \(its log names"):
+        desk.context.store.snapshot()
+
+
+def test_the_command_says_what_became_of_the_files(desk: Desk) -> None:
+    terminal = Terminal(desk.folder, desk.settings.label_studio_url or "", TOKEN)
+    said = terminal.json("compact")
+    assert said["runs"]["before"] > said["runs"]["after"] == 1
+    assert "files now" in terminal.goldleaf("compact").stdout
+
+
+# --- killed -----------------------------------------------------------------------------------------
+POINTS = [
+    Point("pipeline.curation.small_files", "write_derived", "after", 1),
+    Point("pipeline.curation.standing", "Standing.write", "after", 1),
+    Point("pathlib", "Path.unlink", "before", 3),
+    Point("pipeline.state.compaction", "write_file", "after", 1),
+    Point("os", "link", "after", 1),
+    Point("os", "link", "before", 2),
+    Point("pipeline.state.compaction", "DeltaTable.create_checkpoint", "before", 1),
+    Point("pipeline.ingest.read_cache", "ReadCache.renew", "before", 1),
+]
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: f"{point.name} {point.when} {point.nth}")
+def test_a_killed_compaction_changes_nothing_and_the_next_one_finishes_it(
+    desk: Desk, tmp_path: Path, point: Point
+) -> None:
+    undisturbed = next_night(desk, tmp_path / "undisturbed", NIGHTS)
+    environment = {"GOLDLEAF_HOME": str(desk.folder / "home"), "LABEL_STUDIO_URL": "", "PREFECT_API_URL": ""}
+    command("compact", str(desk.folder / "dataset.yaml"), environment=environment, killed_at=point)
+    must_know_its_outline(desk.context)
+    _, decisions = next_night(desk, tmp_path / "killed", NIGHTS)
+    assert decisions == undisturbed[1]
+    found = compacted(desk)
+    assert all(found[name].after == 1 for name in (DERIVED, Table.RECORDS, Table.DECISIONS, Table.RUNS))
+    assert next_night(desk, tmp_path / "finished", NIGHTS) == undisturbed
+    facts = DerivedRows(desk.context.store.derived(derivation_digest(desk.context.dataset))).facts()
+    assert len(facts) == 1
