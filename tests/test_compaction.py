@@ -13,7 +13,7 @@ from small_runs import compacted, copy_of, files_of, next_night, nights, one_nig
 from support import row
 from terminal import Terminal
 
-from pipeline.curation.derived_rows import DerivedRows, derivation_digest
+from pipeline.curation.derived_rows import derivation_digest
 from pipeline.curation.small_files import DERIVED, compact
 from pipeline.errors import Busy, StoreError
 from pipeline.state.store import Store
@@ -144,7 +144,8 @@ def test_the_command_says_what_became_of_the_files(desk: Desk) -> None:
 # --- killed -----------------------------------------------------------------------------------------
 POINTS = [
     Point("pipeline.curation.small_files", "write_derived", "after", 1),
-    Point("pipeline.curation.standing", "Standing.write", "after", 1),
+    Point("pipeline.curation.standing", "write_rows", "after", 1),
+    Point("pipeline.curation.small_files", "write_standing", "after", 1),
     Point("pathlib", "Path.unlink", "before", 3),
     Point("pipeline.state.compaction", "write_file", "after", 1),
     Point("os", "link", "after", 1),
@@ -167,5 +168,5 @@ def test_a_killed_compaction_changes_nothing_and_the_next_one_finishes_it(
     found = compacted(desk)
     assert all(found[name].after == 1 for name in (DERIVED, Table.RECORDS, Table.DECISIONS, Table.RUNS))
     assert next_night(desk, tmp_path / "finished", NIGHTS) == undisturbed
-    facts = DerivedRows(desk.context.store.derived(derivation_digest(desk.context.dataset))).facts()
-    assert len(facts) == 1
+    derived = desk.context.store.derived(derivation_digest(desk.context.dataset))
+    assert sorted(path.suffix for path in derived.iterdir()) == [".arrow", ".facts"]

@@ -157,7 +157,7 @@ def test_a_run_without_news_says_what_one_that_reads_all_rows_says(desk: Desk, m
     desk.curate()
     quick = desk.curate()
     assert quick.looked.untouched == quick.funnel.current and not quick.looked.why
-    monkeypatch.setattr("pipeline.curation.stages.standing_of_all", lambda *args, **more: None)
+    monkeypatch.setattr("pipeline.curation.stages.stand_still", lambda *args: None)
     slow = desk.curate()
     # That the labels of new rows are not scored is no news where there are none.
     assert quick.model_dump(exclude={"run", "note"}) == slow.model_dump(exclude={"run", "note"})
@@ -176,9 +176,10 @@ def test_after_a_run_without_news_a_change_is_found(desk: Desk, change: str) -> 
     must_know_its_outline(desk.context)
 
 
-def test_a_run_without_news_does_not_read_what_stands(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_news_reads_no_rows(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.curate()
-    monkeypatch.setattr("pipeline.curation.look.read_standing", None)
+    for name in ("standing.Standing.rows", "standing.Standing.where", "derived_rows.DerivedRows.take"):
+        monkeypatch.setattr(f"pipeline.curation.{name}", None)
     assert desk.curate().decided == 0
 
 

@@ -45,7 +45,8 @@ class MappedRows:
     @property
     def schema(self) -> pl.Schema:
         """Its columns."""
-        return frame_of(self._file.schema.empty_table()).schema
+        # Arrow's own empty table imports pandas, which takes 0.1 s.
+        return frame_of(pa.Table.from_batches([], self._file.schema)).schema
 
     def read(self, columns: Sequence[str] | None = None, rows: npt.NDArray[np.int64] | None = None) -> pl.DataFrame:
         """All of it, or some of its columns; or a copy of some rows, in the given order."""
