@@ -14,7 +14,7 @@ from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.outline import outline_stands
 from pipeline.state.runs import CommittedRun, Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.tables import Table
+from pipeline.state.tables import INDEX, Table
 from schemas.manifest import Funnel
 from schemas.run_summary import Changed, CurateSummary, Looked
 
@@ -85,6 +85,9 @@ def _is_unchanged(workspace: Workspace, snapshot: Snapshot, standing: Standing) 
     if config.review.error_rate is not None or config.suggest.is_on:
         # What was refused, skipped or answered by a model since is in no table.
         return False
+    for table in INDEX:
+        # Damage is told now, and not by the run that needs it.
+        snapshot.scan(table)
     versions = standing.header.versions
     added = (snapshot.added_since(table, versions.get(table.value, -1)) for table in _READ)
     return all(rows.head(1).collect().is_empty() for rows in added)

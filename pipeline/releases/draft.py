@@ -143,7 +143,7 @@ _COLUMNS = ["record_id", "run", "fate", "duplicate_of", "label_source", "group",
 
 def _decided(snapshot: Snapshot, dataset: LoadedDataset) -> pl.DataFrame:
     """What is decided about each current record, and its source; of what it says no more than its labels."""
-    sources = snapshot.current_records().select("record_id", "source")
+    sources = snapshot.outline.lazy().select("record_id", "source")
     # Some that were drawn for the audit are suspect by now: those are looked at.
     unreviewed = with_reason(ReasonCode.UNREVIEWED) & pl.col("routed").is_null()
     labels = ["targets"] if kind_of(dataset.task).labels(dataset.task) else []

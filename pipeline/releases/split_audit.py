@@ -102,14 +102,9 @@ def _rows(snapshot: Snapshot, version: Path, split: str, task: type[Task]) -> _R
                 settled.add(row["id"])
                 right = now.targets and same_targets(orjson.loads(now.targets), published_targets(task, row["fields"]))
                 wrong += not right
-    frozen = (
-        snapshot.current_decisions()
-        .filter(pl.col("record_id").is_in(list(sources.keys() - settled)), with_reason(ReasonCode.FROZEN))
-        .select(pl.len())
-        .collect()
-        .item()
-    )
-    return _Rows(len(sources), wrong, frozenset(sources.keys() - settled), int(frozen))
+    still_open = frozenset(sources.keys() - settled)
+    frozen = snapshot.outline.filter(pl.col("record_id").is_in(list(still_open)), with_reason(ReasonCode.FROZEN))
+    return _Rows(len(sources), wrong, still_open, frozen.height)
 
 
 @dataclass(frozen=True)
@@ -126,8 +121,7 @@ def _decided(snapshot: Snapshot, record_ids: list[str], task: type[Task]) -> dic
     human = pl.col("label_source").eq_missing(LabelSource.HUMAN.value)
     unusable = (pl.col("fate") == Fate.REJECTED.value) & with_reason(ReasonCode.UNUSABLE)
     rows = (
-        snapshot.current_decisions()
-        .filter(pl.col("record_id").is_in(record_ids), human | unusable)
+        snapshot.current_decisions(pl.col("record_id").is_in(record_ids) & (human | unusable))
         .select("record_id", "inputs", pl.when(~unusable).then("targets"))
         .collect()
     )
