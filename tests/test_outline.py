@@ -23,7 +23,9 @@ from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.sql import query
 from pipeline.reporting.status import read_status
 from pipeline.review.queue import open_questions
+from pipeline.state.outline import keep_outline, kept_outline, outlined, renewed
 from pipeline.state.snapshot import Snapshot
+from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate
 from schemas.run_summary import CurateSummary
 
@@ -150,6 +152,35 @@ def test_a_row_that_comes_back_has_its_decision_again(desk: Desk) -> None:
     desk.curate()
     must_know_its_outline(desk.context)
     assert desk.decision(0).fate is Fate.DUPLICATE
+
+
+def test_an_outline_forgets_what_rows_said_that_are_gone(tmp_path: Path) -> None:
+    """Views hold on to all texts that they were taken from: a home that is edited every night would grow."""
+    ids = [f"{key:032x}" for key in range(2_000)]
+
+    def decided(run: int, mine: list[str]) -> pl.DataFrame:
+        rows = pl.DataFrame({"record_id": mine, "revision": [f"{run:06}{name}" for name in mine]})
+        absent = [pl.lit(None, kind).alias(name) for name, kind in SCHEMAS[Table.DECISIONS].items()]
+        known = rows.with_columns(fate=pl.lit("accepted"), run=pl.lit(f"{run:030}"))
+        return known.with_columns(one for one in absent if one.meta.output_name() not in known.columns)
+
+    def kept(run: int) -> int:
+        return (tmp_path / str(run) / "outline.arrow").stat().st_size
+
+    latest = decided(0, ids)
+    outline = outlined(latest.lazy(), latest.lazy().with_columns(source=pl.lit("rows")))
+    keep_outline(outline, tmp_path / "0")
+    for run in range(1, 60):
+        fresh = decided(run, ids[run * 20 : run * 20 + 400])
+        latest = pl.concat([latest.join(fresh, on="record_id", how="anti"), fresh])
+        before = kept_outline(tmp_path / str(run - 1), '{"accepted": 2000, "rejected": 0, "duplicate": 0, "review": 0}')
+        assert before is not None
+        outline = renewed(before, fresh.lazy(), latest.lazy().with_columns(source=pl.lit("rows")))
+        assert dict(outline.select("record_id", "run").iter_rows()) == dict(
+            latest.select("record_id", "run").iter_rows()
+        )
+        keep_outline(outline, tmp_path / str(run))
+        assert kept(run) < 3 * kept(0)
 
 
 # --- nothing new ------------------------------------------------------------------------------------

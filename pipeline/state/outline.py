@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pipeline.errors import StoreError
 from pipeline.state.atomic import repeat, replacing, sealed_bytes
+from pipeline.state.mapped_rows import arrow_of, frame_of
 from pipeline.state.tables import SCHEMAS, Table
 
 _OF_DECISION = ("record_id", "revision", "run", "fate", "reasons", "duplicate_of", "similarity", "routed",
@@ -26,6 +27,8 @@ OUTLINE = pl.Schema(
 )
 _KNOWN = {"suggestion": "suggested", "model_answer": "heard"}
 _FILE = "outline.arrow"
+_VIEWS = 16 * len(OUTLINE)
+"""Bytes of a row without its texts, at most."""
 
 
 def outlined(decisions: pl.LazyFrame, records: pl.LazyFrame) -> pl.DataFrame:
@@ -50,24 +53,41 @@ def renewed(before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame) ->
         fresh: the decisions, one per record, with the columns of their table.
         records: ``record_id``, ``revision`` and ``source`` of the records that are current now.
     """
-    news = outlined(fresh, records)
+    ids = fresh.select("record_id").collect().to_series().implode()
+    news = outlined(fresh, records.filter(pl.col("record_id").is_in(ids)))
     # Rows that are gone are left out; and what was decided again comes last, as in the table.
-    current = records.select("record_id", "revision", "source")
-    again = news.lazy().select("record_id")
-    old = before.lazy().drop("source").join(again, on="record_id", how="anti", maintain_order="left")
-    kept = old.join(current, on=["record_id", "revision"], maintain_order="left")
-    return pl.concat([kept.select(OUTLINE.names()).collect(), news])
+    stays = (
+        before.lazy().select(_key()).collect().to_series().is_in(records.select(_key()).collect().to_series().implode())
+    )
+    return pl.concat([before.filter(stays, ~pl.col("record_id").is_in(ids)), news], rechunk=False)
+
+
+def _key() -> pl.Expr:
+    """64 bits that tell a row: a join by texts would hold half a kilobyte of each.
+
+    If two rows had the same, an outline would have a row too many; who keeps it counts them.
+    """
+    return pl.col("record_id").hash() ^ pl.col("revision").hash(seed=1)
 
 
 def keep_outline(outline: pl.DataFrame, folder: Path) -> None:
     """Keep an outline in the folder of its run.
 
-    As views, which are mapped as they are: what is not looked at is not read.
+    As views, which are mapped as they are: what is not looked at is not read. They hold on to the texts of rows that
+    are gone; once these are more than the others, they are left behind.
     """
-    table = outline.select(OUTLINE.names()).rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
+    whole = outline.select(OUTLINE.names()).rechunk()
+    table = whole.to_arrow(compat_level=pl.CompatLevel.newest())
+    if table.get_total_buffer_size() > 2 * whole.height * _VIEWS + 2 * _said(whole):
+        table = frame_of(arrow_of(whole)).to_arrow(compat_level=pl.CompatLevel.newest())
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / _FILE, sealed=True) as sink, pa.ipc.new_file(cast("IO[bytes]", sink), table.schema) as file:
         file.write_table(table)
+
+
+def _said(outline: pl.DataFrame) -> int:
+    """The bytes of its texts."""
+    return sum(outline.select(pl.col(pl.String).str.len_bytes().sum()).row(0))
 
 
 def outline_stands(before: Path, after: Path) -> None:
