@@ -91,9 +91,9 @@ def test_rows_that_are_kept_do_teach_about_label_errors() -> None:
 
 @pytest.mark.parametrize("leave_out", [rejected, copied])
 def test_a_new_row_that_is_left_out_has_no_label_scored_again(leave_out: Callable[[Case], None]) -> None:
-    cases = honest()
+    cases, kept = honest(), score_labels(honest(), Complaint, OnConflict.REVIEW).kept
     for one in cases:
         one.scored = True
     new = wrong(1, leave_out)
-    score_labels([*cases, *new], Complaint, OnConflict.REVIEW)
+    score_labels([*cases, *new], Complaint, OnConflict.REVIEW, kept=kept)
     assert scores([*cases, *new]) == [(None, None, [])] * (len(cases) + len(new))

@@ -284,7 +284,7 @@ def test_the_funnel_is_an_artifact_and_runs_are_events(shop: Shop, prefect: Sync
     [artifact] = [found for found in prefect.read_artifacts() if found.key == f"goldleaf-{name}-funnel"]
     page = str(artifact.data)
     assert f"| accepted | {funnel.accepted} | {funnel.accepted} |" in page
-    assert f"| raw | {funnel.raw} |  |" in page
+    assert f"| raw | {funnel.raw} | {funnel.raw} |" in page
     assert "| invalid (topic) | a field breaks the task's schema | 1 |" in page
     assert "- looked at all 6 rows: it is the first run\n" in page
     assert f"`{shop.file}`" in page
