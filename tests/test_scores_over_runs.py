@@ -64,7 +64,9 @@ def test_a_flag_outlasts_a_run_in_which_its_row_was_rejected(odd: Odd) -> None:
     assert odd.curate().decided == 0
     odd.edit("measure: {max_tokens: 5}\n", "")
     odd.curate()
-    assert (flagged(odd), scores(odd)) == (before, scored)
+    # Judged by what the first run has learned, as rows that come later.
+    assert flagged(odd) == before
+    assert scores(odd) == pytest.approx(scored, abs=0.005)
     assert odd.curate().decided == 0
 
 
