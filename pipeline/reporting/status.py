@@ -13,6 +13,7 @@ from pipeline.evaluation.estimates import Unit
 from pipeline.finetuning.checkpoints import UnfinishedTraining, unfinished_training
 from pipeline.ladder.assessment import PAGE
 from pipeline.ladder.judgement import Verdict
+from pipeline.ladder.kept_answers import left_unfinished
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
@@ -205,6 +206,15 @@ def _training(workspace: Workspace, snapshot: Snapshot) -> UnfinishedTraining | 
     return found if found.written_at > ended_at else None
 
 
+def _is_interrupted(workspace: Workspace, snapshot: Snapshot) -> bool:
+    """Whether a fine-tuning has left something to the next one since the last that ended."""
+    left = left_unfinished(workspace.store.models)
+    if left is None or workspace.store.is_finetuning:
+        return False
+    ended = snapshot.runs.filter(pl.col("verb") == Verb.FINETUNE.value)["finished_at"].to_list()
+    return not ended or left > ended[-1]
+
+
 def _has_news(snapshot: Snapshot) -> bool:
     """Whether a record was decided after the latest release of this home."""
     last = snapshot.last_run(ReleaseSummary)
@@ -255,6 +265,8 @@ def _step(workspace: Workspace, snapshot: Snapshot, asked: Waiting, needed: int)
         return "", Verb.CURATE, ""
     if workspace.dataset.has_changed_since(curated.summary):
         return "", Verb.CURATE, ", since the file or its task was changed"
+    if _is_interrupted(workspace, snapshot):
+        return "", Verb.FINETUNE, ", with the options that it had, to go on with the fine-tuning that was interrupted"
     connection = workspace.connection
     connect = "" if connection and connection.api_key else f"{HOW_TO_CONNECT}, "
     if asked.questions and _is_gone(snapshot):
