@@ -1,4 +1,4 @@
-"""Judged again, or looked back at: nothing is asked or stored a second time, and everybody speaks of the same adapter."""
+"""Judged again, or looked back at: nothing is asked or stored a second time, and all speak of the same adapter."""
 
 import re
 import shutil
