@@ -10,7 +10,8 @@ from flows.engines.engine import Engine
 from flows.settings import prepare_training
 from pipeline.config.workspace import shown_address
 from pipeline.curation.stages import Decided, decide
-from pipeline.errors import Busy, ConfigError, EndpointError
+from pipeline.errors import Busy, ConfigError, EndpointError, TrainingError
+from pipeline.reporting.last_finetuning import why_absent
 from pipeline.state.runs import Run
 from pipeline.suggestions.adapter_answers import AdapterAsking, with_adapter
 from pipeline.suggestions.asker import Asker
@@ -138,6 +139,7 @@ def suggest(
     Raises:
         ConfigError: no model is configured, or nothing was curated yet.
         EndpointError: it refuses or does not answer; what it answered before is kept and counts.
+        TrainingError: calls are to be counted of an adapter that is not there.
     """
     name, file = context.dataset.config.name, context.dataset.path
     context.require_owner()
@@ -171,17 +173,16 @@ def ask_model(
     """
     asker, store = asker or _asker(context), context.store
     section = asker.section
-    if section.adapter:
-        found = with_adapter(asker, store.models, store.releases)
-        if found is None:
-            return Suggested(model=asker.model, why="there is no adapter yet; `goldleaf finetune` trains the first one")
-        asker = found
+    try:
+        asker = _resolved(context, asker)
+    except TrainingError as error:
+        return Suggested(model=asker.model, why=str(error))
     try:
         with store.asking_lock(), Ledger(store.calls) as ledger:
             # Nobody else is asking: what is still in flight was so when a run was killed.
             ledger.lose()
-            if section.adapter == LATEST:
-                ledger.choose(LATEST, asker.section.adapter or "")
+            if section.adapter:
+                ledger.keep_adapter(section.adapter, asker.section.adapter or "", asker.weights)
             snapshot = store.snapshot().at_last_commit()
             asker = with_examples(asker, snapshot, ledger)
             batch = batch_of(snapshot, asker, ledger, retry=retry_invalid)
@@ -199,6 +200,22 @@ def ask_model(
             return _suggested(asker.model, batch, outcome, before, ledger.spent(), news)
     except Busy as error:
         return Suggested(model=asker.model, why=str(error))
+
+
+def _resolved(context: Context, asker: Asker) -> Asker:
+    """The same with the adapter that `suggest.adapter` means, if it means one.
+
+    Raises:
+        TrainingError: it is not there.
+    """
+    store, run = context.store, asker.section.adapter
+    if not run:
+        return asker
+    try:
+        return with_adapter(asker, store.models, store.releases)
+    except TrainingError as error:
+        was_there = why_absent(store.snapshot(), "" if run == LATEST else run)
+        raise TrainingError(was_there or str(error)) from error
 
 
 def _asking(context: Context, asker: Asker, ledger: Ledger) -> Asking | AdapterAsking:
@@ -245,15 +262,13 @@ def hear_again(context: Context, engine: Engine, suggested: Suggested) -> tuple[
             return None
         store.clear_work()
         run = context.new_run(Verb.CURATE)
-        decided = decide(context, engine, run, last.summary.evaluation)
+        decided = decide(context, engine, run, last.summary.evaluation, heard=suggested.model)
         store.clear_work()
         return run, decided
 
 
 def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:
-    store = context.store
-    if asker.section.adapter:
-        asker = with_adapter(asker, store.models, store.releases) or asker
+    store, asker = context.store, _resolved(context, asker)
     with Ledger(store.calls) as ledger:
         snapshot = store.snapshot().at_last_commit()
         batch = batch_of(snapshot, with_examples(asker, snapshot, ledger, keep=False), ledger, retry=retry_invalid)

@@ -148,6 +148,7 @@ def decide(
     rescore: bool = False,
     read: Ingested | None = None,
     unknown: Sequence[Path] = (),
+    heard: str = "",
 ) -> Decided:
     """Give every current record its fate and commit; the caller holds the lock.
 
@@ -159,6 +160,7 @@ def decide(
         rescore: score all labels again.
         read: what was read for it; without it no splits are adopted, since those of rows to come would be missed.
         unknown: the versions in this home whose splits it does not know.
+        heard: the model whose new answers are all that has changed.
 
     Raises:
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names, or its layout.
@@ -190,13 +192,11 @@ def decide(
         run,
         inputs={table.value: version for table, version in snapshot.versions.items()},
         funnel=funnel,
-        summary=_summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring),
+        summary=_summary(dataset, evaluation, found, read, added, triaged, adopted, opened.scoring, heard),
     )
-    near = (
-        decisions.filter(pl.col("fate") == Fate.DUPLICATE.value).filter(with_reason(ReasonCode.NEAR_DUPLICATE)).height
-    )
+    is_near = (pl.col("fate") == Fate.DUPLICATE.value) & with_reason(ReasonCode.NEAR_DUPLICATE)
     layouts = notes_about_layouts(prepared, dataset) if added else []
-    return Decided(fresh.height, added, near, triaged, funnel, adopted, layouts)
+    return Decided(fresh.height, added, decisions.filter(is_near).height, triaged, funnel, adopted, layouts)
 
 
 @dataclass(frozen=True)
@@ -286,6 +286,7 @@ def _summary(
     triaged: Triaged,
     adopted: Adopted,
     scoring: Scoring,
+    heard: str,
 ) -> CurateSummary:
     return CurateSummary(
         file=str(dataset.path),
@@ -305,6 +306,7 @@ def _summary(
         note=triaged.note,
         proof=triaged.proof,
         past_proof=triaged.past_proof,
+        heard=heard,
         adopted=adopted.versions,
     )
 

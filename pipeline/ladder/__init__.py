@@ -9,6 +9,7 @@ __all__ = [
     "endpoints",
     "experiment",
     "judgement",
+    "kept_answers",
     "learning_curve",
     "plan",
     "results",

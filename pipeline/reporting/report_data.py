@@ -18,8 +18,9 @@ from pipeline.reporting.annotators import AnnotatorsTable, shown_team
 from pipeline.reporting.doubts import is_below_floor
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.error_outlook import ErrorOutlook
+from pipeline.reporting.last_finetuning import last_finetuning
 from pipeline.reporting.overview import asked_again, open_answers, open_seats
-from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.report_finetuning import shown_finetuning
 from pipeline.reporting.report_page import (
     AnswerInConflict,
     Audit,
@@ -76,7 +77,6 @@ def gather_report(
     funnel: Funnel,
     published: Manifest | None = None,
     absent: Sequence[AbsentLabel] = (),
-    models: Path | None = None,
     next_steps: Iterable[str] = (),
     team: AnnotatorsTable | None = None,
     standing: Status | None = None,
@@ -90,7 +90,6 @@ def gather_report(
         funnel: of that state.
         published: the version that the page describes.
         absent: labels missing from some of its splits.
-        models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
         team: how annotators have answered.
         standing: the status, whose audit, forecast, proof and suggestions are shown.
@@ -125,7 +124,7 @@ def gather_report(
         review=_review(state, standing),
         team=shown_team(team, of_version=of_version),
         **_expected(standing),
-        **_tuned(state, snapshot, models),
+        **_tuned(state, snapshot),
         suspects=list(suspects(state, accepted)),
         below_floor=sum(map(is_below_floor, accepted)),
     )
@@ -149,16 +148,20 @@ class _Tuned(TypedDict):
     """What is known of adapters."""
 
     finetuning: FineTuning | None
+    adapter_gone: str
     rounds: list[Round]
 
 
-def _tuned(state: State, snapshot: Snapshot, models: Path | None) -> _Tuned:
-    return {"finetuning": _finetuning(state, models) if models else None, "rounds": list(rounds_of(snapshot))}
+def _tuned(state: State, snapshot: Snapshot) -> _Tuned:
+    last = last_finetuning(snapshot)
+    gone = last.gone if last else ""
+    shown = _finetuning(state, last.folder) if last and not gone else None
+    return {"finetuning": shown, "adapter_gone": gone, "rounds": list(rounds_of(snapshot))}
 
 
-def _finetuning(state: State, models: Path) -> FineTuning | None:
+def _finetuning(state: State, adapter: Path) -> FineTuning:
     tested = (d for d in state.decisions if d.record_id in state.splits and not state.withholds(d))
-    return latest_finetuning(models, state.task, {d.record_id: state.example(d) for d in tested})
+    return shown_finetuning(adapter, state.task, {d.record_id: state.example(d) for d in tested})
 
 
 def _published(manifest: Manifest | None) -> Published | None:

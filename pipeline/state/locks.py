@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,6 +14,7 @@ from schemas.user_code_errors import in_a_line
 
 Waiting = Callable[[str], AbstractContextManager[object]]
 """Shows whom we are waiting for while we do."""
+_PROCESS = re.compile(r"process (\d{1,9})$")
 _MOST = 1_000
 _PAUSE = 0.1
 """Seconds between attempts to get a lock."""
@@ -50,6 +52,25 @@ def held(
         lock.write(f"{holder}, process {os.getpid()}")
         lock.flush()
         yield
+
+
+def is_at_work(file: Path) -> bool:
+    """Whether the process that last took a lock still runs on this machine.
+
+    The lock itself is not tried: that would keep a process out that takes it at this moment.
+    """
+    try:
+        found = _PROCESS.search(file.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return False
+    try:
+        os.kill(int(found[1]), 0) if found else None
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # It is another user's.
+        return True
+    return found is not None
 
 
 def _is_ours(lock: IO[str]) -> bool:

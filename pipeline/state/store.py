@@ -22,7 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from pipeline.errors import StoreError
 from pipeline.state.atomic import remove_unfinished
-from pipeline.state.locks import Waiting, held
+from pipeline.state.locks import Waiting, held, is_at_work
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.table_files import Log, add_file, create_table, read_log, scan_files
@@ -34,6 +34,7 @@ from schemas.run_summary import RunSummary, Verb
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions"}
 REPORT = "report.html"
 """The version of the layout of a home and of a version."""
+_FINETUNE_LOCK = "finetune.lock"
 _OWN_ENDINGS = (".lock", REPORT)
 _OWN_SERVERS = {".prefect", ".label-studio"}
 _A_DAY = 24 * 60 * 60
@@ -191,9 +192,14 @@ class Store:
 
         Curate, collect and release share one lock, since each reads what the others decide.
         """
-        file = "finetune.lock" if verb is Verb.FINETUNE else "state.lock"
+        file = _FINETUNE_LOCK if verb is Verb.FINETUNE else "state.lock"
         advice = f"run {verb} again when it has finished"
         return held(self.root / file, self.dataset, f"goldleaf {verb}", advice, patience, waiting)
+
+    @property
+    def is_finetuning(self) -> bool:
+        """Whether a fine-tuning is running on this machine."""
+        return is_at_work(self.root / _FINETUNE_LOCK)
 
     def push_lock(self) -> AbstractContextManager[None]:
         """Let one process at a time send questions: two would ask each of them twice.
