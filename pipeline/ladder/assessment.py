@@ -108,7 +108,7 @@ class Assessment(BaseModel):
         found = (
             *self.unreadable,
             self._not_audited,
-            seeds_in_words(self.seeds),
+            seeds_in_words(self.seeds, self.undrawn),
             self.ablation,
             self.forgetting,
             *self.curves,

@@ -15,7 +15,7 @@ from pipeline.finetuning.examples import ChosenExamples, Example, Examples, Spli
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.train import TrainReport
-from pipeline.finetuning.training_rows import check_examples
+from pipeline.finetuning.training_rows import LeftOut, check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.assessment import find_assessed
@@ -98,9 +98,10 @@ def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool 
     if not again and climb.lacking and (same := find_assessed(plan.models, plan.key, climb.lacking)):
         # An endpoint that is still down makes no second copy of the adapter.
         return same
-    learned = builder.linear_learned(recipe.sample.unshortened, measured)
+    # Asked all questions, as the arm itself: it takes milliseconds.
+    learned = builder.linear_learned(asked.unshortened, measured)
     forgotten = Forgetting(before=before, after=after)
-    extras = _extras(plan, climb, learned, recipe, (report.rows, fewer), forgotten)
+    extras = _extras(plan, climb, learned, recipe, (report, fewer), forgotten)
     evidence = evidence_of(plan, climb, rows, report, extras)
     extras = replace(extras, seeds=_seeds(recipe, examples, report, evidence))
     kept.hand_on()
@@ -114,19 +115,20 @@ def _extras(
     climb: Climb,
     others: tuple[Learned, ...],
     recipe: Recipe,
-    learned: tuple[int, list[tuple[int, Evaluation]]],
+    learned: tuple[TrainReport, list[tuple[int, Evaluation]]],
     forgetting: Forgetting,
 ) -> Extras:
     """What is known beside the arms, but for other seeds: curves, and what the raw rows would have given.
 
-    ``others`` are arms that learned from fewer rows, too. ``learned`` is how many rows the adapter learned, and its
-    scores after fewer.
+    ``others`` are arms that learned from fewer rows, too. ``learned`` is what the adapter's training did, and its
+    scores after fewer rows.
     """
-    rows, fewer = learned
+    report, fewer = learned
     judged = climb.done_by(ArmName.ADAPTER.value)
     curves = [curve_of(one) for one in others]
     if fewer:
-        curves.append(_adapter_curve(climb, others, recipe, [*fewer, (rows, judged)]))
+        undrawn = report.left_out.get(LeftOut.NOT_DRAWN, 0)
+        curves.append(_adapter_curve(climb, others, recipe, [*fewer, (report.rows, judged)], undrawn))
     return Extras(
         forgetting=forgetting,
         curves=tuple(curves),
@@ -135,7 +137,11 @@ def _extras(
 
 
 def _adapter_curve(
-    climb: Climb, others: Sequence[Learned], recipe: Recipe, points: Sequence[tuple[int, Evaluation]]
+    climb: Climb,
+    others: Sequence[Learned],
+    recipe: Recipe,
+    points: Sequence[tuple[int, Evaluation]],
+    undrawn: int,
 ) -> Curve:
     """Its curve beside all that it has to beat, by their own curves if they have one, on the questions of slow arms."""
     ids = {one.id for one in recipe.sample.asked}
@@ -147,7 +153,7 @@ def _adapter_curve(
         for arm in climb.done
         if arm.name not in known and arm.family is not Family.TUNED and arm.evaluation.metric == adapter.metric
     ]
-    return curve_of(Learned.of(ArmName.ADAPTER.value, "the adapter", of_sample), [*others, *rivals])
+    return curve_of(Learned.of(ArmName.ADAPTER.value, "the adapter", of_sample), [*others, *rivals], undrawn)
 
 
 def _seeds(recipe: Recipe, examples: Examples, report: TrainReport, evidence: Evidence) -> tuple[SeedScore, ...]:
