@@ -100,8 +100,38 @@ def test_a_column_is_shown_only_where_it_tells_the_arms_apart(capsys: pytest.Cap
     asked = [question("q0", "apple"), question("q1", "apple")]
     hello = arm_of("zero_shot", evaluate(Fruit, asked, ["Hello!", "apple"]), cost=1.25)
     heading, base, _, *_ = table(said_of(assessed(hello, arms[1], currency="EUR"), capsys))
-    assert heading == "arm accuracy 95% interval questions in the wrong format ms a call EUR per 1,000"
+    assert heading == "arm accuracy 95% interval asked wrong format ms a call EUR per 1,000"
     assert base.endswith(" 2 1 1.25")
+
+
+@pytest.mark.parametrize("width", [50, 80, 100, 140])
+def test_no_figure_of_an_arm_is_broken_however_narrow_the_terminal_is(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As piped with prices: 80 columns, six headings, and names of fifty characters."""
+    monkeypatch.setattr(out, "_width", width)
+    asked = [question(f"q{number}", "apple") for number in range(12)]
+    few = arm_of("few_shot", evaluate(Fruit, asked, ["Hello!"] + ["apple"] * 11), cost=0.000123, latency=1.423)
+    adapter = share_right("adapter", 36, 40, cost=0.0504, latency=0.786)
+    found = assessed(few, adapter, currency="EUR")
+    lines = said_of(found, capsys)
+    shown = lines[2 : next(place for place, line in enumerate(lines) if line.startswith("Undecided"))]
+    assert max(map(len, shown)) <= width
+    figures = [[arm.score.interval, f"{1000 * (arm.latency or 0):,.0f}", f"{arm.cost:g}"] for arm in (few, adapter)]
+    rows = [[line for line in shown if one[0] in line] for one in figures]
+    assert [len(lines) for lines in rows] == [1, 1]
+    for [row], one in zip(rows, figures, strict=True):
+        assert all(any(figure in line for line in shown) for figure in one)
+        assert all(figure in row for figure in one) == (width >= 80), "a line an arm, or a line a figure"
+
+
+def test_what_stands_beside_losses_is_not_broken_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for width in (60, 80):
+        monkeypatch.setattr(out, "_width", width)
+        text = "\n".join(said_of(CHAT, capsys))
+        assert "67.5% (62.5% to 67.5%)" in text and "100.0% (95.0% to 100.0%)" in text
 
 
 def test_a_cheap_call_is_not_shown_as_free(capsys: pytest.CaptureFixture[str]) -> None:

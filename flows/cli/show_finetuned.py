@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from flows.cli.console import out, show_rows
+from flows.cli.console import out, show_figures
 from pipeline.text.wording import counted, shown_amount
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def _show_arms(found: "Assessment") -> None:
     some = any(arm.evaluation.questions != questions for arm in arms)
     unreadable = any(arm.evaluation.unreadable for arm in arms)
     columns = ["arm", found.ladder.adapter.evaluation.metric_title, "95% interval"]
-    columns += ["questions"] if some else []
-    columns += ["in the wrong format"] if unreadable else []
+    columns += ["asked"] if some else []
+    columns += ["wrong format"] if unreadable else []
     columns += ["ms a call"]
     columns += [f"{found.currency} per 1,000"] if found.currency else []
     rows = []
@@ -64,7 +64,7 @@ def _show_arms(found: "Assessment") -> None:
         row += ["" if arm.latency is None else f"{1000 * arm.latency:,.{0 if arm.latency >= 0.01 else 1}f}"]
         row += ["" if arm.cost is None else shown_amount(arm.cost)] if found.currency else []
         rows.append(row)
-    show_rows("", columns, rows)
+    show_figures(columns, rows)
 
 
 def _show_beside(found: "Assessment") -> None:
@@ -75,4 +75,4 @@ def _show_beside(found: "Assessment") -> None:
     for arm in found.ladder.arms:
         values = {measure.name: str(measure.value) for measure in arm.evaluation.measures}
         rows.append([arm.title, *(values.get(name, "") for name in names)])
-    show_rows("", ["beside it", *names], rows)
+    show_figures(["beside it", *names], rows)

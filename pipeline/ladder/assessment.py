@@ -107,7 +107,7 @@ class Assessment(BaseModel):
         """What else is known, in sentences."""
         found = (
             *self.unreadable,
-            self._not_audited,
+            self.not_audited,
             seeds_in_words(self.seeds, self.undrawn),
             self.ablation,
             self.forgetting,
@@ -116,7 +116,7 @@ class Assessment(BaseModel):
         return [str(one) for one in found if one]
 
     @property
-    def _not_audited(self) -> str:
+    def not_audited(self) -> str:
         """Of how many test rows nobody knows whether they are right; empty if the audit stands for all."""
         if not self.unaudited:
             return ""
