@@ -26,6 +26,8 @@ def show_finetuned(result: "Finetuned") -> None:
     questions = found.ladder.adapter.evaluation.questions
     out.print(f"{counted(questions, 'test question')}{not_judged}", markup=False)
     _show_arms(found)
+    if found.busy:
+        out.print(f"[yellow]![/] {escape(found.busy)}")
     _show_beside(found)
     for one in found.ladder.skipped:
         out.print(f"[dim]not compared:[/] {escape(one.title)} ({escape(one.why)})")

@@ -25,7 +25,7 @@ from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting, General, general_knowledge
 from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
-from pipeline.ladder.kept_measures import KeptMeasures
+from pipeline.ladder.kept_measures import KeptMeasures, kept_timing
 from pipeline.ladder.language_models import Candidate
 from pipeline.ladder.learning_curve import Curve, Learned, curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
@@ -67,13 +67,14 @@ def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool 
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
     found = None if again else find_adapter(plan.models, plan.training_key, base.revision)
-    checked = _checked(plan, base, progress, timing=found is None)
+    measured = KeptMeasures(plan.models / ANSWERS, plan.goldleaf, not again)
+    checked = _checked(plan, base, progress, measured, timing=found is None)
     examples = checked.fixes[TRAIN].applied(train, base)
     rows = questions(task, checked.fixes[TEST].kept(test), checked.fixes[TEST].applied(test, base))
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
     whole = whole_questions(rows, checked.fixes[TEST].whole(test), task, base, exam.longest)
     asked = replace(askable(rows, task, config, base), whole=whole)
-    kept, measured = _kept(plan, base, again=again), KeptMeasures(plan.models / ANSWERS, plan.goldleaf, not again)
+    kept = _kept(plan, base, again=again)
     climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept, plan.limits)
     known = _known(checked.fixes[TRAIN].kept(train), config.seed, progress)
     builder = ArmBuilder(plan, task, known, base, exam)
@@ -204,12 +205,14 @@ def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _checked(plan: Plan, base: LoadedModel, progress: Progress, *, timing: bool) -> Preflight:
-    """What preflight finds: errors stop, and warnings are said."""
-    checked = preflight(plan.version, plan.config, base, progress.step, timing=timing)
+def _checked(plan: Plan, base: LoadedModel, progress: Progress, measured: KeptMeasures, *, timing: bool) -> Preflight:
+    """What preflight finds: errors stop, warnings are said, and how long the training will take."""
+    checked = preflight(plan.version, plan.config, base, progress.step, timing=timing, keep=kept_timing(measured))
     checked.require_sound()
     for finding in checked.warnings:
         progress.say(f"preflight: {finding} ({finding.next})")
+    if checked.figures.timing:
+        progress.say(f"preflight: {checked.figures.timing}")
     return checked
 
 

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.finetuning.preflight import Keep
+from pipeline.finetuning.preflight_timing import Timing
 from pipeline.state.atomic import replacing
 from schemas.identity import stable_hash
 
@@ -44,3 +46,8 @@ class KeptMeasures:
         with replacing(file) as sink:
             sink.write(found.model_dump_json().encode())
         return found
+
+
+def kept_timing(measured: KeptMeasures) -> Keep:
+    """Keeps how long the steps of a training take: neither after `goldleaf preflight` nor after a kill timed again."""
+    return lambda depends_on, measure: measured.once("timing", depends_on, Timing, measure)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.paired import sign_test
 from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
+from pipeline.finetuning.machine_load import Load
 from pipeline.text.wording import sentence
 from schemas.arms_section import ArmName, Family
 
@@ -49,6 +50,8 @@ class ArmResult(_Titled):
     tokens_out: float = 0.0
     cost: float | None = None
     """Of 1,000 calls, in the currency of the price file; None if there is no price."""
+    load: Load | None = None
+    """Of the machine while it answered; None if that is not known, or it answered elsewhere."""
     settings: dict[str, float] = {}
     """What it has chosen for itself."""
 
