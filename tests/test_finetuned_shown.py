@@ -1,6 +1,7 @@
 """What the terminal says of a fine-tuning: which rows it took, what the figures mean, and whether it was worth it."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,6 +150,16 @@ def test_what_was_not_compared_or_is_only_stated_is_named(capsys: pytest.Capture
     lines = said_of(found.model_copy(update={"ladder": found.ladder.model_copy(update=more)}), capsys)
     assert "not compared: a linear model (no field has [choices])" in lines
     assert "stated, not measured here: frontier 97.0% (a paper of 2025)" in lines
+
+
+def test_commands_name_the_dataset_where_it_is_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the verdict prints them, they were of the dataset.yaml in the working directory."""
+    found = assessed(share_right("few_shot", 12, 12), share_right("adapter", 36, 40))
+    assert "`goldleaf finetune --slow-rows 40`" in found.judgement.next_step
+    for file, named in ((Path("my data/d.yaml"), " 'my data/d.yaml'"), (Path("dataset.yaml"), "")):
+        show_finetuned(finetuned(found), file)
+        said = capsys.readouterr().out
+        assert f"`goldleaf finetune{named} --slow-rows 40` asks" in said and said.count("goldleaf finetune") == 1
 
 
 def test_a_comparison_that_was_made_before_is_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:

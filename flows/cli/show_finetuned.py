@@ -1,20 +1,25 @@
 """Prints what `finetune` found: all arms on the same questions, and the verdict."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from flows.cli.app import DEFAULT
 from flows.cli.console import out, show_figures
 from pipeline.text.wording import counted, shown_amount
+
+_COMMAND = re.compile(r"\bgoldleaf (?:curate|collect|release|finetune)\b")
 
 if TYPE_CHECKING:
     from flows.finetune import Finetuned
     from pipeline.ladder.assessment import Assessment
 
 
-def show_finetuned(result: "Finetuned") -> None:
-    """Print the ladder and the verdict."""
+def show_finetuned(result: "Finetuned", dataset: Path = DEFAULT) -> None:
+    """Print the ladder and the verdict; commands name the dataset.yaml, unless it is the one that is found anyway."""
     from pipeline.ladder.assessment import PAGE
 
     found = result.assessment
@@ -27,7 +32,7 @@ def show_finetuned(result: "Finetuned") -> None:
     out.print(f"{counted(questions, 'test question')}{not_judged}", markup=False)
     _show_arms(found)
     if found.busy:
-        out.print(f"[yellow]![/] {escape(found.busy)}")
+        out.print(f"[yellow]![/] {escape(_runnable(found.busy, dataset))}")
     _show_beside(found)
     for one in found.ladder.skipped:
         out.print(f"[dim]not compared:[/] {escape(one.title)} ({escape(one.why)})")
@@ -37,15 +42,20 @@ def show_finetuned(result: "Finetuned") -> None:
     if note := found.ladder.adapter.score.unit.note:
         out.print(note)
     judgement = found.judgement
-    out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(judgement.next_step)}")
-    for reason in judgement.reasons:
-        out.print(f"- {reason}", markup=False)
-    for more in found.beside:
-        out.print(f"- {more}", markup=False)
+    out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(_runnable(judgement.next_step, dataset))}")
+    for reason in (*judgement.reasons, *found.beside):
+        out.print(f"- {_runnable(reason, dataset)}", markup=False)
     page = Path(result.path) / PAGE
     if page.is_file():
         out.print(f"with plots: {page}", markup=False)
     out.print(result.path, markup=False)
+
+
+def _runnable(text: str, dataset: Path) -> str:
+    """The commands in a text as they are typed where the dataset.yaml is elsewhere: a verdict knows no paths."""
+    if dataset == DEFAULT:
+        return text
+    return _COMMAND.sub(lambda found: f"{found[0]} {shlex.quote(str(dataset))}", text)
 
 
 def _show_arms(found: "Assessment") -> None:
