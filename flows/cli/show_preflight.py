@@ -92,12 +92,11 @@ def _keep(folder: Path, reference: str, dataset: Path) -> "Keep | None":
     """Measures the time anew and leaves it to `finetune`; None where only a folder is named, which has no home."""
     from importlib.metadata import version
 
-    from pipeline.ladder.kept_answers import ANSWERS
-    from pipeline.ladder.kept_measures import KeptMeasures, kept_timing
+    from pipeline.ladder.kept_measures import kept_measures, kept_timing
 
     if folder == Path(reference):
         return None
-    return kept_timing(KeptMeasures(load_context(dataset).store.models / ANSWERS, version("goldleaf"), is_read=False))
+    return kept_timing(kept_measures(load_context(dataset).store.models, version("goldleaf"), is_read=False))
 
 
 def show_preflight(found: "Preflight") -> None:

@@ -9,6 +9,7 @@ __all__ = [
     "endpoints",
     "experiment",
     "judgement",
+    "kept_measures",
     "learning_curve",
     "plan",
     "results",

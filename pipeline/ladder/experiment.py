@@ -25,7 +25,7 @@ from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting, General, general_knowledge
 from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
-from pipeline.ladder.kept_measures import KeptMeasures, kept_timing
+from pipeline.ladder.kept_measures import KeptMeasures, kept_measures, kept_timing
 from pipeline.ladder.language_models import Candidate
 from pipeline.ladder.learning_curve import Curve, Learned, curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
@@ -67,7 +67,7 @@ def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool 
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
     found = None if again else find_adapter(plan.models, plan.training_key, base.revision)
-    measured = KeptMeasures(plan.models / ANSWERS, plan.goldleaf, not again)
+    measured = kept_measures(plan.models, plan.goldleaf, is_read=not again)
     checked = _checked(plan, base, progress, measured, timing=found is None)
     examples = checked.fixes[TRAIN].applied(train, base)
     rows = questions(task, checked.fixes[TEST].kept(test), checked.fixes[TEST].applied(test, base))
@@ -99,10 +99,8 @@ def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool 
     if not again and climb.lacking and (same := find_assessed(plan.models, plan.key, climb.lacking)):
         # An endpoint that is still down makes no second copy of the adapter.
         return same
-    # Asked all questions, as the arm itself: it takes milliseconds.
     learned = builder.linear_learned(asked.unshortened, measured)
-    forgotten = Forgetting(before=before, after=after)
-    extras = _extras(plan, climb, learned, recipe, (report, fewer), forgotten)
+    extras = _extras(plan, climb, learned, recipe, (report, fewer), Forgetting(before=before, after=after))
     evidence = evidence_of(plan, climb, rows, report, extras)
     extras = replace(extras, seeds=_seeds(recipe, examples, report, evidence))
     kept.hand_on()
