@@ -24,7 +24,7 @@ from pipeline.ladder.assessment import PREDICTIONS
 from pipeline.ladder.kept_answers import ANSWERS
 from schemas.run_summary import FinetuneSummary, Verb
 
-TIMES = {"run", "seconds", "learning_seconds", "latency", "latency_low", "latency_high"}
+TIMES = {"run", "seconds", "learning_seconds", "latency", "latency_low", "latency_high", "load"}
 """Keys of a verdict that differ between two runs of the same."""
 
 
