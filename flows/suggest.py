@@ -11,9 +11,11 @@ from flows.settings import prepare_training
 from pipeline.config.workspace import shown_address
 from pipeline.curation.stages import Decided, decide
 from pipeline.errors import Busy, ConfigError, EndpointError, TrainingError
+from pipeline.finetuning.adapters import read_record
 from pipeline.reporting.last_finetuning import why_absent
 from pipeline.state.runs import Run
 from pipeline.suggestions.adapter_answers import AdapterAsking, with_adapter
+from pipeline.suggestions.answer_length import longest_valid
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.asking import Asking, Outcome, cost_of, prompt_tokens
 from pipeline.suggestions.examples_shown import with_examples
@@ -105,6 +107,8 @@ class Estimated(BaseModel):
     """Of the prompts, by our own count."""
     tokens_out: int
     """Of the answers, at most."""
+    tokens_valid: int | None = None
+    """Of the answers, if none is longer than the longest valid one; None if fields have other values than choices."""
     cost: float
     """At most, at the prices of the dataset.yaml."""
     total_cost: float
@@ -275,7 +279,8 @@ def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:
         spent, scale = ledger.spent(), ledger.scale(asker.section.model)
     encoding = context.dataset.config.measure.encoding
     tokens = math.ceil(scale * sum(prompt_tokens([question.body for question in batch.todo], encoding)))
-    longest = (asker.section.longest_answer or asker.section.max_tokens) * len(batch.todo)
+    longest = _longest_answer(context, asker) * len(batch.todo)
+    valid = longest_valid(asker.task, encoding)
     return Estimated(
         model=asker.model,
         known=len(batch.settled) - batch.known_invalid,
@@ -283,6 +288,15 @@ def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:
         calls=len(batch.todo),
         tokens_in=tokens,
         tokens_out=longest,
+        tokens_valid=None if valid is None else min(valid * len(batch.todo), longest),
         cost=cost_of(asker.section, tokens, longest),
         total_cost=spent.cost,
     )
+
+
+def _longest_answer(context: Context, asker: Asker) -> int:
+    """The tokens after which an answer is cut."""
+    if asker.section.adapter:
+        with suppress(TrainingError):
+            return read_record(context.store.models / asker.section.adapter).max_new_tokens
+    return asker.section.longest_answer or asker.section.max_tokens

@@ -54,6 +54,16 @@ def test_an_adapter_fills_in_what_annotators_see_and_is_asked_once(tmp_path: Pat
     assert all(said and said["topic"] in ("billing", "delivery", "returns") for said in answers)
 
 
+def test_a_dry_run_counts_answers_as_long_as_the_adapter_writes_them(tmp_path: Path) -> None:
+    """Not as many tokens as a request to an endpoint allows: the answer of a choice was counted as 512."""
+    write_dataset(tmp_path, ROWS, SECTION)
+    an_adapter(tmp_path / "home", tmp_path / "base")
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate", "--no-suggest")
+    found = terminal.json("suggest", "--dry-run")["estimated"]
+    assert (found["calls"], found["tokens_out"]) == (2, 2 * 16) and found["tokens_valid"] <= 32
+
+
 def test_an_adapter_that_is_not_there_is_a_line_and_stops_nothing(tmp_path: Path) -> None:
     write_dataset(tmp_path, ROWS, SECTION)
     shown = Terminal(tmp_path).goldleaf("curate").stdout

@@ -10,6 +10,7 @@ __all__ = [
     "experiment",
     "judgement",
     "kept_answers",
+    "kept_measures",
     "learning_curve",
     "plan",
     "results",

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.checkpoints import CHECKPOINTS
 from pipeline.finetuning.exam import Answers, Questions
+from pipeline.finetuning.machine_load import Load
 from pipeline.state.atomic import replacing
 from schemas.identity import stable_hash
 
@@ -53,6 +54,8 @@ class Times(BaseModel):
     """Of a question that is asked alone, the median."""
     each: tuple[float, ...] = ()
     """Of all that were asked alone here."""
+    load: Load | None = None
+    """Of this machine meanwhile; None if it is not known."""
 
     @property
     def range(self) -> "Range | None":
