@@ -22,6 +22,7 @@ from pipeline.ladder.uncurated_rows import raw_examples
 from pipeline.releases.split_audit import SplitAudit, split_audit
 from pipeline.releases.versions import find_version, read_manifest, verify
 from pipeline.reporting.overview import open_answers, open_seats
+from pipeline.reporting.tuned_arm import tuned_arm
 from pipeline.reporting.verdict_page import verdict_page
 from pipeline.reporting.write_report import write_report
 from pipeline.state.runs import Run
@@ -101,12 +102,12 @@ def finetune(
         result = _result(path, config.name, reused=found is not None)
         # A run that was killed after storing its adapter still owes its commit.
         is_new = path.name not in _committed(context)
-        tuned = result.assessment.ladder.adapter.score.value
+        summary = _summary(result)
         if is_new:
-            store.commit(run, inputs={}, funnel=None, summary=_summary(result))
+            store.commit(run, inputs={}, funnel=None, summary=summary)
     if is_new:
         write_report(context)
-        engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=tuned))
+        engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=summary.tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", lambda: (path / CARD).read_text(encoding="utf-8"))
     return result
 
@@ -177,16 +178,18 @@ def _plan(context: Context, version: Path, settings: Finetune, access: Access, r
 def _summary(result: Finetuned) -> FinetuneSummary:
     """What later rounds are compared with."""
     found = result.assessment
-    score, rival = found.ladder.adapter.score, found.ladder.best([Family.CLASSICAL, Family.PROMPT])
+    arm, rival = tuned_arm(found), found.ladder.best([Family.CLASSICAL, Family.PROMPT])
     return FinetuneSummary(
         version=result.version,
         path=result.path,
-        tuned=score.value,
+        tuned=arm.score.value,
+        tuned_title=arm.title,
         verdict=found.judgement.verdict.value,
         train_rows=result.train_rows,
-        unit=score.unit.value,
-        low=score.low if score.is_bounded else None,
-        high=score.high if score.is_bounded else None,
+        train_split=result.train_rows + sum(result.left_out.values()),
+        unit=arm.score.unit.value,
+        low=arm.score.low if arm.score.is_bounded else None,
+        high=arm.score.high if arm.score.is_bounded else None,
         rival=None if rival is None else rival.score.value,
         rival_title="" if rival is None else rival.title,
         noise=None if found.noise is None else found.noise.value,

@@ -11,7 +11,7 @@ from flows.engines.engine import Engine
 from flows.settings import prepare_training
 from pipeline.config.workspace import shown_address
 from pipeline.curation.stages import Decided, decide
-from pipeline.errors import Busy, ConfigError, EndpointError
+from pipeline.errors import Busy, ConfigError, EndpointError, TrainingError
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.examples_shown import with_examples
 from pipeline.suggestions.ledger import Ledger, Spent
@@ -107,6 +107,8 @@ class Estimated(BaseModel):
     """Of the prompts, by our own count."""
     tokens_out: int
     """Of the answers, at most."""
+    tokens_valid: int | None = None
+    """Of the answers, if none is longer than the longest valid one; None if fields have other values than choices."""
     cost: float
     """At most, at the prices of the dataset.yaml."""
     total_cost: float
@@ -141,6 +143,7 @@ def suggest(
     Raises:
         ConfigError: no model is configured, or nothing was curated yet.
         EndpointError: it refuses or does not answer; what it answered before is kept and counts.
+        TrainingError: calls are to be counted of an adapter that is not there.
     """
     name, file = context.dataset.config.name, context.dataset.path
     context.require_owner()
@@ -172,23 +175,21 @@ def ask_model(
 
     What goes wrong on the way to the model raises nothing: it is why rows wait.
     """
-    from pipeline.suggestions.adapter_answers import with_adapter
     from pipeline.suggestions.asking import Outcome
     from pipeline.suggestions.rows_to_ask import batch_of, link_answers
 
     asker, store = asker or _asker(context), context.store
     section = asker.section
-    if section.adapter:
-        found = with_adapter(asker, store.models, store.releases)
-        if found is None:
-            return Suggested(model=asker.model, why="there is no adapter yet; `goldleaf finetune` trains the first one")
-        asker = found
+    try:
+        asker = _resolved(context, asker)
+    except TrainingError as error:
+        return Suggested(model=asker.model, why=str(error))
     try:
         with store.asking_lock(), Ledger(store.calls) as ledger:
             # Nobody else is asking: what is still in flight was so when a run was killed.
             ledger.lose()
-            if section.adapter == LATEST:
-                ledger.choose(LATEST, asker.section.adapter or "")
+            if section.adapter:
+                ledger.keep_adapter(section.adapter, asker.section.adapter or "", asker.weights)
             snapshot = store.snapshot().at_last_commit()
             asker = with_examples(asker, snapshot, ledger)
             batch = batch_of(snapshot, asker, ledger, retry=retry_invalid)
@@ -206,6 +207,25 @@ def ask_model(
             return _suggested(asker.model, batch, outcome, before, ledger.spent(), news)
     except Busy as error:
         return Suggested(model=asker.model, why=str(error))
+
+
+def _resolved(context: Context, asker: Asker) -> Asker:
+    """The same with the adapter that `suggest.adapter` means, if it means one.
+
+    Raises:
+        TrainingError: it is not there.
+    """
+    store, run = context.store, asker.section.adapter
+    if not run:
+        return asker
+    from pipeline.reporting.last_finetuning import why_absent
+    from pipeline.suggestions.adapter_answers import with_adapter
+
+    try:
+        return with_adapter(asker, store.models, store.releases)
+    except TrainingError as error:
+        was_there = why_absent(store.snapshot(), "" if run == LATEST else run)
+        raise TrainingError(was_there or str(error)) from error
 
 
 def _asking(context: Context, asker: Asker, ledger: Ledger) -> "Asking | AdapterAsking":
@@ -255,26 +275,25 @@ def hear_again(context: Context, engine: Engine, suggested: Suggested) -> Decide
             return None
         store.clear_work()
         run = context.new_run(Verb.CURATE)
-        decided = decide(context, engine, run, last.summary.evaluation)
+        decided = decide(context, engine, run, last.summary.evaluation, heard=suggested.model)
         store.clear_work()
         return decided
 
 
 def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:
-    from pipeline.suggestions.adapter_answers import with_adapter
+    from pipeline.suggestions.answer_length import longest_valid
     from pipeline.suggestions.asking import cost_of, prompt_tokens
     from pipeline.suggestions.rows_to_ask import batch_of
 
-    store = context.store
-    if asker.section.adapter:
-        asker = with_adapter(asker, store.models, store.releases) or asker
+    store, asker = context.store, _resolved(context, asker)
     with Ledger(store.calls) as ledger:
         snapshot = store.snapshot().at_last_commit()
         batch = batch_of(snapshot, with_examples(asker, snapshot, ledger, keep=False), ledger, retry=retry_invalid)
         spent, scale = ledger.spent(), ledger.scale(asker.section.model)
     encoding = context.dataset.config.measure.encoding
     tokens = math.ceil(scale * sum(prompt_tokens([question.body for question in batch.todo], encoding)))
-    longest = (asker.section.longest_answer or asker.section.max_tokens) * len(batch.todo)
+    longest = _longest_answer(context, asker) * len(batch.todo)
+    valid = longest_valid(asker.task, encoding)
     return Estimated(
         model=asker.model,
         known=len(batch.settled) - batch.known_invalid,
@@ -282,6 +301,17 @@ def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:
         calls=len(batch.todo),
         tokens_in=tokens,
         tokens_out=longest,
+        tokens_valid=None if valid is None else min(valid * len(batch.todo), longest),
         cost=cost_of(asker.section, tokens, longest),
         total_cost=spent.cost,
     )
+
+
+def _longest_answer(context: Context, asker: Asker) -> int:
+    """The tokens after which an answer is cut."""
+    if asker.section.adapter:
+        from pipeline.finetuning.adapters import read_record
+
+        with suppress(TrainingError):
+            return read_record(context.store.models / asker.section.adapter).max_new_tokens
+    return asker.section.longest_answer or asker.section.max_tokens

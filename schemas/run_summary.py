@@ -199,6 +199,8 @@ class CurateFacts(RunSummary):
     """Of `review.error_rate`, if it is set."""
     past_proof: Proof | None = None
     """The last one, if `review.error_rate` was taken out: looks count as long as the answers do."""
+    heard: str = ""
+    """The model whose new answers were all that it decided with; empty in a curate of its own."""
     adopted: list[str] = []
     """Versions of this dataset, published from another home, whose splits were adopted."""
 
@@ -264,11 +266,15 @@ class FinetuneSummary(RunSummary):
     path: str
     """The adapter's folder."""
     tuned: float
-    """The tuned model's score."""
+    """The tuned model's score, of the arm that pages speak of."""
+    tuned_title: str = "the adapter"
+    """What that arm is called."""
     verdict: str = ""
     """Whether it was worth it; empty in runs that did not judge it."""
     train_rows: int = 0
     """0 in runs that did not record it; nor did they record what follows."""
+    train_split: int = 0
+    """The rows of the train split, of which these were drawn."""
     unit: str = "share"
     """Of the scores: ``share``, or ``nats`` of loss per token."""
     low: float | None = None

@@ -10,7 +10,7 @@ from schemas.options import Asked
 from schemas.share import Count
 
 LATEST = "latest"
-"""Stands for the newest adapter."""
+"""Stands for the newest adapter of the newest version that has one."""
 
 _Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -26,7 +26,7 @@ class Suggest(BaseModel):
     """As the server calls it."""
     adapter: str | None = None
     """Instead of an endpoint: the run of one of the dataset's own adapters, the name of its folder in ``models``;
-    ``latest`` is the newest one."""
+    ``latest`` is the newest one of the newest version that has any."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable with the key; the key itself is stored nowhere."""
     rows: Asked = Asked.DOUBTED

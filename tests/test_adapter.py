@@ -29,7 +29,7 @@ from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.finetuning.train import LeftOut
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.results import Skipped, Stated
-from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.report_finetuning import shown_finetuning
 from pipeline.reporting.report_page import ShownRecord
 from pipeline.state import staging
 from schemas.dataset import Finetune, Form
@@ -294,9 +294,7 @@ def test_the_card_of_a_hub_model_names_it_and_that_of_a_local_one_does_not(tmp_p
 # --- what the report says -------------------------------------------------------------------------
 def test_the_report_says_whether_it_was_worth_it_and_why(tmp_path: Path, trained: Path) -> None:
     found = assessed(share_right("majority", 50, 100), share_right("linear", 60, 100), share_right("adapter", 95, 100))
-    save_assessed(trained, tmp_path / "models", a_record(), found)
-    shown = latest_finetuning(tmp_path / "models", Fruit, {})
-    assert shown is not None
+    shown = shown_finetuning(save_assessed(trained, tmp_path / "models", a_record(), found), Fruit, {})
     assert shown.verdict.found.judgement == found.judgement
     assert (found.judgement.verdict.heading, shown.verdict.use) == ("Fine-tuning was worth it", "the adapter")
     assert [arm.title for arm in shown.verdict.found.ladder.arms] == [
@@ -309,22 +307,17 @@ def test_the_report_says_whether_it_was_worth_it_and_why(tmp_path: Path, trained
 
 
 def test_the_report_says_how_many_answers_of_an_arm_are_in_the_wrong_format(tmp_path: Path, trained: Path) -> None:
-    save_assessed(trained, tmp_path / "models", a_record(), an_assessment())
-    shown = latest_finetuning(tmp_path / "models", Fruit, {})
-    assert shown is not None
+    shown = shown_finetuning(save_assessed(trained, tmp_path / "models", a_record(), an_assessment()), Fruit, {})
     column = shown.verdict.columns.index("wrong format")
     assert [(row.name, row.cells[column]) for row in shown.verdict.numbers] == [("zero_shot", "1"), ("adapter", "0")]
 
 
-def test_the_report_shows_the_newest_adapter_and_only_what_it_got_wrong(tmp_path: Path, trained: Path) -> None:
-    models = tmp_path / "models"
-    assert latest_finetuning(models, Fruit, {}) is None
-    save_assessed(trained, models, a_record("r1", hours=1), an_assessment())
+def test_the_report_shows_of_an_adapter_only_what_it_got_wrong(tmp_path: Path, trained: Path) -> None:
     wrong = assessed(answered("zero_shot", [True, True]), answered("adapter", [True, False]))
-    save_assessed(trained, models, a_record("r2", hours=2), wrong)
+    adapter = save_assessed(trained, tmp_path / "models", a_record("r2"), wrong)
     examples = {f"q{n}": ShownRecord(record_id=f"q{n}", file="f.jsonl", line=n + 1, text=f"text {n}") for n in range(2)}
-    shown = latest_finetuning(models, Fruit, examples)
-    assert shown is not None and shown.run == "r2"
+    shown = shown_finetuning(adapter, Fruit, examples)
+    assert shown.run == "r2"
     assert [(one.record.record_id, one.expected, one.tuned, one.rival) for one in shown.mistakes] == [
         ("q1", "apple", "pear", "apple")
     ]

@@ -1,6 +1,7 @@
 """What the terminal says of a fine-tuning: which rows it took, what the figures mean, and whether it was worth it."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,8 +101,38 @@ def test_a_column_is_shown_only_where_it_tells_the_arms_apart(capsys: pytest.Cap
     asked = [question("q0", "apple"), question("q1", "apple")]
     hello = arm_of("zero_shot", evaluate(Fruit, asked, ["Hello!", "apple"]), cost=1.25)
     heading, base, _, *_ = table(said_of(assessed(hello, arms[1], currency="EUR"), capsys))
-    assert heading == "arm accuracy 95% interval questions in the wrong format ms a call EUR per 1,000"
+    assert heading == "arm accuracy 95% interval asked wrong format ms a call EUR per 1,000"
     assert base.endswith(" 2 1 1.25")
+
+
+@pytest.mark.parametrize("width", [50, 80, 100, 140])
+def test_no_figure_of_an_arm_is_broken_however_narrow_the_terminal_is(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As piped with prices: 80 columns, six headings, and names of fifty characters."""
+    monkeypatch.setattr(out, "_width", width)
+    asked = [question(f"q{number}", "apple") for number in range(12)]
+    few = arm_of("few_shot", evaluate(Fruit, asked, ["Hello!"] + ["apple"] * 11), cost=0.000123, latency=1.423)
+    adapter = share_right("adapter", 36, 40, cost=0.0504, latency=0.786)
+    found = assessed(few, adapter, currency="EUR")
+    lines = said_of(found, capsys)
+    shown = lines[2 : next(place for place, line in enumerate(lines) if line.startswith("Undecided"))]
+    assert max(map(len, shown)) <= width
+    figures = [[arm.score.interval, f"{1000 * (arm.latency or 0):,.0f}", f"{arm.cost:g}"] for arm in (few, adapter)]
+    rows = [[line for line in shown if one[0] in line] for one in figures]
+    assert [len(lines) for lines in rows] == [1, 1]
+    for [row], one in zip(rows, figures, strict=True):
+        assert all(any(figure in line for line in shown) for figure in one)
+        assert all(figure in row for figure in one) == (width >= 80), "a line an arm, or a line a figure"
+
+
+def test_what_stands_beside_losses_is_not_broken_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for width in (60, 80):
+        monkeypatch.setattr(out, "_width", width)
+        text = "\n".join(said_of(CHAT, capsys))
+        assert "67.5% (62.5% to 67.5%)" in text and "100.0% (95.0% to 100.0%)" in text
 
 
 def test_a_cheap_call_is_not_shown_as_free(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,6 +150,16 @@ def test_what_was_not_compared_or_is_only_stated_is_named(capsys: pytest.Capture
     lines = said_of(found.model_copy(update={"ladder": found.ladder.model_copy(update=more)}), capsys)
     assert "not compared: a linear model (no field has [choices])" in lines
     assert "stated, not measured here: frontier 97.0% (a paper of 2025)" in lines
+
+
+def test_commands_name_the_dataset_where_it_is_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the verdict prints them, they were of the dataset.yaml in the working directory."""
+    found = assessed(share_right("few_shot", 12, 12), share_right("adapter", 36, 40))
+    assert "`goldleaf finetune --slow-rows 40`" in found.judgement.next_step
+    for file, named in ((Path("my data/d.yaml"), " 'my data/d.yaml'"), (Path("dataset.yaml"), "")):
+        show_finetuned(finetuned(found), file)
+        said = capsys.readouterr().out
+        assert f"`goldleaf finetune{named} --slow-rows 40` asks" in said and said.count("goldleaf finetune") == 1
 
 
 def test_a_comparison_that_was_made_before_is_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:

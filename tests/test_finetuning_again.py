@@ -72,7 +72,8 @@ def test_status_says_what_was_found_and_what_comes_next(shop: Terminal) -> None:
     context.store.commit(context.new_run(Verb.FINETUNE), inputs={}, funnel=None, summary=older)
     assert f"read {page};" in shop.json("status")["next_step"], "an older version was trained on after it"
     shutil.rmtree(run)
-    assert shop.json("status")["next_step"] == f"goldleaf finetune {file}"
+    gone = f"the adapter of 1.0.0 is no longer in models/{run.name}"
+    assert shop.json("status")["next_step"] == f"goldleaf finetune {file}, since {gone}"
 
 
 def test_a_version_without_test_rows_is_one_line_before_any_model_is_loaded(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from pipeline.ladder.assessment import PREDICTIONS
 from pipeline.ladder.kept_answers import ANSWERS
 from schemas.run_summary import FinetuneSummary, Verb
 
-TIMES = {"run", "seconds", "learning_seconds", "latency", "latency_low", "latency_high"}
+TIMES = {"run", "seconds", "learning_seconds", "latency", "latency_low", "latency_high", "load"}
 """Keys of a verdict that differ between two runs of the same."""
 
 
@@ -116,12 +116,12 @@ def test_there_is_one_adapter_one_committed_run_and_nothing_unfinished(lives: Li
     assert Path(run.summary.path) == lives.adapter(name)
     assert store.snapshot().runs.filter(pl.col("verb") == Verb.FINETUNE.value).height == 1
     left = [path for path in store.models.rglob("*") if path.is_file() and not path.is_relative_to(lives.adapter(name))]
-    # What the arms on this machine have answered outlasts the run, and what both models know beside the task; the
-    # calls of the endpoint are in its ledger.
+    # What the arms on this machine have answered outlasts the run, how long steps take, and what both models know
+    # beside the task; the calls of the endpoint are in its ledger.
     assert {path.parent.name for path in left} == {ANSWERS}
     kept = sorted(path.name.split("-")[0] for path in left)
     seeds = ["_seed"] if "seed" in name else []
-    assert kept == [*seeds, "adapter", "adapter_free", "few_shot", "general", "general", "majority"]
+    assert kept == [*seeds, "adapter", "adapter_free", "few_shot", "general", "general", "majority", "timing"]
     assert {path.name for path in store.root.iterdir()} == {
         path.name for path in lives.context("undisturbed").store.root.iterdir()
     }

@@ -96,19 +96,28 @@ def test_a_damaged_version_fails_whatever_its_lock_says(elsewhere: Terminal) -> 
             b"# ours\nquestions 1.0.0\n",
             "goldleaf.lock:2 is not a lock line; write name@1.0.0 sha256: and 64 hex digits",
         ),
-        (b"", "goldleaf.lock has no line for questions@1.0.0; it pins nothing: add the line questions@1.0.0 sha256:"),
-        (
-            b"questions@1.1.0 " + OTHER.encode(),
-            "goldleaf.lock has no line for questions@1.0.0; it pins questions@1.1.0: add",
-        ),
     ],
 )
-def test_a_lock_that_pins_nothing_here_is_a_line_of_error(
-    elsewhere: Terminal, content: bytes | None, said: str
-) -> None:
+def test_a_lock_that_cannot_be_read_is_a_line_of_error(elsewhere: Terminal, content: bytes | None, said: str) -> None:
     if content is not None:
         (elsewhere.folder / "goldleaf.lock").write_bytes(content)
     assert elsewhere.error("verify", "data/1.0.0", "--lock", "goldleaf.lock").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "has no line for questions@1.0.0; it pins nothing: add the line questions@1.0.0 sha256:"),
+        (f"questions@1.1.0 {OTHER}", "has no line for questions@1.0.0; it pins questions@1.1.0: add the line "),
+    ],
+)
+def test_a_lock_of_another_version_is_a_problem_in_json_too(elsewhere: Terminal, content: str, said: str) -> None:
+    lock(elsewhere, content)
+    command = ("verify", "data/1.0.0", "--lock", "goldleaf.lock")
+    [problem] = elsewhere.json(*command, exit_code=1)["problems"]
+    assert problem["file"] == "goldleaf.lock" and problem["detail"].startswith(said)
+    shown = elsewhere.goldleaf(*command, exit_code=1).stdout
+    assert shown.startswith(f"goldleaf.lock {said}") and "every byte matches what was published" in shown
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_families import SMOLLM, model_of
 
-from pipeline.finetuning import preflight_estimates
+from pipeline.finetuning import preflight_estimates, preflight_timing
 from pipeline.finetuning.examples import Example
-from pipeline.finetuning.preflight_estimates import batches_of, memory, planned, timed, typical_batches
+from pipeline.finetuning.preflight_estimates import batches_of, memory, planned, typical_batches
+from pipeline.finetuning.preflight_timing import time_depends_on, timed
 from pipeline.finetuning.train import expected_steps
 from pipeline.finetuning.training_rows import training_rows
 from schemas.dataset import Finetune
@@ -69,7 +70,7 @@ def test_some_real_steps_are_timed_and_forgotten() -> None:
     before = {name: value.clone() for name, value in TINY.model.state_dict().items()}
     done: list[int] = []
     found = timed([example(9)] * 2, [example(90)] * 2, [60, 60, 60, 60, 240], Finetune(epochs=2), TINY, done.append)
-    assert sum(done) == found.steps == 2 * preflight_estimates.TIMED_STEPS
+    assert sum(done) == found.steps == 2 * preflight_timing.TIMED_STEPS
     assert found.usual_step > 0 and found.largest_step > 0
     after = TINY.model.state_dict()
     assert after.keys() == before.keys() and all(bool((after[name] == before[name]).all()) for name in before)
@@ -87,10 +88,32 @@ def test_some_real_steps_are_timed_and_forgotten() -> None:
 def test_the_time_of_all_steps_follows_from_two(
     usual: float, largest: float, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = iter([usual, largest])
-    monkeypatch.setattr(preflight_estimates, "_seconds", lambda *given: next(taken))
+    taken = iter([preflight_timing._Tried(usual, 4), preflight_timing._Tried(largest, 4)])
+    monkeypatch.setattr(preflight_timing, "_tried", lambda *given: next(taken))
     found = timed([], [], [100, 100, 100, 100, 200], Finetune(epochs=2), TINY, lambda done: None)
     assert found.seconds == pytest.approx(expected)
+
+
+def test_steps_are_timed_no_longer_than_half_a_minute_and_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine eight steps took 235 seconds, before every training. The model is as before all the same."""
+    before = {name: value.clone() for name, value in TINY.model.state_dict().items()}
+    monkeypatch.setattr(preflight_timing, "MOST_SECONDS", 0.0)
+    done: list[int] = []
+    found = timed([example(9)] * 2, [example(90)] * 2, [60, 60, 60, 60, 240], Finetune(epochs=2), TINY, done.append)
+    assert sum(done) == found.steps == 1, "its time was over after the first step, and the largest batch takes longer"
+    assert found.largest_step == pytest.approx(4 * found.usual_step), "by its tokens"
+    assert found.seconds == pytest.approx(2 * 3 * found.usual_step) and "(1 step tried" in str(found)
+    after = TINY.model.state_dict()
+    assert after.keys() == before.keys() and all(bool((after[name] == before[name]).all()) for name in before)
+
+
+def test_a_time_is_known_for_the_settings_that_it_depends_on_and_no_others() -> None:
+    def key(digest: str = "sha256:1", **changed: object) -> tuple[str, ...]:
+        return time_depends_on(digest, Finetune().model_copy(update=changed), TINY)
+
+    assert key(learning_rate=1e-4, seeds=3, eval_rows=9, form="free", patience=2) == key()
+    for other in ({"digest": "sha256:2"}, {"batch_size": 4}, {"max_rows": 9}, {"epochs": 1}, {"rank": 8}):
+        assert key(**other) != key()
 
 
 def test_memory_grows_with_the_batch_and_says_which_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from report_toys import empty_report, example, section
 
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.kinds.interface import Breakdown
-from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.report_finetuning import shown_finetuning
 from pipeline.reporting.report_page import FineTuning, render_report
 from schemas.dataset import Finetune
 from schemas.field import JsonValue
@@ -50,10 +50,8 @@ def tuned_on(
     base = arm_of("zero_shot", evaluate(task, asked[: len(rival)], rival))
     found = assessed(base, arm_of("adapter", evaluate(task, asked, tuned)))
     record = a_record(config=Finetune(base_model="/srv/models/tiny"))
-    save_assessed(weights_in(folder / "trained"), folder / "models", record, found)
-    shown = latest_finetuning(folder / "models", task, {f"q{n}": example(n) for n in range(len(tuned))})
-    assert shown is not None
-    return shown
+    adapter = save_assessed(weights_in(folder / "trained"), folder / "models", record, found)
+    return shown_finetuning(adapter, task, {f"q{n}": example(n) for n in range(len(tuned))})
 
 
 def test_an_extraction_s_answers_are_compared_field_by_field(tmp_path: Path) -> None:
@@ -141,9 +139,8 @@ def test_texts_are_shown_by_their_similarity_and_not_as_right_or_wrong(tmp_path:
 
 def test_the_first_glance_gives_a_loss_as_a_loss_and_the_verdict(tmp_path: Path) -> None:
     found = assessed(lost("zero_shot", [(60, 20), (61, 20)] * 40), lost("adapter", [(22, 20), (23, 20)] * 40))
-    save_assessed(weights_in(tmp_path / "trained"), tmp_path / "models", a_record(), found, Help)
-    shown = latest_finetuning(tmp_path / "models", Help, {})
-    assert shown is not None
+    adapter = save_assessed(weights_in(tmp_path / "trained"), tmp_path / "models", a_record(), found, Help)
+    shown = shown_finetuning(adapter, Help, {})
     glance = render_report(empty_report(finetuning=shown)).split('class="glance"')[1].split("</ul>")[0]
     text = " ".join(re.sub(r"<[^>]+>", " ", glance.split("fine-tuned")[1]).split())
-    assert text == "1.125 loss per token, the base model, prompted 3.025. Undecided"
+    assert text == "1.125 the adapter by loss per token, the base model, prompted 3.025. Undecided"

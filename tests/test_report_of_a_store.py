@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from assessed import a_record, assessed, save_assessed, share_right, weights_in
 from loopback import serving
 from report_toys import section
 from support import current, offline, row, write_dataset
@@ -23,7 +24,7 @@ from pipeline.state.tables import Table
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode
 from schemas.identity import stable_hash
-from schemas.run_summary import CollectSummary, Verb
+from schemas.run_summary import CollectSummary, FinetuneSummary, Verb
 
 # --- the report of a store ------------------------------------------------------------------------
 ROWS: list[dict[str, object]] = [
@@ -154,8 +155,12 @@ def test_a_row_that_left_the_version_is_not_shown_as_a_model_s_mistake(
     shop.version()
     told = shop.decide(1, fate=Fate.REJECTED, reasons=[Reason(code=ReasonCode.UNUSABLE)])
     asked: list[set[str]] = []
+    store, found = shop.context.store, assessed(share_right("adapter", 9, 10))
+    adapter = save_assessed(weights_in(store.root / "trained"), store.models, a_record(), found)
+    summary = FinetuneSummary(version="1.0.0", path=str(adapter), tuned=0.9, verdict="tune")
+    store.commit(shop.context.new_run(Verb.FINETUNE), inputs={}, funnel=None, summary=summary)
     monkeypatch.setattr(
-        "pipeline.reporting.report_data.latest_finetuning", lambda models, task, known: asked.append(set(known))
+        "pipeline.reporting.report_data.shown_finetuning", lambda folder, task, known: asked.append(set(known))
     )
     shop.state()
     reporting.report_for_version(shop.context)

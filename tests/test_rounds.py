@@ -1,4 +1,4 @@
-"""The report shows the rounds of fine-tuning below one another, once there are two."""
+"""The report shows the rounds of fine-tuning below one another, by version, once there are two."""
 
 from pathlib import Path
 
@@ -22,6 +22,7 @@ def tuned_twice(folder: Path) -> Snapshot:
             tuned=0.71,
             verdict="more_data_first",
             train_rows=400,
+            train_split=900,
             low=0.66,
             high=0.76,
             rival=0.7,
@@ -36,7 +37,7 @@ def tuned_twice(folder: Path) -> Snapshot:
     return store.snapshot().at_last_commit()
 
 
-def test_rounds_are_what_committed_runs_left_the_oldest_first(tmp_path: Path) -> None:
+def test_rounds_are_what_committed_runs_left_by_version(tmp_path: Path) -> None:
     first, second = rounds_of(tuned_twice(tmp_path))
     assert (first.version, first.train_rows, str(first.tuned)) == ("1.0.0", 400, "71.0% (66.0% to 76.0%)")
     assert (first.rival, first.rival_title, first.heading) == (0.7, "a linear model on TF-IDF", "More data first")
@@ -45,17 +46,15 @@ def test_rounds_are_what_committed_runs_left_the_oldest_first(tmp_path: Path) ->
     assert first.started_at < second.started_at
 
 
-def test_a_fine_tuning_that_says_the_same_once_more_is_no_new_round(tmp_path: Path) -> None:
+def test_a_version_is_one_round_as_judged_last_and_looking_back_at_it_is_no_new_one(tmp_path: Path) -> None:
     store = Store(tmp_path, "toy")
-    once = FinetuneSummary(
-        version="1.0.0", path="models/a", tuned=0.7, verdict="tune", train_rows=400, low=0.6, high=0.8
-    )
-    other = once.model_copy(update={"path": "models/c", "tuned": 0.8})
-    for summary in (once, once.model_copy(update={"path": "models/b"}), other, once):
+    for version, tuned in (("1.9.0", 0.6), ("1.10.0", 0.8), ("1.10.0", 0.9), ("1.9.0", 0.7)):
+        summary = FinetuneSummary(version=version, path=f"models/{tuned}", tuned=tuned, verdict="tune")
         store.commit(store.new_run(Verb.FINETUNE, "c", "0"), inputs={}, funnel=None, summary=summary)
-    rounds = list(rounds_of(store.snapshot().at_last_commit()))
-    assert [one.tuned.value for one in rounds] == [0.7, 0.8, 0.7]
-    assert rounds[0].started_at < rounds[1].started_at < rounds[2].started_at
+    first, second = rounds_of(store.snapshot().at_last_commit())
+    assert (first.version, first.tuned.value) == ("1.9.0", 0.7)
+    assert (second.version, second.tuned.value) == ("1.10.0", 0.9)
+    assert first.started_at > second.started_at
 
 
 def test_the_report_shows_them_once_there_are_two(tmp_path: Path) -> None:
@@ -65,5 +64,6 @@ def test_the_report_shows_them_once_there_are_two(tmp_path: Path) -> None:
     both = section(render_report(empty_report(finetuning=tuning, rounds=rounds)), "finetuning")
     assert "Round by round" not in alone
     after = both.partition("Round by round")[2]
-    assert "1.0.0" in after and "71.0% 66.0% to 76.0% 70.0% a linear model on TF-IDF More data first" in after
+    assert "400 of 900 71.0% 66.0% to 76.0% the adapter 70.0% a linear model on TF-IDF More data first" in after
+    assert "1.0.0" in after and " 4,000 0.900" in after, "an older Goldleaf did not record of how many rows"
     assert "1.3% Fine-tuning was worth it" in after

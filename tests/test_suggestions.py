@@ -267,6 +267,10 @@ def test_a_dry_run_says_what_it_would_take_and_calls_nobody(tmp_path: Path) -> N
     assert found["calls"] == 8 and found["tokens_out"] == 8 * 512 and 600 < found["tokens_in"] < 2_000
     assert found["cost"] == pytest.approx((found["tokens_in"] + 2 * found["tokens_out"]) / 1e6)
     assert shown.startswith("m: 3 calls to make, 0 rows answered before; ")
+    # A topic as a JSON object takes few tokens, whatever the request allows.
+    assert 8 * 4 < found["tokens_valid"] < 8 * 16
+    few = found["tokens_valid"] * 3 // 8
+    assert f"at most {3 * 512:,} of answers (about {few} if they are nothing but choices), cost at most" in shown
 
 
 def test_suggest_needs_a_model_and_a_curated_dataset(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from verdict_toys import (
     chat,
     classical_wins,
     crowded,
+    curve,
     toy,
     toy_of,
     tuning_wins,
@@ -213,7 +214,7 @@ def test_a_lower_loss_is_a_gain_and_stands_lower() -> None:
         (classical_wins, "rows", "goldleaf finetune dataset.yaml --curve"),
         (classical_wins, "trust", "goldleaf finetune dataset.yaml --ablate"),
         (classical_wins, "trust", "goldleaf finetune dataset.yaml --seeds 3"),
-        (undecided, "trust", "How many labels are wrong is not known: set review.audit"),
+        (undecided, "trust", "How many labels are wrong is not known: let annotators answer the audit questions"),
         (undecided, "trust", "Not measured: goldleaf finetune dataset.yaml --again does"),
         (alone, "costs", "There is nothing to compare"),
         (alone, "numbers", "It was compared with nothing"),
@@ -221,6 +222,30 @@ def test_a_lower_loss_is_a_gain_and_stands_lower() -> None:
 )
 def test_what_is_missing_is_a_line_that_says_how_to_get_it(make: Callable[[], Toy], part: str, said: str) -> None:
     assert said in section(page_of(make()), part)
+
+
+def test_nobody_is_told_to_audit_test_rows_of_which_no_audit_is_drawn() -> None:
+    """As of a frozen exam: `review.audit` is set, its questions are answered, and none is about these rows."""
+    frozen, some = (section(page_of(toy(count=60, unaudited=count)), "trust") for count in (60, 20))
+    assert "no audit will tell: all test rows are published as they are" in frozen and "audit questions" not in frozen
+    assert "leave out frozen for their source" in frozen
+    assert "let annotators answer the audit questions" in some and "no audit will tell" not in some
+
+
+def test_each_curve_is_drawn_with_the_number_of_its_questions() -> None:
+    """The adapter is asked what slow arms are asked, and the linear model everything."""
+    sizes = (41, 103, 206, 413)
+    curves = (
+        curve("linear", "a linear model on TF-IDF", sizes, (0.62, 0.83, 0.91, 0.95), 60),
+        curve("adapter", "the adapter", sizes, (0.5, 0.75, 0.88, 0.93), 12),
+    )
+    text = section(page_of(toy(count=60, curves=curves)), "rows")
+    assert "A linear model on TF-IDF: every point on 60 questions. The adapter: every point on 12 questions." in text
+
+
+def test_rows_that_were_not_drawn_are_told_beside_those_trained_on() -> None:
+    assert "413 of 2,413 trained on" in page_of(toy(count=60, undrawn=2000))
+    assert "413 trained on" in page_of(toy(count=60))
 
 
 def test_all_that_is_known_is_said() -> None:

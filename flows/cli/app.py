@@ -19,7 +19,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from flows.cli.console import err, out, progress_for
-from flows.cli.stdout import known_interrupts, results, results_alone
+from flows.cli.stdout import Terminated, known_interrupts, results, results_alone
 from flows.engines.engine import Engine, Inline
 from pipeline.errors import GoldleafError, StoreError
 from schemas.dataset import Runner
@@ -139,6 +139,13 @@ Wait = Annotated[
 DEFAULT = Path("dataset.yaml")
 _LONGEST, _MOST_LINES = 2_000, 12
 """Limits of an error: characters per line, and lines."""
+_INTERRUPTED, _TERMINATED = 130, 143
+"""Exit codes: 128 and the signal's number, as shells have it."""
+_KEPT = {
+    "finetune": "what arms have answered and the training up to its newest checkpoint are kept",
+    "suggest": "what was answered is kept",
+}
+"""What an interrupted command leaves to the next one, where that is more than what it has committed."""
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
@@ -151,8 +158,11 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             with known_interrupts(), results_alone():
                 return command(*args, **kwargs)
         except KeyboardInterrupt as error:
-            err.print("interrupted; committed work is kept, run the command again to continue")
-            raise typer.Exit(130) from error
+            by_signal = isinstance(error, Terminated)
+            kept = _KEPT.get(command.__name__, "committed work is kept")
+            how = "ended by SIGTERM" if by_signal else "interrupted"
+            err.print(f"{how}; {kept}, run the command again to continue", soft_wrap=True)
+            raise typer.Exit(_TERMINATED if by_signal else _INTERRUPTED) from error
         except (Exception, SystemExit) as error:
             if (line := _in_a_line(error)) is None:
                 raise

@@ -1,6 +1,7 @@
 """Terminal output: progress, tables and one-line errors."""
 
 import datetime
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
@@ -241,6 +242,31 @@ def show_in_review(counts: Mapping[ReasonCode, int]) -> None:
 def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A plain table; numbers are right-aligned."""
     out.print(_table(title, columns, rows), soft_wrap=False)
+
+
+def show_figures(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table of named things with their figures, which are never broken, however narrow the terminal is.
+
+    Where all do not fit, headings take several lines, and then names; if that is not enough, each row becomes lines.
+
+    Args:
+        columns: the first is of the names.
+        rows: the cells of each.
+    """
+    table = _table("", columns, rows)
+    widest = out.measure(table, options=out.options.update_width(_ANY_WIDTH)).maximum
+    if widest > out.width:
+        cells = [max((len(_cell(row[place])) for row in rows), default=0) for place in range(len(columns))]
+        wide = [max(most, *map(len, name.split())) for most, name in zip(cells, columns, strict=True)]
+        left = out.width - sum(wide[1:]) - _BETWEEN * (len(wide) - 1)
+        if left < _READABLE:
+            show_answer(columns, rows, whole=True)
+            return
+        lines = ["\n".join(textwrap.wrap(name, most)) for name, most in zip(columns, wide, strict=True)]
+        table = _table("", lines, rows)
+        for column in table.columns[1:]:
+            column.no_wrap = True
+    out.print(table, soft_wrap=False)
 
 
 def show_answer(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, whole: bool = False) -> None:

@@ -102,7 +102,7 @@ def status(
     for problem in result.damaged_releases:
         out.print(f"[red]{escape(problem)}")
     if result.runs:
-        runs = [[run.run, run.verb, f"{run.finished_at:%F %T}"] for run in result.runs]
+        runs = [[run.run, str(run), f"{run.finished_at:%F %T}"] for run in result.runs]
         show_rows("last runs", ["run", "command", "finished"], runs)
     out.print(f"[dim]next:[/] {escape(result.next_step)}")
 

@@ -46,14 +46,14 @@ def merge(
 
 
 def _adapter_folder(run: str, dataset: Path) -> Path:
-    from pipeline.finetuning.adapters import adapters_in, find_adapter
+    from pipeline.finetuning.adapters import adapters_in, latest_adapter
     from pipeline.state.atomic import is_folder
 
     if is_folder(folder := Path(run)):
         return folder
     context = load_context(dataset)
     models, name = context.store.models, context.dataset.config.name
-    found = find_adapter(models) if run == "latest" else models / run
+    found = latest_adapter(models) if run == "latest" else models / run
     if found is None or not is_folder(found):
         there = sorted(folder.name for folder in adapters_in(models))
         known = f"it has {', '.join(there)}" if there else "it has none; run `goldleaf finetune` first"

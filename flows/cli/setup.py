@@ -12,7 +12,7 @@ from rich.markup import escape
 from flows.cli.app import AsJson, app, explained, print_json, run_verb
 from flows.cli.console import TerminalProgress, err, out
 from flows.cli.stdout import results
-from flows.cli.verbs import SHOW
+from flows.cli.verbs import show_result
 from pipeline.errors import ConfigError
 from pipeline.kinds.starter_files import DEFAULT_STARTER, starter_names
 from schemas.dataset import Runner
@@ -112,6 +112,7 @@ def demo(
     of them for fine-tuning. It writes to the home, `data/store` unless GOLDLEAF_HOME is set; a second run adds nothing.
     """
     from flows.local.demo import demo as play
+    from flows.local.demo import sample_of
     from flows.settings import Settings
     from pipeline.reporting.status import read_status
 
@@ -120,7 +121,7 @@ def demo(
 
     def show(name: str, result: Any) -> None:
         out.rule(name, align="left")
-        SHOW[name](result)
+        show_result(name, result, Path(os.path.relpath(sample_of(kind.value))))
 
     def wait(text: str) -> None:
         out.print(text)

@@ -1,20 +1,25 @@
 """Prints what `finetune` found: all arms on the same questions, and the verdict."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from flows.cli.console import out, show_rows
+from flows.cli.app import DEFAULT
+from flows.cli.console import out, show_figures
 from pipeline.text.wording import counted, shown_amount
+
+_COMMAND = re.compile(r"\bgoldleaf (?:curate|collect|release|finetune)\b")
 
 if TYPE_CHECKING:
     from flows.finetune import Finetuned
     from pipeline.ladder.assessment import Assessment
 
 
-def show_finetuned(result: "Finetuned") -> None:
-    """Print the ladder and the verdict."""
+def show_finetuned(result: "Finetuned", dataset: Path = DEFAULT) -> None:
+    """Print the ladder and the verdict; commands name the dataset.yaml, unless it is the one that is found anyway."""
     from pipeline.ladder.assessment import PAGE
 
     found = result.assessment
@@ -26,6 +31,8 @@ def show_finetuned(result: "Finetuned") -> None:
     questions = found.ladder.adapter.evaluation.questions
     out.print(f"{counted(questions, 'test question')}{not_judged}", markup=False)
     _show_arms(found)
+    if found.busy:
+        out.print(f"[yellow]![/] {escape(_runnable(found.busy, dataset))}")
     _show_beside(found)
     for one in found.ladder.skipped:
         out.print(f"[dim]not compared:[/] {escape(one.title)} ({escape(one.why)})")
@@ -35,15 +42,20 @@ def show_finetuned(result: "Finetuned") -> None:
     if note := found.ladder.adapter.score.unit.note:
         out.print(note)
     judgement = found.judgement
-    out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(judgement.next_step)}")
-    for reason in judgement.reasons:
-        out.print(f"- {reason}", markup=False)
-    for more in found.beside:
-        out.print(f"- {more}", markup=False)
+    out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(_runnable(judgement.next_step, dataset))}")
+    for reason in (*judgement.reasons, *found.beside):
+        out.print(f"- {_runnable(reason, dataset)}", markup=False)
     page = Path(result.path) / PAGE
     if page.is_file():
         out.print(f"with plots: {page}", markup=False)
     out.print(result.path, markup=False)
+
+
+def _runnable(text: str, dataset: Path) -> str:
+    """The commands in a text as they are typed where the dataset.yaml is elsewhere: a verdict knows no paths."""
+    if dataset == DEFAULT:
+        return text
+    return _COMMAND.sub(lambda found: f"{found[0]} {shlex.quote(str(dataset))}", text)
 
 
 def _show_arms(found: "Assessment") -> None:
@@ -51,8 +63,8 @@ def _show_arms(found: "Assessment") -> None:
     some = any(arm.evaluation.questions != questions for arm in arms)
     unreadable = any(arm.evaluation.unreadable for arm in arms)
     columns = ["arm", found.ladder.adapter.evaluation.metric_title, "95% interval"]
-    columns += ["questions"] if some else []
-    columns += ["in the wrong format"] if unreadable else []
+    columns += ["asked"] if some else []
+    columns += ["wrong format"] if unreadable else []
     columns += ["ms a call"]
     columns += [f"{found.currency} per 1,000"] if found.currency else []
     rows = []
@@ -64,7 +76,7 @@ def _show_arms(found: "Assessment") -> None:
         row += ["" if arm.latency is None else f"{1000 * arm.latency:,.{0 if arm.latency >= 0.01 else 1}f}"]
         row += ["" if arm.cost is None else shown_amount(arm.cost)] if found.currency else []
         rows.append(row)
-    show_rows("", columns, rows)
+    show_figures(columns, rows)
 
 
 def _show_beside(found: "Assessment") -> None:
@@ -75,4 +87,4 @@ def _show_beside(found: "Assessment") -> None:
     for arm in found.ladder.arms:
         values = {measure.name: str(measure.value) for measure in arm.evaluation.measures}
         rows.append([arm.title, *(values.get(name, "") for name in names)])
-    show_rows("", ["beside it", *names], rows)
+    show_figures(["beside it", *names], rows)

@@ -10,11 +10,11 @@ from rich.markup import escape
 from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json
 from flows.cli.console import out, progress_for, show_rows
 from flows.cli.inspect import version_folder
-from pipeline.text.wording import counted, shown_duration, shown_share
+from pipeline.text.wording import counted, shown_share
 from schemas.dataset import Finetune, Fix
 
 if TYPE_CHECKING:
-    from pipeline.finetuning.preflight import Preflight
+    from pipeline.finetuning.preflight import Keep, Preflight
     from pipeline.text.token_lengths import TokenLengths
 
 _BINS, _WIDTH = 8, 40
@@ -43,8 +43,8 @@ def preflight(
 ) -> None:
     """Show what a training would learn from a version, and what it would not. Exit code 1 if it would stop.
 
-    All rows go through the model's own chat template and tokenizer; nothing is changed, and nothing is kept of the few
-    steps that are timed. The settings are those of dataset.yaml, or of the version if REF is a folder.
+    All rows go through the model's own chat template and tokenizer; nothing is changed. Of the few steps that are timed
+    only their time is kept, for finetune. The settings are those of dataset.yaml, or of the version if REF is a folder.
 
     ✗ stops a training; ! would lose or change something; · is worth knowing. `--fix drop` shows what would be left
     without the rows that have errors, `--fix shorten` with the inputs cut of those that are too long.
@@ -65,7 +65,7 @@ def preflight(
     progress = progress_for(as_json)
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
-    found = look_over(folder, config, base, progress.step, timing=timing)
+    found = look_over(folder, config, base, progress.step, timing=timing, keep=_keep(folder, reference, dataset))
     if as_json:
         print_json(found)
     else:
@@ -86,6 +86,17 @@ def _settings(folder: Path, reference: str, dataset: Path) -> Finetune:
     return loaded.config.finetune.model_copy(
         update={"base_model": placed(loaded.config.finetune.base_model, loaded.folder)}
     )
+
+
+def _keep(folder: Path, reference: str, dataset: Path) -> "Keep | None":
+    """Measures the time anew and leaves it to `finetune`; None where only a folder is named, which has no home."""
+    from importlib.metadata import version
+
+    from pipeline.ladder.kept_measures import kept_measures, kept_timing
+
+    if folder == Path(reference):
+        return None
+    return kept_timing(kept_measures(load_context(dataset).store.models, version("goldleaf"), is_read=False))
 
 
 def show_preflight(found: "Preflight") -> None:
@@ -139,10 +150,7 @@ def _show_cost(found: "Preflight") -> None:
 
     timing, memory = found.figures.timing, found.figures.memory
     if timing:
-        out.print(
-            f"about {shown_duration(timing.seconds)} of training: a usual step took {timing.usual_step:.2g} s here, "
-            f"that with most tokens {timing.largest_step:.2g} s ({timing.steps} were tried)"
-        )
+        out.print(str(timing))
     if memory:
         out.print(
             f"memory: about {shown_bytes(memory.needed)} beside the model's {shown_bytes(memory.weights)}; "

@@ -75,19 +75,30 @@ def _give_back(stdout: TextIO, copy: TextIO) -> None:
             copy.close()
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: everything ends as on Ctrl-C."""
+
+
 @contextmanager
 def known_interrupts() -> Iterator[None]:
-    """Mark KeyboardInterrupts caused by Ctrl-C, to tell them from those that a task raises."""
-    if threading.current_thread() is not threading.main_thread() or (
-        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield
-        return
-    signal.signal(signal.SIGINT, _interrupt)
+    """Mark KeyboardInterrupts caused by Ctrl-C, to tell them from those that a task raises; SIGTERM ends alike.
+
+    A signal that is ignored, as by ``nohup``, or that has a handler of its own, stays as it is.
+    """
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    ours = {signal.SIGINT: _interrupt, signal.SIGTERM: _terminate}
+    in_main = threading.current_thread() is threading.main_thread()
+    known = [number for number in usual if in_main and signal.getsignal(number) is usual[number]]
+    before = {number: signal.signal(number, ours[number]) for number in known}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -169,12 +170,13 @@ def suggest(
         out.print(f"{counted(result.decided, 'decision')} changed")
     if (found := result.estimated) is not None:
         cost = f", cost at most {found.cost:.4g} ({found.total_cost:.4g} spent so far)" if found.cost else ""
+        valid = "" if found.tokens_valid is None else f" (about {found.tokens_valid:,} if they are nothing but choices)"
         known = f"{counted(found.known, 'row')} answered before"
         if found.known_invalid:
             known += f", {found.known_invalid:,} never validly (`--retry-invalid` asks again)"
         out.print(
             f"{found.model}: {counted(found.calls, 'call')} to make, {known}; "
-            f"{found.tokens_in:,} tokens of prompts, at most {found.tokens_out:,} of answers{cost}",
+            f"{found.tokens_in:,} tokens of prompts, at most {found.tokens_out:,} of answers{valid}{cost}",
             markup=False,
         )
 
@@ -333,16 +335,22 @@ def finetune(
     if as_json:
         print_json(result)
         return
-    show_finetuned(result)
+    show_finetuned(result, dataset)
 
 
-SHOW: dict[str, Callable[[Any], None]] = {
+_SHOW: dict[str, Callable[[Any], None]] = {
     "curate": show_curated,
     "collect": show_collected,
     "release": show_released,
-    "finetune": show_finetuned,
 }
-"""How each verb's result is printed."""
+
+
+def show_result(name: str, result: Any, dataset: Path) -> None:
+    """Print the result of a verb on a dataset.yaml."""
+    if name == "finetune":
+        show_finetuned(result, dataset)
+    else:
+        _SHOW[name](result)
 
 
 @app.command(rich_help_panel="Workflow")
@@ -358,7 +366,7 @@ def run(dataset: DatasetFile = DEFAULT, engine: EngineName = None, wait: Wait = 
         done[name] = result.model_dump(mode="json")
         if not as_json:
             out.rule(name)
-            SHOW[name](result)
+            show_result(name, result, dataset)
 
     try:
         with _shown_if_not_sent(functools.partial(show, "curate"), as_json):

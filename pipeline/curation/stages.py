@@ -139,6 +139,7 @@ def decide(
     read: Ingested | None = None,
     unknown: Sequence[Path] = (),
     full: bool = False,
+    heard: str = "",
 ) -> Decided:
     """Give every current record its fate and commit; the caller holds the lock.
 
@@ -153,6 +154,7 @@ def decide(
         read: what was read for it; without it no splits are adopted, since those of rows to come would be missed.
         unknown: the versions in this home whose splits it does not know.
         full: look at everything, whatever has changed.
+        heard: the model whose new answers are all that has changed.
 
     Raises:
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names, or its layout.
@@ -181,7 +183,8 @@ def decide(
         compared = compare_rows(opened, look.prepared, of_evaluation, focus, dataset, folder, steps.map)
     with steps.progress.step("comparing rows, scoring labels, deciding"):
         triaged = steps.run(triage_cases, opened, look, compared, snapshot, focus, dataset, run.id, folder)
-    return _commit(workspace, steps, run, evaluation, read, _Made(look, opened.scoring, triaged, adopted, snapshot))
+    made = _Made(look, opened.scoring, triaged, adopted, snapshot, heard)
+    return _commit(workspace, steps, run, evaluation, read, made)
 
 
 def _look(
@@ -229,6 +232,8 @@ class _Made:
     triaged: Triaged
     adopted: Adopted
     snapshot: Snapshot
+    heard: str
+    """The model whose new answers are all that has changed."""
 
 
 def _commit(
@@ -249,7 +254,7 @@ def _commit(
     is_near = pl.col("first") == ReasonCode.NEAR_DUPLICATE.value
     near = rows.filter(pl.col("fate") == Fate.DUPLICATE.value, is_near).height
     _leave_standing(workspace, run, evaluation, made, near, fresh)
-    summary = _summary(dataset, evaluation, found, read, added, triaged, made.adopted, made.scoring, look.told, change)
+    summary = _summary(dataset, evaluation, found, read, added, made, change)
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
     _forget_others(workspace, triaged)
     layouts = notes_about_layouts(look.facts, dataset) if added else []
@@ -291,25 +296,23 @@ def _summary(
     found: Similarities,
     read: Ingested | None,
     added: int,
-    triaged: Triaged,
-    adopted: Adopted,
-    scoring: Scoring,
-    looked: Looked,
+    made: _Made,
     change: Changed,
 ) -> CurateSummary:
+    triaged = made.triaged
     return CurateSummary(
         file=str(dataset.path),
         curation=dataset.curation_digest,
         kind=kind_of(dataset.task).name,
         off=rules_off(dataset),
-        scores=scoring.version,
-        corrections=scoring.corrections,
+        scores=made.scoring.version,
+        corrections=made.scoring.corrections,
         evaluation=evaluation,
         similarities=found,
         lines=read.lines if read else 0,
         added=added,
         withdrawn=read.withdrawn if read else 0,
-        looked=looked,
+        looked=made.look.told,
         change=change,
         judge=triaged.judged_by,
         budget=triaged.use.budget,
@@ -318,7 +321,8 @@ def _summary(
         note=triaged.note,
         proof=triaged.proof,
         past_proof=triaged.past_proof,
-        adopted=adopted.versions,
+        heard=made.heard,
+        adopted=made.adopted.versions,
     )
 
 

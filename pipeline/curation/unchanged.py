@@ -72,6 +72,7 @@ def stand_still(workspace: Workspace, run: Run, before: Earlier, read: Ingested 
             "note": "\n".join(notes),
             "proof": None,
             "past_proof": last.summary.last_proof,
+            "heard": "",
             "adopted": [],
         }
     )

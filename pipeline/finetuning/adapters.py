@@ -5,6 +5,7 @@ hold the dataset's fine-tuning lock, so any other temporary folder belongs to a 
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.train import OF_EVALUATION, TrainReport
+from pipeline.releases.versions import parse_version, sha256_of
 from pipeline.state.atomic import flush, is_folder, replacing
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Finetune
@@ -23,6 +25,8 @@ from schemas.manifest import Manifest
 WEIGHTS = "adapter_model.safetensors"
 RECORD = "finetune.json"
 CARD = "README.md"
+_SHARED = (WEIGHTS, "tokenizer.json")
+"""What takes the space of an adapter, and what nobody edits: another judgement of it has the same files."""
 
 
 class Lineage(BaseModel):
@@ -82,22 +86,48 @@ def adapter_key(digest: str, config: Finetune) -> str:
     return stable_hash(digest, json.dumps(settings, sort_keys=True))
 
 
-def find_adapter(models: Path, key: str | None = None, revision: str | None = None) -> Path | None:
+def find_adapter(models: Path, key: str, revision: str | None = None) -> Path | None:
     """The newest finished adapter; unfinished and unreadable ones are skipped.
 
     Args:
         models: the folder of all adapters.
-        key: of the training; None finds any.
+        key: of the training.
         revision: of the base model; None finds any. A Hub may have another one under the same name.
     """
     found = [
         (record.created_at, folder)
         for folder in adapters_in(models)
-        if (record := _readable(folder))
-        and key in (None, record.key)
-        and revision in (None, record.train.base_revision)
+        if (record := _readable(folder)) and key == record.key and revision in (None, record.train.base_revision)
     ]
     return max(found)[1] if found else None
+
+
+def latest_adapter(models: Path) -> Path | None:
+    """What ``latest`` stands for: of the adapters of the newest version that has any, the newest.
+
+    So whoever looks back at an older version changes nothing.
+    """
+    found = [
+        (parse_version(record.lineage.version), record.created_at, folder)
+        for folder in adapters_in(models)
+        if (record := _readable(folder))
+    ]
+    return max(found)[2] if found else None
+
+
+def answers_key(folder: Path) -> str:
+    """Equal keys, equal answers to the same prompt, whichever run has judged the adapter; 32 hex digits.
+
+    Raises:
+        TrainingError: the folder is not a finished adapter.
+    """
+    record = read_record(folder)
+    try:
+        digest = sha256_of(folder / WEIGHTS)
+    except OSError as error:
+        raise TrainingError(f"{folder} has no adapter: {WEIGHTS} cannot be read; fine-tune again") from error
+    written = (str(record.max_new_tokens), str(record.held_to_form))
+    return stable_hash(digest, record.key, record.train.base_revision, *written)
 
 
 def adapters_in(models: Path) -> list[Path]:
@@ -131,7 +161,8 @@ def save_adapter(
 ) -> Path:
     """Store an adapter as ``<models>/<run>``, atomically.
 
-    Leftovers of killed runs are removed.
+    Leftovers of killed runs are removed. What another run of ``models`` has trained takes no space a second time where
+    the file system knows hard links; either folder may be deleted.
 
     Args:
         trained: the output of ``train``, or a finished adapter that is evaluated anew.
@@ -148,8 +179,9 @@ def save_adapter(
     if final.exists():
         raise TrainingError(f"The run {record.run} already has an adapter, in {final}; start a new run")
     with staged(models) as folder:
+        copy = _linked if trained.parent == models else shutil.copyfile
         # Without the files' modes: safetensors makes its file readable only by the owner.
-        shutil.copytree(trained, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        shutil.copytree(trained, folder, copy_function=copy, dirs_exist_ok=True)
         written = {RECORD: (record.model_dump_json(indent=2) + "\n").encode(), **(beside or {})}
         for name, content in written.items():
             with replacing(folder / name) as sink:
@@ -158,3 +190,16 @@ def save_adapter(
             flush(path)
         put_in_place(folder, final)
     return final
+
+
+def _linked(source: str, destination: str) -> None:
+    """Put a file of a stored adapter into another folder, too: the large ones as the same file."""
+    if Path(source).name in _SHARED:
+        try:
+            os.link(source, destination)
+        except OSError:
+            # No hard links here, or not to somebody else's file.
+            pass
+        else:
+            return
+    shutil.copyfile(source, destination)

@@ -14,19 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.errors import TrainingError
 from pipeline.finetuning.examples import Example, SplitExamples, example_batches, how_to_fill
 from pipeline.finetuning.loaded_model import LoadedModel
-from pipeline.finetuning.preflight_estimates import (
-    TIMED_STEPS,
-    Memory,
-    Plan,
-    Timing,
-    batches_of,
-    memory,
-    planned,
-    timed,
-    typical_batches,
-)
+from pipeline.finetuning.preflight_estimates import Memory, Plan, batches_of, memory, planned, typical_batches
 from pipeline.finetuning.preflight_findings import Finding, Judge, Severity
 from pipeline.finetuning.preflight_rows import UNSOUND, Measured, Meter, joined
+from pipeline.finetuning.preflight_timing import TIMED_STEPS, Timing, time_depends_on, timed
 from pipeline.finetuning.row_fixes import Fixes
 from pipeline.finetuning.training_rows import check_examples, reach
 from pipeline.releases.versions import read_manifest
@@ -39,6 +30,9 @@ from schemas.manifest import Manifest
 TRAIN, TEST = "train", "test"
 Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 """Shows a stage while it runs: its name and number of units, then how many more are done."""
+
+Keep = Callable[[tuple[str, ...], Callable[[], Timing]], Timing]
+"""Gives a timing that is known, or measures it: what it depends on, and how to measure it."""
 
 _Numbers = npt.NDArray[np.int64]
 
@@ -117,6 +111,7 @@ def preflight(
     show: Show | None = None,
     *,
     timing: bool = True,
+    keep: Keep | None = None,
 ) -> Preflight:
     """Check the rows of a version against a model, and estimate what training on them takes.
 
@@ -126,17 +121,22 @@ def preflight(
         base: the base model, loaded; it is as before afterwards.
         show: shows the stages while they run.
         timing: train for a few steps to measure their time, unless an error was found.
+        keep: where the measured time is kept; by default nowhere.
 
     Raises:
         ReleaseError: the folder is not a published version, or its manifest is damaged.
         TrainingError: it has no train split, or a timed step fails.
     """
-    return _Preflight(version, config, base, show or Silent().step).run(timing)
+    return _Preflight(version, config, base, show or Silent().step, keep or _measure).run(timing)
+
+
+def _measure(depends_on: tuple[str, ...], measure: Callable[[], Timing]) -> Timing:
+    return measure()
 
 
 class _Preflight:
-    def __init__(self, version: Path, config: Finetune, base: LoadedModel, show: Show) -> None:
-        self._version, self._config, self._base, self._show = version, config, base, show
+    def __init__(self, version: Path, config: Finetune, base: LoadedModel, show: Show, keep: Keep) -> None:
+        self._version, self._config, self._base, self._show, self._keep = version, config, base, show, keep
         self._manifest: Manifest = read_manifest(version)
         self._limit = reach(config, base)
         context = getattr(base.model.config, "max_position_embeddings", None)
@@ -161,7 +161,10 @@ class _Preflight:
         is_sound = not any(finding.severity is Severity.ERROR for finding in findings)
         need = memory(self._base, plan, self._config, int(trained.max())) if batches else None
         may_try = timing and is_sound and need is not None and need.fits
-        found = self._timed(tokens, places, batches, fixes[TRAIN]) if may_try else None
+        found = None
+        if may_try:
+            depends_on = time_depends_on(self._manifest.digest, self._config, self._base)
+            found = self._keep(depends_on, lambda: self._timed(tokens, places, batches, fixes[TRAIN]))
         findings += _of_memory(need, self._config) if need else []
         order = list(Severity)
         return Preflight(

@@ -1,11 +1,9 @@
-"""How long a training will take and how much memory: what is planned, and a few real steps of it."""
+"""What a training comes to, by the lengths of its rows: its batches, its steps, and the memory that it takes."""
 
 import contextlib
 import math
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +11,9 @@ import numpy.typing as npt
 import psutil
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from pipeline.finetuning.examples import Example
 from pipeline.finetuning.loaded_model import LoadedModel
-from pipeline.finetuning.train import train
-from pipeline.finetuning.training_watch import StepReport
 from schemas.dataset import Finetune
 
-TIMED_STEPS = 4
-"""Of each kind of batch; the first of them, which prepares things, does not count."""
 _MEGABATCH = 50
 _BYTES_OF_ADAPTER = 16
 """Of each trained parameter: the weight, its gradient and the optimizer's two moments, in 32 bits each."""
@@ -72,21 +65,6 @@ class Plan(BaseModel):
     def trained_share(self) -> float:
         """Share of the rows' tokens that the loss is computed on."""
         return self.trained_tokens / self.tokens if self.tokens else 0.0
-
-
-class Timing(BaseModel):
-    """What some real steps of training took, and what all of them would."""
-
-    model_config = ConfigDict(frozen=True)
-
-    steps: int
-    """How many were timed."""
-    usual_step: float
-    """Seconds of a step of the median batch."""
-    largest_step: float
-    """Seconds of a step of the batch with most tokens."""
-    seconds: float
-    """Estimated for the whole training, without evaluation."""
 
 
 class Memory(BaseModel):
@@ -150,55 +128,6 @@ def typical_batches(tokens: _Numbers, batches: Sequence[_Numbers]) -> tuple[_Num
     size = max(map(len, batches))
     by_size = sorted((batch for batch in batches if len(batch) == size), key=lambda batch: _padded(tokens[batch]))
     return by_size[len(by_size) // 2], by_size[-1]
-
-
-# --- time -------------------------------------------------------------------------------------
-def timed(
-    usual: Sequence[Example],
-    largest: Sequence[Example],
-    padded: Sequence[int],
-    config: Finetune,
-    base: LoadedModel,
-    on_step: Callable[[int], None],
-) -> Timing:
-    """Train for a few steps on two batches, and forget what was learned.
-
-    Args:
-        usual: a batch of the usual length.
-        largest: the batch with most tokens.
-        padded: tokens with padding of every batch of an epoch, then of these two.
-        config: how would be trained.
-        base: the model; it is as before afterwards.
-        on_step: called with 1 after each step.
-
-    Raises:
-        TrainingError: the training fails, as it would later.
-    """
-    seconds, most = (_seconds(batch, config, base, on_step) for batch in (usual, largest))
-    *epoch, few, many = padded
-    # A step takes some time whatever its batch, and the rest by its tokens. If other programs were in the way, or the
-    # batches are alike, the two cannot be told apart.
-    each = (most - seconds) / (many - few) if many > few else 0.0
-    if not 0 < each <= seconds / few:
-        each = (seconds + most) / (few + many)
-    fixed = max(0.0, (seconds + most - each * (few + many)) / 2)
-    total = (fixed * len(epoch) + each * sum(epoch)) * config.epochs
-    return Timing(steps=2 * TIMED_STEPS, usual_step=seconds, largest_step=most, seconds=total)
-
-
-def _seconds(batch: Sequence[Example], config: Finetune, base: LoadedModel, on_step: Callable[[int], None]) -> float:
-    """Seconds of a step on a batch."""
-    ends: list[float] = []
-
-    def ended(report: StepReport) -> None:
-        ends.append(time.monotonic())
-        on_step(1)
-
-    steps = {"epochs": 1, "max_rows": None, "batch_size": len(batch), "accumulate": 1, "evaluate": 0}
-    short = config.model_copy(update=steps)
-    with tempfile.TemporaryDirectory(prefix="goldleaf-preflight-") as folder:
-        train([*batch] * TIMED_STEPS, short, Path(folder) / "adapter", ended, base)
-    return float(np.median(np.diff(ends)))
 
 
 # --- memory -----------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ __all__ = [
     "endpoints",
     "experiment",
     "judgement",
+    "kept_answers",
+    "kept_measures",
     "learning_curve",
     "plan",
     "results",

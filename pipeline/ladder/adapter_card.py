@@ -66,7 +66,10 @@ def adapter_card(task: type[Task], record: FinetuneRecord, assessment: Assessmen
         held=" Models were held to the form of the answers, token by token." if record.held_to_form else "",
         not_judged=f" Not asked or not judged: {assessment.not_judged}." if assessment.not_judged else "",
         unit=f" {tuned.score.unit.note}" if tuned.score.unit.note else "",
-        arms="\n".join(f"| {' | '.join(_row(arm))} |" for arm in assessment.ladder.arms),
+        cost_heading=f" {assessment.currency} per 1,000 calls |" if assessment.currency else "",
+        cost_rule="---:|" if assessment.currency else "",
+        arms="\n".join(f"| {' | '.join(_row(arm, assessment.currency))} |" for arm in assessment.ladder.arms),
+        busy=f"\n{_in_line(assessment.busy)}\n" if assessment.busy else "",
         skipped="".join(
             f"\nNot compared: {_in_line(one.title)} ({_in_line(one.why)})." for one in assessment.ladder.skipped
         ),
@@ -81,7 +84,7 @@ def adapter_card(task: type[Task], record: FinetuneRecord, assessment: Assessmen
     )
 
 
-def _row(arm: ArmResult) -> list[str]:
+def _row(arm: ArmResult, currency: str) -> list[str]:
     found = arm.evaluation
     beside = [f"{one.name} {one.value}" for one in found.measures]
     if found.parts and all(part.chrf is None for part in found.parts):
@@ -93,6 +96,7 @@ def _row(arm: ArmResult) -> list[str]:
         str(found.questions),
         str(found.unreadable),
         "" if arm.latency is None else shown_amount(arm.latency),
+        *([("" if arm.cost is None else shown_amount(arm.cost))] if currency else []),
     ]
 
 

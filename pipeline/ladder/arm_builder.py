@@ -63,7 +63,10 @@ class ArmBuilder:
         return Adapter(candidate, is_free=section.arm is ArmName.ADAPTER_FREE)
 
     def linear_learned(self, asked: Questions, measured: KeptMeasures) -> tuple[Learned, ...]:
-        """What the linear model answers after fewer rows, where it is an arm; none where it has no answer."""
+        """What the linear model answers after fewer rows, where it is an arm; none where it has no answer.
+
+        It takes milliseconds, so that it can be asked all questions, as the arm itself is.
+        """
         if all(one.name != ArmName.LINEAR.value for one in self._plan.arms):
             return ()
         depends_on = (self._plan.answers_key(ArmName.LINEAR.value), *(one.id for one in asked.asked))

@@ -103,12 +103,27 @@ class Assessment(BaseModel):
         return ", ".join(f"{count} {reason}" for count, reason in groups if count)
 
     @property
+    def busy(self) -> str:
+        """Which times, and so costs, are of a machine with other work, in a sentence; empty if none is known to be."""
+        loads = {arm.title: arm.load for arm in self.ladder.arms if arm.load is not None}
+        busy = {title: load for title, load in loads.items() if load.is_busy}
+        if not busy:
+            return ""
+        most = max(busy.values(), key=lambda load: load.average)
+        figures = "times and costs" if self.currency else "times"
+        whose = f"All {figures}" if len(busy) == len(loads) else f"The {figures} of {', '.join(busy)}"
+        return (
+            f"{whose} were measured while the machine was busy (up to {most}), and are too high: "
+            "`goldleaf finetune --again` on an idle machine trains and measures anew."
+        )
+
+    @property
     def beside(self) -> list[str]:
         """What else is known, in sentences."""
         found = (
             *self.unreadable,
-            self._not_audited,
-            seeds_in_words(self.seeds),
+            self.not_audited,
+            seeds_in_words(self.seeds, self.undrawn),
             self.ablation,
             self.forgetting,
             *self.curves,
@@ -116,7 +131,7 @@ class Assessment(BaseModel):
         return [str(one) for one in found if one]
 
     @property
-    def _not_audited(self) -> str:
+    def not_audited(self) -> str:
         """Of how many test rows nobody knows whether they are right; empty if the audit stands for all."""
         if not self.unaudited:
             return ""

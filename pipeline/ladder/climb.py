@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pipeline.config.price_file import CALLS, Prices
 from pipeline.finetuning.evaluate import Evaluation
 from pipeline.finetuning.exam import Answers, Questions
+from pipeline.finetuning.machine_load import machine_load
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer, CannotAnswerNow
 from pipeline.ladder.kept_answers import KeptAnswers, Times
 from pipeline.ladder.results import ArmResult, Ladder, Skipped, Stated, all_pairs
@@ -66,7 +67,9 @@ class Climb:
             each = _alone(arm, questions) if answers.latency is None else ()
         took = answered - learned if answers.seconds is None else answers.seconds
         alone = statistics.median(each) if each else answers.latency
-        times = Times(learning=learned - began, answering=took, alone=alone, each=each)
+        # What is asked elsewhere does not wait for this machine.
+        load = machine_load() if arm.is_here else None
+        times = Times(learning=learned - began, answering=took, alone=alone, each=each, load=load)
         self.kept.keep(arm.name, arm.title, questions, answers, times)
         return arm.title, answers, times
 
@@ -81,7 +84,7 @@ class Climb:
         with self.show(f"{title}, timed again", None):
             arm.learn()
             each = _alone(arm, questions)
-        times = times.model_copy(update={"alone": statistics.median(each), "each": each})
+        times = times.model_copy(update={"alone": statistics.median(each), "each": each, "load": machine_load()})
         self.kept.keep(arm.name, title, questions, answers, times)
         return title, answers, times
 
@@ -112,6 +115,7 @@ class Climb:
             tokens_in=answers.tokens_in / count,
             tokens_out=answers.tokens_out / count,
             cost=cost,
+            load=times.load,
             settings=dict(answers.settings),
         )
 

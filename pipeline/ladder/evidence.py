@@ -52,6 +52,11 @@ class Evidence:
         """A smaller gain is none."""
         return self.limits.margin
 
+    @property
+    def every_row(self) -> int:
+        """The training rows that the adapter could have learned, drawn or not."""
+        return self.train_rows + self.undrawn
+
     def points(self, change: float) -> str:
         """A difference in words."""
         return f"{self.unit.shown_change(abs(change))} {self.unit.of_changes}"
@@ -120,6 +125,15 @@ class Evidence:
             most is not None and arm.latency_high is not None and arm.latency_high > most and not self.is_too_slow(arm)
         )
 
+    def is_too_dear(self, arm: ArmResult) -> bool:
+        """Whether a call of an arm costs more than it may; what has no price does not."""
+        most = self.limits.max_cost
+        return most is not None and arm.cost is not None and arm.cost > most
+
+    def is_allowed(self, arm: ArmResult) -> bool:
+        """Whether an arm is within what a call may cost and take."""
+        return not (self.is_too_dear(arm) or self.is_too_slow(arm) or arm.name in self.barred)
+
     def is_at_ceiling(self, arm: ArmResult) -> bool:
         """Whether what an arm gets wrong may all be the test rows' errors, or is less than what matters.
 
@@ -166,7 +180,9 @@ class Evidence:
         return None if self.curve is None else self.curve.expected[0]
 
     def lead(self, arm: ArmResult) -> Estimate | None:
-        """By how much the adapter would be better than an arm if both had more rows; None if that is not known.
+        """By how much the adapter would be better than an arm if both had as many rows as are looked ahead.
+
+        None if that is not known.
 
         On the questions of its curve, which may be a sample. Nothing is seen above the ceiling, however many rows there
         are.

@@ -15,7 +15,7 @@ from pipeline.finetuning.examples import ChosenExamples, Example, Examples, Spli
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.train import TrainReport
-from pipeline.finetuning.training_rows import check_examples
+from pipeline.finetuning.training_rows import LeftOut, check_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.assessment import find_assessed
@@ -25,7 +25,7 @@ from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting, General, general_knowledge
 from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
-from pipeline.ladder.kept_measures import KeptMeasures
+from pipeline.ladder.kept_measures import KeptMeasures, kept_measures, kept_timing
 from pipeline.ladder.language_models import Candidate
 from pipeline.ladder.learning_curve import Curve, Learned, curve_of
 from pipeline.ladder.plan import TEST, TRAIN, Plan
@@ -67,13 +67,14 @@ def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool 
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
     found = None if again else find_adapter(plan.models, plan.training_key, base.revision)
-    checked = _checked(plan, base, progress, timing=found is None)
+    measured = kept_measures(plan.models, plan.goldleaf, is_read=not again)
+    checked = _checked(plan, base, progress, measured, timing=found is None)
     examples = checked.fixes[TRAIN].applied(train, base)
     rows = questions(task, checked.fixes[TEST].kept(test), checked.fixes[TEST].applied(test, base))
     exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
     whole = whole_questions(rows, checked.fixes[TEST].whole(test), task, base, exam.longest)
     asked = replace(askable(rows, task, config, base), whole=whole)
-    kept, measured = _kept(plan, base, again=again), KeptMeasures(plan.models / ANSWERS, plan.goldleaf, not again)
+    kept = _kept(plan, base, again=again)
     climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept, plan.limits)
     known = _known(checked.fixes[TRAIN].kept(train), config.seed, progress)
     builder = ArmBuilder(plan, task, known, base, exam)
@@ -98,9 +99,8 @@ def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool 
     if not again and climb.lacking and (same := find_assessed(plan.models, plan.key, climb.lacking)):
         # An endpoint that is still down makes no second copy of the adapter.
         return same
-    learned = builder.linear_learned(recipe.sample.unshortened, measured)
-    forgotten = Forgetting(before=before, after=after)
-    extras = _extras(plan, climb, learned, recipe, (report.rows, fewer), forgotten)
+    learned = builder.linear_learned(asked.unshortened, measured)
+    extras = _extras(plan, climb, learned, recipe, (report, fewer), Forgetting(before=before, after=after))
     evidence = evidence_of(plan, climb, rows, report, extras)
     extras = replace(extras, seeds=_seeds(recipe, examples, report, evidence))
     kept.hand_on()
@@ -114,19 +114,20 @@ def _extras(
     climb: Climb,
     others: tuple[Learned, ...],
     recipe: Recipe,
-    learned: tuple[int, list[tuple[int, Evaluation]]],
+    learned: tuple[TrainReport, list[tuple[int, Evaluation]]],
     forgetting: Forgetting,
 ) -> Extras:
     """What is known beside the arms, but for other seeds: curves, and what the raw rows would have given.
 
-    ``others`` are arms that learned from fewer rows, too. ``learned`` is how many rows the adapter learned, and its
-    scores after fewer.
+    ``others`` are arms that learned from fewer rows, too. ``learned`` is what the adapter's training did, and its
+    scores after fewer rows.
     """
-    rows, fewer = learned
+    report, fewer = learned
     judged = climb.done_by(ArmName.ADAPTER.value)
     curves = [curve_of(one) for one in others]
     if fewer:
-        curves.append(_adapter_curve(climb, others, recipe, [*fewer, (rows, judged)]))
+        undrawn = report.left_out.get(LeftOut.NOT_DRAWN, 0)
+        curves.append(_adapter_curve(climb, others, recipe, [*fewer, (report.rows, judged)], undrawn))
     return Extras(
         forgetting=forgetting,
         curves=tuple(curves),
@@ -135,7 +136,11 @@ def _extras(
 
 
 def _adapter_curve(
-    climb: Climb, others: Sequence[Learned], recipe: Recipe, points: Sequence[tuple[int, Evaluation]]
+    climb: Climb,
+    others: Sequence[Learned],
+    recipe: Recipe,
+    points: Sequence[tuple[int, Evaluation]],
+    undrawn: int,
 ) -> Curve:
     """Its curve beside all that it has to beat, by their own curves if they have one, on the questions of slow arms."""
     ids = {one.id for one in recipe.sample.asked}
@@ -147,7 +152,7 @@ def _adapter_curve(
         for arm in climb.done
         if arm.name not in known and arm.family is not Family.TUNED and arm.evaluation.metric == adapter.metric
     ]
-    return curve_of(Learned.of(ArmName.ADAPTER.value, "the adapter", of_sample), [*others, *rivals])
+    return curve_of(Learned.of(ArmName.ADAPTER.value, "the adapter", of_sample), [*others, *rivals], undrawn)
 
 
 def _seeds(recipe: Recipe, examples: Examples, report: TrainReport, evidence: Evidence) -> tuple[SeedScore, ...]:
@@ -198,12 +203,14 @@ def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _checked(plan: Plan, base: LoadedModel, progress: Progress, *, timing: bool) -> Preflight:
-    """What preflight finds: errors stop, and warnings are said."""
-    checked = preflight(plan.version, plan.config, base, progress.step, timing=timing)
+def _checked(plan: Plan, base: LoadedModel, progress: Progress, measured: KeptMeasures, *, timing: bool) -> Preflight:
+    """What preflight finds: errors stop, warnings are said, and how long the training will take."""
+    checked = preflight(plan.version, plan.config, base, progress.step, timing=timing, keep=kept_timing(measured))
     checked.require_sound()
     for finding in checked.warnings:
         progress.say(f"preflight: {finding} ({finding.next})")
+    if checked.figures.timing:
+        progress.say(f"preflight: {checked.figures.timing}")
     return checked
 
 

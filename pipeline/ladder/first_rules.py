@@ -25,7 +25,7 @@ _NOISY = 0.05
 def _too_few_rows(evidence: Evidence) -> Judgement | None:
     if evidence.train_rows >= _FEWEST_ROWS:
         return None
-    if evidence.train_rows + evidence.undrawn >= _FEWEST_ROWS:
+    if evidence.every_row >= _FEWEST_ROWS:
         return _too_few_drawn(evidence)
     return Judgement(
         verdict=Verdict.MORE_DATA,
@@ -45,9 +45,9 @@ def _too_few_drawn(evidence: Evidence) -> Judgement:
         rule="too_few_rows_drawn",
         reasons=(
             f"The adapter has learned from {counted(evidence.train_rows, 'training row')}, the other arms from all "
-            f"{evidence.train_rows + evidence.undrawn:,}: below {_FEWEST_ROWS} no comparison means much.",
+            f"{evidence.every_row:,}: below {_FEWEST_ROWS} no comparison means much.",
         ),
-        next_step="Raise finetune.max_rows, or leave it out.",
+        next_step=f"Raise finetune.max_rows to {evidence.every_row:,}, or leave it out, and run `goldleaf finetune`.",
     )
 
 
@@ -141,9 +141,9 @@ def _nothing_learned(evidence: Evidence) -> Judgement | None:
         verdict=Verdict.FIX_LABELS,
         rule="nothing_learned",
         reasons=(
-            f"No arm is measurably better than always giving {usual.title} ({usual.score}): the best that "
-            f"learned from {counted(evidence.train_rows, 'row')}, {best.title}, scores {best.score}. Either the labels "
-            "do not follow from the inputs, or they are mostly wrong.",
+            f"No arm is measurably better than always giving {usual.title} ({usual.score}): the best that learned from "
+            f"{counted(_learned(evidence, best), 'row')}, {best.title}, scores {best.score}. Either the labels do not "
+            "follow from the inputs, or they are mostly wrong.",
         ),
         next_step="Let annotators label 100 rows, and see whether they agree with the labels and with each other.",
     )
@@ -155,10 +155,15 @@ def _no_better_than_copying(evidence: Evidence, copied: ArmResult, best: ArmResu
         rule="no_better_than_copying",
         reasons=(
             f"No arm is measurably better than {copied.title} ({copied.score}): the best that learned from "
-            f"{counted(evidence.train_rows, 'row')}, {best.title}, scores {best.score}.",
+            f"{counted(_learned(evidence, best), 'row')}, {best.title}, scores {best.score}.",
         ),
         next_step="Collect more rows whose answers differ from their inputs, and release again.",
     )
+
+
+def _learned(evidence: Evidence, arm: ArmResult) -> int:
+    """How many rows an arm has learned from: only adapters are kept from those that ``max_rows`` does not draw."""
+    return evidence.train_rows if arm.family is Family.TUNED else evidence.every_row
 
 
 def _is_above(evidence: Evidence, usual: ArmResult, arm: ArmResult) -> bool:

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.evaluation.scores import Credit
+from pipeline.finetuning.checkpoints import CHECKPOINTS
 from pipeline.finetuning.exam import Answers, Questions
+from pipeline.finetuning.machine_load import Load
 from pipeline.state.atomic import replacing
 from schemas.identity import stable_hash
 
@@ -19,6 +22,18 @@ ANSWERS = ".answers"
 """The one of what arms have answered in runs that ended."""
 _MOST = 200
 """Files that are kept there, the newest ones."""
+
+
+def left_unfinished(models: Path) -> datetime | None:
+    """When the last file was written that a fine-tuning needs only until it ends; None if there is none."""
+    times = []
+    for left in (UNFINISHED, CHECKPOINTS):
+        for file in (models / left).rglob("*"):
+            # A running one may remove it meanwhile.
+            with suppress(OSError):
+                if file.is_file():
+                    times.append(file.stat().st_mtime)
+    return datetime.fromtimestamp(max(times), UTC) if times else None
 
 
 class Range(NamedTuple):
@@ -39,6 +54,8 @@ class Times(BaseModel):
     """Of a question that is asked alone, the median."""
     each: tuple[float, ...] = ()
     """Of all that were asked alone here."""
+    load: Load | None = None
+    """Of this machine meanwhile; None if it is not known."""
 
     @property
     def range(self) -> "Range | None":

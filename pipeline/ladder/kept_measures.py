@@ -8,6 +8,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.finetuning.preflight import Keep
+from pipeline.finetuning.preflight_timing import Timing
+from pipeline.ladder.kept_answers import ANSWERS
 from pipeline.state.atomic import replacing
 from schemas.identity import stable_hash
 
@@ -44,3 +47,19 @@ class KeptMeasures:
         with replacing(file) as sink:
             sink.write(found.model_dump_json().encode())
         return found
+
+
+def kept_measures(models: Path, goldleaf: str, *, is_read: bool = True) -> KeptMeasures:
+    """Those of a dataset, beside the answers of its arms.
+
+    Args:
+        models: the folder of its adapters.
+        goldleaf: the version that measures.
+        is_read: whether they are used, too, or only replaced.
+    """
+    return KeptMeasures(models / ANSWERS, goldleaf, is_read)
+
+
+def kept_timing(measured: KeptMeasures) -> Keep:
+    """Keeps how long the steps of a training take: neither after `goldleaf preflight` nor after a kill timed again."""
+    return lambda depends_on, measure: measured.once("timing", depends_on, Timing, measure)

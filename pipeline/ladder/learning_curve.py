@@ -17,7 +17,7 @@ from schemas.arms_section import ArmName
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """Of the training rows, at which the score is measured."""
 _AHEAD = (2, 4)
-"""So many times the rows are looked ahead."""
+"""So many times the rows are looked ahead where all were learned; else to those that there are, and twice as many."""
 _FEWEST_POINTS = 3
 _FAR = 3.0
 """A factor of 20: what lacks so much more is as good as unknown."""
@@ -45,11 +45,11 @@ class Curve(BaseModel):
     title: str
     measured: tuple[CurvePoint, ...]
     expected: tuple[CurvePoint, ...] = ()
-    """On more rows than there are, with the band of the extrapolation; empty if there are too few points."""
+    """On more rows than were learned, with the band of the extrapolation; empty if there are too few points."""
     questions: int = 0
     """That every point was asked, which may be fewer than the arm itself; 0 if that was not written down."""
     growth: Estimate | None = None
-    """How much better it is expected on the first of these rows than on those that there are, on the same questions;
+    """How much better it is expected on the first of these rows than on those that it learned, on the same questions;
     None if nothing is expected."""
     leads: dict[str, Estimate] = {}
     """By how much it would then be better than other arms, by their names, on the same questions; of the adapter."""
@@ -124,7 +124,7 @@ def adapter_curve(curves: Sequence[Curve]) -> Curve | None:
     return next((one for one in curves if one.arm == ArmName.ADAPTER.value and one.expected), None)
 
 
-def curve_of(learned: Learned, rivals: Sequence[Learned] = ()) -> Curve:
+def curve_of(learned: Learned, rivals: Sequence[Learned] = (), undrawn: int = 0) -> Curve:
     """The curve of an arm, and what it and others are expected to score on more rows.
 
     What is missing to a perfect score falls with a power of the rows (Hestness and others 2017, "Deep Learning Scaling
@@ -138,8 +138,9 @@ def curve_of(learned: Learned, rivals: Sequence[Learned] = ()) -> Curve:
 
     Args:
         learned: the arm.
-        rivals: those that it is compared with, on the same questions. One that has points enough is extrapolated to as
-            many rows, too; another is taken as it is now.
+        rivals: those that it is compared with, as far as they were asked the same questions, or more. One that has
+            points enough is extrapolated to as many rows, too; another is taken as it is now.
+        undrawn: rows that only the arm has not learned: they are looked ahead to first, where rivals are already.
     """
     measured = tuple(CurvePoint(rows=one.rows, score=one.score) for one in learned.points)
     plain = Curve(arm=learned.arm, title=learned.title, measured=measured, questions=len(learned.ids))
@@ -148,18 +149,20 @@ def curve_of(learned: Learned, rivals: Sequence[Learned] = ()) -> Curve:
     weights = _weights(learned.groups)
     tail = resampled_tail(max(2, len(set(learned.groups))))
     last, unit = measured[-1], learned.unit
-    expected = []
-    for times in _AHEAD:
-        ahead = _ahead(learned, weights, times)
-        expected.append(CurvePoint(rows=int(times * last.rows), score=_band(ahead, tail, unit, last.score)))
-    ahead = _ahead(learned, weights, _AHEAD[0])
+    every = last.rows + undrawn
+    targets = (every, 2 * every) if undrawn else tuple(times * every for times in _AHEAD)
+    first, *_ = aheads = [_ahead(learned, weights, rows / last.rows) for rows in targets]
+    expected = [
+        CurvePoint(rows=rows, score=_band(one, tail, unit, last.score))
+        for rows, one in zip(targets, aheads, strict=True)
+    ]
     leads = {
-        one.arm: _difference(ahead.then - other.then, tail, unit, ahead, other)
+        one.arm: _difference(first.then - other.then, tail, unit, first, other)
         for one in rivals
-        if one.ids == learned.ids
-        for other in [_ahead(one, weights, _AHEAD[0])]
+        if set(learned.ids) <= set(one.ids)
+        for other in [_ahead(one, weights, targets[0] / every, learned.ids)]
     }
-    growth = _difference(ahead.then - ahead.now, tail, unit, ahead)
+    growth = _difference(first.then - first.now, tail, unit, first)
     return plain.model_copy(update={"expected": tuple(expected), "growth": growth, "leads": leads})
 
 
@@ -183,19 +186,22 @@ def _weights(names: Sequence[str]) -> Floats:
     return np.vstack([np.ones(len(places)), drawn[:, places]])
 
 
-def _ahead(learned: Learned, weights: Floats, times: float) -> _Ahead:
+def _ahead(learned: Learned, weights: Floats, times: float, ids: Sequence[str] = ()) -> _Ahead:
     """Extrapolate scores to so many times the rows.
 
     Args:
         learned: of the arm; with fewer points than a law takes, it stays where it is.
         weights: see ``_weights``.
-        times: the rows.
+        times: the rows; at 1 it stays where it is.
+        ids: of the questions, if not all of the arm's.
     """
-    count, unit = len(learned.ids), learned.unit
+    count, unit = weights.shape[1], learned.unit
+    known = {one: place for place, one in enumerate(learned.ids)}
+    asked = [known[one] for one in ids or learned.ids]
     sizes = np.array([one.rows for one in learned.points], dtype=np.float64)
-    sums = np.einsum("rq,pqe->rpe", weights, np.array([one.credits for one in learned.points]))
+    sums = np.einsum("rq,pqe->rpe", weights, np.array([one.credits for one in learned.points])[:, asked])
     scores = sums[:, :, 0] / np.maximum(sums[:, :, 1], 1e-12)
-    if not learned.is_enough:
+    if not learned.is_enough or times == 1:
         return _Ahead(scores[:, -1], scores[:, -1], 0.0, 0.0)
     lacking = 1 - scores if unit is Unit.SHARE else scores
     # Nothing lacking has no logarithm: of answers that are all right, half a wrong one.

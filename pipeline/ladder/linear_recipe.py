@@ -4,6 +4,8 @@ from importlib.resources import files
 
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.linear_fields import NO_WORDS, is_closed
+from pipeline.ladder.results import ArmResult
+from pipeline.text.wording import counted
 from schemas.arms_section import ArmName
 from schemas.field import TargetField
 from schemas.task import Role, Task
@@ -24,7 +26,8 @@ def linear_recipe(task: type[Task], assessment: Assessment) -> str:
         return _FITTED.format(inputs=dict.fromkeys(task.task_names(Role.INPUT), "..."))
     [field] = targets
     strength = arm.settings.get(f"C of {field.name}", 1.0)
-    alone = _SECTION.format(inputs=task.task_names(Role.INPUT), field=field.name, strength=strength)
+    values = {"inputs": task.task_names(Role.INPUT), "field": field.name, "strength": strength}
+    alone = _SECTION.format(**values, asked=_asked(arm, assessment))
     both = assessment.ladder.arm(ArmName.ADAPTER_LINEAR.value)
     # Of two choices a linear model has a single margin.
     if both is None or field.optional or len(field.choices) < 3:
@@ -35,6 +38,16 @@ def linear_recipe(task: type[Task], assessment: Assessment) -> str:
         strength=both.settings["C"],
         scale=both.settings["scale of margins"],
     )
+
+
+def _asked(arm: ArmResult, assessment: Assessment) -> str:
+    """Why that is another score than the table's, where it is."""
+    count = arm.evaluation.questions
+    if count == assessment.test_rows:
+        return ""
+    of_all = f"the {counted(count, 'question')} that the arms were asked, of {assessment.test_rows:,}"
+    why = " (`finetune.eval_rows`)" if assessment.held_back else ""
+    return f"; the table's score, {arm.score}, is of {of_all}{why}"
 
 
 def _is_simple(task: type[Task], targets: tuple[TargetField, ...]) -> bool:

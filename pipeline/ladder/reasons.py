@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.evidence import Evidence
-from pipeline.ladder.results import ArmResult
+from pipeline.ladder.results import ArmResult, Pair
 from pipeline.ladder.retrained_scores import SeedScore
 from pipeline.text.wording import counted, shown_amount
 from schemas.arms_section import ArmName
@@ -23,14 +23,29 @@ def how_they_compare(evidence: Evidence, before: ArmResult, after: ArmResult) ->
     pair = evidence.ladder.pair(before.name, after.name)
     low, high = (evidence.unit.shown_change(bound, "+") for bound in (gain.low, gain.high))
     interval = f"95% interval {low} to {high}" if gain.is_bounded else "too few questions for an interval"
-    text = (
-        f"{after.heading} scores {after.score}, {before.title} {before.score}: a difference of "
-        f"{evidence.unit.shown_change(gain.value, '+')} {evidence.unit.of_changes} on "
-        f"{counted(pair.questions, 'question')} ({interval}; {evidence.paired_test} p {_p(pair.p_value)})."
-    )
+    shared, change = counted(pair.questions, "question"), evidence.unit.shown_change(gain.value, "+")
+    text = f"{after.heading} scores {after.score}, {before.title} {before.score}"
+    if (scores := _on_shared(evidence, pair)) is None:
+        text += f": a difference of {change} {evidence.unit.of_changes} on {shared}"
+    else:
+        text += f"; on the {shared} that both answered they score {scores[1]} and {scores[0]}: a difference of "
+        text += f"{change} {evidence.unit.of_changes}"
+    text += f" ({interval}; {evidence.paired_test} p {_p(pair.p_value)})."
     if before.cost is not None and after.cost:
         text += f" 1,000 calls cost {shown_amount(after.cost)} instead of {shown_amount(before.cost)}."
     return text
+
+
+def _on_shared(evidence: Evidence, pair: Pair) -> tuple[str, str] | None:
+    """The scores of two arms on the questions that both answered; None if both answered all.
+
+    An arm that was asked fewer was perhaps asked easier ones: the difference is not that of the arms' own scores.
+    """
+    asked = {arm.evaluation.questions for arm in evidence.ladder.arms if arm.name in (pair.one, pair.other)}
+    if pair.scores is None or asked == {pair.questions}:
+        return None
+    first, second = map(evidence.unit.shown, pair.scores)
+    return first, second
 
 
 def what_more_rows_bring(evidence: Evidence, arm: ArmResult, lead: Estimate) -> str:
@@ -78,9 +93,10 @@ def what_tells_the_target(evidence: Evidence, arm: ArmResult) -> str:
 def which_seeds(evidence: Evidence, before: ArmResult, after: ArmResult, unlucky: Sequence[SeedScore]) -> str:
     """That an arm is ahead by the luck of a seed."""
     scores = ", ".join(f"{evidence.unit.shown(one.score.value)} with seed {one.seed}" for one in unlucky)
+    drawn = ", which also draws its rows (finetune.max_rows)" if evidence.undrawn else ""
     return (
-        f"Whether {after.title} is better than {before.title} depends on the seed of the training: the adapter scores "
-        f"{scores}, and {evidence.unit.shown(evidence.ladder.adapter.score.value)} with its own."
+        f"Whether {after.title} is better than {before.title} depends on the seed of the training{drawn}: the adapter "
+        f"scores {scores}, and {evidence.unit.shown(evidence.ladder.adapter.score.value)} with its own."
     )
 
 

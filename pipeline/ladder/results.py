@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.paired import sign_test
 from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
+from pipeline.finetuning.machine_load import Load
 from pipeline.text.wording import sentence
 from schemas.arms_section import ArmName, Family
 
@@ -49,6 +50,8 @@ class ArmResult(_Titled):
     tokens_out: float = 0.0
     cost: float | None = None
     """Of 1,000 calls, in the currency of the price file; None if there is no price."""
+    load: Load | None = None
+    """Of the machine while it answered; None if that is not known, or it answered elsewhere."""
     settings: dict[str, float] = {}
     """What it has chosen for itself."""
 
@@ -87,8 +90,15 @@ class Pair(_Result):
     questions: int
     comparison: Comparison
     """Of the second with the first."""
+    scores: tuple[float, float] | None = None
+    """Of both on these questions; None if that was not written down."""
     p_value: float
     """Of McNemar's exact test: that so uneven a count of better and worse answers is chance."""
+
+    def reversed(self) -> "Pair":
+        """The first with the second."""
+        turned = {"one": self.other, "other": self.one, "comparison": self.comparison.reversed()}
+        return self.model_copy(update=turned | {"scores": self.scores and self.scores[::-1]})
 
 
 class Ladder(_Result):
@@ -132,7 +142,7 @@ class Ladder(_Result):
             if (pair.one, pair.other) == (one, other):
                 return pair
             if (pair.one, pair.other) == (other, one):
-                return pair.model_copy(update={"one": one, "other": other, "comparison": pair.comparison.reversed()})
+                return pair.reversed()
         raise KeyError(f"{one} and {other} were not compared")
 
     def best(self, families: Sequence[Family]) -> ArmResult | None:
@@ -168,11 +178,13 @@ def all_pairs(arms: Sequence[ArmResult]) -> Iterator[Pair]:
         if first.metric != second.metric:
             continue
         shared = {outcome.id for outcome in first.outcomes} & {outcome.id for outcome in second.outcomes}
-        compared = compare_models(first.of(shared), second.of(shared)) if shared else _apart(first, second)
+        before, after = (first.of(shared), second.of(shared)) if shared else (first, second)
+        compared = compare_models(before, after) if shared else _apart(first, second)
         yield Pair(
             one=one.name,
             other=other.name,
             questions=len(shared),
+            scores=(before.score.value, after.score.value) if shared else None,
             comparison=compared,
             p_value=sign_test(compared.better, compared.worse),
         )

@@ -38,11 +38,16 @@ class SeedScore(BaseModel):
     score: Estimate
 
 
-def seeds_in_words(scores: Sequence[SeedScore]) -> str:
-    """How far the score depends on chance; empty if only one seed was tried."""
+def seeds_in_words(scores: Sequence[SeedScore], undrawn: int = 0) -> str:
+    """How far the score depends on chance; empty if only one seed was tried.
+
+    ``undrawn`` rows were not trained on for ``max_rows``, so that each seed draws others.
+    """
     if len(scores) < 2:
         return ""
     unit, values = scores[0].score.unit, [one.score.value for one in scores]
     listed = ", ".join(unit.shown(value) for value in values)
     spread = f"{unit.shown_change(max(values) - min(values))} {unit.of_changes}"
-    return f"With {len(scores)} seeds the adapter scores {listed}: chance moves it by {spread}."
+    rows = ", each of which draws other rows (finetune.max_rows)," if undrawn else ""
+    moved = "rows and chance move" if undrawn else "chance moves"
+    return f"With {len(scores)} seeds{rows} the adapter scores {listed}: {moved} it by {spread}."

@@ -26,6 +26,7 @@ from pipeline.ladder.reasons import (
     which_seeds,
 )
 from pipeline.ladder.results import ArmResult
+from pipeline.ladder.undrawn_rows import with_undrawn_rows
 from pipeline.text.wording import shown_amount
 from schemas.arms_section import ArmName, Family
 
@@ -37,8 +38,8 @@ def judge(evidence: Evidence) -> Judgement:
     """The verdict of the first rule that has one."""
     for rule in FIRST_RULES:
         if (found := rule(evidence)) is not None:
-            return found
-    return with_doubted_labels(evidence, _in_time(evidence))
+            return with_undrawn_rows(evidence, found)
+    return with_doubted_labels(evidence, with_undrawn_rows(evidence, _in_time(evidence)))
 
 
 # --- how long may a call take? ----------------------------------------------------------------
@@ -86,7 +87,8 @@ def _compared(evidence: Evidence) -> Judgement:
     notes: list[str] = []
     best: list[ArmResult] = []
     for family in (Family.CLASSICAL, Family.PROMPT, Family.TUNED):
-        allowed = [arm for arm in ladder.comparable if arm.family is family and not _forbidden(arm, evidence, notes)]
+        notes += [note for arm in ladder.comparable if arm.family is family for note in _beyond(arm, evidence)]
+        allowed = [arm for arm in ladder.comparable if arm.family is family and evidence.is_allowed(arm)]
         found = ladder.best_of(allowed)
         best += [] if found is None else [found]
     if all(arm.name == ArmName.MAJORITY.value for arm in best) and notes:
@@ -114,18 +116,16 @@ def _compared(evidence: Evidence) -> Judgement:
     return _chosen(evidence, chosen, notes)
 
 
-def _forbidden(arm: ArmResult, evidence: Evidence, notes: list[str]) -> bool:
-    """Whether an arm is beyond what a call may cost or take; why is noted."""
+def _beyond(arm: ArmResult, evidence: Evidence) -> list[str]:
+    """What an arm costs or takes, if that is more than a call may."""
     limits = evidence.limits
-    if limits.max_cost is not None and arm.cost is not None and arm.cost > limits.max_cost:
-        notes.append(
-            f"{arm.heading} costs {shown_amount(arm.cost)} per 1,000 calls, above the {limits.max_cost:g} allowed."
-        )
-        return True
+    if evidence.is_too_dear(arm):
+        return [
+            f"{arm.heading} costs {shown_amount(arm.cost or 0)} per 1,000 calls, above the {limits.max_cost:g} allowed."
+        ]
     if evidence.is_too_slow(arm):
-        notes.append(f"{arm.heading} takes {arm.latency:.2g} s a call, above the {limits.max_seconds:g} allowed.")
-        return True
-    return arm.name in evidence.barred
+        return [f"{arm.heading} takes {arm.latency:.2g} s a call, above the {limits.max_seconds:g} allowed."]
+    return []
 
 
 def _is_preferred(dearer: ArmResult, other: ArmResult, evidence: Evidence) -> bool:
@@ -150,7 +150,7 @@ def _chosen(evidence: Evidence, arm: ArmResult, notes: list[str]) -> Judgement:
     if evidence.is_at_ceiling(arm):
         notes.append(at_ceiling(evidence, arm))
     notes += target_above_ceiling(evidence)
-    is_open = arm.name != adapter.name and not _forbidden(adapter, evidence, [])
+    is_open = arm.name != adapter.name and evidence.is_allowed(adapter)
     rises = lead is not None and lead.is_sure and lead.value >= evidence.margin
     if lead is not None and rises and is_open and not evidence.is_at_ceiling(arm):
         return Judgement(

@@ -12,14 +12,14 @@ _SHORTENED = re.compile(r"(\S+@\S+) +sha256:[0-9a-f]{0,63}(?:…|\.{3})?")
 
 
 def against_lock(found: Verification, lock: str) -> Verification:
-    """The result of ``verify``, with one more problem if the version is not the one that a lock pins.
+    """The result of ``verify``, with one more problem if a lock does not pin this version, or pins another.
 
     Args:
         found: the result for a version's folder.
         lock: a file with lines for one or more versions (``#`` begins a comment), or a line itself.
 
     Raises:
-        ReleaseError: the lock cannot be read, or has no line for this version.
+        ReleaseError: the lock cannot be read.
     """
     if "@" not in found.reference:
         # The manifest is damaged, so the version is unknown.
@@ -29,12 +29,12 @@ def against_lock(found: Verification, lock: str) -> Verification:
     digests = [pin for name, pin in pinned if name == version]
     if not digests:
         names = ", ".join(name for name, _ in pinned) or "nothing"
-        raise ReleaseError(f"{lock} has no line for {version}; it pins {names}: add the line {found.reference}")
-    if digest in digests:
+        detail = f"has no line for {version}; it pins {names}: add the line {found.reference}"
+    elif digest not in digests:
+        detail = f"pins {version} as {digests[0]}, not {digest}"
+    else:
         return found
-    problem = Problem(
-        file=lock if Path(lock).is_file() else "lock", detail=f"pins {version} as {digests[0]}, not {digest}"
-    )
+    problem = Problem(file=lock if Path(lock).is_file() else "lock", detail=detail)
     return found.model_copy(update={"problems": (*found.problems, problem)})
 
 

@@ -11,10 +11,12 @@ __all__ = [
     "duplicates",
     "explain",
     "funnel_page",
+    "last_finetuning",
     "lookup",
     "overview",
     "sql",
     "status",
+    "tuned_arm",
     "verdict_page",
     "write_report",
 ]

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.config.workspace import Workspace
 from pipeline.errors import TrainingError
-from pipeline.finetuning.adapters import find_adapter, read_record
+from pipeline.finetuning.adapters import latest_adapter, read_record
 from pipeline.reporting.check_source import CheckResult, TriedSource
+from pipeline.reporting.last_finetuning import why_absent
 from pipeline.suggestions.asker import Asker
 from pipeline.suggestions.asking import cost_of, prompt_tokens
 from pipeline.suggestions.chat_completions import CallFailed, ChatCompletions, NotSent, OutOfMoney
@@ -40,15 +41,17 @@ def check_model(workspace: Workspace, api_key: str, tried: Sequence[TriedSource]
 
 
 def _check_adapter(workspace: Workspace, run: str) -> CheckResult:
+    snapshot = workspace.store.snapshot()
     if run == LATEST:
-        newest = find_adapter(workspace.store.models)
+        newest = latest_adapter(workspace.store.models)
         if newest is None:
-            return CheckResult(what="suggest", ok=True, detail="the latest adapter; there is none yet")
+            detail = why_absent(snapshot) or "there is none yet"
+            return CheckResult(what="suggest", ok=True, detail=f"the latest adapter; {detail}")
         run = newest.name
     try:
         record = read_record(workspace.store.models / run)
     except TrainingError as error:
-        return CheckResult(what="suggest", ok=False, detail=str(error))
+        return CheckResult(what="suggest", ok=False, detail=why_absent(snapshot, run) or str(error))
     return CheckResult(what="suggest", ok=True, detail=f"adapter {run}, trained on {record.lineage.reference}")
 
 

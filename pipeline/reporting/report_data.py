@@ -4,7 +4,6 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypedDict
 
 import orjson
@@ -21,8 +20,9 @@ from pipeline.reporting.annotators import AnnotatorsTable, shown_team
 from pipeline.reporting.doubts import IS_BELOW_FLOOR
 from pipeline.reporting.duplicates import why_both
 from pipeline.reporting.error_outlook import ErrorOutlook
+from pipeline.reporting.last_finetuning import last_finetuning
 from pipeline.reporting.overview import asked_again, open_answers, open_seats
-from pipeline.reporting.report_finetuning import latest_finetuning
+from pipeline.reporting.report_finetuning import shown_finetuning
 from pipeline.reporting.report_page import (
     AnswerInConflict,
     Audit,
@@ -79,7 +79,6 @@ def gather_report(
     funnel: Funnel,
     published: Manifest | None = None,
     absent: Sequence[AbsentLabel] = (),
-    models: Path | None = None,
     next_steps: Iterable[str] = (),
     team: AnnotatorsTable | None = None,
     standing: Status | None = None,
@@ -93,7 +92,6 @@ def gather_report(
         funnel: of that state.
         published: the version that the page describes.
         absent: labels missing from some of its splits.
-        models: the folder of the adapters; the newest one is shown.
         next_steps: commands that are due.
         team: how annotators have answered.
         standing: the status, whose audit, forecast, proof and suggestions are shown.
@@ -128,7 +126,7 @@ def gather_report(
         review=_review(state, standing),
         team=shown_team(team, of_version=of_version),
         **_expected(standing),
-        **_tuned(state, snapshot, models),
+        **_tuned(state, snapshot),
         suspects=list(suspects(state)),
         below_floor=state.accepted.filter(IS_BELOW_FLOOR).height,
     )
@@ -157,12 +155,15 @@ class _Tuned(TypedDict):
     """What is known of adapters."""
 
     finetuning: FineTuning | None
+    adapter_gone: str
     rounds: list[Round]
 
 
-def _tuned(state: State, snapshot: Snapshot, models: Path | None) -> _Tuned:
-    tuned = latest_finetuning(models, state.task, Examples(state)) if models else None
-    return {"finetuning": tuned, "rounds": list(rounds_of(snapshot))}
+def _tuned(state: State, snapshot: Snapshot) -> _Tuned:
+    last = last_finetuning(snapshot)
+    gone = last.gone if last else ""
+    shown = shown_finetuning(last.folder, state.task, Examples(state)) if last and not gone else None
+    return {"finetuning": shown, "adapter_gone": gone, "rounds": list(rounds_of(snapshot))}
 
 
 def _published(manifest: Manifest | None) -> Published | None:

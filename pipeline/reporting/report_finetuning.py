@@ -1,4 +1,4 @@
-"""Gathers the report's content about fine-tuning: the newest adapter and the rows that it gets wrong."""
+"""Gathers the report's content about fine-tuning: an adapter and the rows that it gets wrong."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline.finetuning.adapters import read_record
 from pipeline.finetuning.evaluate import Evaluation
 from pipeline.kinds.interface import Breakdown
 from pipeline.kinds.registry import kind_of
-from pipeline.ladder.assessment import PREDICTIONS, find_assessed, read_assessment
+from pipeline.ladder.assessment import PREDICTIONS, read_assessment
 from pipeline.reporting.report_page import FieldAnswer, FineTuning, Mistake, PartComparison, Rival, ShownRecord
 from pipeline.reporting.tuned_arm import tuned_arm
 from pipeline.reporting.verdict_content import verdict_content
@@ -26,17 +26,17 @@ _MISTAKES = 12
 Targets = dict[str, JsonValue]
 
 
-def latest_finetuning(models: Path, task: type[Task], examples: Mapping[str, ShownRecord]) -> FineTuning | None:
-    """The newest adapter beside everything else that could be done; None if there is none that was judged.
+def shown_finetuning(folder: Path, task: type[Task], examples: Mapping[str, ShownRecord]) -> FineTuning:
+    """An adapter beside everything else that could be done.
 
     Args:
-        models: the folder of the adapters.
+        folder: of the adapter, which was judged.
         task: the dataset's task.
         examples: the records as shown, by id; mistakes about other records are not shown.
+
+    Raises:
+        TrainingError: it is not there.
     """
-    folder = find_assessed(models)
-    if folder is None:
-        return None
     record, found = read_record(folder), read_assessment(folder)
     kind, arm = kind_of(task), tuned_arm(found)
     tuned = arm.evaluation

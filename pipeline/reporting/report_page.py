@@ -253,6 +253,7 @@ class FineTuning(ReportPart):
     base_model: str
     metric: str
     tuned: Estimate
+    """Of the arm that the page speaks of."""
     rival: Rival | None = None
     """The best of the other arms: what the adapter has to be compared with."""
     train_rows: Count
@@ -269,12 +270,16 @@ class FineTuning(ReportPart):
 
 
 class Round(ReportPart):
-    """One fine-tuning, as it was when it was done."""
+    """The fine-tuning on a version, as it was when it was done."""
 
     started_at: AwareDatetime
     version: str
     train_rows: int
+    train_split: int = 0
+    """The rows that these were drawn from; 0 if that was not recorded."""
     tuned: Estimate
+    tuned_title: str = "the adapter"
+    """Which of the tuned arms that is."""
     rival: float | None
     """The score of the best arm that needed no training."""
     rival_title: str
@@ -282,6 +287,12 @@ class Round(ReportPart):
     """The verdict."""
     noise: float | None
     """The share of wrong answers, as audited at the time."""
+
+    @property
+    def rows_shown(self) -> str:
+        """The training rows, and of how many they were drawn."""
+        drawn = f"{self.train_rows:,}"
+        return f"{drawn} of {self.train_split:,}" if self.train_split else drawn
 
     @property
     def noise_shown(self) -> str:
@@ -353,8 +364,11 @@ class ReportData(ReportPart):
     suggestions: SuggestionScore | None = None
     """How good a model's suggestions are; None if none was ever asked."""
     finetuning: FineTuning | None = None
+    """The newest on the newest version; None if there was none, or its adapter is gone."""
+    adapter_gone: str = ""
+    """That it is; empty if it is there, or never was."""
     rounds: list[Round] = []
-    """All fine-tunings that were judged, the oldest first."""
+    """The newest fine-tuning of every version that has one, by version."""
     suspects: list[Suspect] = []
     below_floor: Count = 0
     """Accepted records with something against their label that is less likely than ``review.floor``."""

@@ -21,13 +21,13 @@ from pipeline.review.opinions import Opinion, latest_votes, read_opinions
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
 from pipeline.suggestions.asker import Asker
-from pipeline.suggestions.ledger import spent_so_far
+from pipeline.suggestions.examples_shown import shown_before
+from pipeline.suggestions.ledger import Ledger, spent_so_far
 from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.field import JsonValue
-from schemas.suggest_section import Suggest
 from schemas.task import Task
 
 _ALIKE = 0.0005
@@ -143,7 +143,7 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
     pairs = [(heard[name], answer) for name, answer in (blind | gold).items()]
     right = [_is_right(dataset.task, decision, answer) for decision, answer in pairs]
     return SuggestionScore(
-        model=_name(dataset.config.suggest),
+        model=_name(workspace),
         answers=len(heard),
         invalid=_without_valid_answer(workspace, snapshot),
         blind=len(pairs),
@@ -198,8 +198,14 @@ def _without_valid_answer(workspace: Workspace, snapshot: Snapshot) -> int:
         return sum(answers.is_invalid(record_id, orjson.loads(inputs)) for record_id, inputs in rows)
 
 
-def _name(section: Suggest) -> str:
-    return f"adapter {section.adapter}" if section.adapter else section.model or "a model that is no longer named"
+def _name(workspace: Workspace) -> str:
+    """Whose suggestions they are; of an adapter the run that was asked last."""
+    config, calls = workspace.dataset.config, workspace.store.calls
+    asker = Asker(config.suggest, workspace.dataset.task)
+    if config.suggest.adapter and calls.exists():
+        with Ledger(calls) as ledger:
+            asker = shown_before(asker, ledger)
+    return asker.model or "a model that is no longer named"
 
 
 def _gold_answers(

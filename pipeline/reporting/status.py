@@ -1,25 +1,26 @@
 """A dataset's status, and what to do next."""
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
-from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Unit
 from pipeline.finetuning.checkpoints import UnfinishedTraining, unfinished_training
-from pipeline.ladder.assessment import PAGE, read_assessment
+from pipeline.ladder.assessment import PAGE
 from pipeline.ladder.judgement import Verdict
+from pipeline.ladder.kept_answers import left_unfinished
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
 from pipeline.reporting.attention import Attention, attention
 from pipeline.reporting.doubted_gold import DoubtedGold, doubted_in
 from pipeline.reporting.error_outlook import ErrorOutlook, error_outlook
+from pipeline.reporting.last_finetuning import Judged, last_finetuning
 from pipeline.reporting.overview import (
     Rejection,
     Seats,
@@ -40,7 +41,7 @@ from pipeline.text.wording import counted
 from schemas.dataset import Review
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateSummary, FinetuneSummary, Proof, ReleaseSummary, Verb
+from schemas.run_summary import CollectSummary, CurateFacts, CurateSummary, FinetuneSummary, Proof, ReleaseSummary, Verb
 
 _LAST_RUNS = 5
 
@@ -52,7 +53,14 @@ class RunLine(BaseModel):
 
     run: str
     verb: str
+    """``suggest``, too, though it decides like a curate."""
     finished_at: datetime
+    model: str = ""
+    """Whose new answers it decided with; empty if it was about more than these."""
+
+    def __str__(self) -> str:
+        """The command as a user knows it."""
+        return f"{self.verb} ({self.model})" if self.model else self.verb
 
 
 class Status(BaseModel):
@@ -136,7 +144,6 @@ def read_status(workspace: Workspace) -> Status:
     is_present = curated is not None and not workspace.dataset.has_changed_since(curated.summary)
     frozen = frozen_sources(snapshot, workspace.dataset.config.sources) if is_present else []
     versions, damaged = readable_versions(workspace.store.releases)
-    runs = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
     todo = next_step(workspace, snapshot, asked, len(needed))
     return Status(
         dataset=workspace.dataset.config.name,
@@ -165,20 +172,30 @@ def read_status(workspace: Workspace) -> Status:
         finetuned=_finetuned(workspace, snapshot),
         training=_training(workspace, snapshot),
         damaged_releases=damaged,
-        runs=[RunLine.model_validate(row) for row in runs.select("run", "verb", "finished_at").iter_rows(named=True)],
+        runs=list(_last_runs(snapshot)),
         next_step=str(todo),
         next_command=todo.command,
     )
 
 
+def _last_runs(snapshot: Snapshot) -> Iterator[RunLine]:
+    last = snapshot.runs.sort("run", descending=True).head(_LAST_RUNS)
+    for run, verb, finished_at in last.select("run", "verb", "finished_at").iter_rows():
+        curated = snapshot.committed_run(run, CurateFacts)
+        model = curated.summary.heard if curated else ""
+        yield RunLine(run=run, verb="suggest" if model else verb, finished_at=finished_at, model=model)
+
+
 def _finetuned(workspace: Workspace, snapshot: Snapshot) -> str | None:
-    last = snapshot.last_run(FinetuneSummary)
-    if last is None or not last.summary.verdict:
+    last = last_finetuning(snapshot)
+    if last is None:
         return None
     found, unit = last.summary, Unit(last.summary.unit)
     rival = "" if found.rival is None else f", {found.rival_title} {unit.shown(found.rival)}"
-    scores = f"the adapter {unit.shown(found.tuned)}{rival}"
-    return f"fine-tuned on {workspace.dataset.config.name}@{found.version}: {Verdict(found.verdict).heading} ({scores})"
+    scores = f"{found.tuned_title} {unit.shown(found.tuned)}{rival}"
+    gone = f"; {last.gone}" if last.gone else ""
+    heading = Verdict(found.verdict).heading
+    return f"fine-tuned on {workspace.dataset.config.name}@{found.version}: {heading} ({scores}){gone}"
 
 
 def _training(workspace: Workspace, snapshot: Snapshot) -> UnfinishedTraining | None:
@@ -187,6 +204,15 @@ def _training(workspace: Workspace, snapshot: Snapshot) -> UnfinishedTraining | 
         return found
     ended_at = snapshot.runs.filter(pl.col("run") == last.id)["finished_at"].item()
     return found if found.written_at > ended_at else None
+
+
+def _is_interrupted(workspace: Workspace, snapshot: Snapshot) -> bool:
+    """Whether a fine-tuning has left something to the next one since the last that ended."""
+    left = left_unfinished(workspace.store.models)
+    if left is None or workspace.store.is_finetuning:
+        return False
+    ended = snapshot.runs.filter(pl.col("verb") == Verb.FINETUNE.value)["finished_at"].to_list()
+    return not ended or left > ended[-1]
 
 
 def _has_news(snapshot: Snapshot) -> bool:
@@ -242,6 +268,8 @@ def _step(workspace: Workspace, snapshot: Snapshot, asked: Waiting, needed: int)
         return "", Verb.CURATE, ""
     if workspace.dataset.has_changed_since(curated.summary):
         return "", Verb.CURATE, ", since the file or its task was changed"
+    if _is_interrupted(workspace, snapshot):
+        return "", Verb.FINETUNE, ", with the options that it had, to go on with the fine-tuning that was interrupted"
     connection = workspace.connection
     connect = "" if connection and connection.api_key else f"{HOW_TO_CONNECT}, "
     if asked.questions and _is_gone(snapshot):
@@ -265,21 +293,19 @@ def _step(workspace: Workspace, snapshot: Snapshot, asked: Waiting, needed: int)
         return "", Verb.RELEASE, ", since rows were decided after the latest release"
     if not released:
         return "", Verb.RELEASE, ""
-    tuned = [run.summary for run in snapshot.committed_runs(FinetuneSummary)]
-    paths = [Path(one.path) for one in tuned if one.version == released[-1].version]
-    return _after_finetuning(workspace.store.models / paths[-1].name) if paths else ("", Verb.FINETUNE, "")
+    tuned = last_finetuning(snapshot)
+    is_tuned = tuned is not None and tuned.summary.version == released[-1].version
+    return _after_finetuning(tuned) if tuned and is_tuned else ("", Verb.FINETUNE, "")
 
 
-def _after_finetuning(adapter: Path) -> tuple[str, Verb, str]:
+def _after_finetuning(last: Judged) -> tuple[str, Verb, str]:
     """What comes after the latest version was fine-tuned on."""
-    try:
-        is_complete = read_assessment(adapter).ladder.is_complete
-    except TrainingError:
-        # Somebody has deleted the adapter.
-        return "", Verb.FINETUNE, ""
-    if not is_complete:
+    found = last.assessment
+    if found is None:
+        return "", Verb.FINETUNE, f", since {last.gone}"
+    if not found.ladder.is_complete:
         return "", Verb.FINETUNE, " to ask the arms that did not answer"
-    return f"read {adapter / PAGE}; for another round, add or correct rows, then ", Verb.CURATE, ""
+    return f"read {last.folder / PAGE}; for another round, add or correct rows, then ", Verb.CURATE, ""
 
 
 def _is_gone(snapshot: Snapshot) -> bool:

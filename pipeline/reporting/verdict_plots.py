@@ -13,7 +13,7 @@ from pipeline.ladder.results import COPIED, ArmResult
 from pipeline.reporting.plot_axes import Axis, Tick, log_axis, number, score_axis
 from pipeline.reporting.plot_labels import Box, Label, Spot, place_labels, text_width
 from pipeline.reporting.verdict_bars import reference_lines, score_ends
-from pipeline.text.wording import sentence
+from pipeline.text.wording import counted, sentence
 from schemas.arms_section import ArmName, Family
 
 HEIGHT = 320.0
@@ -91,6 +91,8 @@ class Plot:
     levels: tuple[Level, ...]
     limit: Tick | None = None
     """The most that a call may cost or take."""
+    asked: tuple[str, ...] = ()
+    """On how many questions each line is; empty if that was not written down."""
     height: float = HEIGHT
 
     @property
@@ -207,7 +209,8 @@ def curve_plot(found: Assessment) -> Plot | None:
         here = _measured(curve, curve.title if arm is None else short_name(arm), across, upright)
         paths += [*_ahead(curve, here[-1], style, across, upright), Path(style, tuple((one.x, one.y) for one in here))]
         spots += here
-        told += [(style, f"{sentence(curve.title)}, {one.rows:,} rows: {one.score}") for one in curve.measured]
+        on = f" on {counted(curve.questions, 'question')}" if curve.questions else ""
+        told += [(style, f"{sentence(curve.title)}, {one.rows:,} rows: {one.score}{on}") for one in curve.measured]
     labels = place_labels(spots, HEIGHT, [_room(level) for level in levels])
     points = [Point(spot, *one, label) for spot, one, label in zip(spots, told, labels, strict=True)]
     return Plot(
@@ -220,6 +223,11 @@ def curve_plot(found: Assessment) -> Plot | None:
         # Bands lie below lines.
         paths=tuple(sorted(paths, key=lambda path: not path.band)),
         levels=levels,
+        asked=tuple(
+            f"{sentence(curve.title)}: every point on {counted(curve.questions, 'question')}"
+            for curve in curves
+            if curve.questions
+        ),
     )
 
 

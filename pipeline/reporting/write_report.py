@@ -76,14 +76,12 @@ def report_for_version(workspace: Workspace, absent: Sequence[AbsentLabel] = ())
         absent: labels missing from some split of the version.
     """
     snapshot = workspace.store.snapshot().at_last_commit()
-    models = workspace.store.models
     team = read_annotators(workspace, datetime.now(UTC))
     data = gather_report(
         snapshot,
         workspace.dataset,
         funnel=snapshot.settled_funnel(),
         absent=absent,
-        models=models,
         team=team,
         of_version=True,
     )
@@ -103,7 +101,6 @@ def _state_html(workspace: Workspace) -> str:
         funnel=snapshot.settled_funnel(),
         published=versions[-1] if versions else None,
         absent=versions[-1].absent if versions else (),
-        models=workspace.store.models,
         team=read_annotators(workspace, datetime.now().astimezone()),
         standing=status,
         next_steps=[status.next_step.replace(status.next_command, f"`{status.next_command}`")],

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 
 from pipeline.state.atomic import remove_unfinished
-from pipeline.state.locks import Waiting, held
+from pipeline.state.locks import Waiting, held, holder_of
 from schemas.identity import stable_hash
 from schemas.run_summary import Verb
 
@@ -16,6 +16,7 @@ REPORT = "report.html"
 """The report on a home's state, or on a version."""
 _CACHES = {"derived", "standing", "judges", "read", "published"}
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions"} | _CACHES
+_FINETUNE_LOCK = "finetune.lock"
 _OWN_ENDINGS = (".lock", REPORT)
 _OWN_SERVERS = {".prefect", ".label-studio"}
 _A_DAY = 24 * 60 * 60
@@ -172,9 +173,14 @@ class DatasetFolder:
 
         Curate, collect and release share one lock, since each reads what the others decide.
         """
-        file = "finetune.lock" if verb is Verb.FINETUNE else "state.lock"
+        file = _FINETUNE_LOCK if verb is Verb.FINETUNE else "state.lock"
         advice = f"run {verb} again when it has finished"
         return held(self.root / file, self.dataset, f"goldleaf {verb}", advice, patience, waiting)
+
+    @property
+    def is_finetuning(self) -> bool:
+        """Whether a fine-tuning is running."""
+        return bool(holder_of(self.root / _FINETUNE_LOCK))
 
     def push_lock(self) -> AbstractContextManager[None]:
         """Let one process at a time send questions: two would ask each of them twice.

@@ -5,6 +5,7 @@ In: committed decisions, the section ``suggest``. Out: a ledger of calls, and th
 
 __all__ = [
     "adapter_answers",
+    "answer_length",
     "asker",
     "asking",
     "chat_completions",

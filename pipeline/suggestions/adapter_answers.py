@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning.adapters import FinetuneRecord, find_adapter, read_record
+from pipeline.finetuning.adapters import FinetuneRecord, answers_key, latest_adapter, read_record
 from pipeline.finetuning.answer_form import grammar_of
 from pipeline.finetuning.base_model import load_adapter
 from pipeline.finetuning.loaded_model import LoadedModel
@@ -22,26 +22,26 @@ _LEARNED = "train"
 """The split that adapters are trained on."""
 
 
-def with_adapter(asker: Asker, models: Path, releases: Path) -> Asker | None:
-    """The same asker, which knows its adapter and what that was trained on; None if ``latest`` stands for none yet.
+def with_adapter(asker: Asker, models: Path, releases: Path) -> Asker:
+    """The same asker, which knows its adapter and what that was trained on.
 
     Args:
         asker: with ``suggest.adapter``.
         models: the folder of the dataset's adapters.
         releases: the folder of its versions.
+
+    Raises:
+        TrainingError: there is no such adapter.
     """
     run = asker.section.adapter or ""
     if run == LATEST:
-        newest = find_adapter(models)
+        newest = latest_adapter(models)
         if newest is None:
-            return None
+            raise TrainingError("there is no adapter yet; `goldleaf finetune` trains the first one")
         run = newest.name
-    try:
-        version = read_record(models / run).lineage.version
-    except TrainingError:
-        # Said when it is asked.
-        return asker
-    return asker.as_adapter(run, sorted((releases / version / "data").glob(f"{_LEARNED}-*.parquet")))
+    folder = models / run
+    learned = (releases / read_record(folder).lineage.version / "data").glob(f"{_LEARNED}-*.parquet")
+    return asker.as_adapter(run, answers_key(folder), sorted(learned))
 
 
 class AdapterAsking:

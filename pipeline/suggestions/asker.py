@@ -54,6 +54,8 @@ class Asker:
     """What it is shown before each question."""
     gold: tuple[str, ...] = ()
     """The sources whose answers are known: it is judged by their rows, and never shown them as examples."""
+    weights: str = ""
+    """Of an adapter: equal ones, equal answers, whichever run they are of."""
     learned: tuple[Path, ...] = ()
     """Files with the rows whose answers an adapter has learned: it is not asked about them."""
     keys: str = "suggest"
@@ -69,11 +71,10 @@ class Asker:
         """How often a question is asked until its answer is valid; an adapter would only repeat itself."""
         return 1 if self.section.adapter else 2
 
-    def as_adapter(self, run: str, learned: Sequence[Path] = ()) -> "Asker":
+    def as_adapter(self, run: str, weights: str, learned: Sequence[Path] = ()) -> "Asker":
         """The same with the adapter of a run."""
-        return dataclasses.replace(
-            self, section=self.section.model_copy(update={"adapter": run}), learned=tuple(learned)
-        )
+        section = self.section.model_copy(update={"adapter": run})
+        return dataclasses.replace(self, section=section, weights=weights, learned=tuple(learned))
 
     @functools.cached_property
     def schema(self) -> dict[str, Any] | None:
@@ -105,7 +106,8 @@ class Asker:
 
     def _body(self, messages: list[Message], tools: Any) -> dict[str, Any]:
         section = self.section
-        body: dict[str, Any] = {"model": self.model, "temperature": 0, "max_tokens": section.max_tokens}
+        # The same weights in another folder need not be asked again.
+        body: dict[str, Any] = {"model": self.weights or self.model, "temperature": 0, "max_tokens": section.max_tokens}
         body["messages"] = [message.as_json() for message in self._told(messages)]
         if self.schema is not None:
             form = {"name": "answer", "strict": True, "schema": self.schema}

@@ -12,7 +12,6 @@ from pipeline.suggestions.asker import Asker, Shown
 from pipeline.suggestions.ledger import Ledger
 from schemas.fate import Fate, LabelSource, Routed
 from schemas.field import JsonValue
-from schemas.suggest_section import LATEST
 from schemas.task_fields import conversation_target
 
 
@@ -38,9 +37,9 @@ def with_examples(asker: Asker, snapshot: Snapshot, ledger: Ledger, *, keep: boo
 
 
 def shown_before(asker: Asker, ledger: Ledger) -> Asker:
-    """The same asker as it was asked last: with the examples that were shown, and the adapter that was the latest."""
-    if asker.section.adapter == LATEST and (run := ledger.choice(LATEST)):
-        asker = asker.as_adapter(run)
+    """The same asker as it was asked last: with the examples that were shown, and the adapter that it was then."""
+    if asker.section.adapter and not asker.weights and (adapter := ledger.adapter(asker.section.adapter)):
+        asker = asker.as_adapter(*adapter)
     if not asker.section.examples:
         return asker
     return dataclasses.replace(asker, examples=tuple(Shown(*row) for row in ledger.examples(asker.base)))

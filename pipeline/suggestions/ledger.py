@@ -32,7 +32,9 @@ CREATE TABLE IF NOT EXISTS examples (
     asker TEXT NOT NULL, place INTEGER NOT NULL, record_id TEXT NOT NULL, inputs TEXT NOT NULL, targets TEXT NOT NULL,
     PRIMARY KEY (asker, place)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS choices (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS adapters (
+    name TEXT PRIMARY KEY, run TEXT NOT NULL, weights TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scales (model TEXT PRIMARY KEY, factor REAL NOT NULL) WITHOUT ROWID;
 """
 _SENT, _ANSWERED, _LOST, _REFUSED, _SET_ASIDE = "sent", "answered", "lost", "refused", "set aside"
@@ -237,17 +239,17 @@ class Ledger:
                 "SELECT record_id, inputs, targets FROM examples WHERE asker = ? ORDER BY place", (asker,)
             ).fetchall()
 
-    # --- choices ------------------------------------------------------------------------------
-    def choose(self, name: str, value: str) -> None:
-        """Remember what a changing name, such as that of the latest adapter, stands for."""
+    # --- adapters -----------------------------------------------------------------------------
+    def keep_adapter(self, name: str, run: str, weights: str) -> None:
+        """Remember which adapter a name, such as ``latest``, stands for: what it has said outlasts its folder."""
         with self._explained():
-            self._db.execute("INSERT OR REPLACE INTO choices VALUES (?, ?)", (name, value))
+            self._db.execute("INSERT OR REPLACE INTO adapters VALUES (?, ?, ?)", (name, run, weights))
 
-    def choice(self, name: str) -> str:
-        """The same; empty if nothing was chosen."""
+    def adapter(self, name: str) -> tuple[str, str] | None:
+        """The same: its run, and the key of its weights; None if it was never asked."""
         with self._explained():
-            found = self._db.execute("SELECT value FROM choices WHERE name = ?", (name,)).fetchall()
-        return str(found[0][0]) if found else ""
+            found = self._db.execute("SELECT run, weights FROM adapters WHERE name = ?", (name,)).fetchall()
+        return (found[0][0], found[0][1]) if found else None
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
