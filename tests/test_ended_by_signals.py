@@ -17,6 +17,9 @@ from small_models import save_small_model
 from support import row, write_dataset
 from terminal import Terminal
 
+from pipeline.state.store import Store
+from schemas.run_summary import Verb
+
 ROOT = Path(__file__).parent.parent
 TOPICS = ("billing", "delivery", "returns")
 ROWS = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(40)]
@@ -92,8 +95,8 @@ def test_after_an_interrupted_fine_tuning_the_same_command_is_what_comes_next(
     assert status["next_step"] == (
         f"{command}, with the options that it had, to go on with the fine-tuning that was interrupted"
     )
-    (terminal.home / "questions" / "finetune.lock").write_text(f"goldleaf finetune, process {os.getpid()}")
-    assert terminal.json("status")["next_step"] == command, "it runs, as far as anybody can tell"
+    with Store(terminal.home, "questions").lock(Verb.FINETUNE):
+        assert terminal.json("status")["next_step"] == command, "it runs, as far as anybody can tell"
 
 
 def test_a_suggest_that_is_ended_by_sigterm_says_that_its_answers_are_kept(terminal: Terminal) -> None:
