@@ -156,8 +156,18 @@ def at_ceiling(evidence: Evidence, arm: ArmResult) -> str:
     )
 
 
+def why_unclear(evidence: Evidence, gain: Estimate) -> str:
+    """Why a gain neither makes the dearer arm better nor the cheaper one enough."""
+    matter = f"the {evidence.points(evidence.margin)} that matter"
+    if not gain.is_bounded:
+        return "there are too few for an interval"
+    if gain.value >= evidence.margin:
+        return f"the gain is not below {matter}, but its interval does not lie above 0"
+    return f"the gain is below {matter}, but its interval is not"
+
+
 def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
-    """The test questions that would decide if the gain stays what it is, and how to get them."""
+    """The test questions that would probably decide if the gain stays what it is, and how to get them."""
     needed = evidence.questions_needed(gain, asked)
     # The adapter is asked all that can be asked; more than these no slow arm gets.
     askable = min(evidence.ladder.adapter.evaluation.questions, evidence.test_rows)
@@ -166,8 +176,9 @@ def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
         return _ask_all_arms(most, asked)
     if needed is not None and needed > _TOO_MANY * asked:
         return (
-            f"About {needed:,} test questions would decide, instead of {asked:,}: the gain is about as large as the "
-            "one that matters. Take the cheaper arm, or say in verdict.margin which gain is worth the dearer one."
+            f"More than {_TOO_MANY} times as many test questions would be needed to decide, instead of {asked:,}: the "
+            "gain is about as large as the one that matters. Take the cheaper arm, or say in verdict.margin which gain "
+            "is worth the dearer one."
         )
     there = asked + evidence.held_back
     if evidence.held_back and (needed is None or needed <= there or asked <= evidence.held_back):
