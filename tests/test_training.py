@@ -321,7 +321,7 @@ def test_a_split_that_was_not_published_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("share", "why"),
     [
-        (0.0, "give it a share in split.fractions, add rows, and release again: published rows stay"),
+        (0.0, "give it a share in split.fractions, add rows, curate and release again: published rows stay"),
         (0.1, "split.fractions gives it 0.1, but the only row is in another split; add rows, and release again"),
     ],
 )
