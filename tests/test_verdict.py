@@ -30,7 +30,7 @@ def test_below_thirty_questions_nothing_is_decided() -> None:
     found = verdict_on(share_right("linear", 5, 29), share_right("adapter", 29, 29))
     assert (found.verdict, found.rule) == (Verdict.UNDECIDED, "too_few_questions")
     assert found.reasons[0].startswith("The adapter was asked 29 test questions; below 30 ")
-    assert found.next_step.startswith("Add rows and release again; a larger share of the test split")
+    assert found.next_step.startswith("Add rows, and run `goldleaf curate`, `goldleaf collect` ")
     assert verdict_on(share_right("linear", 5, 30), share_right("adapter", 30, 30)).verdict is Verdict.TUNE
 
 
@@ -243,7 +243,7 @@ def test_what_cannot_be_told_apart_is_undecided_and_the_questions_that_would_dec
     )
     assert "+3.0 points on 200 questions" in found.reasons[1]
     needed = int(found.next_step.split()[1].replace(",", ""))
-    assert found.next_step.startswith(f"About {needed:,} test questions would decide, instead of 200: label more rows")
+    assert found.next_step.startswith(f"About {needed:,} test questions would decide, instead of 200: add rows")
     assert 1000 < needed < 5000
     many = verdict_on(spread("linear", 0.80, needed * 2), spread("adapter", 0.83, needed * 2, seed=1))
     assert many.verdict is Verdict.TUNE, "with these it is decided"
@@ -284,7 +284,7 @@ def test_questions_that_nothing_can_be_asked_are_not_promised() -> None:
     """Of 400 test rows 200 are left out, for all arms alike: a larger sample for slow arms would change nothing."""
     arms = (spread("few_shot", 0.80, 200), spread("adapter", 0.83, 200, seed=1))
     step = verdict_on(*arms, test_rows=400).next_step
-    assert "--slow-rows" not in step and "test questions would decide, instead of 200: label more rows" in step
+    assert "--slow-rows" not in step and "test questions would decide, instead of 200: add rows" in step
 
 
 def test_more_questions_than_there_are_are_never_asked_for_in_vain() -> None:
