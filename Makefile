@@ -16,6 +16,8 @@ PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 SEED ?= $(shell date +%Y%m%d)
 
 export HF_HUB_OFFLINE := 1
+# Where it is set, every process compiles all of our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test soak check format clean install label-studio browser pictures postgres
 .DEFAULT_GOAL := help

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.evaluation.estimates import Estimate
+from pipeline.evaluation.estimates import Estimate, Unit, wilson
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.adapters import CARD, WEIGHTS, FinetuneRecord, Lineage, adapter_key, save_adapter
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate
@@ -17,7 +18,7 @@ from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.judgement import Judgement
-from pipeline.ladder.learning_curve import Curve, CurvePoint
+from pipeline.ladder.learning_curve import Curve, CurvePoint, Learned, LearnedPoint
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.verdict import judge
 from schemas.arms_section import ArmName, Family, Limits
@@ -132,6 +133,16 @@ def answered(name: str, right: Iterable[bool], *, first: int = 0, **figures: Any
     texts = ["apple" if one else "pear" for one in right]
     asked = [question(f"q{first + number}", "apple") for number in range(len(texts))]
     return arm_of(name, evaluate(Fruit, asked, texts), **figures)
+
+
+def learned_by(rows: Sequence[int], right: Sequence[NDArray[np.bool_]]) -> Learned:
+    """An arm that is right about these questions after so many rows; no answer is compared, which takes its time."""
+    names = tuple(f"q{number}" for number in range(len(right[0])))
+    points = tuple(
+        LearnedPoint(rows=many, score=wilson(int(one.sum()), len(one)), credits=tuple((float(x), 1.0) for x in one))
+        for many, one in zip(rows, right, strict=True)
+    )
+    return Learned(arm="adapter", title="the adapter", unit=Unit.SHARE, ids=names, groups=names, points=points)
 
 
 def share_right(name: str, right: int, asked: int, **figures: Any) -> ArmResult:

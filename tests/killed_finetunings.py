@@ -19,6 +19,7 @@ from support import row, write_dataset
 from flows.cli.main import app
 from flows.settings import prepare_training
 from pipeline.finetuning import train
+from pipeline.ladder import forgetting
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED
 
 POINTS = {
@@ -115,4 +116,5 @@ if __name__ == "__main__":
     import flows.release  # noqa: F401
 
     prepare_training()
+    forgetting._LONGEST = 4  # as in conftest.py
     main(Path(sys.argv[1]), sys.argv[2])

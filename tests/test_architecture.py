@@ -1,6 +1,7 @@
 """The two laws of the code's shape: imports go one way, and each outside world is known to one place only."""
 
 import ast
+import functools
 import importlib
 import re
 import shutil
@@ -26,6 +27,12 @@ TRAINING = {"torch", "transformers", "peft", "trl"}
 
 def parsed(module: Path) -> ast.Module:
     return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imported_by(module: Path) -> frozenset[str]:
+    """Top-level names of what a module imports anywhere."""
+    return frozenset(imports(parsed(module)))
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -100,17 +107,21 @@ def test_schemas_import_only_pydantic_and_the_standard_library() -> None:
     known = {*sys.stdlib_module_names, "pydantic", "pydantic_core", "schemas"}
     for module in MODULES:
         if module.parts[0] == "schemas":
-            assert set(imports(parsed(module))) <= known, module
+            assert imported_by(module) <= known, module
 
 
 # --- rooms ------------------------------------------------------------------------------------------
-def across_rooms() -> Iterator[tuple[Path, str, str]]:
+@functools.cache
+def across_rooms() -> frozenset[tuple[Path, str, str]]:
     """Who imports which module of which other room."""
-    for module in MODULES:
-        for node in ast.walk(parsed(module)):
-            for _, room, *inner in _imported(node):
-                if (ROOT / "pipeline" / room).is_dir() and module.parts[:2] != ("pipeline", room):
-                    yield from ((module, room, name) for name in inner[:1])
+    return frozenset(
+        (module, room, name)
+        for module in MODULES
+        for node in ast.walk(parsed(module))
+        for _, room, *inner in _imported(node)
+        if (ROOT / "pipeline" / room).is_dir() and module.parts[:2] != ("pipeline", room)
+        for name in inner[:1]
+    )
 
 
 def _imported(node: ast.AST) -> Iterator[list[str]]:
@@ -197,14 +208,14 @@ def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
     ],
 )
 def test_a_library_is_known_to_its_place_only(library: str, places: set[str]) -> None:
-    found = {str(module) for module in MODULES if library in imports(parsed(module))}
+    found = {str(module) for module in MODULES if library in imported_by(module)}
     assert found
     assert found <= places
 
 
 def test_training_libraries_are_imported_in_a_few_modules_and_only_when_they_run() -> None:
     """A curate must neither wait for torch nor need it installed."""
-    found = {str(module) for module in MODULES if TRAINING & set(imports(parsed(module)))}
+    found = {str(module) for module in MODULES if TRAINING & imported_by(module)}
     assert found <= {
         "pipeline/finetuning/answer_search.py",
         "pipeline/finetuning/attention_masks.py",

@@ -15,6 +15,9 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.finetune import Finetuned, finetune
 from flows.release import release
+from pipeline.finetuning.base_model import load_adapter, load_base
+from pipeline.finetuning.examples import read_examples
+from pipeline.finetuning.predict import predict
 
 TOPICS = {"billing": "invoice charged card", "delivery": "courier parcel street", "returns": "refund broken label"}
 SETTINGS = """\
@@ -42,23 +45,26 @@ class Bench:
         self.version = Path(release(context, Inline()).path)
         self.found: Finetuned = finetune(context, Inline())
         card = (Path(self.found.path) / "README.md").read_text(encoding="utf-8")
-        self.blocks = dict(re.findall(r"## ([^\n]+)\n(?:(?!\n## ).)*?```python\n(.*?)```", card, re.S))
+        self.blocks = {
+            part.partition("\n")[0]: "".join(re.findall(r"```python\n(.*?)```", part, re.S))
+            for part in card.split("\n## ")
+        }
 
-    def run(self, *headings: str) -> list[float]:
-        """What the lines under some headings print, run one after another."""
+    def run(self, *headings: str) -> str:
+        """What the code under some headings prints, run one after another in the adapter's folder."""
         names = f"FOLDER, VERSION = {self.found.path!r}, {str(self.version)!r}"
         code = "\n".join([names, *(self.blocks[heading] for heading in headings)])
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
         done = subprocess.run(
             [sys.executable, "-c", code],
-            cwd=self.version.parent,
+            cwd=self.found.path,
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return [float(line) for line in done.stdout.split()]
+        return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -69,5 +75,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def test_both_recipes_print_the_scores_of_their_arms(bench: Bench) -> None:
     ladder = bench.found.assessment.ladder
     expected = [arm.score.value for name in ("linear", "adapter_linear") if (arm := ladder.arm(name))]
-    assert bench.run("The linear model", "The adapter and the linear model together") == pytest.approx(expected)
+    printed = bench.run("The linear model", "The adapter and the linear model together")
+    assert [float(line) for line in printed.split()] == pytest.approx(expected)
     assert 0.4 < expected[0] < 1
+
+
+def test_the_lines_under_use_print_what_the_adapter_answers_to_a_published_row(bench: Bench) -> None:
+    tuned = load_adapter(Path(bench.found.path), load_base(bench.found.assessment.base_model))
+    [expected] = predict(tuned, [read_examples(bench.version, "test")[0].prompt], max_new_tokens=4)
+    assert bench.run("Use") == f"{expected}\n"

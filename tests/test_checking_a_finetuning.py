@@ -28,7 +28,15 @@ def test_a_base_model_is_looked_for_from_the_dataset_yaml(tmp_path: Path) -> Non
     (tmp_path / "mine").mkdir()
     assert findings(tmp_path)["finetune.base_model"]["detail"] == f"the folder {tmp_path}/mine"
     edit(tmp_path, "./mine", "org/theirs")
-    assert "looks for org/theirs in Hugging Face's cache" in findings(tmp_path)["finetune.base_model"]["detail"]
+    found = findings(tmp_path)["finetune.base_model"]
+    assert "looks for org/theirs in Hugging Face's cache" in found["detail"] and not found["warning"]
+
+
+def test_a_base_model_that_is_nearly_the_bundled_one_is_marked_and_the_right_name_said(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS, "finetune: {base_model: smollm2-135m}\n")
+    found = findings(tmp_path)["finetune.base_model"]
+    assert found["ok"] and found["warning"]
+    assert found["detail"].endswith("did you mean smollm2-135m-instruct, which needs no download?")
 
 
 def test_a_typo_in_the_price_file_fails_and_a_model_without_a_price_is_named(tmp_path: Path) -> None:

@@ -191,11 +191,11 @@ def test_a_search_that_is_cut_short_says_that_it_proves_nothing() -> None:
 
 def test_two_thousand_labels_are_searched_like_two() -> None:
     labels = [f"{word}_{number:02}" for word in ("card", "loan", "fee", "rate", "cash") for number in range(400)]
-    loaded, prompts = small(), prompts_of(TEXTS[:3])
+    loaded, prompts = small(), prompts_of(TEXTS[:1])
     every = log_likelihoods(loaded, prompts, labels)
     agrees(likeliest(loaded, prompts, labels), labels, every)
     few = [*range(0, 2000, 97)]
-    assert every[:1, few] == pytest.approx(one_by_one(loaded, prompts[:1], [labels[at] for at in few]), abs=1e-3)
+    assert every[:, few] == pytest.approx(one_by_one(loaded, prompts, [labels[at] for at in few]), abs=1e-3)
 
 
 def test_memory_that_runs_out_costs_time_only(monkeypatch: pytest.MonkeyPatch) -> None:

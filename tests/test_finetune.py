@@ -1,9 +1,10 @@
-"""The verb finetune on a real model: trained on the train split, evaluated on the test split, and never twice."""
+"""The verb finetune: trained on the train split, evaluated on the test split, and never twice."""
 
 from pathlib import Path
 
 import polars as pl
 import pytest
+from small_models import save_small_model
 from support import offline, row, write_dataset
 from terminal import Terminal
 
@@ -20,7 +21,7 @@ from schemas.run_summary import FinetuneSummary, Verb
 
 SETTINGS = (
     "review: {budget: 0, audit: 0.0}\n"
-    "finetune: {max_rows: 8, eval_rows: 3, slow_rows: 2, batch_size: 4, epochs: 1, max_length: 128, "
+    "finetune: {base_model: model, max_rows: 8, eval_rows: 3, slow_rows: 2, batch_size: 4, epochs: 1, max_length: 128, "
     "max_new_tokens: 3}\n"
     "arms: [majority, linear, zero_shot, adapter]\n"
 )
@@ -33,6 +34,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(40)]
         write_dataset(folder, rows, SETTINGS)
+        save_small_model(folder / "model")
         self.folder = folder
         curate(self.context, Inline())
         self.released: Released = release(self.context, Inline())

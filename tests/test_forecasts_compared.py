@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from assessed import answered, evidence_of, verdict_on
+from assessed import answered, evidence_of, learned_by, verdict_on
 
 from pipeline.evaluation.estimates import Estimate
 from pipeline.ladder.judgement import Verdict
@@ -43,7 +43,8 @@ def test_growth_is_measured_on_the_same_questions_and_not_by_the_forecast_s_band
     """The band minus a score of now has the chance of which questions were drawn in it, which both share."""
     held, narrower = 0, 0
     for seed in range(30):
-        curve = curve_of(learned(arms("adapter", difficulties(seed))))
+        hard = difficulties(seed)
+        curve = curve_of(learned_by(ROWS, [hard > wrong(rows) for rows in ROWS]))
         growth, band = grown(curve), curve.expected[0].score
         assert growth.value == pytest.approx(band.value - curve.measured[-1].score.value)
         held += growth.low <= TRUE_GROWTH <= growth.high

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from assessed import answered, lost
+from assessed import answered, learned_by, lost
 
 from pipeline.evaluation.estimates import Unit
 from pipeline.finetuning.evaluate import Evaluation
@@ -70,11 +70,7 @@ def test_the_band_holds_what_the_law_gives_about_as_often_as_it_says() -> None:
     for seed in range(40):
         # Each question has a difficulty of its own, and is answered once the model is good enough.
         hard = np.random.default_rng(seed).uniform(0, 1, asked)
-        points = [
-            (rows, answered("adapter", (hard > wrong).tolist()).evaluation)
-            for rows, wrong in zip(ROWS, law, strict=True)
-        ]
-        found = curve_through(points).expected[0].score
+        found = curve_of(learned_by(ROWS, [hard > wrong for wrong in law])).expected[0].score
         held += found.low <= 1 - power(0.5, -0.4, 2000) <= found.high
     assert held >= 34
 
@@ -82,10 +78,11 @@ def test_the_band_holds_what_the_law_gives_about_as_often_as_it_says() -> None:
 def test_the_band_holds_that_trainings_differ_by_chance() -> None:
     """Each point is of one training: of 3,000 questions the law alone, 0.02 off each time, was in 45% of the bands."""
     law, held = [power(0.4, -0.4, rows) for rows in (*ROWS, 2000)], 0
+    numbers = np.random.default_rng(5).permutation(3000)
     for seed in range(15):
         chance = np.random.default_rng(seed)
-        points = by_errors([wrong + chance.normal(0, 0.02) for wrong in law[:-1]], 3000)
-        found = curve_through(points).expected[0].score
+        errors = [wrong + chance.normal(0, 0.02) for wrong in law[:-1]]
+        found = curve_of(learned_by(ROWS, [numbers >= round(share * 3000) for share in errors])).expected[0].score
         held += found.low <= 1 - law[-1] <= found.high
     assert held >= 12
 

@@ -66,7 +66,7 @@ def test_punctuation_that_carries_none_does_not_keep_copies() -> None:
 def test_of_a_dense_cluster_one_row_is_kept(own: int) -> None:
     # Each text meets a few others only; that all are duplicates of one comes out step by step.
     rng, template = random.Random(1), " ".join(f"template{n}" for n in range(20 * own))
-    texts = [f"{template} {' '.join(str(rng.randrange(10**5, 10**6)) for _ in range(own))}" for _ in range(5_000)]
+    texts = [f"{template} {' '.join(str(rng.randrange(10**5, 10**6)) for _ in range(own))}" for _ in range(2_500)]
     result = resolve([row(f"r{n:04}", text) for n, text in enumerate(texts)], threshold=0.7)
     assert [record_id for record_id, found in result.items() if found.is_kept] == ["r0000"]
 

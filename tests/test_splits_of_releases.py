@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -19,6 +20,7 @@ from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import ReleaseError
 from pipeline.finetuning.examples import read_examples
+from pipeline.ladder.reasons import ADD_ROWS, ONLY_NEW
 from pipeline.text.normalize import match_key
 from pipeline.text.words import jaccard
 from schemas.fate import Fate, ReasonCode
@@ -294,3 +296,20 @@ def test_a_release_of_a_changed_configuration_or_task_asks_for_a_curate_first(tm
         shop.release()
     curate(shop.context, Inline())
     assert shop.release().version == "1.1.0", "prompts name the choices"
+
+
+def test_a_larger_test_share_moves_no_published_row_and_the_advised_commands_bring_new_ones_into_the_test(
+    tmp_path: Path,
+) -> None:
+    shop = Shop(tmp_path, [])
+    before = shop.day(rows_of(0, 40))
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text() + "split: {fractions: {train: 0.5, validation: 0.1, test: 0.4}}\n")
+    with pytest.raises(ReleaseError, match="changed since the last curate"):
+        shop.release()
+    # The commands of the advice, in its order; nobody was asked anything, so that there is nothing to collect.
+    commands = re.findall(r"`goldleaf (\w+)`", ADD_ROWS)
+    assert commands == ["curate", "collect", "release", "finetune"]
+    after = shop.day(rows_of(0, 60))
+    assert {key: after[key] for key in before} == before
+    assert [after[key] for key in range(40, 60)].count("test") > 10, ONLY_NEW

@@ -29,7 +29,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
     terminal = Terminal(folder)
     for command in (("curate",), ("release",), ("preflight", "questions@latest")):
         said = terminal.goldleaf(*command)
-    assert TIMED in said.stderr and "of training: a usual step took" in said.stdout
+    assert TIMED in said.stderr and "of training, by the tokens of all batches: a usual step took" in said.stdout
     return terminal
 
 
@@ -43,7 +43,7 @@ def first(shop: Terminal) -> tuple[str, Any]:
 def test_what_preflight_has_timed_is_said_and_not_timed_again(shop: Terminal, first: tuple[str, Any]) -> None:
     shown, _ = first
     assert TIMED not in shown
-    assert "preflight: about 1 second of training: a usual step took" in shown
+    assert "preflight: about 1 second of training, by the tokens of all batches: a usual step took" in shown
 
 
 def test_no_kill_has_the_steps_timed_again(shop: Terminal, first: tuple[str, Any]) -> None:

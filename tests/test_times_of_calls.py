@@ -171,3 +171,7 @@ def test_times_of_a_busy_machine_are_told_with_its_load_wherever_they_stand(
     assert not quiet.busy and "per 1,000 calls |" not in adapter_card(Fruit, a_record(), quiet)
     everywhere = [share_right(name, 20, 40, load=busy) for name in ("linear", "adapter")]
     assert assessed(*everywhere, share_right("frontier", 30, 40)).busy.startswith("All times were measured while")
+    priced = [*everywhere, share_right("frontier", 30, 40, cost=1.6)]
+    assert assessed(*priced, currency="EUR").busy.startswith(
+        "All times and costs of arms that run on this machine were"
+    )

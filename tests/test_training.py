@@ -176,6 +176,8 @@ def test_the_card_s_own_lines_load_an_adapter_that_answers_the_same(
         exec(code, loaded)
     again = LoadedModel(loaded["model"], loaded["tokenizer"], BUNDLED, report.base_revision)
     assert predict(again, [row.prompt for row in rows()], max_new_tokens=4) == answers
+    asked = [[message.for_template() for message in row.prompt] for row in rows()]
+    assert [loaded["answer"](prompt) for prompt in asked] == answers
 
 
 def test_an_adapter_names_its_base_and_goes_on_no_other(base: LoadedModel, report: TrainReport, folder: Path) -> None:
@@ -321,7 +323,7 @@ def test_a_split_that_was_not_published_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("share", "why"),
     [
-        (0.0, "give it a share in split.fractions, add rows, and release again: published rows stay"),
+        (0.0, "give it a share in split.fractions, add rows, curate and release again: published rows stay"),
         (0.1, "split.fractions gives it 0.1, but the only row is in another split; add rows, and release again"),
     ],
 )

@@ -1,9 +1,10 @@
 """Every rule of the verdict decides where it should and nowhere else, and gives its reasons with their numbers."""
 
+import numpy as np
 import pytest
 from assessed import ADAPTER, LINEAR, answered, arm_of, evidence_of, share_right, spread, verdict_on
 
-from pipeline.evaluation.estimates import Estimate, wilson
+from pipeline.evaluation.estimates import Estimate, bootstrap, wilson
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.results import Skipped
@@ -29,7 +30,7 @@ def test_below_thirty_questions_nothing_is_decided() -> None:
     found = verdict_on(share_right("linear", 5, 29), share_right("adapter", 29, 29))
     assert (found.verdict, found.rule) == (Verdict.UNDECIDED, "too_few_questions")
     assert found.reasons[0].startswith("The adapter was asked 29 test questions; below 30 ")
-    assert found.next_step.startswith("Add rows and release again; a larger share of the test split")
+    assert found.next_step.startswith("Add rows, and run `goldleaf curate`, `goldleaf collect` ")
     assert verdict_on(share_right("linear", 5, 30), share_right("adapter", 30, 30)).verdict is Verdict.TUNE
 
 
@@ -237,15 +238,37 @@ def test_what_cannot_be_told_apart_is_undecided_and_the_questions_that_would_dec
     found = verdict_on(*arms)
     assert (found.verdict, found.rule, found.arm) == (Verdict.UNDECIDED, "too_close", "")
     assert found.reasons[0] == (
-        "Whether the adapter is better than a linear model on TF-IDF by 2.0 points or more cannot be told on these "
-        "test questions."
+        "Whether the adapter is better than a linear model on TF-IDF cannot be told on these test questions: the gain "
+        "is not below the 2.0 points that matter, but its interval does not lie above 0."
     )
     assert "+3.0 points on 200 questions" in found.reasons[1]
     needed = int(found.next_step.split()[1].replace(",", ""))
-    assert found.next_step.startswith(f"About {needed:,} test questions would decide, instead of 200: label more rows")
+    assert found.next_step.startswith(f"About {needed:,} test questions would decide, instead of 200: add rows")
     assert 1000 < needed < 5000
     many = verdict_on(spread("linear", 0.80, needed * 2), spread("adapter", 0.83, needed * 2, seed=1))
     assert many.verdict is Verdict.TUNE, "with these it is decided"
+
+
+@pytest.mark.parametrize(
+    ("questions", "better", "worse", "least", "most"),
+    # Of few answers that differ, two more are taken into each interval, so that more questions help twice.
+    [(112, 5, 0, 45, 60), (400, 24, 12, 42, 56), (200, 10, 9, 42, 56)],
+)
+def test_as_many_questions_as_are_named_decide_four_times_in_five(
+    questions: int, better: int, worse: int, least: int, most: int
+) -> None:
+    """Five more right answers among 112: other 124 would decide half of the time only."""
+    place, asked = np.arange(questions), np.ones(questions)
+    after = np.column_stack([place >= worse, asked])
+    before = np.column_stack([(place < worse) | (place >= worse + better), asked])
+    evidence = evidence_of(share_right("linear", questions - better, questions), share_right("adapter", 1, questions))
+    needed = evidence.questions_needed(bootstrap(after, before), questions)
+    assert needed is not None
+    chance = np.random.default_rng(17)
+    gains = [bootstrap(after[drawn], before[drawn]) for drawn in chance.integers(0, questions, (60, needed))]
+    margin = evidence.margin
+    decided = sum((gain.is_sure and gain.value >= margin) or gain.high < margin for gain in gains)
+    assert least <= decided <= most
 
 
 def test_questions_that_slow_arms_were_not_asked_can_be_asked() -> None:
@@ -261,7 +284,7 @@ def test_questions_that_nothing_can_be_asked_are_not_promised() -> None:
     """Of 400 test rows 200 are left out, for all arms alike: a larger sample for slow arms would change nothing."""
     arms = (spread("few_shot", 0.80, 200), spread("adapter", 0.83, 200, seed=1))
     step = verdict_on(*arms, test_rows=400).next_step
-    assert "--slow-rows" not in step and "test questions would decide, instead of 200: label more rows" in step
+    assert "--slow-rows" not in step and "test questions would decide, instead of 200: add rows" in step
 
 
 def test_more_questions_than_there_are_are_never_asked_for_in_vain() -> None:

@@ -124,7 +124,7 @@ def test_a_target_that_nothing_reaches_needs_more_rows() -> None:
 @pytest.mark.parametrize(
     ("more", "step"),
     [
-        ({}, "Label more rows: more test rows tell whether it does"),
+        ({}, "Add rows, and run `goldleaf curate`, `goldleaf collect` if annotators answer, `goldleaf release` and "),
         ({"held_back": 500}, "`finetune.eval_rows: 1500` in the dataset.yaml asks about 1,500 questions"),
     ],
 )

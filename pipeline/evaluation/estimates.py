@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_serializer, fi
 Z = 1.959964
 """Standard normal quantile for a two-sided 95% interval."""
 _RESAMPLES = 2000
+_DRAWN_AT_ONCE = 2**20
 _SEED = 17
 FEWEST = 6
 """Rows that an interval takes, and groups that a verdict does: if all of fewer got better, that is chance in more than
@@ -159,7 +160,7 @@ def bootstrap(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = N
     samples = _resampled(ratios) if minus is None else _resampled(*_with_two_more(ratios, minus))
     tail = resampled_tail(count)
     low, high = map(float, np.quantile(samples, [tail, 1 - tail]))
-    if min(samples) == max(samples):
+    if np.ptp(samples) == 0:
         reach, least = 1 - wilson(count, count).low, 0.0 if minus is None else -1.0
         low, high = max(least, whole - reach), min(1.0, whole + reach)
     # What was measured is never outside, though the two questions more draw the middle towards 0.
@@ -177,15 +178,17 @@ def resampled_tail(count: int) -> float:
     return float(ndtr(math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.025)))
 
 
-def _resampled(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> list[float]:
+def _resampled(ratios: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """The share, or the difference, of questions that are drawn again, many times."""
     chance, count = np.random.default_rng(_SEED), len(ratios)
-
-    def value(chosen: NDArray[np.int64]) -> float:
-        score = _ratio(ratios[chosen])
-        return score if minus is None else score - _ratio(minus[chosen])
-
-    return [value(chance.integers(0, count, count)) for _ in range(_RESAMPLES)]
+    rows = ratios if minus is None else np.hstack([ratios, minus])
+    at_once = max(1, _DRAWN_AT_ONCE // count)
+    sums = []
+    for start in range(0, _RESAMPLES, at_once):
+        chosen = chance.integers(0, count, (min(at_once, _RESAMPLES - start), count))
+        sums.append([column[chosen].sum(axis=1) for column in np.ascontiguousarray(rows.T)])
+    earned, possible, *before = np.hstack(sums)
+    return _worths(earned, possible) - (_worths(*before) if before else 0.0)
 
 
 def _with_two_more(
@@ -197,7 +200,7 @@ def _with_two_more(
     better, and none worse, would be better for sure, though McNemar's test has p = 0.125; and a single one that got
     worse would prove that none gets better. Where most questions differ, it changes next to nothing.
     """
-    changes = _worths(after) - _worths(before)
+    changes = _worths(*after.T) - _worths(*before.T)
     differing = changes[changes != 0]
     if not len(differing):
         return after, before
@@ -210,9 +213,9 @@ def _with_two_more(
     return more(after, size, 0.0), more(before, 0.0, size)
 
 
-def _worths(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each question earned of what it could have; all of nothing."""
-    return np.divide(rows[:, 0], rows[:, 1], out=np.ones(len(rows)), where=rows[:, 1] > 0)
+def _worths(earned: NDArray[np.float64], possible: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What was earned of what could have been, each time; all of nothing."""
+    return np.divide(earned, possible, out=np.ones(len(earned)), where=possible > 0)
 
 
 def loss_estimate(losses: NDArray[np.float64], minus: NDArray[np.float64] | None = None) -> Estimate:

@@ -56,7 +56,7 @@ def how_to_fill(split: str, manifest: Manifest) -> str:
     share = manifest.config.get("split", {}).get("fractions", {}).get(split, 0)
     if share:
         return why_empty(share, sum(file.rows for file in manifest.splits.values()))
-    return "give it a share in split.fractions, add rows, and release again: published rows stay in their splits"
+    return "give it a share in split.fractions, add rows, curate and release again: published rows stay in their splits"
 
 
 class SplitExamples:

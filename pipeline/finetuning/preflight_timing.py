@@ -60,8 +60,9 @@ class Timing(BaseModel):
     def __str__(self) -> str:
         busy = f", while the machine was busy: {self.load}" if self.load and self.load.is_busy else ""
         return (
-            f"about {shown_duration(self.seconds)} of training: a usual step took {self.usual_step:.2g} s here, that "
-            f"with most tokens {self.largest_step:.2g} s ({counted(self.steps, 'step')} tried{busy})"
+            f"about {shown_duration(self.seconds)} of training, by the tokens of all batches: a usual step took "
+            f"{self.usual_step:.2g} s here, that with most tokens {self.largest_step:.2g} s "
+            f"({counted(self.steps, 'step')} tried of at most {2 * TIMED_STEPS}{busy})"
         )
 
 

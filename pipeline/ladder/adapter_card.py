@@ -34,7 +34,20 @@ base = AutoModelForCausalLM.from_pretrained({base!r}, dtype="{dtype}")
 """
 _USE = """\
 model = PeftModel.from_pretrained(base, ".")
-tokenizer = AutoTokenizer.from_pretrained(".")"""
+tokenizer = AutoTokenizer.from_pretrained(".")
+
+
+def answer(prompt, tools=None):
+    asked = tokenizer.apply_chat_template(
+        prompt, tools=tools, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+    ).to(model.device)
+    # No sampling, and no penalty that the base model may be set to.
+    written = model.generate(**asked, max_new_tokens={max_new_tokens}, do_sample=False, repetition_penalty=1.0)
+    return tokenizer.decode(written[0, asked["input_ids"].shape[1] :], skip_special_tokens=True).strip()"""
+_FREELY = (
+    " These lines let the model write freely; in the table it was held to the form of the answers, unless the arm says "
+    "otherwise."
+)
 
 
 def adapter_card(task: type[Task], record: FinetuneRecord, assessment: Assessment) -> str:
@@ -78,7 +91,8 @@ def adapter_card(task: type[Task], record: FinetuneRecord, assessment: Assessmen
             for one in assessment.ladder.stated
         ),
         training="\n".join(f"| {name} | {value} |" for name, value in _training(record).items()),
-        usage=use + _USE,
+        usage=use + _USE.format(max_new_tokens=record.max_new_tokens),
+        freely=_FREELY if record.held_to_form else "",
         linear=linear_recipe(task, assessment),
         licenses=licenses or "no license known",
     )

@@ -111,7 +111,10 @@ class Assessment(BaseModel):
             return ""
         most = max(busy.values(), key=lambda load: load.average)
         figures = "times and costs" if self.currency else "times"
-        whose = f"All {figures}" if len(busy) == len(loads) else f"The {figures} of {', '.join(busy)}"
+        # What an endpoint costs is by its tokens, however busy this machine is.
+        is_priced_elsewhere = any(arm.load is None and arm.cost is not None for arm in self.ladder.arms)
+        every = f"All {figures} of arms that run on this machine" if is_priced_elsewhere else f"All {figures}"
+        whose = every if len(busy) == len(loads) else f"The {figures} of {', '.join(busy)}"
         return (
             f"{whose} were measured while the machine was busy (up to {most}), and are too high: "
             "`goldleaf finetune --again` on an idle machine trains and measures anew."

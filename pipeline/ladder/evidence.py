@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from pipeline.evaluation.estimates import Estimate, Unit
+from pipeline.evaluation.estimates import Estimate, Unit, Z
 from pipeline.evaluation.scores import ACCURACY
 from pipeline.ladder.learning_curve import Curve, CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
@@ -12,6 +12,8 @@ from schemas.arms_section import ArmName, Family, Limits
 
 FEWEST_QUESTIONS = 30
 """Below, an interval is wider than any difference that matters."""
+_USUAL = 0.841621
+"""Standard errors that a measured gain lies below the true one in at most a fifth of all tests."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,10 @@ class Evidence:
         return (gain.is_bounded and gain.high < self.margin) or (gain.value <= 0 and self.is_at_ceiling(cheap))
 
     def questions_needed(self, gain: Estimate, asked: int) -> int | None:
-        """With how many questions an interval around the same gain would decide; None if there is no interval.
+        """With how many questions the same gain would decide, four times in five; None if there is no interval.
+
+        With as many as let the interval just end at the border, other questions of this kind would decide only half of
+        the time. Rounded up to two digits, since the gain itself is not known better.
 
         Args:
             gain: of an arm that is neither better nor not better for sure.
@@ -207,9 +212,13 @@ class Evidence:
         """
         if not gain.is_bounded:
             return None
-        # To be better, it has to lie above nothing; for the cheaper arm to be enough, below what matters.
         if gain.value >= self.margin:
-            reach, room = gain.value - gain.low, gain.value
+            # To be better, the interval has to lie above nothing, and the gain not below what matters.
+            error, above = (gain.value - gain.low) / Z, max(gain.value - self.margin, 1e-9)
+            errors = max((Z + _USUAL) / gain.value, _USUAL / above)
         else:
-            reach, room = gain.high - gain.value, self.margin - gain.value
-        return max(asked + asked // 10 + 1, math.ceil(asked * (reach / room) ** 2))
+            # For the cheaper arm to be enough, the interval has to lie below what matters.
+            error, errors = (gain.high - gain.value) / Z, (Z + _USUAL) / (self.margin - gain.value)
+        needed = max(1.1 * asked + 1, asked * (error * errors) ** 2)
+        digits = int(10 ** max(0, math.floor(math.log10(needed)) - 1))
+        return math.ceil(needed / digits) * digits

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pipeline.evaluation.estimates import FEWEST, Estimate, Z
 from pipeline.ladder.evidence import FEWEST_QUESTIONS, Evidence
 from pipeline.ladder.judgement import Judgement, Verdict
-from pipeline.ladder.reasons import LIST_ARMS
+from pipeline.ladder.reasons import ADD_ROWS, LIST_ARMS, ONLY_NEW
 from pipeline.ladder.results import ArmResult
 from pipeline.text.wording import counted
 from schemas.arms_section import ArmName, Family
@@ -65,7 +65,7 @@ def _too_few_questions(evidence: Evidence) -> Judgement | None:
         next_step=(
             f"Raise finetune.eval_rows: the test split has {counted(evidence.test_rows, 'question')}."
             if asked + evidence.held_back >= FEWEST_QUESTIONS
-            else "Add rows and release again; a larger share of the test split (split.fractions) is of new rows only."
+            else f"Add rows, and {ADD_ROWS}; {ONLY_NEW}."
         ),
     )
 
@@ -83,10 +83,7 @@ def _too_few_groups(evidence: Evidence) -> Judgement | None:
             f"resemble each other): of fewer than {FEWEST}, a difference that all of them show may be chance, and "
             "says little about others.",
         ),
-        next_step=(
-            "Add rows of other groups and release again; a larger share of the test split (split.fractions) is of new "
-            "groups only."
-        ),
+        next_step=f"Add rows of other groups, and {ADD_ROWS}; {ONLY_NEW}.",
     )
 
 

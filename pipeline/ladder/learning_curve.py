@@ -199,7 +199,7 @@ def _ahead(learned: Learned, weights: Floats, times: float, ids: Sequence[str] =
     known = {one: place for place, one in enumerate(learned.ids)}
     asked = [known[one] for one in ids or learned.ids]
     sizes = np.array([one.rows for one in learned.points], dtype=np.float64)
-    sums = np.einsum("rq,pqe->rpe", weights, np.array([one.credits for one in learned.points])[:, asked])
+    sums = np.tensordot(weights, np.array([one.credits for one in learned.points])[:, asked], axes=(1, 1))
     scores = sums[:, :, 0] / np.maximum(sums[:, :, 1], 1e-12)
     if not learned.is_enough or times == 1:
         return _Ahead(scores[:, -1], scores[:, -1], 0.0, 0.0)

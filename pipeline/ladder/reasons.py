@@ -13,6 +13,10 @@ _THOUSANDS = 1000
 """Training rows from which on fine-tuning usually pays."""
 _TOO_MANY = 50
 """So many times as many test questions nobody labels."""
+ADD_ROWS = "run `goldleaf curate`, `goldleaf collect` if annotators answer, `goldleaf release` and `goldleaf finetune`"
+"""How added rows, and a changed share of the test split, come into a version that is compared."""
+ONLY_NEW = "published rows stay in their splits, so a larger split.fractions.test moves none of them"
+"""What a larger share of the test split does not do."""
 LIST_ARMS = "List `linear` and `few_shot` under arms, and run `goldleaf finetune`: the adapter is kept."
 """What to do where the adapter has no rival."""
 
@@ -87,7 +91,7 @@ def what_tells_the_target(evidence: Evidence, arm: ArmResult) -> str:
         return _ask_all_arms(most, asked)
     if evidence.held_back:
         return _ask_more(asked + evidence.held_back, asked)
-    return "Label more rows: more test rows tell whether it does, and more training rows may bring it there."
+    return f"Add rows, and {ADD_ROWS}: more test rows tell whether it does, and more training rows may bring it there."
 
 
 def which_seeds(evidence: Evidence, before: ArmResult, after: ArmResult, unlucky: Sequence[SeedScore]) -> str:
@@ -156,8 +160,18 @@ def at_ceiling(evidence: Evidence, arm: ArmResult) -> str:
     )
 
 
+def why_unclear(evidence: Evidence, gain: Estimate) -> str:
+    """Why a gain neither makes the dearer arm better nor the cheaper one enough."""
+    matter = f"the {evidence.points(evidence.margin)} that matter"
+    if not gain.is_bounded:
+        return "there are too few for an interval"
+    if gain.value >= evidence.margin:
+        return f"the gain is not below {matter}, but its interval does not lie above 0"
+    return f"the gain is below {matter}, but its interval is not"
+
+
 def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
-    """The test questions that would decide if the gain stays what it is, and how to get them."""
+    """The test questions that would probably decide if the gain stays what it is, and how to get them."""
     needed = evidence.questions_needed(gain, asked)
     # The adapter is asked all that can be asked; more than these no slow arm gets.
     askable = min(evidence.ladder.adapter.evaluation.questions, evidence.test_rows)
@@ -166,8 +180,9 @@ def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
         return _ask_all_arms(most, asked)
     if needed is not None and needed > _TOO_MANY * asked:
         return (
-            f"About {needed:,} test questions would decide, instead of {asked:,}: the gain is about as large as the "
-            "one that matters. Take the cheaper arm, or say in verdict.margin which gain is worth the dearer one."
+            f"More than {_TOO_MANY} times as many test questions would be needed to decide, instead of {asked:,}: the "
+            "gain is about as large as the one that matters. Take the cheaper arm, or say in verdict.margin which gain "
+            "is worth the dearer one."
         )
     there = asked + evidence.held_back
     if evidence.held_back and (needed is None or needed <= there or asked <= evidence.held_back):
@@ -175,8 +190,8 @@ def what_would_decide(evidence: Evidence, gain: Estimate, asked: int) -> str:
         return _ask_more(most, asked)
     amount = "More" if needed is None else f"About {needed:,}"
     return (
-        f"{amount} test questions would decide, instead of {asked:,}: label more rows, give the test split a "
-        "larger share in split.fractions, and run `goldleaf release` and `goldleaf finetune`."
+        f"{amount} test questions would decide, instead of {asked:,}: add rows, and {ADD_ROWS}. "
+        f"Of the new rows, split.fractions.test decides how many are asked and how many trained on: {ONLY_NEW}."
     )
 
 

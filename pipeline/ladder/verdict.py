@@ -24,6 +24,7 @@ from pipeline.ladder.reasons import (
     what_tells_the_target,
     what_would_decide,
     which_seeds,
+    why_unclear,
 )
 from pipeline.ladder.results import ArmResult
 from pipeline.ladder.undrawn_rows import with_undrawn_rows
@@ -199,8 +200,8 @@ def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[
         verdict=Verdict.UNDECIDED,
         rule="too_close",
         reasons=(
-            f"Whether {dear.title} is better than {cheap.title} by {evidence.points(evidence.margin)} or more "
-            "cannot be told on these test questions.",
+            f"Whether {dear.title} is better than {cheap.title} cannot be told on these test questions: "
+            f"{why_unclear(evidence, gain)}.",
             *notes,
         ),
         next_step=what_would_decide(evidence, gain, pair.questions),

@@ -1,5 +1,6 @@
 """The settings of fine-tuning: what `goldleaf check` says about them, long before a training would."""
 
+import difflib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def _check_base_model(workspace: Workspace) -> CheckResult:
     if name.startswith((".", "~", "/")):
         return CheckResult(what=what, ok=False, detail=f"there is no model folder {name}; fix finetune.base_model")
     detail = f"no folder of this name, so finetune looks for {name} in Hugging Face's cache and on its Hub"
-    return CheckResult(what=what, ok=True, detail=detail)
+    # A model of the Hub has an owner before its name, but for a few old ones; a misspelled one has none, either.
+    is_near = "/" not in name and bool(difflib.get_close_matches(name.lower(), [BUNDLED]))
+    detail += f"; did you mean {BUNDLED}, which needs no download?" if is_near else ""
+    return CheckResult(what=what, ok=True, warning=is_near, detail=detail)
 
 
 def _check_prices(workspace: Workspace, file: str) -> CheckResult:

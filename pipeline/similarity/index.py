@@ -19,6 +19,7 @@ from pipeline.state.store import Store
 from pipeline.state.tables import BAND_COLUMNS, INDEX, SCHEMAS, Table
 
 _ROWS_AT_ONCE = 250_000
+_BANDS_AT_ONCE = 8
 _IDENTITY = ["identity_one", "identity_other"]
 _BYTES = ["bytes_one", "bytes_other"]
 _LEFT, _RIGHT = ["left_one", "left_other"], ["right_one", "right_other"]
@@ -31,6 +32,8 @@ class StoredIndex:
         self._all = snapshot.scan(Table.SIGNATURES)
         self._name = scheme.name
         self._pairs = snapshot.scan(Table.SIMILARITIES).filter(pl.col("scheme") == scheme.name)
+        self._keys: dict[int, Keys] = {}
+        """Of the bands that were read last."""
 
     def identities(self) -> Identities:
         """Texts x 2, in the order of ``keys`` and ``sketches``."""
@@ -42,7 +45,12 @@ class StoredIndex:
 
     def keys(self, band: int) -> Keys:
         """One key per text."""
-        return self._columns(BAND_COLUMNS[band]).to_series().to_numpy().view(np.uint32)
+        if band not in self._keys:
+            # Opening the files takes longer than reading the keys of a small index.
+            names = BAND_COLUMNS[band : band + _BANDS_AT_ONCE]
+            columns = self._columns(*names).get_columns()
+            self._keys = {band + at: column.to_numpy().view(np.uint32) for at, column in enumerate(columns)}
+        return self._keys[band]
 
     def sketches(self) -> Sketches:
         """Texts x PERMUTATIONS."""

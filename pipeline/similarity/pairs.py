@@ -44,6 +44,17 @@ class Pairs:
         """A selection of the pairs."""
         return Pairs(self.left[chosen], self.right[chosen], self.similarity[chosen], self.answers[chosen])
 
+    def between(self, one: Rows, other: Rows) -> "Pairs":
+        """The same pairs of renumbered texts, each once; a pair with an unknown side, -1, is left out.
+
+        Either side may be the first now, and a killed run may have written a pair twice.
+        """
+        present = np.flatnonzero((one >= 0) & (other >= 0))
+        lower, upper = np.minimum(one, other)[present], np.maximum(one, other)[present]
+        _, once = np.unique((lower << 32) | upper, return_index=True)
+        kept = present[once]
+        return Pairs(lower[once], upper[once], self.similarity[kept], self.answers[kept])
+
     @classmethod
     def concat(cls, parts: Iterable["Pairs"]) -> "Pairs":
         """All pairs of several lists."""

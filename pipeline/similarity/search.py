@@ -40,9 +40,13 @@ from pipeline.state.tables import BANDS
 T = TypeVar("T")
 R = TypeVar("R")
 _BANDS_AT_ONCE = 4
+_GROUPS = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
+"""Of bands."""
+_FEW_TEXTS = 10_000
+"""Texts of which a band is searched in less time than a thread takes to start."""
 _MOST_PROPOSED = 2**26
 """Proposed pairs held at once (512 MB), or all distinct ones, if there are more of these."""
-_FEW = 0.2
+_FEW_OF_INDEX = 0.2
 """Share of the index's texts of which the pairs are looked for, instead of reading all."""
 NO_KEYS: Keys = np.empty(0, dtype=np.uint32)
 Codes = npt.NDArray[np.uint64]
@@ -112,7 +116,7 @@ class SearchResult:
         """
         part = slice(start - self.count, stop - self.count or None)
         hashes = _new_hashes(self.folder, len(self.shards))[part]
-        keys = np.stack([_new_keys(self.folder, len(self.shards), band)[part] for band in range(BANDS)])
+        keys = np.concatenate([_new_keys(self.folder, len(self.shards), bands)[:, part] for bands in _GROUPS])
         return hashes, keys, mapped(self.folder / SearchFile.SKETCHES, np.uint8, -1, PERMUTATIONS)[part]
 
     def verify(self, left: Rows, right: Rows) -> Pairs:
@@ -147,8 +151,7 @@ def search(
     _save_known(folder, index)
     each(partial(_sign_shard, folder=folder, shards=shards, scheme=scheme), range(len(shards)))
     count, known = _gather(folder, shards, index, elsewhere)
-    groups = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
-    proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), groups)
+    proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), _GROUPS)
     left, right = _entries_of(folder, proposed, known, count)
     read = shards if elsewhere is None else [*shards, _read_elsewhere(folder, len(shards), left, elsewhere)]
     chunks = [(left[part], right[part]) for part in in_chunks(folder, left, right)]
@@ -300,10 +303,11 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
         index = None
     met: list[Rows] = []
     with replacing(folder / SearchFile.KNOWN_KEYS, sealed=True) as sink:
-        for band in range(BANDS):
-            keys = _chosen(index.keys(band), places) if index else NO_KEYS
-            met.append(met_keys(keys, _new_keys(folder, shards, band)) if len(keys) else np.empty(0, dtype=np.int64))
-            add(sink, keys[met[band]])
+        for bands in _GROUPS:
+            for band, new in zip(bands, _new_keys(folder, shards, bands), strict=True):
+                keys = _chosen(index.keys(band), places) if index else NO_KEYS
+                met.append(met_keys(keys, new) if len(keys) else np.empty(0, dtype=np.int64))
+                add(sink, keys[met[band]])
     save(folder / SearchFile.MET_STARTS, np.cumsum([0, *map(len, met)]))
     laid_out = np.unique(np.concatenate(met))
     with replacing(folder / SearchFile.MET, sealed=True) as sink:
@@ -318,13 +322,14 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
             add(sink, _chosen(signed, load(folder / ShardFile.NEW.of(shard), np.int64)))
 
 
-def _new_keys(folder: Path, shards: int, band: int) -> Keys:
-    """The keys of the new texts in one band, in their order."""
-    found = [NO_KEYS]
+def _new_keys(folder: Path, shards: int, bands: Sequence[int]) -> Keys:
+    """The keys of the new texts in some adjacent bands, in their order: bands x texts."""
+    found: list[Keys] = [np.empty((len(bands), 0), dtype=np.uint32)]
     for shard in range(shards):
-        keys = mapped(folder / ShardFile.SIGNED_KEYS.of(shard), np.uint32, BANDS, -1)[band]
-        found.append(_chosen(keys, load(folder / ShardFile.NEW.of(shard), np.int64)))
-    return np.concatenate(found)
+        keys = mapped(folder / ShardFile.SIGNED_KEYS.of(shard), np.uint32, BANDS, -1)[bands[0] : bands[-1] + 1]
+        new = load(folder / ShardFile.NEW.of(shard), np.int64)
+        found.append(keys if len(new) == keys.shape[1] else keys[:, new])
+    return np.concatenate(found, axis=1)
 
 
 def _new_hashes(folder: Path, shards: int) -> Identities:
@@ -350,15 +355,18 @@ def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path
     """Write the pairs of laid-out texts that share a key in some bands, at least one of them new."""
     sketches = mapped(folder / SearchFile.SKETCHES, np.uint8, -1, PERMUTATIONS)
     known, starts = len(mapped(folder / SearchFile.LAID_OUT, np.int64)), load(folder / SearchFile.MET_STARTS, np.int64)
+    known_keys, all_met = mapped(folder / SearchFile.KNOWN_KEYS, np.uint32), mapped(folder / SearchFile.MET, np.int64)
+    new_keys = _new_keys(folder, shards, bands)
 
     def of_band(band: int) -> npt.NDArray[np.uint64]:
         met = slice(starts[band], starts[band + 1])
-        keys = np.concatenate([mapped(folder / SearchFile.KNOWN_KEYS, np.uint32)[met], _new_keys(folder, shards, band)])
-        owners = np.concatenate([mapped(folder / SearchFile.MET, np.int64)[met], np.arange(known, len(sketches))])
+        keys = np.concatenate([known_keys[met], new_keys[band - bands[0]]])
+        owners = np.concatenate([all_met[met], np.arange(known, len(sketches))])
         return band_pairs(keys, owners, sketches, need, known)
 
     path = folder / f"proposed-{bands[0]:02}"
-    save(path, most_similar(in_threads(of_band, bands), sketches))
+    found = in_threads(of_band, bands) if len(sketches) > _FEW_TEXTS else [of_band(band) for band in bands]
+    save(path, most_similar(found, sketches))
     return path
 
 
@@ -382,18 +390,11 @@ def _known_pairs(folder: Path, index: Index) -> Pairs:
 
     A killed search may have left pairs of texts that it did not get to add: these are found again.
     """
-    by_words, entry_of_place = (
-        Known.read(folder / SearchFile.KNOWN_WORDS),
-        load(folder / SearchFile.ENTRY_OF_PLACE, np.int64),
-    )
+    by_words = Known.read(folder / SearchFile.KNOWN_WORDS)
+    entry_of_place = load(folder / SearchFile.ENTRY_OF_PLACE, np.int64)
     known = np.count_nonzero(entry_of_place >= 0)
     among = mapped(folder / SearchFile.IDENTITIES, np.uint64, -1, 2)[:known]
-    left, right, pairs = index.pairs(among if known < _FEW * len(entry_of_place) else None)
+    left, right, pairs = index.pairs(among if known < _FEW_OF_INDEX * len(entry_of_place) else None)
     places = [by_words.find(side) for side in (left, right)]
     one, other = (np.where(side >= 0, entry_of_place[side], -1) if len(entry_of_place) else side for side in places)
-    present = np.flatnonzero((one >= 0) & (other >= 0))
-    # Entries are renumbered, so either may be the first now; and a killed run may have written a pair twice.
-    lower, upper = np.minimum(one, other)[present], np.maximum(one, other)[present]
-    _, once = np.unique((lower << 32) | upper, return_index=True)
-    kept = present[once]
-    return Pairs(lower[once], upper[once], pairs.similarity[kept], pairs.answers[kept])
+    return pairs.between(one, other)

@@ -8,6 +8,7 @@ and a checksum, since a disk may also lose or change what it accepted without an
 import errno
 import fcntl
 import io
+import mmap
 import os
 import shutil
 import struct
@@ -183,7 +184,10 @@ def sealed_bytes(path: Path) -> npt.NDArray[np.uint8]:
     """
     found = path.stat()
     _require_seal(path, found.st_ino, found.st_size, found.st_mtime_ns)
-    return np.memmap(path, dtype=np.uint8, mode="r")[: -_SEAL.size]
+    # Not by np.memmap, which takes three times as long: it resolves the path. A small search maps two hundred files.
+    with opened(path) as descriptor:
+        content = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(content, dtype=np.uint8)[: -_SEAL.size]
 
 
 def sealed_checksum(path: Path) -> int:

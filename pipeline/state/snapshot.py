@@ -77,7 +77,7 @@ class Snapshot:
     @functools.cached_property
     def runs(self) -> pl.DataFrame:
         """The committed runs, oldest first."""
-        return self.scan(Table.RUNS).sort("run").collect()
+        return self.store.runs(self.versions[Table.RUNS])
 
     def committed_runs(self, kind: type[Summary]) -> list[CommittedRun[Summary]]:
         """The committed runs of the verb with this kind of summary, oldest first.

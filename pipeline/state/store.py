@@ -22,7 +22,7 @@ from pipeline.state.compaction import Compacted, compact_table
 from pipeline.state.dataset_folder import DatasetFolder
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.table_files import Log, add_file, create_table, read_log, read_pieces, scan_files
+from pipeline.state.table_files import Log, add_file, collect_once, create_table, read_log, read_pieces, scan_files
 from pipeline.state.tables import INDEX, SCHEMAS, Table
 from schemas.identity import stable_hash
 from schemas.manifest import Funnel
@@ -107,6 +107,11 @@ class Store(DatasetFolder):
             return scan_files(log, path, SCHEMAS[table], only)
         except (ValueError, DeltaError) as error:
             raise self._damaged(table, error) from error
+
+    def runs(self, version: int) -> pl.DataFrame:
+        """The committed runs at a version, oldest first. A command takes a dozen snapshots, which all need them."""
+        path, rows = self._path(Table.RUNS), self.scan(Table.RUNS, version).sort("run")
+        return collect_once(path, read_log(path, version), rows) if version >= 0 else rows.collect()
 
     def _require_known_columns(self, log: Log, table: Table) -> None:
         """Refuse a table from an older Goldleaf with other columns, before its rows are misread."""

@@ -101,7 +101,7 @@ def judged(case: Case, place: Path) -> Judged:
             config=Finetune(epochs=_EPOCHS.get(case.name, 1.0), evaluate=0),
             arms=(*DEFAULT_ARMS, *([endpoint] if case.frontier else [])),
             limits=case.limits,
-            run="verdicts",
+            run=f"{datetime.now(UTC):%Y%m%d-%H%M%S}",
             goldleaf="0",
             work=work,
             models=place / "models",
