@@ -207,8 +207,8 @@ def test_questions_that_eval_rows_holds_back_are_asked_before_more_rows_are_labe
     arms = (spread("linear", 0.80, 200), spread("adapter", 0.83, 200, seed=1))
     step = verdict_on(*arms, test_rows=3000, held_back=2800).next_step
     asked = int(step.split("finetune.eval_rows: ")[1].split("`")[0])
-    assert 200 < asked < 3000 and "label more rows" not in step
-    assert "label more rows" in verdict_on(*arms, test_rows=205, held_back=5).next_step, "five more decide nothing"
+    assert 200 < asked < 3000 and "add rows" not in step
+    assert "add rows" in verdict_on(*arms, test_rows=205, held_back=5).next_step, "five more decide nothing"
 
 
 def test_rows_that_max_rows_leaves_out_are_not_missing() -> None:

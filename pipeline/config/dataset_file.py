@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import inspect
 import itertools
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import phonenumbers
@@ -298,6 +299,19 @@ def _check_regions(regions: list[str]) -> None:
         raise ConfigError(f"screen.phone_regions has '{unknown[0]}', which is not a region; use one such as US or DE")
 
 
+class _Source(importlib.machinery.SourceFileLoader):
+    """Compiles a file each time.
+
+    Compiled code that Python keeps beside a file counts as long as size and second of the last change are the same: it
+    would run for another text that is as long and was written in the same second.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def _load_file(path: Path) -> ModuleType:
     if "\0" in str(path) or not is_file(path):
         raise ConfigError(f"there is no task file {path}".replace("\0", "\\0"))
@@ -308,7 +322,7 @@ def _load_file(path: Path) -> ModuleType:
     name = f"goldleaf_task_{digest.hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
