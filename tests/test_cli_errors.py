@@ -133,7 +133,7 @@ def test_a_dataset_that_is_in_use_is_left_alone_and_its_user_named(shop: Termina
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(shop: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*args: object) -> None:
+    def interrupted(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(curate, "ingest", interrupted)

@@ -77,7 +77,7 @@ def test_postponed_annotations_of_a_task_file_are_resolved(tmp_path: Path) -> No
 
 KEYS = (
     "arms, decontaminate, doubts, duplicates, engine, finetune, measure, name, normalize, "
-    "on_conflict, release, review, screen, sources, split, suggest, task, verdict"
+    "on_conflict, release, review, schedules, screen, sources, split, suggest, task, verdict"
 )
 REVIEW = (
     "annotators, audit, budget, error_rate, floor, gold, guidelines, overlap, overlap_annotators, repair, unreviewed"

@@ -57,7 +57,7 @@ def snapshot_of(desk: Desk) -> Snapshot:
 def all_told(desk: Desk) -> dict[str, Any]:
     """What every reader says, without the times at which it says so."""
     context, snapshot = desk.context, snapshot_of(desk)
-    report = gather_report(snapshot, context.dataset, funnel=snapshot.settled_funnel(), models=context.store.models)
+    report = gather_report(snapshot, context.dataset, funnel=snapshot.settled_funnel())
     stories = [explain(snapshot, desk.id(key), context.store.releases, context.dataset) for key in (0, 20, 40)]
     asked = [read_duplicates(snapshot, context.dataset.task, one) for one in (None, desk.id(0), desk.id(30))]
     counts = query(snapshot, "select fate, count(*) as n from current group by fate order by fate")
