@@ -13,6 +13,7 @@ from flows.finetune import Finetuned
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.scores import Measure
 from pipeline.finetuning.evaluate import evaluate
+from pipeline.finetuning.machine_load import Load
 from pipeline.finetuning.train import LeftOut
 from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import Assessment
@@ -118,7 +119,7 @@ def test_no_figure_of_an_arm_is_broken_however_narrow_the_terminal_is(
     lines = said_of(found, capsys)
     shown = lines[2 : next(place for place, line in enumerate(lines) if line.startswith("Undecided"))]
     assert max(map(len, shown)) <= width
-    figures = [[arm.score.interval, f"{1000 * (arm.latency or 0):,.0f}", f"{arm.cost:g}"] for arm in (few, adapter)]
+    figures = [[arm.score.interval, arm.milliseconds, f"{arm.cost:g}"] for arm in (few, adapter)]
     rows = [[line for line in shown if one[0] in line] for one in figures]
     assert [len(lines) for lines in rows] == [1, 1]
     for [row], one in zip(rows, figures, strict=True):
@@ -196,3 +197,35 @@ def test_no_price_or_time_is_a_power_of_ten(capsys: pytest.CaptureFixture[str]) 
     assert "1,000 calls cost 0.00391 instead of <0.0001." in said
     for text in (said, adapter_card(Fruit, a_record(), found), verdict_page(Fruit, a_record(), found).decode()):
         assert not re.search(r"\de-0\d", text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "low", "high", "shown", "interval"),
+    [
+        (1.393, None, None, "1,390", ""),
+        (1.393, 1.2, 1.7, "~1,400", "1,200 to 1,700"),
+        (1.393, 1.389, 1.397, "1,390", "1,390 to 1,400"),
+        (2.611, 0.4, 9.0, "~3,000", "400 to 9,000"),
+        (0.0234, 0.0233, 0.0236, "23.4", "23.3 to 23.6"),
+        (0.0004, None, None, "0.4", ""),
+        (0.000001, 0.000001, 0.000002, "< 0.01", ""),
+        (0.00002, 0.000001, 0.00003, "~0.02", "0.01 to 0.03"),
+    ],
+)
+def test_a_time_has_as_many_digits_as_its_interval_leaves(
+    seconds: float, low: float | None, high: float | None, shown: str, interval: str
+) -> None:
+    arm = share_right("adapter", 36, 40, latency=seconds, latency_low=low, latency_high=high)
+    assert (arm.milliseconds, arm.milliseconds_interval) == (shown, interval)
+
+
+def test_times_that_are_only_about_right_are_marked_and_the_mark_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    linear = share_right("linear", 20, 40, latency=0.0004)
+    steady, busy = (
+        {"latency": 0.25, "latency_low": 0.24, "latency_high": 0.26, "load": load}
+        for load in (None, Load(average=9.0, cores=2))
+    )
+    for figures, mark in ((steady, ""), (busy, "~")):
+        lines = said_of(assessed(linear, share_right("adapter", 36, 40, **figures)), capsys)
+        assert [line.split()[-1] for line in lines if line.startswith("the adapter")] == [f"{mark}250"]
+        assert any(line.startswith("~ a time that is only about right") for line in lines) == bool(mark)

@@ -11,7 +11,7 @@ from flows.cli.app import DEFAULT
 from flows.cli.console import out, show_figures
 from pipeline.text.wording import counted, shown_amount
 
-_COMMAND = re.compile(r"\bgoldleaf (?:curate|collect|release|finetune)\b")
+_COMMAND = re.compile(r"\bgoldleaf (?:curate|collect|release|finetune|status)\b")
 
 if TYPE_CHECKING:
     from flows.finetune import Finetuned
@@ -73,10 +73,12 @@ def _show_arms(found: "Assessment") -> None:
         row: list[str | int] = [arm.title, score.unit.shown(score.value), score.interval]
         row += [arm.evaluation.questions] if some else []
         row += [arm.evaluation.unreadable] if unreadable else []
-        row += ["" if arm.latency is None else f"{1000 * arm.latency:,.{0 if arm.latency >= 0.01 else 1}f}"]
+        row += [arm.milliseconds]
         row += ["" if arm.cost is None else shown_amount(arm.cost)] if found.currency else []
         rows.append(row)
     show_figures(columns, rows)
+    if any(arm.milliseconds.startswith("~") for arm in arms):
+        out.print("[dim]~ a time that is only about right; the page and verdict.json have its interval[/]")
 
 
 def _show_beside(found: "Assessment") -> None:

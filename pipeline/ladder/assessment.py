@@ -21,6 +21,7 @@ from pipeline.ladder.judgement import Judgement
 from pipeline.ladder.learning_curve import Curve, adapter_curve
 from pipeline.ladder.results import Ladder
 from pipeline.ladder.retrained_scores import Ablation, SeedScore, seeds_in_words
+from pipeline.ladder.rows_in_review import RowsInReview
 from pipeline.text.wording import counted
 from schemas.arms_section import ArmName, Family, Limits
 
@@ -58,6 +59,8 @@ class Assessment(BaseModel):
     """Test questions that are among the training rows, too."""
     held_back: int = 0
     """Test questions that could be asked, and are not for ``finetune.eval_rows``."""
+    in_review: RowsInReview | None = None
+    """The rows that might be test questions, too, had annotators answered them; None if there are none."""
     undrawn: int = 0
     """Rows of the train split that were not trained on for ``finetune.max_rows``."""
     noise: Estimate | None = None
@@ -89,6 +92,7 @@ class Assessment(BaseModel):
             curve=adapter_curve(self.curves),
             seeds=self.seeds,
             held_back=self.held_back,
+            in_review=self.in_review,
             undrawn=self.undrawn,
         )
 
@@ -124,6 +128,7 @@ class Assessment(BaseModel):
     def beside(self) -> list[str]:
         """What else is known, in sentences."""
         found = (
+            self.easier_rest,
             *self.unreadable,
             self.not_audited,
             seeds_in_words(self.seeds, self.undrawn),
@@ -132,6 +137,12 @@ class Assessment(BaseModel):
             *self.curves,
         )
         return [str(one) for one in found if one]
+
+    @property
+    def easier_rest(self) -> str:
+        """Which rows are no test questions since they wait in review, and what that may mean; empty if none do."""
+        waiting = self.in_review
+        return "" if waiting is None else waiting.said(self.version, self.test_rows, self.evidence.unit)
 
     @property
     def not_audited(self) -> str:

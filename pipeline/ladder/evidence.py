@@ -8,6 +8,7 @@ from pipeline.evaluation.scores import ACCURACY
 from pipeline.ladder.learning_curve import Curve, CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
 from pipeline.ladder.retrained_scores import SeedScore
+from pipeline.ladder.rows_in_review import RowsInReview
 from schemas.arms_section import ArmName, Family, Limits
 
 FEWEST_QUESTIONS = 30
@@ -39,6 +40,8 @@ class Evidence:
     """Of the adapter."""
     held_back: int = 0
     """Test questions that could be asked, and are not for ``finetune.eval_rows``."""
+    in_review: RowsInReview | None = None
+    """The rows that might be test questions, too, had annotators answered them; None if there are none."""
     undrawn: int = 0
     """Rows of the train split that were not trained on for ``finetune.max_rows``."""
     barred: frozenset[str] = frozenset()

@@ -226,6 +226,16 @@ def with_doubted_labels(evidence: Evidence, found: Judgement) -> Judgement:
     return found.model_copy(update={"reasons": (*found.reasons, f"{said} {step}")})
 
 
+def with_rows_in_review(evidence: Evidence, found: Judgement) -> Judgement:
+    """A verdict that asks for more rows asks first for those that are there and wait for an annotator."""
+    waiting = evidence.in_review
+    if waiting is None or not (ADD_ROWS in found.next_step or found.verdict is Verdict.MORE_DATA):
+        return found
+    rows = "the row that waits" if waiting.rows == 1 else f"the {waiting.rows:,} rows that wait"
+    step = f"Let annotators answer {rows} in review first: `goldleaf status` says how. {found.next_step}"
+    return found.model_copy(update={"next_step": step})
+
+
 def _more_audits(noise: Estimate, least: float, audited: int) -> str:
     """How many more answers would tell, if as many of them are wrong: by the inverted score test (Wilson 1927)."""
     above = noise.value - least

@@ -54,6 +54,10 @@ class Draft:
     """Accepted rows of gold sources about which no annotator has decided."""
     unreviewed: int
     """Accepted rows that are uncertain, and about which nobody is asked."""
+    in_review: int
+    """Rows with an answer that wait for annotators."""
+    doubted: int
+    """Of these, rows whose answer models doubt."""
     funnel: Funnel
     frozen: Sequence[FrozenSource]
     """What is published of each frozen source."""
@@ -119,6 +123,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, left: OpenAnswers 
         for decision in decisions
         if decision.fate is Fate.DUPLICATE and decision.duplicate_of in splits
     }
+    waiting = [one for one in decisions if one.fate is Fate.REVIEW and one.targets is not None]
     return Draft(
         tables=tables,
         preferences=preference_tables(accepted, splits, dataset),
@@ -129,6 +134,8 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, left: OpenAnswers 
         known=frozenset(known),
         from_gold=_from_gold(snapshot, accepted, sources, dataset),
         unreviewed=sum(_is_unreviewed(decision) for decision in accepted),
+        in_review=len(waiting),
+        doubted=sum(any(reason.code is ReasonCode.LABEL_ERROR for reason in one.reasons) for one in waiting),
         funnel=snapshot.settled_funnel(),
         frozen=frozen_sources(snapshot, dataset.config.sources),
         audit=audit_result(snapshot, left),
@@ -251,6 +258,8 @@ def publish_draft(
         previous=published[-1].version if published else None,
         from_gold=draft.from_gold,
         unreviewed=draft.unreviewed,
+        in_review=draft.in_review,
+        doubted=draft.doubted,
         absent=draft.absent,
         frozen=draft.frozen,
         preferences=draft.preferences,
