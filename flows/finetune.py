@@ -15,6 +15,7 @@ from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.model_places import cached_revision, digest_of_files, placed
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
+from pipeline.ladder.baselines import Baselines, ask_baselines
 from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import finetune_version, forget_unfinished
 from pipeline.ladder.plan import TEST, TRAIN, Plan, code_of
@@ -110,6 +111,42 @@ def finetune(
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=summary.tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def ask_untrained_arms(
+    context: Context,
+    engine: Engine,
+    *,
+    version: str = "latest",
+    slow_rows: int | None = None,
+    fix: Sequence[Fix] | None = None,
+) -> Baselines:
+    """Let the arms that need no training answer a version's test questions; nothing is committed.
+
+    Args:
+        context: the dataset.
+        engine: runs the steps.
+        version: ``X.Y.Z`` or ``latest``.
+        slow_rows: how many questions slow arms are asked, instead of ``finetune.slow_rows``.
+        fix: what preflight does about rows instead of stopping, instead of ``finetune.fix``.
+
+    Raises:
+        ConfigError: the home holds the dataset of another file, or the version is of another task, or a file is wrong.
+        ReleaseError, Damaged: there is no such version, or its bytes have changed.
+        TrainingError: the model or the rows cannot be used.
+    """
+    store = context.store
+    context.require_owner()
+    access = _access(context)
+    folder = find_version(store.releases, f"{context.dataset.config.name}@{version}")
+    settings = _settings(context, slow_rows=slow_rows, fix=tuple(map(Fix, fix or ())))
+    # It shares kept answers with fine-tunings.
+    with store.lock(Verb.FINETUNE):
+        _require_usable(context, engine, folder)
+        run = context.new_run(Verb.FINETUNE)
+        with store.scratch(run.id) as work:
+            prepare_training()
+            return engine.run(ask_baselines, _plan(context, folder, settings, access, run, work), engine.progress)
 
 
 def _judged_before(plan: Plan) -> Path | None:

@@ -85,6 +85,9 @@ def status(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
         out.print(str(source), markup=False)
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
+    if result.is_finetuning:
+        before = "; the last one that ended:" if result.finetuned else ""
+        out.print(f"[bold]a fine-tuning is running[/]{before}")
     if result.finetuned:
         out.print(result.finetuned, markup=False)
     if result.training:

@@ -1,6 +1,17 @@
 """The command ``goldleaf``: gathers the commands of the other modules."""
 
-from flows.cli import inspect, leads, merging, setup, show_duplicates, show_preflight, show_team, verbs
+from flows.cli import inspect, leads, merging, setup, show_baselines, show_duplicates, show_preflight, show_team, verbs
 from flows.cli.app import app
 
-__all__ = ["app", "inspect", "leads", "merging", "setup", "show_duplicates", "show_preflight", "show_team", "verbs"]
+__all__ = [
+    "app",
+    "inspect",
+    "leads",
+    "merging",
+    "setup",
+    "show_baselines",
+    "show_duplicates",
+    "show_preflight",
+    "show_team",
+    "verbs",
+]

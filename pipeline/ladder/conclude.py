@@ -58,7 +58,7 @@ def evidence_of(
     """
     whole = [climb.questions.whole.get(one.id, one) for one in rows]
     return Evidence(
-        climb.ladder([arm.name for arm in plan.arms], _stated(plan)),
+        climb.ladder([arm.name for arm in plan.arms], stated_scores(plan)),
         plan.limits,
         train_rows=report.rows,
         test_rows=len(rows),
@@ -134,7 +134,8 @@ def conclude(
     return save_adapter(trained, plan.models, record, beside)
 
 
-def _stated(plan: Plan) -> list[Stated]:
+def stated_scores(plan: Plan) -> list[Stated]:
+    """The scores of the plan that were not measured here."""
     arms = (arm for arm in plan.arms if isinstance(arm, StatedArm))
     return [Stated(name=arm.name, score=arm.stated, source=arm.source) for arm in arms]
 

@@ -71,11 +71,14 @@ class ArmResult(_Titled):
         """
         if self.latency is None:
             return ""
-        low, value, high = (one and 1000 * one for one in (self.latency_low, self.latency, self.latency_high))
+        value = 1000 * self.latency
         if value < _SHORTEST:
             return f"< {_SHORTEST}"
-        is_rough = low is not None and high is not None and high - low > 2 * _ROUGH * value
-        is_rough = is_rough or (self.load is not None and self.load.is_busy)
+        is_busy = self.load is not None and self.load.is_busy
+        if self.latency_low is None or self.latency_high is None:
+            return ("~" if is_busy else "") + shown_measured(value)
+        low, high = 1000 * self.latency_low, 1000 * self.latency_high
+        is_rough = is_busy or high - low > 2 * _ROUGH * value
         return ("~" if is_rough else "") + shown_measured(value, low, high)
 
     @property
@@ -140,8 +143,14 @@ class Ladder(_Result):
         return next((arm for arm in self.arms if arm.name == name), None)
 
     @property
+    def most_asked(self) -> Evaluation:
+        """Of the adapter, or of the first arm if there is none: its metric is the one that is compared."""
+        adapter = self.arm(ArmName.ADAPTER.value)
+        return (adapter or self.arms[0]).evaluation
+
+    @property
     def adapter(self) -> ArmResult:
-        """The adapter, which always answers."""
+        """The adapter, which always answers where one was trained."""
         found = self.arm(ArmName.ADAPTER.value)
         assert found is not None
         return found
