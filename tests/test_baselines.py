@@ -70,7 +70,7 @@ def test_the_table_names_the_best_and_what_comes_next(bench: Bench) -> None:
     assert lines[-1] == "next: goldleaf finetune trains an adapter, and says whether it is better"
     assert any(line.startswith("not compared: m") and "does not answer" in line for line in lines), lines
     [heading] = [line for line in lines if line.startswith("arm ")]
-    assert heading == "arm accuracy 95% interval asked wrong format ms a call"
+    assert heading == "arm accuracy 95% interval asked ms a call"
     known = json.loads(bench.terminal.goldleaf("baselines", "--json").stdout)
     assert [arm["name"] for arm in known["ladder"]["arms"]] == ["majority", "linear", "zero_shot"]
 
