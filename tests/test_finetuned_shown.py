@@ -229,3 +229,25 @@ def test_times_that_are_only_about_right_are_marked_and_the_mark_explained(capsy
         lines = said_of(assessed(linear, share_right("adapter", 36, 40, **figures)), capsys)
         assert [line.split()[-1] for line in lines if line.startswith("the adapter")] == [f"{mark}250"]
         assert any(line.startswith("~ a time that is only about right") for line in lines) == bool(mark)
+
+
+@pytest.mark.parametrize(
+    ("name", "readable", "cost", "is_said"),
+    [
+        ("frontier", 15, 1.2, True),
+        ("frontier", 20, 1.2, False),
+        ("frontier", 15, None, False),
+        ("few_shot", 15, 1.2, False),
+    ],
+    ids=["asked twice", "always valid", "without a price", "on this machine"],
+)
+def test_a_cost_that_has_second_calls_in_it_is_said_to_have_them(
+    name: str, readable: int, cost: float | None, is_said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [question(f"q{number}", "apple") for number in range(20)]
+    arm = arm_of(name, evaluate(Fruit, asked, ["apple"] * readable + ["Hm."] * (20 - readable)), cost=cost)
+    found = assessed(arm, share_right("adapter", 15, 20), currency="USD")
+    said = f"and the cost of {arm.title} has both calls in it."
+    terminal = " ".join(" ".join(said_of(found, capsys)).split())
+    for text in (terminal, adapter_card(Fruit, a_record(), found), verdict_page(Fruit, a_record(), found).decode()):
+        assert (said in text) == is_said

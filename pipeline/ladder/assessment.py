@@ -128,7 +128,7 @@ class Assessment(BaseModel):
     def beside(self) -> list[str]:
         """What else is known, in sentences."""
         found = (
-            self.easier_rest,
+            *self.cautions,
             *self.unreadable,
             self.not_audited,
             seeds_in_words(self.seeds, self.undrawn),
@@ -137,6 +137,23 @@ class Assessment(BaseModel):
             *self.curves,
         )
         return [str(one) for one in found if one]
+
+    @property
+    def cautions(self) -> list[str]:
+        """What whoever compares the arms' figures has to know, in sentences."""
+        return [one for one in (self.easier_rest, self.second_calls) if one]
+
+    @property
+    def second_calls(self) -> str:
+        """Whose costs have calls in them that were repeated; empty if nobody's are known to."""
+        paid = [arm for arm in self.ladder.arms if arm.cost is not None and arm.name not in list(ArmName)]
+        titles = [arm.title for arm in paid if arm.evaluation.unreadable]
+        if not titles:
+            return ""
+        return (
+            f"An endpoint is asked once more after an answer in the wrong format, and the cost of {', '.join(titles)} "
+            "has both calls in it."
+        )
 
     @property
     def easier_rest(self) -> str:
