@@ -13,6 +13,7 @@ from pipeline.config.price_file import Prices, read_prices
 from pipeline.errors import ConfigError
 from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.lora_config import require_lora
 from pipeline.finetuning.model_places import cached_revision, digest_of_files, placed
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.endpoints import Access
@@ -79,12 +80,15 @@ def finetune(
         retry_invalid: ask endpoints anew what they never answered validly.
 
     Raises:
-        ConfigError: the home holds the dataset of another file, or the version is of another task, or a file is wrong.
+        ConfigError: the home holds the dataset of another file, or the version is of another task, or a file is wrong,
+            ``finetune.lora`` included.
         ReleaseError, Damaged: there is no such version, or its bytes have changed.
         TrainingError: the model or the rows cannot be used.
     """
     store, config = context.store, context.dataset.config
     context.require_owner()
+    prepare_training()
+    require_lora(context.dataset)
     access = replace(_access(context), retry_invalid=retry_invalid)
     folder = find_version(store.releases, f"{config.name}@{version}")
     settings = _settings(context, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
@@ -94,7 +98,6 @@ def finetune(
         with store.scratch(run.id) as work:
             raw = _raw(context) if ablate else None
             plan = replace(_plan(context, folder, settings, access, run, work), curve=curve, raw=raw)
-            prepare_training()
             if found := None if again else _judged_before(plan):
                 # A run may have been killed after storing its adapter.
                 forget_unfinished(plan)
