@@ -90,7 +90,7 @@ def finetune(
     prepare_training()
     require_lora(context.dataset)
     access = replace(_access(context), retry_invalid=retry_invalid)
-    folder = find_version(store.releases, f"{config.name}@{version}")
+    folder = find_version(store.releases, f"{config.name}@{version}", context.dataset.path)
     settings = _settings(context, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
         _require_usable(context, engine, folder)

@@ -91,16 +91,20 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (GOOD + "reviw: {}\n", f"6: 'reviw' is not a known key; use one of {KEYS}"),
-        (GOOD + "reviw:\n  budget: 3\n", f"6: 'reviw' is not a known key; use one of {KEYS}"),
+        (GOOD + "reviw: {}\n", f"6: 'reviw' is not a known key; did you mean review? Else use one of {KEYS}"),
+        (
+            GOOD + "reviw:\n  budget: 3\n",
+            f"6: 'reviw' is not a known key; did you mean review? Else use one of {KEYS}",
+        ),
         (
             GOOD + "split:\n  fractionz: {}\n",
-            "7: 'fractionz' is not a known key; use one of adopt, fractions, group_by",
+            "7: 'split.fractionz' is not a known key; did you mean fractions? Else use one of adopt, fractions, "
+            "group_by",
         ),
         (
             GOOD + "    pth: x\n",
-            "6: 'pth' is not a known key; use one of fields, format, frozen, gold, key, layout, license, mode, name, "
-            "path, split",
+            "6: 'sources.0.pth' is not a known key; did you mean path? Else use one of fields, format, frozen, gold, "
+            "key, layout, license, mode, name, path, split",
         ),
         (GOOD.replace("name: toy\n", ""), f"1: 'name' {REQUIRED}"),
         (GOOD.replace("    path: data.jsonl\n", ""), f"4: 'sources.0.path' {REQUIRED}"),
@@ -205,6 +209,13 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
 )
 def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str | bytes, expected: str) -> None:
     assert mistakes(tmp_path, text) == [f"dataset.yaml:{expected}"]
+
+
+def test_a_key_that_a_section_does_not_have_is_named_with_the_section_and_the_likeliest_one(tmp_path: Path) -> None:
+    [said] = mistakes(tmp_path, GOOD + "finetune:\n  rank: 8\n  epoch: 3\n")
+    assert said.startswith("dataset.yaml:8: 'finetune.epoch' is not a known key; did you mean epochs? Else use one of ")
+    [said] = mistakes(tmp_path, GOOD + "finetune:\n  colour: red\n")
+    assert said.startswith("dataset.yaml:7: 'finetune.colour' is not a known key; use one of accumulate, alpha, ")
 
 
 @pytest.mark.parametrize(

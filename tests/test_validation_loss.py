@@ -84,7 +84,7 @@ def test_resumed_training_keeps_the_best_adapter_from_before_the_kill(small: Loa
     with pytest.raises(KeyboardInterrupt):
         train(ROWS, ASTRAY, tmp_path / "again", stop, small, validation=STRANGE, checkpoints=kept, checkpoint_seconds=0)
     again = train(ROWS, ASTRAY, tmp_path / "again", base=small, validation=STRANGE, checkpoints=kept)
-    assert again.notes[0] == f"The training goes on after step {whole.steps - 1}"
+    assert again.notes[0] == f"The training was interrupted and resumed after step {whole.steps - 1}"
     assert (again.validation, again.losses, again.kept_step) == (whole.validation, whole.losses, whole.kept_step)
     one, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("whole", "again"))
     assert all((one[name] == other[name]).all() for name in one)
