@@ -80,8 +80,7 @@ def finetune(
         retry_invalid: ask endpoints anew what they never answered validly.
 
     Raises:
-        ConfigError: the home holds the dataset of another file, or the version is of another task, or a file is wrong,
-            ``finetune.lora`` included.
+        ConfigError: the home holds the dataset of another file, or the version is of another task, or a file is wrong.
         ReleaseError, Damaged: there is no such version, or its bytes have changed.
         TrainingError: the model or the rows cannot be used.
     """

@@ -80,6 +80,16 @@ def test_an_endpoint_of_an_arm_is_looked_for_and_its_absence_stops_nothing(
     assert "next: look at what is marked !, then goldleaf curate" in Terminal(tmp_path).goldleaf("check").stdout
 
 
+def test_a_key_that_the_section_does_not_have_is_named_with_the_section_and_the_likeliest_one(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS, "finetune:\n  rank: 8\n  epoch: 3\n")
+    place = f"{tmp_path}/dataset.yaml:7: "
+    said = Terminal(tmp_path).error("check")
+    assert said.startswith(f"{place}'finetune.epoch' is not a known key; did you mean epochs? Else use one of accumul")
+    edit(tmp_path, "epoch", "colour")
+    said = Terminal(tmp_path).error("check")
+    assert said.startswith(f"{place}'finetune.colour' is not a known key; use one of accumulate, alpha, ")
+
+
 @pytest.mark.parametrize(
     ("lora", "said"),
     [

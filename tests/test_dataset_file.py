@@ -79,6 +79,7 @@ KEYS = (
     "arms, decontaminate, doubts, duplicates, engine, finetune, measure, name, normalize, "
     "on_conflict, release, review, screen, sources, split, suggest, task, verdict"
 )
+REVIW = f"'reviw' is not a known key; did you mean review? Else use one of {KEYS}"
 REVIEW = (
     "annotators, audit, budget, error_rate, floor, gold, guidelines, overlap, overlap_annotators, repair, unreviewed"
 )
@@ -91,11 +92,8 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (GOOD + "reviw: {}\n", f"6: 'reviw' is not a known key; did you mean review? Else use one of {KEYS}"),
-        (
-            GOOD + "reviw:\n  budget: 3\n",
-            f"6: 'reviw' is not a known key; did you mean review? Else use one of {KEYS}",
-        ),
+        (GOOD + "reviw: {}\n", f"6: {REVIW}"),
+        (GOOD + "reviw:\n  budget: 3\n", f"6: {REVIW}"),
         (
             GOOD + "split:\n  fractionz: {}\n",
             "7: 'split.fractionz' is not a known key; did you mean fractions? Else use one of adopt, fractions, "
@@ -209,13 +207,6 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
 )
 def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str | bytes, expected: str) -> None:
     assert mistakes(tmp_path, text) == [f"dataset.yaml:{expected}"]
-
-
-def test_a_key_that_a_section_does_not_have_is_named_with_the_section_and_the_likeliest_one(tmp_path: Path) -> None:
-    [said] = mistakes(tmp_path, GOOD + "finetune:\n  rank: 8\n  epoch: 3\n")
-    assert said.startswith("dataset.yaml:8: 'finetune.epoch' is not a known key; did you mean epochs? Else use one of ")
-    [said] = mistakes(tmp_path, GOOD + "finetune:\n  colour: red\n")
-    assert said.startswith("dataset.yaml:7: 'finetune.colour' is not a known key; use one of accumulate, alpha, ")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from model_families import GEMMA, HERMES_CALLS, LLAMA, PHI, QWEN, SMOLLM, SOUND, Family, model_of
 
 from pipeline.finetuning.examples import Example
-from pipeline.finetuning.foreseen_verdict import foreseen_verdict
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.preflight_findings import Finding, Judge, Severity
 from pipeline.finetuning.preflight_rows import Measured, Meter, Problem, joined
@@ -320,33 +319,6 @@ def test_fewer_rows_than_a_batch_stop(smollm: LoadedModel) -> None:
     many = CONFIG.model_copy(update={"batch_size": 121})
     found = findings(ROWS, smollm, many)["too_few_rows"]
     assert (found.severity, found.next) == (ERROR, "set finetune.batch_size to 120 or add rows")
-
-
-def foreseen(rows: int, questions: int, **config: object) -> str:
-    found = foreseen_verdict(rows, questions, CONFIG.model_copy(update=config))
-    assert found is None or found.severity is WARNING
-    return f"{found} ({found.next})" if found else ""
-
-
-def test_the_verdict_that_too_few_rows_leave_is_said_before_the_training() -> None:
-    """By the same numbers as the first rules of ``pipeline.ladder.first_rules``."""
-    assert foreseen(100, 30) == ""
-    assert foreseen(12, 4) == (
-        "too_few_rows: 12 training rows and 4 test questions; with fewer than 100 training rows the verdict is "
-        '"more data first", whatever the training brings (add rows, and curate and release again, until there are 100 '
-        "training rows and 30 test questions; meanwhile put the best ones into a prompt)"
-    )
-    assert foreseen(99, 30).startswith("too_few_rows: 99 training rows; with fewer than 100 ")
-    assert foreseen(120, 29) == (
-        'too_few_questions: 29 test questions; with fewer than 30 test questions the verdict is "undecided", whatever '
-        "the training brings (add rows, and curate and release again, until there are 30 test questions)"
-    )
-    few = foreseen(120, 300, eval_rows=20)
-    assert few.startswith("too_few_questions: 20 test questions; ") and "(raise finetune.eval_rows, or" in few
-    drawn = foreseen(120, 30, max_rows=50)
-    assert drawn.startswith("too_few_rows: finetune.max_rows draws 50 training rows; ")
-    assert 'the verdict is "undecided", ' in drawn and drawn.endswith("(raise it to 100 or more, or leave it out)")
-    assert foreseen(1, 4) == "", "it does not begin"
 
 
 def test_rows_with_the_same_prompt_are_one_question(smollm: LoadedModel) -> None:
