@@ -13,6 +13,7 @@ from pipeline.config.price_file import Prices, read_prices
 from pipeline.errors import ConfigError
 from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.lora_config import require_lora
 from pipeline.finetuning.model_places import cached_revision, digest_of_files, placed
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
 from pipeline.ladder.baselines import Baselines, ask_baselines
@@ -86,8 +87,10 @@ def finetune(
     """
     store, config = context.store, context.dataset.config
     context.require_owner()
+    prepare_training()
+    require_lora(context.dataset)
     access = replace(_access(context), retry_invalid=retry_invalid)
-    folder = find_version(store.releases, f"{config.name}@{version}")
+    folder = find_version(store.releases, f"{config.name}@{version}", context.dataset.path)
     settings = _settings(context, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
         _require_usable(context, engine, folder)
@@ -95,7 +98,6 @@ def finetune(
         with store.scratch(run.id) as work:
             raw = _raw(context) if ablate else None
             plan = replace(_plan(context, folder, settings, access, run, work), curve=curve, raw=raw)
-            prepare_training()
             if found := None if again else _judged_before(plan):
                 # A run may have been killed after storing its adapter.
                 forget_unfinished(plan)

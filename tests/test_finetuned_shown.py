@@ -86,6 +86,15 @@ def test_the_verdict_is_told_with_its_reasons_and_what_to_do(capsys: pytest.Capt
     assert f"Fine-tuning was worth it. {found.judgement.next_step} - {found.judgement.reasons[0]}" in said
 
 
+def test_a_p_value_is_told_with_what_it_is_not_corrected_for(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "p is not corrected for the number of arms, and the best arm of each kind was picked on these same test "
+    line += "questions."
+    compared = assessed(share_right("linear", 50, 100), share_right("adapter", 95, 100))
+    assert "McNemar p < 0.001" in compared.judgement.reasons[0] and line in said_of(compared, capsys)
+    alone = assessed(answered("adapter", [True] * 40))
+    assert not any(one.startswith("p is ") for one in said_of(alone, capsys))
+
+
 def table(lines: list[str]) -> list[str]:
     """The rows of the arms, and the heading above them."""
     start = next(number for number, line in enumerate(lines) if line.startswith("arm "))

@@ -220,7 +220,8 @@ def version_folder(reference: str, dataset: Path, command: str = "verify") -> Pa
         raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
     require_published(context)
     # A version alone is unambiguous, a name alone is not.
-    return find_version(context.store.releases, reference if at or name == known else f"{known}@{name}")
+    named = reference if at or name == known else f"{known}@{name}"
+    return find_version(context.store.releases, named, context.dataset.path)
 
 
 @app.command(rich_help_panel="Inspect")

@@ -11,6 +11,9 @@ from flows.cli.app import DEFAULT
 from flows.cli.console import out, show_figures
 from pipeline.text.wording import counted, shown_amount
 
+_OF_P = (
+    "p is not corrected for the number of arms, and the best arm of each kind was picked on these same test questions."
+)
 _COMMAND = re.compile(r"\bgoldleaf (?:curate|collect|release|finetune|status)\b")
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ def show_finetuned(result: "Finetuned", dataset: Path = DEFAULT) -> None:
     out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(_runnable(judgement.next_step, dataset))}")
     for reason in (*judgement.reasons, *found.beside):
         out.print(f"- {_runnable(reason, dataset)}", markup=False)
+    if any(f"{found.evidence.paired_test} p " in reason for reason in judgement.reasons):
+        out.print(f"[dim]{_OF_P}[/]")
     page = Path(result.path) / PAGE
     if page.is_file():
         out.print(f"with plots: {page}", markup=False)
