@@ -13,8 +13,10 @@ from pipeline.config.price_file import Prices, read_prices
 from pipeline.errors import ConfigError
 from pipeline.finetuning.adapters import CARD, read_record
 from pipeline.finetuning.examples import Example
+from pipeline.finetuning.lora_config import require_lora
 from pipeline.finetuning.model_places import cached_revision, digest_of_files, placed
 from pipeline.ladder.assessment import Assessment, find_assessed, read_assessment
+from pipeline.ladder.baselines import Baselines, ask_baselines
 from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import finetune_version, forget_unfinished
 from pipeline.ladder.plan import TEST, TRAIN, Plan, code_of
@@ -85,8 +87,10 @@ def finetune(
     """
     store, config = context.store, context.dataset.config
     context.require_owner()
+    prepare_training()
+    require_lora(context.dataset)
     access = replace(_access(context), retry_invalid=retry_invalid)
-    folder = find_version(store.releases, f"{config.name}@{version}")
+    folder = find_version(store.releases, f"{config.name}@{version}", context.dataset.path)
     settings = _settings(context, slow_rows=slow_rows, seeds=seeds, fix=tuple(map(Fix, fix or ())))
     with store.lock(Verb.FINETUNE):
         _require_usable(context, engine, folder)
@@ -94,7 +98,6 @@ def finetune(
         with store.scratch(run.id) as work:
             raw = _raw(context) if ablate else None
             plan = replace(_plan(context, folder, settings, access, run, work), curve=curve, raw=raw)
-            prepare_training()
             if found := None if again else _judged_before(plan):
                 # A run may have been killed after storing its adapter.
                 forget_unfinished(plan)
@@ -110,6 +113,42 @@ def finetune(
         engine.emit("dataset.finetuned", context.event(version=result.version, run=run.id, score=summary.tuned))
         engine.artifact(f"goldleaf-{config.name}-finetune", lambda: (path / CARD).read_text(encoding="utf-8"))
     return result
+
+
+def ask_untrained_arms(
+    context: Context,
+    engine: Engine,
+    *,
+    version: str = "latest",
+    slow_rows: int | None = None,
+    fix: Sequence[Fix] | None = None,
+) -> Baselines:
+    """Let the arms that need no training answer a version's test questions; nothing is committed.
+
+    Args:
+        context: the dataset.
+        engine: runs the steps.
+        version: ``X.Y.Z`` or ``latest``.
+        slow_rows: how many questions slow arms are asked, instead of ``finetune.slow_rows``.
+        fix: what preflight does about rows instead of stopping, instead of ``finetune.fix``.
+
+    Raises:
+        ConfigError: the home holds the dataset of another file, or the version is of another task, or a file is wrong.
+        ReleaseError, Damaged: there is no such version, or its bytes have changed.
+        TrainingError: the model or the rows cannot be used.
+    """
+    store = context.store
+    context.require_owner()
+    access = _access(context)
+    folder = find_version(store.releases, f"{context.dataset.config.name}@{version}")
+    settings = _settings(context, slow_rows=slow_rows, fix=tuple(map(Fix, fix or ())))
+    # It shares kept answers with fine-tunings.
+    with store.lock(Verb.FINETUNE):
+        _require_usable(context, engine, folder)
+        run = context.new_run(Verb.FINETUNE)
+        with store.scratch(run.id) as work:
+            prepare_training()
+            return engine.run(ask_baselines, _plan(context, folder, settings, access, run, work), engine.progress)
 
 
 def _judged_before(plan: Plan) -> Path | None:

@@ -15,6 +15,7 @@ GoldleafError            one line: what, which value, what to do next
 │   └── Damaged          its bytes differ from those that were published
 └── TrainingError        the model or the rows cannot be used for fine-tuning
     ├── OutOfMemory      the memory does not suffice
+    ├── LoraRefused      PEFT has no such argument, or takes no such value
     ├── TooFewRows       fewer rows than a batch can be trained on
     └── Unrendered       a chat template fails on a conversation
 """
@@ -78,6 +79,15 @@ class TrainingError(GoldleafError):
 
 class OutOfMemory(TrainingError):
     """The memory does not suffice for the settings, or another program took it."""
+
+
+class LoraRefused(TrainingError):
+    """``finetune.lora`` has an argument that PEFT does not have, or takes no such value for."""
+
+    def __init__(self, problem: str, argument: str = "") -> None:
+        super().__init__(problem)
+        self.argument = argument
+        """The argument that is wrong; empty if several do not go together."""
 
 
 class TooFewRows(TrainingError):

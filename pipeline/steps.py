@@ -13,7 +13,10 @@ class Advance(Protocol):
     """Called as a step's work is done."""
 
     def __call__(self, units: int, note: str = "") -> None:
-        """So many more units are done; the note replaces the last one beside the step's label."""
+        """So many more units are done; the note replaces the last one beside the step's label.
+
+        Whoever gives notes tells the time left in them, once it is known: a log shows no other one beside them.
+        """
 
 
 class Progress(Protocol):

@@ -163,7 +163,10 @@ def check_arms(arms: Sequence[Arm]) -> None:
     if columns := [arm.name for arm in arms if arm.name in _COLUMNS]:
         raise ValueError(f"'{columns[0]}' is a column of predictions.parquet, as every arm has; give it another name")
     if ArmName.ADAPTER.value not in names:
-        raise ValueError("the adapter is not among the arms, and the others are there to be compared with it; add it")
+        raise ValueError(
+            "the adapter is not among the arms, and the others are there to be compared with it; add it ("
+            "`goldleaf baselines` compares them alone)"
+        )
 
 
 _COLUMNS = ("id", "gold")

@@ -109,6 +109,10 @@ class Manifest(BaseModel):
     """Of `human`, rows of gold sources about which no annotator has decided; not counted in early versions."""
     unreviewed: int = 0
     """Rows that were accepted though uncertain, beyond the review budget; not counted in early versions."""
+    in_review: int = 0
+    """Rows with an answer that wait for annotators, and are in no split; not counted in early versions."""
+    doubted: int = 0
+    """Of these, rows whose answer models that were trained on the other rows doubt."""
     absent: list[AbsentLabel] = []
     """Labels missing from some split; not recorded in early versions."""
     licenses: dict[str, str]

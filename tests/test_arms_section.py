@@ -144,7 +144,8 @@ def test_what_is_compared_changes_no_decision_of_a_curate_run(tmp_path: Path) ->
         ("verdict: {margin: 2}\n", "5: verdict.margin: Input should be less than 1, got 2"),
         (
             "verdict: {max_second: 3}\n",
-            "5: 'max_second' is not a known key; use one of margin, max_cost, max_seconds, prices, target",
+            "5: 'verdict.max_second' is not a known key; did you mean max_seconds? Else use one of margin, max_cost, "
+            "max_seconds, prices, target",
         ),
         ("finetune: {slow_rows: 0}\n", "5: finetune.slow_rows: Input should be greater than 0, got 0"),
     ],

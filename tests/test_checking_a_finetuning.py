@@ -1,5 +1,6 @@
 """What fine-tuning needs is looked for by `check`: a typo shows before a version is published, not after."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,54 @@ def test_an_endpoint_of_an_arm_is_looked_for_and_its_absence_stops_nothing(
     assert (found["ok"], found["warning"]) == (True, True)
     assert found["detail"].endswith("; start the server, or correct arms.frontier.endpoint")
     assert "next: look at what is marked !, then goldleaf curate" in Terminal(tmp_path).goldleaf("check").stdout
+
+
+def test_a_key_that_the_section_does_not_have_is_named_with_the_section_and_the_likeliest_one(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS, "finetune:\n  rank: 8\n  epoch: 3\n")
+    place = f"{tmp_path}/dataset.yaml:7: "
+    said = Terminal(tmp_path).error("check")
+    assert said.startswith(f"{place}'finetune.epoch' is not a known key; did you mean epochs? Else use one of accumul")
+    edit(tmp_path, "epoch", "colour")
+    said = Terminal(tmp_path).error("check")
+    assert said.startswith(f"{place}'finetune.colour' is not a known key; use one of accumulate, alpha, ")
+
+
+@pytest.mark.parametrize(
+    ("lora", "said"),
+    [
+        (
+            "use_rslore: true",
+            "finetune.lora sets use_rslore, which PEFT's LoraConfig does not have; did you mean use_rslora",
+        ),
+        ("use_rslora: perhaps", "finetune.lora.use_rslora is 'perhaps', but PEFT takes bool; correct it"),
+    ],
+)
+def test_a_wrong_key_of_lora_is_an_error_of_its_line_before_anything_is_loaded(
+    lora: str, said: str, tmp_path: Path
+) -> None:
+    write_dataset(tmp_path, ROWS, "finetune:\n  base_model: ./nowhere\n")
+    shop = Terminal(tmp_path)
+    shop.goldleaf("curate", "--no-push")
+    shop.goldleaf("release")
+    file = tmp_path / "dataset.yaml"
+    file.write_text(f"{file.read_text()}  lora:\n    lora_dropout: 0.1\n    {lora}\n")
+    place = f"{file}:{len(file.read_text().splitlines())}: "
+    found = findings(tmp_path, exit_code=1)["finetune.lora"]
+    assert found["detail"].startswith(place + said) and not found["ok"]
+    # A model that is looked for would be said to be absent.
+    for command in (["preflight", "questions@1.0.0"], ["finetune"]):
+        assert shop.error(*command).startswith(place + said), command
+
+
+def test_keys_of_lora_that_peft_takes_are_named(tmp_path: Path) -> None:
+    write_dataset(tmp_path, ROWS, "finetune: {lora: {use_rslora: true, lora_dropout: 0.1}}\n")
+    found = findings(tmp_path)["finetune.lora"]
+    assert (found["ok"], found["detail"]) == (True, "PEFT takes use_rslora, lora_dropout")
+
+
+def test_a_check_without_peft_says_that_lora_was_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    write_dataset(tmp_path, ROWS, "finetune: {lora: {use_rslora: true}}\n")
+    found = findings(tmp_path)["finetune.lora"]
+    assert (found["ok"], found["warning"]) == (True, True)
+    assert found["detail"].startswith("not tried: Fine-tuning needs the Python package 'peft'")

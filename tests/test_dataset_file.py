@@ -79,6 +79,7 @@ KEYS = (
     "arms, decontaminate, doubts, duplicates, engine, finetune, measure, name, normalize, "
     "on_conflict, release, review, schedules, screen, sources, split, suggest, task, verdict"
 )
+REVIW = f"'reviw' is not a known key; did you mean review? Else use one of {KEYS}"
 REVIEW = (
     "annotators, audit, budget, error_rate, floor, gold, guidelines, overlap, overlap_annotators, repair, unreviewed"
 )
@@ -91,16 +92,17 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (GOOD + "reviw: {}\n", f"6: 'reviw' is not a known key; use one of {KEYS}"),
-        (GOOD + "reviw:\n  budget: 3\n", f"6: 'reviw' is not a known key; use one of {KEYS}"),
+        (GOOD + "reviw: {}\n", f"6: {REVIW}"),
+        (GOOD + "reviw:\n  budget: 3\n", f"6: {REVIW}"),
         (
             GOOD + "split:\n  fractionz: {}\n",
-            "7: 'fractionz' is not a known key; use one of adopt, fractions, group_by",
+            "7: 'split.fractionz' is not a known key; did you mean fractions? Else use one of adopt, fractions, "
+            "group_by",
         ),
         (
             GOOD + "    pth: x\n",
-            "6: 'pth' is not a known key; use one of fields, format, frozen, gold, key, layout, license, mode, name, "
-            "path, split",
+            "6: 'sources.0.pth' is not a known key; did you mean path? Else use one of fields, format, frozen, gold, "
+            "key, layout, license, mode, name, path, split",
         ),
         (GOOD.replace("name: toy\n", ""), f"1: 'name' {REQUIRED}"),
         (GOOD.replace("    path: data.jsonl\n", ""), f"4: 'sources.0.path' {REQUIRED}"),

@@ -13,6 +13,7 @@ from flows.finetune import Finetuned
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.scores import Measure
 from pipeline.finetuning.evaluate import evaluate
+from pipeline.finetuning.machine_load import Load
 from pipeline.finetuning.train import LeftOut
 from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import Assessment
@@ -85,6 +86,15 @@ def test_the_verdict_is_told_with_its_reasons_and_what_to_do(capsys: pytest.Capt
     assert f"Fine-tuning was worth it. {found.judgement.next_step} - {found.judgement.reasons[0]}" in said
 
 
+def test_a_p_value_is_told_with_what_it_is_not_corrected_for(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "p is not corrected for the number of arms, and the best arm of each kind was picked on these same test "
+    line += "questions."
+    compared = assessed(share_right("linear", 50, 100), share_right("adapter", 95, 100))
+    assert "McNemar p < 0.001" in compared.judgement.reasons[0] and line in said_of(compared, capsys)
+    alone = assessed(answered("adapter", [True] * 40))
+    assert not any(one.startswith("p is ") for one in said_of(alone, capsys))
+
+
 def table(lines: list[str]) -> list[str]:
     """The rows of the arms, and the heading above them."""
     start = next(number for number, line in enumerate(lines) if line.startswith("arm "))
@@ -118,7 +128,7 @@ def test_no_figure_of_an_arm_is_broken_however_narrow_the_terminal_is(
     lines = said_of(found, capsys)
     shown = lines[2 : next(place for place, line in enumerate(lines) if line.startswith("Undecided"))]
     assert max(map(len, shown)) <= width
-    figures = [[arm.score.interval, f"{1000 * (arm.latency or 0):,.0f}", f"{arm.cost:g}"] for arm in (few, adapter)]
+    figures = [[arm.score.interval, arm.milliseconds, f"{arm.cost:g}"] for arm in (few, adapter)]
     rows = [[line for line in shown if one[0] in line] for one in figures]
     assert [len(lines) for lines in rows] == [1, 1]
     for [row], one in zip(rows, figures, strict=True):
@@ -196,3 +206,57 @@ def test_no_price_or_time_is_a_power_of_ten(capsys: pytest.CaptureFixture[str]) 
     assert "1,000 calls cost 0.00391 instead of <0.0001." in said
     for text in (said, adapter_card(Fruit, a_record(), found), verdict_page(Fruit, a_record(), found).decode()):
         assert not re.search(r"\de-0\d", text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "low", "high", "shown", "interval"),
+    [
+        (1.393, None, None, "1,390", ""),
+        (1.393, 1.2, 1.7, "~1,400", "1,200 to 1,700"),
+        (1.393, 1.389, 1.397, "1,390", "1,390 to 1,400"),
+        (2.611, 0.4, 9.0, "~3,000", "400 to 9,000"),
+        (0.0234, 0.0233, 0.0236, "23.4", "23.3 to 23.6"),
+        (0.0004, None, None, "0.4", ""),
+        (0.000001, 0.000001, 0.000002, "< 0.01", ""),
+        (0.00002, 0.000001, 0.00003, "~0.02", "0.01 to 0.03"),
+    ],
+)
+def test_a_time_has_as_many_digits_as_its_interval_leaves(
+    seconds: float, low: float | None, high: float | None, shown: str, interval: str
+) -> None:
+    arm = share_right("adapter", 36, 40, latency=seconds, latency_low=low, latency_high=high)
+    assert (arm.milliseconds, arm.milliseconds_interval) == (shown, interval)
+
+
+def test_times_that_are_only_about_right_are_marked_and_the_mark_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    linear = share_right("linear", 20, 40, latency=0.0004)
+    steady, busy = (
+        {"latency": 0.25, "latency_low": 0.24, "latency_high": 0.26, "load": load}
+        for load in (None, Load(average=9.0, cores=2))
+    )
+    for figures, mark in ((steady, ""), (busy, "~")):
+        lines = said_of(assessed(linear, share_right("adapter", 36, 40, **figures)), capsys)
+        assert [line.split()[-1] for line in lines if line.startswith("the adapter")] == [f"{mark}250"]
+        assert any(line.startswith("~ a time that is only about right") for line in lines) == bool(mark)
+
+
+@pytest.mark.parametrize(
+    ("name", "readable", "cost", "is_said"),
+    [
+        ("frontier", 15, 1.2, True),
+        ("frontier", 20, 1.2, False),
+        ("frontier", 15, None, False),
+        ("few_shot", 15, 1.2, False),
+    ],
+    ids=["asked twice", "always valid", "without a price", "on this machine"],
+)
+def test_a_cost_that_has_second_calls_in_it_is_said_to_have_them(
+    name: str, readable: int, cost: float | None, is_said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [question(f"q{number}", "apple") for number in range(20)]
+    arm = arm_of(name, evaluate(Fruit, asked, ["apple"] * readable + ["Hm."] * (20 - readable)), cost=cost)
+    found = assessed(arm, share_right("adapter", 15, 20), currency="USD")
+    said = f"and the cost of {arm.title} has both calls in it."
+    terminal = " ".join(" ".join(said_of(found, capsys)).split())
+    for text in (terminal, adapter_card(Fruit, a_record(), found), verdict_page(Fruit, a_record(), found).decode()):
+        assert (said in text) == is_said

@@ -149,7 +149,7 @@ def test_what_was_answered_is_not_asked_again(lives: Lives, name: str) -> None:
 def test_a_training_goes_on_from_its_checkpoint(lives: Lives) -> None:
     notes = {name: read_record(lives.adapter(name)).train.notes for name in POINTS}
     [resumed] = notes.pop("while it trains")
-    assert resumed.startswith("The training goes on after step ")
+    assert resumed.startswith("The training was interrupted and resumed after step ")
     assert set(notes.values()) == {()}
 
 

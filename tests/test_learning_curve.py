@@ -151,6 +151,19 @@ def test_a_small_loss_on_few_questions_goes_on_from_where_it_is() -> None:
     assert curve.expected[0].score.value == pytest.approx(power(0.02, -0.5, 2000), rel=1e-6)
 
 
+def test_a_band_that_holds_nearly_every_score_is_no_forecast() -> None:
+    """Of 4 questions, half of them right on 12 rows, "50.0% (0.0% to 100.0%)" were expected on 24."""
+    few = [answered("adapter", right).evaluation for right in ([False] * 4, [True, False] * 2, [True, False] * 2)]
+    curve = curve_through(list(zip((3, 6, 12), few, strict=True)))
+    assert (curve.expected, curve.growth, curve.leads) == ((), None, {}) and len(curve.measured) == 3
+    assert str(curve) == (
+        "The adapter by training rows, on 4 questions: 0.0% on 3, 50.0% on 6, 50.0% on 12; "
+        "what more rows would bring cannot be told, since nearly every score is possible."
+    )
+    assert adapter_curve([curve]) == curve, "it was asked what more rows would bring"
+    assert not any(one.is_untold for one in map(curve_through, (by_errors([0.4, 0.3, 0.2]), by_losses([2, 1, 2]))))
+
+
 # --- what is said -------------------------------------------------------------------------------
 def test_only_the_adapter_s_curve_says_what_more_rows_would_bring() -> None:
     points = by_errors([power(0.4, -0.5, rows) for rows in ROWS])

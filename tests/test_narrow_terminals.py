@@ -51,15 +51,34 @@ def test_a_long_note_gives_way_to_the_numbers_and_is_gone_at_the_end(width: int)
 def test_a_log_gets_a_line_a_minute_about_a_long_step() -> None:
     shown, seconds = io.StringIO(), iter(range(0, 100_000, 3))
     log = Console(file=shown, width=200, get_time=lambda: float(next(seconds)))
-    with TerminalProgress(log).step("training", 400, "steps") as advance:
-        for step in range(1, 101):
-            advance(1, f"loss {1 / step:.2f} [bold]")
+    with TerminalProgress(log).step("asking [bold]", 400, "rows") as advance:
+        for _ in range(100):
+            advance(1)
     *during, last = shown.getvalue().splitlines()
     assert len(during) >= 5
-    assert re.fullmatch(
-        r"… training: loss 0\.\d\d \[bold\]  \d+ of 400 steps  0:\d\d:\d\d, \d:\d\d:\d\d left", during[-1]
-    )
-    assert last.startswith("✓ training") and "400/400" in last
+    assert re.fullmatch(r"… asking \[bold\]  \d+ of 400 rows  0:\d\d:\d\d, \d:\d\d:\d\d left", during[-1])
+    assert last.startswith("✓ asking [bold]")
+
+
+def test_a_note_in_a_log_tells_the_only_time_left() -> None:
+    shown, seconds = io.StringIO(), iter(range(0, 100_000, 3))
+    log = Console(file=shown, width=200, get_time=lambda: float(next(seconds)))
+    with TerminalProgress(log).step("training", 400) as advance:
+        for step in range(1, 101):
+            advance(1, f"28 min left, loss {1 / step:.2f} [bold]")
+    during = shown.getvalue().splitlines()[:-1]
+    assert len(during) >= 5
+    line = r"… training: 28 min left, loss 0\.\d\d \[bold\]  \d+ of 400  0:\d\d:\d\d"
+    assert all(re.fullmatch(line, one) for one in during)
+
+
+@pytest.mark.parametrize(("done", "ended"), [(4, "4/4"), (8, "8/8"), (0, "8/8")])
+def test_a_step_that_ends_early_ends_at_what_was_done(done: int, ended: str) -> None:
+    shown = io.StringIO()
+    with TerminalProgress(Console(file=shown, width=80)).step("timing some steps", 8) as advance:
+        for _ in range(done):
+            advance(1)
+    assert re.search(rf"✓ timing some steps ━+ {ended} 0:00:0\d", shown.getvalue())
 
 
 def test_a_log_of_short_steps_has_a_line_a_step() -> None:

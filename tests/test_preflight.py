@@ -315,13 +315,25 @@ def test_the_same_prompt_with_another_answer_is_a_warning(smollm: LoadedModel) -
     assert findings(more, smollm, any_of=True)["contradicting"].severity is NOTE
 
 
-def test_fewer_rows_than_a_batch_stop_and_few_rows_show(smollm: LoadedModel) -> None:
+def test_fewer_rows_than_a_batch_stop(smollm: LoadedModel) -> None:
     many = CONFIG.model_copy(update={"batch_size": 121})
     found = findings(ROWS, smollm, many)["too_few_rows"]
     assert (found.severity, found.next) == (ERROR, "set finetune.batch_size to 120 or add rows")
-    assert findings(ROWS[:40], smollm)["too_few_rows"].severity is WARNING
-    drawn = CONFIG.model_copy(update={"max_rows": 30})
-    assert findings(ROWS, smollm, drawn)["too_few_rows"].rows == 30
+
+
+def test_rows_with_the_same_prompt_are_one_question(smollm: LoadedModel) -> None:
+    judge, rows = measured([*ROWS[:9], replace(row(3, answer="billing"), id="other")], smollm, CONFIG)
+    assert judge.questions(rows) == 9
+
+
+def test_of_few_rows_no_share_is_told_and_of_all_rows_none(smollm: LoadedModel) -> None:
+    silent = [row(number, weight=0) for number in range(200, 212)]
+    assert str(findings([*ROWS, *silent], smollm)["nothing_to_train_on"]).startswith(
+        "nothing_to_train_on: 12 of 132 train rows (9.1%): no token of theirs"
+    )
+    for examples, said in ((silent, "all 12 train rows: "), ([*ROWS[:20], *silent[:3]], "3 of 23 train rows: ")):
+        found = findings(examples, smollm)["nothing_to_train_on"]
+        assert str(found).startswith(f"nothing_to_train_on: {said}no token of theirs")
 
 
 def test_prompts_that_leave_hardly_a_token_to_train_are_noted(smollm: LoadedModel) -> None:
@@ -364,6 +376,7 @@ def test_every_finding_is_in_the_guide() -> None:
     others = {
         "contradicting",
         "too_few_rows",
+        "too_few_questions",
         "mostly_prompt",
         "beyond_max_new_tokens",
         "beyond_context",

@@ -184,6 +184,26 @@ def test_a_version_without_test_rows_could_not_be_judged(tmp_path: Path, shop: T
     assert terminal.error("finetune").startswith(said)
 
 
+def test_a_dataset_of_twenty_rows_hears_the_verdict_before_it_trains(tmp_path: Path, shop: Terminal) -> None:
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(20)]
+    split = "split: {fractions: {train: 0.8, validation: 0.0, test: 0.2}}\n"
+    model = f"finetune: {{base_model: {shop.folder / 'model'}, batch_size: 4, epochs: 1, max_length: 128}}\n"
+    write_dataset(tmp_path, rows, "review: {budget: 0, audit: 0.0}\narms: [majority, adapter]\n" + split + model)
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    splits = terminal.json("release")["splits"]
+    told = (
+        f"too_few_rows: {splits['train']} training rows and {splits['test']} test questions; with fewer than 100 "
+        'training rows the verdict is "more data first", whatever the training brings'
+    )
+    shown = terminal.goldleaf("preflight", "questions@1.0.0", "--no-timing").stdout
+    assert f"! {told}\n" in shown and "  to do: add rows, and curate and release again, until" in shown
+    said = terminal.goldleaf("finetune")
+    before, _, after = said.stderr.partition("✓ training ")
+    assert f"preflight: {told} (add rows, " in before and after
+    assert "More data first." in said.stdout
+
+
 def test_what_was_fixed_is_what_is_trained_on(shop: Terminal, version: Path, config: Finetune) -> None:
     told = config.model_copy(update={"fix": (Fix.DROP, Fix.SHORTEN)})
     base = load_base(told.base_model)

@@ -53,11 +53,13 @@ def test_what_has_no_price_has_no_cost() -> None:
     [
         (
             RIGHT.replace("machine_hour", "machine_hours"),
-            "prices.yaml:2: 'machine_hours' is not a known key; use one of currency, machine_hour, models",
+            "prices.yaml:2: 'machine_hours' is not a known key; did you mean machine_hour? Else use one of currency, "
+            "machine_hour, models",
         ),
         (
             RIGHT.replace("output", "ouput"),
-            "prices.yaml:4: 'ouput' is not a known key; use one of input, output",
+            "prices.yaml:4: 'models.large-model.ouput' is not a known key; did you mean output? Else use one of "
+            "input, output",
         ),
         (RIGHT.replace(", output: 10", ""), "prices.yaml:4: 'models.large-model.output' is missing; it is required"),
         (

@@ -272,3 +272,23 @@ def test_half_a_surrogate_pair_is_rejected_and_the_rest_goes_on(tmp_path: Path) 
     result = curate(context, Inline())
     assert (result.funnel.accepted, result.funnel.rejected) == (10, 1)
     assert sum(release(context, Inline()).splits.values()) == 10
+
+
+# --- before a version, and after it ---------------------------------------------------------------
+@pytest.mark.parametrize("command", [("verify", "1.0.0"), ("preflight", "questions@latest"), ("finetune",)])
+def test_before_the_first_release_the_command_that_publishes_names_the_file(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery")])
+    terminal, hint = Terminal(tmp_path), f"run `goldleaf release {tmp_path}/dataset.yaml`"
+    terminal.goldleaf("curate")
+    assert terminal.error(*command) == f"'questions' has no published version yet; {hint}"
+
+
+def test_release_says_what_to_do_with_a_version(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(1, "Where is my parcel?", "delivery")])
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    assert terminal.goldleaf("release").stdout.endswith("/1.0.0\nnext: goldleaf finetune dataset.yaml\n")
+    file = tmp_path / "dataset.yaml"
+    assert terminal.goldleaf("release", file).stdout.endswith(f"\nnext: goldleaf finetune {file}\n")

@@ -52,7 +52,7 @@ def test_a_training_killed_at_five_points_ends_in_the_undisturbed_one_s_bytes(li
     assert killed.validation == undisturbed.validation
     assert killed.kept_step == undisturbed.kept_step
     assert (lives / "killed" / WEIGHTS).read_bytes() == (lives / "undisturbed" / WEIGHTS).read_bytes()
-    assert killed.notes == ("The training goes on after step 10",)
+    assert killed.notes == ("The training was interrupted and resumed after step 10",)
     assert undisturbed.notes == ()
 
 
@@ -131,7 +131,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     said, went_on = shop.train(name).notes[:2]
     assert said.startswith(f"The checkpoint {newest} cannot be used ({'[' if file.startswith('rng') else file}")
     assert said.endswith("; it is removed")
-    assert went_on == "The training goes on after step 4"
+    assert went_on == "The training was interrupted and resumed after step 4"
     assert (shop.folder / name / WEIGHTS).read_bytes() == shop.weights
 
 
@@ -155,7 +155,7 @@ def test_other_settings_of_the_evaluation_are_no_other_training(shop: Shop) -> N
     shop.interrupted("asked")
     others = {"slow_rows": 100, "eval_rows": 50, "seeds": 2, "form": Form.FREE, "max_new_tokens": 9}
     report = shop.train("asked", config=CONFIG.model_copy(update=others))
-    assert report.notes[0] == "The training goes on after step 5"
+    assert report.notes[0] == "The training was interrupted and resumed after step 5"
     assert (shop.folder / "asked" / WEIGHTS).read_bytes() == shop.weights
 
 
@@ -196,7 +196,7 @@ def test_a_training_whose_memory_another_program_took_goes_on(shop: Shop) -> Non
     with pytest.raises(OutOfMemory, match=r"lower finetune\.batch_size .* the same command goes on where it was"):
         train(rows, CONFIG, shop.folder / "crowded", on_step, shop.base, checkpoints=kept, checkpoint_seconds=0)
     assert [path.name for path in sorted(kept.iterdir())] == ["checkpoint-4", "checkpoint-5"]
-    assert shop.train("crowded").notes[0] == "The training goes on after step 5"
+    assert shop.train("crowded").notes[0] == "The training was interrupted and resumed after step 5"
     assert (shop.folder / "crowded" / WEIGHTS).read_bytes() == shop.weights
 
 

@@ -187,3 +187,8 @@ def test_rows_that_an_adapter_was_trained_on_are_not_asked_about(tmp_path: Path)
     asked = {one.record_id for one in decisions(tmp_path).values() if one.model_answer}
     every = {one.record_id for one in decisions(tmp_path).values()}
     assert learned and asked == every - learned
+
+
+def test_the_help_of_suggest_names_both_kinds_of_models(tmp_path: Path) -> None:
+    said = " ".join(Terminal(tmp_path).goldleaf("suggest", "--help").stdout.split())
+    assert "suggest.endpoint" in said and "suggest.adapter: latest" in said

@@ -165,7 +165,7 @@ def test_times_of_a_busy_machine_are_told_with_its_load_wherever_they_stand(
     card, page = adapter_card(Fruit, a_record(), found), verdict_page(Fruit, a_record(), found).decode()
     assert [text.count(said) for text in (capsys.readouterr().out, card, page)] == [1, 1, 2]
     assert "| EUR per 1,000 calls |" in card and card.count("|---:|---:|---:|---:|\n") == 1
-    assert re.search(r"\| the adapter \|.*\| 2 \| 0\.5 \|\n", card)
+    assert re.search(r"\| the adapter \|.*\| ~2,000 \| 0\.5 \|\n", card)
 
     quiet = assessed(linear, share_right("adapter", 36, 40, load=idle))
     assert not quiet.busy and "per 1,000 calls |" not in adapter_card(Fruit, a_record(), quiet)

@@ -7,6 +7,7 @@ from assessed import ADAPTER, LINEAR, answered, arm_of, evidence_of, share_right
 from pipeline.evaluation.estimates import Estimate, bootstrap, wilson
 from pipeline.finetuning.evaluate import EvalQuestion, evaluate
 from pipeline.ladder.judgement import Judgement, Verdict
+from pipeline.ladder.learning_curve import Curve
 from pipeline.ladder.results import Skipped
 from pipeline.ladder.retrained_scores import SeedScore
 from pipeline.ladder.verdict import judge
@@ -185,6 +186,10 @@ def test_few_rows_make_an_adapter_worth_a_second_look() -> None:
     assert found.reasons[-1].startswith("It has learned from 999 rows; fine-tuning usually pays from thousands on")
     assert "999" not in parts(verdict_on(share_right("linear", 950, 1000), ADAPTER, train_rows=999))
     assert len(verdict_on(LINEAR, ADAPTER, train_rows=1000).reasons) == len(found.reasons) - 1
+    assert "`goldleaf finetune --curve --seeds 3`" in found.reasons[-1]
+    untold = Curve(arm="adapter", title="the adapter", measured=(), is_untold=True)
+    again = verdict_on(LINEAR, ADAPTER, train_rows=999, curve=untold).reasons[-1]
+    assert "`goldleaf finetune --seeds 3`" in again, "the curve is there, and has no forecast"
 
 
 def test_an_adapter_whose_other_seeds_are_no_better_is_not_better_for_sure() -> None:

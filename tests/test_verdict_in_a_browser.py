@@ -100,6 +100,19 @@ def test_texts_of_plots_keep_their_size_on_a_phone(browser: Browser, tmp_path: P
     assert heights[0] == pytest.approx(heights[1], abs=0.5) and min(heights[0]) >= 11
 
 
+@pytest.mark.parametrize(("width", "is_cut"), [(360, True), (560, True), (1280, False)])
+def test_a_table_that_is_cut_off_on_a_phone_says_that_it_scrolls(
+    browser: Browser, tmp_path: Path, width: int, is_cut: bool
+) -> None:
+    with browser.new_context(viewport={"width": width, "height": 800}) as context:
+        page = context.new_page()
+        for name in TOYS:
+            numbers = opened(page, name, tmp_path).locator(".scroll[aria-label='All numbers']")
+            assert numbers.evaluate("one => one.scrollWidth > one.clientWidth + 1") == is_cut, name
+            assert page.get_by_text("scroll sideways for all columns").is_visible() == is_cut, name
+            assert "local" in numbers.evaluate("one => getComputedStyle(one).backgroundAttachment"), "the shade's cover"
+
+
 def test_plots_have_words_for_those_who_do_not_see_them(browser: Browser, tmp_path: Path) -> None:
     with browser.new_context() as context:
         page = opened(context.new_page(), "tuning", tmp_path)

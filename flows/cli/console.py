@@ -118,7 +118,8 @@ class TerminalProgress:
             progress.update(task, advance=units, count=f"{done:,} {unit}".strip(), description=shown)
             if not self._console.is_terminal and progress.get_time() >= logged + _LOGGED:
                 logged = progress.get_time()
-                self._console.print(f"… {shown}  {_so_far(progress.tasks[0], unit)}", soft_wrap=True)
+                so_far = _so_far(progress.tasks[0], unit, tells_time_left=not note)
+                self._console.print(f"… {shown}  {so_far}", soft_wrap=True)
 
         progress.start()
         try:
@@ -128,8 +129,9 @@ class TerminalProgress:
             progress.live.transient = True
             progress.live.stop()
             raise
-        # Without the last note, which says that no time is left.
-        progress.update(task, description=escape(label), total=total or max(done, 1), completed=total or max(done, 1))
+        # Without the last note, which says that no time is left. A step may end early: its total is then what was done.
+        ended = done or total or 1
+        progress.update(task, description=escape(label), total=ended, completed=ended)
         progress.stop()
 
     def say(self, text: str) -> None:
@@ -146,10 +148,11 @@ def progress_for(as_json: bool) -> Progress:
     return Silent() if as_json and not err.is_terminal else TerminalProgress(err)
 
 
-def _so_far(task: Task, unit: str) -> str:
-    """How far a step is that has not ended, for a log."""
+def _so_far(task: Task, unit: str, *, tells_time_left: bool) -> str:
+    """How far a step is that has not ended, for a log; beside a note, without the time left, which the note tells."""
     whole = "" if task.total is None else f" of {task.total:,.0f}"
-    left = "" if task.time_remaining is None else f", {_clock(task.time_remaining)} left"
+    is_told = tells_time_left and task.time_remaining is not None
+    left = f", {_clock(task.time_remaining or 0.0)} left" if is_told else ""
     return f"{task.completed:,.0f}{whole} {unit}".rstrip() + f"  {_clock(task.elapsed or 0.0)}{left}"
 
 

@@ -37,6 +37,7 @@ from pipeline.errors import Damaged, ReleaseError
 from pipeline.text.wording import counted, questions_wait
 
 if TYPE_CHECKING:
+    from pipeline.reporting.status import Status
     from schemas.manifest import Manifest
 
 _SHOWN_ROWS = 50
@@ -93,18 +94,26 @@ def status(
         show_proof(result.proof)
     for source in result.frozen:
         out.print(str(source), markup=False)
+    _show_versions(result)
+    if result.runs:
+        runs = [[run.run, str(run), f"{run.finished_at:%F %T}"] for run in result.runs]
+        show_rows("last runs", ["run", "command", "finished"], runs)
+    out.print(f"[dim]next:[/] {escape(result.next_step)}")
+
+
+def _show_versions(result: "Status") -> None:
+    """What was published, and what was trained on it."""
     if result.latest_release:
         out.print(f"latest release: [bold]{result.dataset}@{result.latest_release}")
+    if result.is_finetuning:
+        before = "; the last one that ended:" if result.finetuned else ""
+        out.print(f"[bold]a fine-tuning is running[/]{before}")
     if result.finetuned:
         out.print(result.finetuned, markup=False)
     if result.training:
         out.print(str(result.training), markup=False)
     for problem in result.damaged_releases:
         out.print(f"[red]{escape(problem)}")
-    if result.runs:
-        runs = [[run.run, str(run), f"{run.finished_at:%F %T}"] for run in result.runs]
-        show_rows("last runs", ["run", "command", "finished"], runs)
-    out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 
 @app.command(rich_help_panel="Inspect")
@@ -227,7 +236,8 @@ def version_folder(reference: str, dataset: Path, command: str = "verify") -> Pa
         raise ReleaseError(f"{context.dataset.path} describes '{known}', not '{name}'")
     require_published(context)
     # A version alone is unambiguous, a name alone is not.
-    return find_version(context.store.releases, reference if at or name == known else f"{known}@{name}")
+    named = reference if at or name == known else f"{known}@{name}"
+    return find_version(context.store.releases, named, context.dataset.path)
 
 
 @app.command(rich_help_panel="Inspect")

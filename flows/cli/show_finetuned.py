@@ -11,11 +11,15 @@ from flows.cli.app import DEFAULT
 from flows.cli.console import out, show_figures
 from pipeline.text.wording import counted, shown_amount
 
-_COMMAND = re.compile(r"\bgoldleaf (?:curate|collect|release|finetune)\b")
+_OF_P = (
+    "p is not corrected for the number of arms, and the best arm of each kind was picked on these same test questions."
+)
+_COMMAND = re.compile(r"\bgoldleaf (?:curate|collect|release|finetune|status)\b")
 
 if TYPE_CHECKING:
     from flows.finetune import Finetuned
     from pipeline.ladder.assessment import Assessment
+    from pipeline.ladder.results import Ladder
 
 
 def show_finetuned(result: "Finetuned", dataset: Path = DEFAULT) -> None:
@@ -30,21 +34,17 @@ def show_finetuned(result: "Finetuned", dataset: Path = DEFAULT) -> None:
     not_judged = f"; not judged: {found.not_judged}" if found.not_judged else ""
     questions = found.ladder.adapter.evaluation.questions
     out.print(f"{counted(questions, 'test question')}{not_judged}", markup=False)
-    _show_arms(found)
+    show_arms(found.ladder, found.currency)
     if found.busy:
         out.print(f"[yellow]![/] {escape(_runnable(found.busy, dataset))}")
     _show_beside(found)
-    for one in found.ladder.skipped:
-        out.print(f"[dim]not compared:[/] {escape(one.title)} ({escape(one.why)})")
-    for stated in found.ladder.stated:
-        shown = found.ladder.adapter.score.unit.shown(stated.score)
-        out.print(f"[dim]stated, not measured here:[/] {escape(stated.name)} {shown} ({escape(stated.source)})")
-    if note := found.ladder.adapter.score.unit.note:
-        out.print(note)
+    show_others(found.ladder)
     judgement = found.judgement
     out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(_runnable(judgement.next_step, dataset))}")
     for reason in (*judgement.reasons, *found.beside):
         out.print(f"- {_runnable(reason, dataset)}", markup=False)
+    if any(f"{found.evidence.paired_test} p " in reason for reason in judgement.reasons):
+        out.print(f"[dim]{_OF_P}[/]")
     page = Path(result.path) / PAGE
     if page.is_file():
         out.print(f"with plots: {page}", markup=False)
@@ -58,25 +58,43 @@ def _runnable(text: str, dataset: Path) -> str:
     return _COMMAND.sub(lambda found: f"{found[0]} {shlex.quote(str(dataset))}", text)
 
 
-def _show_arms(found: "Assessment") -> None:
-    arms, questions = found.ladder.arms, found.ladder.adapter.evaluation.questions
+def show_others(ladder: "Ladder") -> None:
+    """Print what is not in the table of arms, and how its scores are read if that is not known to all."""
+    for one in ladder.skipped:
+        out.print(f"[dim]not compared:[/] {escape(one.title)} ({escape(one.why)})")
+    if not ladder.arms:
+        return
+    unit = ladder.most_asked.score.unit
+    for stated in ladder.stated:
+        shown = unit.shown(stated.score)
+        out.print(f"[dim]stated, not measured here:[/] {escape(stated.name)} {shown} ({escape(stated.source)})")
+    if unit.note:
+        out.print(unit.note)
+
+
+def show_arms(ladder: "Ladder", currency: str) -> None:
+    """Print the arms with their scores; at least one has answered."""
+    arms, compared = ladder.arms, ladder.most_asked
+    questions = max(arm.evaluation.questions for arm in arms)
     some = any(arm.evaluation.questions != questions for arm in arms)
     unreadable = any(arm.evaluation.unreadable for arm in arms)
-    columns = ["arm", found.ladder.adapter.evaluation.metric_title, "95% interval"]
+    columns = ["arm", compared.metric_title, "95% interval"]
     columns += ["asked"] if some else []
     columns += ["wrong format"] if unreadable else []
     columns += ["ms a call"]
-    columns += [f"{found.currency} per 1,000"] if found.currency else []
+    columns += [f"{currency} per 1,000"] if currency else []
     rows = []
     for arm in arms:
         score = arm.score
         row: list[str | int] = [arm.title, score.unit.shown(score.value), score.interval]
         row += [arm.evaluation.questions] if some else []
         row += [arm.evaluation.unreadable] if unreadable else []
-        row += ["" if arm.latency is None else f"{1000 * arm.latency:,.{0 if arm.latency >= 0.01 else 1}f}"]
-        row += ["" if arm.cost is None else shown_amount(arm.cost)] if found.currency else []
+        row += [arm.milliseconds]
+        row += ["" if arm.cost is None else shown_amount(arm.cost)] if currency else []
         rows.append(row)
     show_figures(columns, rows)
+    if any(arm.milliseconds.startswith("~") for arm in arms):
+        out.print("[dim]~ a time that is only about right; the page and verdict.json have its interval[/]")
 
 
 def _show_beside(found: "Assessment") -> None:

@@ -53,6 +53,7 @@ def preflight(
 
     prepare_training()
     from pipeline.finetuning.base_model import load_base
+    from pipeline.finetuning.lora_config import lora_config
     from pipeline.finetuning.preflight import preflight as look_over
     from pipeline.releases.versions import verify
 
@@ -62,6 +63,8 @@ def preflight(
     config = _settings(folder, reference, dataset).model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
+    if config.lora:
+        lora_config(config)
     progress = progress_for(as_json)
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
@@ -77,12 +80,14 @@ def preflight(
 
 def _settings(folder: Path, reference: str, dataset: Path) -> Finetune:
     """How would be trained: by dataset.yaml, or where only a folder is named, as the version says."""
+    from pipeline.finetuning.lora_config import require_lora
     from pipeline.finetuning.model_places import placed
     from pipeline.releases.versions import read_manifest
 
     if folder == Path(reference):
         return Finetune.model_validate(read_manifest(folder).config.get("finetune", {}))
     loaded = load_context(dataset).dataset
+    require_lora(loaded)
     return loaded.config.finetune.model_copy(
         update={"base_model": placed(loaded.config.finetune.base_model, loaded.folder)}
     )

@@ -1,6 +1,7 @@
 """The commands that change a dataset: curate, collect, release, finetune, and run for all four."""
 
 import functools
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,6 +158,9 @@ def suggest(
 ) -> None:
     """Ask the model that `suggest` names about unlabeled and doubted rows, and decide again with its answers.
 
+    The model is one at an endpoint (`suggest.endpoint` and `model`), or an adapter that `finetune` has trained
+    (`suggest.adapter: latest`), which costs nothing a call.
+
     `curate` does so, too. What was answered is never asked or paid again, whatever ends a run, unless
     `--retry-invalid` asks about what was never answered validly.
     """
@@ -277,6 +281,7 @@ def release(
         print_json(result)
         return
     show_released(result)
+    out.print(f"[dim]next:[/] goldleaf finetune {escape(shlex.quote(str(dataset)))}")
 
 
 def show_released(result: "Released") -> None:

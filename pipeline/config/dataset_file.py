@@ -87,6 +87,11 @@ class LoadedDataset:
                 "review.guidelines, which names a Markdown file in UTF-8"
             ) from error
 
+    def place_of(self, *key: str | int) -> str:
+        """Where a key is, as ``file:line``; if the file does not have it, where the innermost section around it is."""
+        root, _ = _parse(self.path, _read(self.path))
+        return f"{self.path}:{line_of(node_at(root, key))}"
+
     def has_changed_since(self, curated: CurateSummary) -> bool:
         """Whether the file or its task has changed since a curate run used it."""
         return curated.curation != self.curation_digest

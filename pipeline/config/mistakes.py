@@ -1,5 +1,6 @@
 """What is wrong with the values of a YAML file: one line for each, with its place, and the keys that there are."""
 
+import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +30,10 @@ def _message(item: Any, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in item["loc"])
     match item["type"]:
         case "extra_forbidden":
-            known = ", ".join(_known_keys(model, item["loc"][:-1]))
-            return f"'{in_a_line(str(item['loc'][-1]))}' is not a known key; use one of {known}"
+            known = _known_keys(model, item["loc"][:-1])
+            near = difflib.get_close_matches(str(item["loc"][-1])[:_SHOWN_VALUE], known, n=1, cutoff=0.7)
+            instead = f"did you mean {near[0]}? Else use" if near else "use"
+            return f"'{in_a_line(where)}' is not a known key; {instead} one of {', '.join(known)}"
         case "missing":
             return f"'{where}' is missing; it is required"
         case "model_type":

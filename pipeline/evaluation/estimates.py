@@ -16,6 +16,10 @@ _SEED = 17
 FEWEST = 6
 """Rows that an interval takes, and groups that a verdict does: if all of fewer got better, that is chance in more than
 5% of the cases (the sign test)."""
+FEWEST_QUESTIONS = 30
+"""That a verdict takes: of fewer, an interval is wider than any difference that matters."""
+FEWEST_ROWS = 100
+"""To train on, that a verdict takes: of fewer, neither an adapter nor a linear model says much about the task."""
 
 
 class Unit(StrEnum):

@@ -13,6 +13,7 @@ __all__ = [
     "exam",
     "examples",
     "loaded_model",
+    "lora_config",
     "losses",
     "machine_load",
     "merge",

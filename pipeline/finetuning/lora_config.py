@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.errors import TrainingError
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.errors import ConfigError, LoraRefused
 from pipeline.finetuning.training_libraries import quiet, training_packages
 from schemas.dataset import Finetune
 
@@ -42,7 +43,8 @@ def lora_config(config: Finetune, revision: str = "") -> "LoraConfig":
         revision: of the base model.
 
     Raises:
-        TrainingError: PEFT has no such argument, or takes no such value.
+        LoraRefused: PEFT has no such argument, or takes no such value.
+        TrainingError: PEFT is not installed.
     """
     with training_packages():
         from peft import LoraConfig
@@ -64,7 +66,24 @@ def lora_config(config: Finetune, revision: str = "") -> "LoraConfig":
                 revision=revision,
             )
     except (ValueError, TypeError) as error:
-        raise TrainingError(f"finetune.lora is refused by PEFT ({_line(error)}); correct it") from error
+        raise LoraRefused(f"finetune.lora is refused by PEFT ({_line(error)}); correct it") from error
+
+
+def require_lora(dataset: LoadedDataset) -> None:
+    """Refuse a ``finetune.lora`` that PEFT would refuse, by its line, before anything is loaded.
+
+    To import PEFT takes more than 3 s, which only a file with such keys costs.
+
+    Raises:
+        ConfigError: PEFT has no such argument, or takes no such value.
+        TrainingError: PEFT is not installed.
+    """
+    if not dataset.config.finetune.lora:
+        return
+    try:
+        lora_config(dataset.config.finetune)
+    except LoraRefused as error:
+        raise ConfigError(f"{dataset.place_of('finetune', 'lora', error.argument)}: {error}") from error
 
 
 def changes_base(lora: "LoraConfig") -> bool:
@@ -74,9 +93,9 @@ def changes_base(lora: "LoraConfig") -> bool:
 
 def _check_name(name: str, known: set[str]) -> None:
     if name in _OURS:
-        raise TrainingError(f"finetune.lora sets {name}, which {_OURS[name]} sets; remove it, and set that")
+        raise LoraRefused(f"finetune.lora sets {name}, which {_OURS[name]} sets; remove it, and set that", name)
     if name in _FIXED:
-        raise TrainingError(f"finetune.lora sets {name}, which follows from what is trained; remove it")
+        raise LoraRefused(f"finetune.lora sets {name}, which follows from what is trained; remove it", name)
     free = sorted(known - _OURS.keys() - _FIXED - _ELSEWHERE)
     if name in free:
         return
@@ -84,22 +103,23 @@ def _check_name(name: str, known: set[str]) -> None:
     instead = f"did you mean {' or '.join(near)}?" if near else f"PEFT's LoraConfig has {', '.join(free)}"
     known_there = name in known
     what = "which Goldleaf does not pass on" if known_there else "which PEFT's LoraConfig does not have"
-    raise TrainingError(f"finetune.lora sets {name}, {what}; {'remove it' if known_there else instead}")
+    raise LoraRefused(f"finetune.lora sets {name}, {what}; {'remove it' if known_there else instead}", name)
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
     if name == "init_lora_weights":
         if isinstance(value, bool) or (isinstance(value, str) and _INITIAL.fullmatch(value)):
             return value
-        raise TrainingError(
+        raise LoraRefused(
             f"finetune.lora.init_lora_weights is {value!r}; use true, false, gaussian, orthogonal, olora, pissa or "
-            "pissa_niter_16: others need data or further objects"
+            "pissa_niter_16: others need data or further objects",
+            name,
         )
     try:
         return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
-        wanted = str(hint).replace("typing.", "")
-        raise TrainingError(f"finetune.lora.{name} is {value!r}, but PEFT takes {wanted}; correct it") from error
+        wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+        raise LoraRefused(f"finetune.lora.{name} is {value!r}, but PEFT takes {wanted}; correct it", name) from error
 
 
 def _check_initial(given: dict[str, Any]) -> None:
@@ -109,16 +129,17 @@ def _check_initial(given: dict[str, Any]) -> None:
         return
     for name in ("use_dora", "rank_pattern", "alpha_pattern", "lora_bias", "modules_to_save"):
         if given.get(name):
-            raise TrainingError(
+            raise LoraRefused(
                 f"finetune.lora sets init_lora_weights: {initial} and {name}: such an adapter cannot be converted to "
-                "one of the original base model; remove either"
+                "one of the original base model; remove either",
+                name,
             )
 
 
 def _check_bias(given: dict[str, Any]) -> None:
     """Refuse what trains the base model's own biases, which are then the same with the adapter and without it."""
     if (bias := given.get("bias", "none")) != "none":
-        raise TrainingError(f"finetune.lora.bias is {bias!r}, which trains the base model itself; remove it")
+        raise LoraRefused(f"finetune.lora.bias is {bias!r}, which trains the base model itself; remove it", "bias")
 
 
 def _line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.examples import Example, SplitExamples, example_batches, how_to_fill
+from pipeline.finetuning.foreseen_verdict import foreseen_verdict
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.preflight_estimates import Memory, Plan, batches_of, memory, planned, typical_batches
 from pipeline.finetuning.preflight_findings import Finding, Judge, Severity
@@ -152,7 +153,12 @@ class _Preflight:
         rows = {split: self._measured(split) for split in (TRAIN, *others)}
         findings = self._judge.trained(rows[TRAIN])
         findings += [finding for split in others for finding in self._judge.asked(rows[split], split)]
-        findings += [] if TEST in others else [_no_test_rows(self._manifest)]
+        if TEST not in others:
+            findings.append(_no_test_rows(self._manifest))
+        else:
+            kept, asked = int(self._judge.kept(rows[TRAIN]).sum()), self._judge.questions(rows[TEST])
+            foreseen = foreseen_verdict(kept, asked, self._config)
+            findings += [foreseen] if foreseen else []
         places = self._drawn(np.flatnonzero(self._judge.kept(rows[TRAIN])))
         tokens, trained = rows[TRAIN].tokens[places], rows[TRAIN].trained[places]
         batches = batches_of(tokens, self._config.batch_size, self._config.seed)

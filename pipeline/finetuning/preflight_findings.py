@@ -9,13 +9,14 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from pipeline.finetuning.preflight_rows import LEFT_OUT, UNSOUND, Measured, Problem
-from pipeline.text.wording import shown_share
+from pipeline.text.wording import counted, shown_share
 from schemas.dataset import Finetune, Fix
 
 LOST_SHARE = 0.1
 """So many rows may be left out for one reason; beyond that, somebody has to say that it is meant."""
 _EXAMPLES = 5
-_FEW_ROWS = 100
+_SHARE_FROM = 100
+"""Of fewer rows a share says no more than their number."""
 _LITTLE_TRAINED = 0.02
 _DROP = "or leave such rows out with `--fix drop`"
 
@@ -53,7 +54,9 @@ class Finding(BaseModel):
         return self.rows / self.of if self.of else 0.0
 
     def __str__(self) -> str:
-        where = f"{self.rows:,} of {self.of:,} {self.split} rows ({shown_share(self.share)}): " if self.split else ""
+        which = f"all {self.of:,}" if self.rows == self.of > 1 else f"{self.rows:,} of {self.of:,}"
+        share = f" ({shown_share(self.share)})" if self.rows < self.of and self.of >= _SHARE_FROM else ""
+        where = f"{which} {self.split} rows{share}: " if self.split else ""
         return f"{self.code}: {where}{self.what}"
 
 
@@ -75,7 +78,7 @@ class Judge:
         keeps = self.kept(rows)
         found = [self._of_problem(problem, rows) for problem in Problem]
         found += [self._shortened(rows, "train"), self._dropped(rows), self._contradicting(rows, keeps)]
-        found += [self._few(int(keeps.sum()), len(rows)), self._mostly_prompt(rows, keeps)]
+        found += [self._less_than_a_batch(int(keeps.sum()), len(rows)), self._mostly_prompt(rows, keeps)]
         return [one for one in found if one]
 
     def asked(self, rows: Measured, split: str) -> list[Finding]:
@@ -83,6 +86,10 @@ class Judge:
         found = [self._of_question(problem, rows, split) for problem in _OF_QUESTIONS]
         found += [self._shortened(rows, split), self._unanswerable(rows, split), self._unreadable(rows, split)]
         return [one for one in found if one]
+
+    def questions(self, rows: Measured) -> int:
+        """How many questions rows of the test split are: those with the same prompt are one."""
+        return len(np.unique(rows.prompts[self.usable(rows, "test")]))
 
     def kept(self, rows: Measured) -> npt.NDArray[np.bool_]:
         """Which rows are trained on."""
@@ -169,20 +176,13 @@ class Judge:
         what, then = "left out for an error of theirs, as told", "correct them at the source, and release again"
         return self._note("dropped", Severity.WARNING, "train", count, len(rows), what, then, _some(rows, which))
 
-    def _few(self, kept: int, of: int) -> Finding | None:
-        batch = self.config.batch_size
-        taken = min(kept, self.config.max_rows or kept)
-        if taken < batch:
-            what = f"{taken:,} rows are left to train on, but finetune.batch_size is {batch:,}"
-            then = (
-                f"set finetune.batch_size to {taken:,} or add rows" if taken else "see what the others are left out for"
-            )
-            return self._note("too_few_rows", Severity.ERROR, "train", kept, of, what, then)
-        if taken >= _FEW_ROWS:
+    def _less_than_a_batch(self, kept: int, of: int) -> Finding | None:
+        batch, taken = self.config.batch_size, min(kept, self.config.max_rows or kept)
+        if taken >= batch:
             return None
-        what = "so few rows are left to train on that a model mostly learns the form of the answers from them"
-        then = "add rows; a prompt with examples may do better"
-        return self._note("too_few_rows", Severity.WARNING, "train", taken, of, what, then)
+        what = f"{counted(taken, 'row')} are left to train on, but finetune.batch_size is {batch:,}"
+        then = f"set finetune.batch_size to {taken:,} or add rows" if taken else "see what the others are left out for"
+        return self._note("too_few_rows", Severity.ERROR, "", taken, of, what, then)
 
     def _mostly_prompt(self, rows: Measured, keeps: npt.NDArray[np.bool_]) -> Finding | None:
         read, trained = int(rows.tokens[keeps].sum()), int(rows.trained[keeps].sum())

@@ -97,7 +97,7 @@ def run(trainer: Any, checkpoints: Checkpoints | None, watch: Watch) -> tuple[fl
         checkpoints.writes = trainer.is_world_process_zero()
     found = checkpoints.newest() if checkpoints else None
     if checkpoints and found:
-        checkpoints.say(f"The training goes on after step {found.step}")
+        checkpoints.say(f"The training was interrupted and resumed after step {found.step}")
         watch.load_best(found.folder)
     before = (found.seconds, found.cpu_seconds) if found else (0.0, 0.0)
     began = (time.monotonic() - before[0], time.process_time() - before[1])

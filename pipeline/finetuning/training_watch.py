@@ -40,16 +40,22 @@ class StepReport(BaseModel):
     """Since this process began to train."""
     tokens_per_second: float = 0
     """Including prompts, without padding, on average since this process began to train."""
-    seconds_left: float = 0
+    seconds_left: float | None = None
+    """By the steps of this process after its first, which is the longest (``RowOrder``) and prepares things; None while
+    there is only that one."""
     validation_loss: float | None = None
     """The last one that was measured."""
 
     def __str__(self) -> str:
         """For a progress line."""
         measured = "" if self.validation_loss is None else f" (validation {self.validation_loss:.3f})"
-        left = f"{self.seconds_left / 60:.0f} min" if self.seconds_left >= 90 else f"{self.seconds_left:.0f} s"
+        left = "" if self.seconds_left is None else f"{_duration(self.seconds_left)} left, "
         # On a narrow terminal the end is cut.
-        return f"{left} left, loss {self.loss:.3f}{measured}, {self.tokens_per_second:,.0f} tokens/s"
+        return f"{left}loss {self.loss:.3f}{measured}, {self.tokens_per_second:,.0f} tokens/s"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 class ValidationLoss(BaseModel):
@@ -95,6 +101,8 @@ class Watch:
     """Steps that were done before this process."""
     _reported: int = 0
     _began: float = 0
+    _after_first: float = 0
+    """Seconds that the first step of this process took."""
     _saved: float = 0
     """When the last checkpoint was written."""
     _validation: float | None = None
@@ -135,6 +143,9 @@ class Watch:
         if self.on_step is None or not state.is_world_process_zero:
             return
         seconds, done = time.monotonic() - self._began, state.global_step - self._first
+        if done == 1:
+            self._after_first = seconds
+        usual = (seconds - self._after_first) / (done - 1) if done > 1 else None
         self.on_step(
             StepReport(
                 step=state.global_step,
@@ -143,7 +154,7 @@ class Watch:
                 loss=loss,
                 seconds=seconds,
                 tokens_per_second=self.tokens * done / seconds,
-                seconds_left=(state.max_steps - state.global_step) * seconds / done,
+                seconds_left=None if usual is None else (state.max_steps - state.global_step) * usual,
                 validation_loss=self._validation,
             )
         )

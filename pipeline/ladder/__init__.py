@@ -6,6 +6,7 @@ verdict on whether the adapter was worth it.
 
 __all__ = [
     "assessment",
+    "baselines",
     "endpoints",
     "experiment",
     "judgement",

@@ -109,9 +109,15 @@ def _row(arm: ArmResult, currency: str) -> list[str]:
         "; ".join(beside),
         str(found.questions),
         str(found.unreadable),
-        "" if arm.latency is None else shown_amount(arm.latency),
+        _call_time(arm),
         *([("" if arm.cost is None else shown_amount(arm.cost))] if currency else []),
     ]
+
+
+def _call_time(arm: ArmResult) -> str:
+    """In ms, with its interval."""
+    interval = f" ({arm.milliseconds_interval})" if arm.milliseconds_interval else ""
+    return arm.milliseconds + interval
 
 
 def _in_line(text: str) -> str:

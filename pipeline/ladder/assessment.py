@@ -21,6 +21,7 @@ from pipeline.ladder.judgement import Judgement
 from pipeline.ladder.learning_curve import Curve, adapter_curve
 from pipeline.ladder.results import Ladder
 from pipeline.ladder.retrained_scores import Ablation, SeedScore, seeds_in_words
+from pipeline.ladder.rows_in_review import RowsInReview
 from pipeline.text.wording import counted
 from schemas.arms_section import ArmName, Family, Limits
 
@@ -58,6 +59,8 @@ class Assessment(BaseModel):
     """Test questions that are among the training rows, too."""
     held_back: int = 0
     """Test questions that could be asked, and are not for ``finetune.eval_rows``."""
+    in_review: RowsInReview | None = None
+    """The rows that might be test questions, too, had annotators answered them; None if there are none."""
     undrawn: int = 0
     """Rows of the train split that were not trained on for ``finetune.max_rows``."""
     noise: Estimate | None = None
@@ -89,6 +92,7 @@ class Assessment(BaseModel):
             curve=adapter_curve(self.curves),
             seeds=self.seeds,
             held_back=self.held_back,
+            in_review=self.in_review,
             undrawn=self.undrawn,
         )
 
@@ -124,6 +128,7 @@ class Assessment(BaseModel):
     def beside(self) -> list[str]:
         """What else is known, in sentences."""
         found = (
+            *self.cautions,
             *self.unreadable,
             self.not_audited,
             seeds_in_words(self.seeds, self.undrawn),
@@ -132,6 +137,29 @@ class Assessment(BaseModel):
             *self.curves,
         )
         return [str(one) for one in found if one]
+
+    @property
+    def cautions(self) -> list[str]:
+        """What whoever compares the arms' figures has to know, in sentences."""
+        return [one for one in (self.easier_rest, self.second_calls) if one]
+
+    @property
+    def second_calls(self) -> str:
+        """Whose costs have calls in them that were repeated; empty if nobody's are known to."""
+        paid = [arm for arm in self.ladder.arms if arm.cost is not None and arm.name not in list(ArmName)]
+        titles = [arm.title for arm in paid if arm.evaluation.unreadable]
+        if not titles:
+            return ""
+        return (
+            f"An endpoint is asked once more after an answer in the wrong format, and the cost of {', '.join(titles)} "
+            "has both calls in it."
+        )
+
+    @property
+    def easier_rest(self) -> str:
+        """Which rows are no test questions since they wait in review, and what that may mean; empty if none do."""
+        waiting = self.in_review
+        return "" if waiting is None else waiting.said(self.version, self.test_rows, self.evidence.unit)
 
     @property
     def not_audited(self) -> str:

@@ -17,9 +17,10 @@ from pipeline.ladder.climb import Climb
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.learning_curve import Curve, adapter_curve
-from pipeline.ladder.plan import TRAIN, Plan
+from pipeline.ladder.plan import TEST, TRAIN, Plan
 from pipeline.ladder.results import Stated
 from pipeline.ladder.retrained_scores import Ablation, SeedScore
+from pipeline.ladder.rows_in_review import rows_in_review
 from pipeline.ladder.verdict import judge
 from pipeline.releases.published_rows import published_inputs
 from pipeline.releases.versions import read_manifest
@@ -57,7 +58,7 @@ def evidence_of(
     """
     whole = [climb.questions.whole.get(one.id, one) for one in rows]
     return Evidence(
-        climb.ladder([arm.name for arm in plan.arms], _stated(plan)),
+        climb.ladder([arm.name for arm in plan.arms], stated_scores(plan)),
         plan.limits,
         train_rows=report.rows,
         test_rows=len(rows),
@@ -69,6 +70,7 @@ def evidence_of(
         seeds=extras.seeds,
         held_back=len(rows) - len(climb.questions.asked) - sum(climb.questions.left_out.values()),
         undrawn=report.left_out.get(LeftOut.NOT_DRAWN, 0),
+        in_review=rows_in_review(read_manifest(plan.version), TEST),
     )
 
 
@@ -109,6 +111,7 @@ def conclude(
         currency=climb.prices.currency if any(arm.cost is not None for arm in ladder.arms) else "",
         train_rows=evidence.train_rows,
         undrawn=evidence.undrawn,
+        in_review=evidence.in_review,
         test_rows=evidence.test_rows,
         held_back=evidence.held_back,
         leaked=evidence.leaked,
@@ -131,7 +134,8 @@ def conclude(
     return save_adapter(trained, plan.models, record, beside)
 
 
-def _stated(plan: Plan) -> list[Stated]:
+def stated_scores(plan: Plan) -> list[Stated]:
+    """The scores of the plan that were not measured here."""
     arms = (arm for arm in plan.arms if isinstance(arm, StatedArm))
     return [Stated(name=arm.name, score=arm.stated, source=arm.source) for arm in arms]
 

@@ -3,15 +3,14 @@
 import math
 from dataclasses import dataclass
 
-from pipeline.evaluation.estimates import Estimate, Unit, Z
+from pipeline.evaluation.estimates import FEWEST_QUESTIONS, Estimate, Unit, Z
 from pipeline.evaluation.scores import ACCURACY
 from pipeline.ladder.learning_curve import Curve, CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
 from pipeline.ladder.retrained_scores import SeedScore
+from pipeline.ladder.rows_in_review import RowsInReview
 from schemas.arms_section import ArmName, Family, Limits
 
-FEWEST_QUESTIONS = 30
-"""Below, an interval is wider than any difference that matters."""
 _USUAL = 0.841621
 """Standard errors that a measured gain lies below the true one in at most a fifth of all tests."""
 
@@ -39,6 +38,8 @@ class Evidence:
     """Of the adapter."""
     held_back: int = 0
     """Test questions that could be asked, and are not for ``finetune.eval_rows``."""
+    in_review: RowsInReview | None = None
+    """The rows that might be test questions, too, had annotators answered them; None if there are none."""
     undrawn: int = 0
     """Rows of the train split that were not trained on for ``finetune.max_rows``."""
     barred: frozenset[str] = frozenset()
@@ -178,8 +179,8 @@ class Evidence:
 
     @property
     def forecast(self) -> CurvePoint | None:
-        """What the adapter would score on more rows, by its learning curve."""
-        return None if self.curve is None else self.curve.expected[0]
+        """What the adapter would score on more rows, by its learning curve; None if that says nothing."""
+        return self.curve.expected[0] if self.curve and self.curve.expected else None
 
     def lead(self, arm: ArmResult) -> Estimate | None:
         """By how much the adapter would be better than an arm if both had as many rows as are looked ahead.

@@ -6,29 +6,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.finetuning.adapters import find_adapter, read_record
-from pipeline.finetuning.base_model import adapted, load_base
+from pipeline.finetuning.adapters import read_record
+from pipeline.finetuning.base_model import adapted
 from pipeline.finetuning.checkpoints import CHECKPOINTS
-from pipeline.finetuning.evaluate import Evaluation, questions
-from pipeline.finetuning.exam import Exam, askable, longest_answer, whole_questions
-from pipeline.finetuning.examples import ChosenExamples, Example, Examples, SplitExamples, drawn_places
+from pipeline.finetuning.evaluate import Evaluation
+from pipeline.finetuning.examples import Examples
 from pipeline.finetuning.loaded_model import LoadedModel
-from pipeline.finetuning.preflight import Preflight, preflight
 from pipeline.finetuning.train import TrainReport
-from pipeline.finetuning.training_rows import LeftOut, check_examples
+from pipeline.finetuning.training_rows import LeftOut
 from pipeline.kinds.registry import kind_of
-from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.assessment import find_assessed
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.conclude import Extras, Page, conclude, evidence_of
 from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.forgetting import Forgetting, General, general_knowledge
 from pipeline.ladder.judgement import Verdict
-from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
-from pipeline.ladder.kept_measures import KeptMeasures, kept_measures, kept_timing
+from pipeline.ladder.kept_answers import UNFINISHED
+from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.language_models import Candidate
 from pipeline.ladder.learning_curve import Curve, Learned, curve_of
-from pipeline.ladder.plan import TEST, TRAIN, Plan
+from pipeline.ladder.plan import Plan
+from pipeline.ladder.preparation import ask_untrained, prepare
 from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.ladder.retrained import Recipe
 from pipeline.ladder.retrained_scores import SeedScore
@@ -36,10 +34,7 @@ from pipeline.ladder.trained_once import forget_training, trained_once
 from pipeline.ladder.verdict import judge
 from pipeline.steps import Progress
 from schemas.arms_section import ArmName, Family
-from schemas.identity import stable_hash
 
-_MOST_KNOWN = 200_000
-"""Rows are objects to arms without training, of several kB each, and are compared with every question."""
 _SHORT = 120
 """Seconds of a training that is repeated with other seeds of itself."""
 _SEEDS = 3
@@ -61,30 +56,15 @@ def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool 
     Raises:
         TrainingError: the version has no train or test split, or the model or its rows cannot be used.
     """
-    config, task = plan.config, plan.task
-    train, test = (SplitExamples(plan.version, split) for split in (TRAIN, TEST))
-    check_examples(train, config)
-    with progress.step(f"loading {config.base_model}"):
-        base = load_base(config.base_model, quantize=config.quantize)
-    found = None if again else find_adapter(plan.models, plan.training_key, base.revision)
-    measured = kept_measures(plan.models, plan.goldleaf, is_read=not again)
-    checked = _checked(plan, base, progress, measured, timing=found is None)
-    examples = checked.fixes[TRAIN].applied(train, base)
-    rows = questions(task, checked.fixes[TEST].kept(test), checked.fixes[TEST].applied(test, base))
-    exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
-    whole = whole_questions(rows, checked.fixes[TEST].whole(test), task, base, exam.longest)
-    asked = replace(askable(rows, task, config, base), whole=whole)
-    kept = _kept(plan, base, again=again)
-    climb = Climb(task, asked, config.slow_rows, plan.access.prices, progress.step, kept, plan.limits)
-    known = _known(checked.fixes[TRAIN].kept(train), config.seed, progress)
-    builder = ArmBuilder(plan, task, known, base, exam)
-    for section in plan.arms:
-        if (arm := builder.untrained(section)) is not None:
-            climb.take(arm)
+    config = plan.config
+    ready = prepare(plan, progress, again=again)
+    base, exam, asked, climb, builder = ready.base, ready.exam, ready.questions, ready.climb, ready.builder
+    measured, examples, found = ready.measured, ready.examples, ready.adapter
+    ask_untrained(plan, ready, progress)
     before = _known_beside(plan, base, "what the base model knows beside the task", progress, measured)
-    if found is None and (said := _before_training(climb.done, kind_of(task).metric)):
+    if found is None and (said := _before_training(climb.done, kind_of(plan.task).metric)):
         progress.say(said)
-    recipe = Recipe(plan, base, exam, asked, kept, progress)
+    recipe = Recipe(plan, base, exam, asked, ready.kept, progress)
     fewer = recipe.curve(examples) if plan.curve else []
     if found is None:
         folder, report = trained_once(plan, config, examples, base, progress, plan.training_key)
@@ -101,9 +81,9 @@ def finetune_version(plan: Plan, progress: Progress, page: Page, *, again: bool 
         return same
     learned = builder.linear_learned(asked.unshortened, measured)
     extras = _extras(plan, climb, learned, recipe, (report, fewer), Forgetting(before=before, after=after))
-    evidence = evidence_of(plan, climb, rows, report, extras)
+    evidence = evidence_of(plan, climb, ready.rows, report, extras)
     extras = replace(extras, seeds=_seeds(recipe, examples, report, evidence))
-    kept.hand_on()
+    ready.kept.hand_on()
     final = conclude(plan, climb, replace(evidence, seeds=extras.seeds), folder, report, exam, extras, page)
     forget_unfinished(plan, is_complete=not climb.lacking)
     return final
@@ -164,20 +144,6 @@ def _seeds(recipe: Recipe, examples: Examples, report: TrainReport, evidence: Ev
     return recipe.seeds(examples, evidence.ladder.adapter.evaluation, count or 1)
 
 
-def _kept(plan: Plan, base: LoadedModel, *, again: bool) -> KeptAnswers:
-    def key(name: str) -> str:
-        known = plan.answers_key(name)
-        return known and stable_hash(known, base.revision, base.model.device.type)
-
-    earlier = Earlier(plan.models / ANSWERS, key, is_read=not again)
-    kept = KeptAnswers(plan.models / UNFINISHED / plan.key, earlier)
-    if plan.access.retry_invalid:
-        # The ledger has those that are valid.
-        for arm in plan.endpoints:
-            kept.forget(arm.name)
-    return kept
-
-
 def _known_beside(
     plan: Plan, model: LoadedModel, label: str, progress: Progress, measured: KeptMeasures, *learned: str
 ) -> General:
@@ -201,28 +167,6 @@ def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:
             newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
             if time.time() - newest > _ABANDONED:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _checked(plan: Plan, base: LoadedModel, progress: Progress, measured: KeptMeasures, *, timing: bool) -> Preflight:
-    """What preflight finds: errors stop, warnings are said, and how long the training will take."""
-    checked = preflight(plan.version, plan.config, base, progress.step, timing=timing, keep=kept_timing(measured))
-    checked.require_sound()
-    for finding in checked.warnings:
-        progress.say(f"preflight: {finding} ({finding.next})")
-    if checked.figures.timing:
-        progress.say(f"preflight: {checked.figures.timing}")
-    return checked
-
-
-def _known(examples: Examples, seed: int, progress: Progress) -> list[Example]:
-    """The rows that arms without training keep in memory: all, or of very many a sample, which is said."""
-    if len(examples) <= _MOST_KNOWN:
-        return list(examples)
-    progress.say(
-        f"arms without training learn from {_MOST_KNOWN:,} random ones of the {len(examples):,} training rows, and "
-        "prompts take their examples from these"
-    )
-    return list(ChosenExamples(examples, drawn_places(examples, _MOST_KNOWN, seed)))
 
 
 def _before_training(arms: Sequence[ArmResult], metric: str) -> str:

@@ -3,16 +3,14 @@
 import math
 from collections.abc import Callable
 
-from pipeline.evaluation.estimates import FEWEST, Estimate, Z
-from pipeline.ladder.evidence import FEWEST_QUESTIONS, Evidence
+from pipeline.evaluation.estimates import FEWEST, FEWEST_QUESTIONS, FEWEST_ROWS, Estimate, Z
+from pipeline.ladder.evidence import Evidence
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.reasons import ADD_ROWS, LIST_ARMS, ONLY_NEW
 from pipeline.ladder.results import ArmResult
 from pipeline.text.wording import counted
 from schemas.arms_section import ArmName, Family
 
-_FEWEST_ROWS = 100
-"""Training rows below which neither an adapter nor a linear model says much about the task."""
 _LEAKED = 0.01
 """The share of test questions that may be among the training rows."""
 _SURE = 0.01
@@ -23,9 +21,9 @@ _NOISY = 0.05
 
 # --- can the test tell anything? --------------------------------------------------------------
 def _too_few_rows(evidence: Evidence) -> Judgement | None:
-    if evidence.train_rows >= _FEWEST_ROWS:
+    if evidence.train_rows >= FEWEST_ROWS:
         return None
-    if evidence.every_row >= _FEWEST_ROWS:
+    if evidence.every_row >= FEWEST_ROWS:
         return _too_few_drawn(evidence)
     return Judgement(
         verdict=Verdict.MORE_DATA,
@@ -33,7 +31,7 @@ def _too_few_rows(evidence: Evidence) -> Judgement | None:
         reasons=(
             f"There are {counted(evidence.train_rows, 'training row')} and "
             f"{counted(evidence.test_rows, 'test question')}: fine-tuning pays for thousands of good examples, and "
-            f"below {_FEWEST_ROWS} no comparison means much.",
+            f"below {FEWEST_ROWS} no comparison means much.",
         ),
         next_step="Put the best examples into a prompt meanwhile, collect and label more, and release again.",
     )
@@ -45,7 +43,7 @@ def _too_few_drawn(evidence: Evidence) -> Judgement:
         rule="too_few_rows_drawn",
         reasons=(
             f"The adapter has learned from {counted(evidence.train_rows, 'training row')}, the other arms from all "
-            f"{evidence.every_row:,}: below {_FEWEST_ROWS} no comparison means much.",
+            f"{evidence.every_row:,}: below {FEWEST_ROWS} no comparison means much.",
         ),
         next_step=f"Raise finetune.max_rows to {evidence.every_row:,}, or leave it out, and run `goldleaf finetune`.",
     )
@@ -224,6 +222,16 @@ def with_doubted_labels(evidence: Evidence, found: Judgement) -> Judgement:
     if found.verdict is Verdict.MORE_DATA:
         return Judgement(verdict=Verdict.UNDECIDED, rule="labels_open", reasons=(said, *found.reasons), next_step=step)
     return found.model_copy(update={"reasons": (*found.reasons, f"{said} {step}")})
+
+
+def with_rows_in_review(evidence: Evidence, found: Judgement) -> Judgement:
+    """A verdict that asks for more rows asks first for those that are there and wait for an annotator."""
+    waiting = evidence.in_review
+    if waiting is None or not (ADD_ROWS in found.next_step or found.verdict is Verdict.MORE_DATA):
+        return found
+    rows = "the row that waits" if waiting.rows == 1 else f"the {waiting.rows:,} rows that wait"
+    step = f"Let annotators answer {rows} in review first: `goldleaf status` says how. {found.next_step}"
+    return found.model_copy(update={"next_step": step})
 
 
 def _more_audits(noise: Estimate, least: float, audited: int) -> str:

@@ -21,6 +21,8 @@ _AHEAD = (2, 4)
 _FEWEST_POINTS = 3
 _FAR = 3.0
 """A factor of 20: what lacks so much more is as good as unknown."""
+_TELLS_NOTHING = 0.8
+"""A band that takes so much of all shares there are, from 0 to 1."""
 _RESAMPLES = 1000
 _SEED = 17
 
@@ -45,7 +47,10 @@ class Curve(BaseModel):
     title: str
     measured: tuple[CurvePoint, ...]
     expected: tuple[CurvePoint, ...] = ()
-    """On more rows than were learned, with the band of the extrapolation; empty if there are too few points."""
+    """On more rows than were learned, with the band of the extrapolation; empty if there are too few points, or if the
+    band holds nearly every score."""
+    is_untold: bool = False
+    """Whether nothing is expected since the band holds nearly every score."""
     questions: int = 0
     """That every point was asked, which may be fewer than the arm itself; 0 if that was not written down."""
     growth: Estimate | None = None
@@ -59,6 +64,8 @@ class Curve(BaseModel):
         ahead = ", ".join(f"{one.score} on {one.rows:,}" for one in self.expected[:1])
         asked = f", on {counted(self.questions, 'question')}" if self.questions else ""
         told = f"{sentence(self.title)} by training rows{asked}: {points}"
+        if self.is_untold:
+            return f"{told}; what more rows would bring cannot be told, since nearly every score is possible."
         return f"{told}; expected {ahead}." if ahead else f"{told}."
 
 
@@ -120,8 +127,9 @@ class AllLearned(BaseModel):
 
 
 def adapter_curve(curves: Sequence[Curve]) -> Curve | None:
-    """That of the adapter, if it says what more rows would bring."""
-    return next((one for one in curves if one.arm == ArmName.ADAPTER.value and one.expected), None)
+    """That of the adapter, if there are points enough to ask what more rows would bring."""
+    known = (one for one in curves if one.expected or one.is_untold)
+    return next((one for one in known if one.arm == ArmName.ADAPTER.value), None)
 
 
 def curve_of(learned: Learned, rivals: Sequence[Learned] = (), undrawn: int = 0) -> Curve:
@@ -156,6 +164,9 @@ def curve_of(learned: Learned, rivals: Sequence[Learned] = (), undrawn: int = 0)
         CurvePoint(rows=rows, score=_band(one, tail, unit, last.score))
         for rows, one in zip(targets, aheads, strict=True)
     ]
+    if _tells_nothing(expected[0].score):
+        return plain.model_copy(update={"is_untold": True})
+    expected = [one for one in expected if not _tells_nothing(one.score)]
     leads = {
         one.arm: _difference(first.then - other.then, tail, unit, first, other)
         for one in rivals
@@ -253,6 +264,11 @@ def _band(ahead: _Ahead, tail: float, unit: Unit, last: Estimate) -> Estimate:
     below, above = _reach(ahead.then, tail)
     low, high = value - math.hypot(below, down), value + math.hypot(above, up)
     return Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0) if unit is Unit.SHARE else high, unit=unit)
+
+
+def _tells_nothing(band: Estimate) -> bool:
+    """Whether a band is about as wide as everything that is possible; a loss may be anything."""
+    return band.unit is Unit.SHARE and band.high - band.low >= _TELLS_NOTHING
 
 
 def _difference(changes: Floats, tail: float, unit: Unit, ahead: _Ahead, other: _Ahead | None = None) -> Estimate:

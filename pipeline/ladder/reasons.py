@@ -138,7 +138,7 @@ def unpriced(evidence: Evidence) -> list[str]:
 
 def circumstances(evidence: Evidence) -> list[str]:
     """What usually makes fine-tuning pay, and is not so here."""
-    untold = "" if evidence.forecast is not None else " --curve"
+    untold = "" if evidence.curve is not None else " --curve"
     untold += "" if len(evidence.seeds) > 1 else " --seeds 3"
     if evidence.train_rows >= _THOUSANDS or not untold:
         return []

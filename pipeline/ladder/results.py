@@ -10,11 +10,15 @@ from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.paired import sign_test
 from pipeline.finetuning.evaluate import Comparison, Evaluation, compare_models
 from pipeline.finetuning.machine_load import Load
-from pipeline.text.wording import sentence
+from pipeline.text.wording import sentence, shown_measured
 from schemas.arms_section import ArmName, Family
 
 COPIED = "the input, copied unchanged"
 """What the most frequent answer is called where that is the input."""
+_SHORTEST = 0.01
+"""Milliseconds; a shorter call takes no time that matters."""
+_ROUGH = 0.1
+"""Of a time: the half of its interval from which on it is only about right."""
 
 
 class _Result(BaseModel):
@@ -59,6 +63,31 @@ class ArmResult(_Titled):
     def score(self) -> Estimate:
         """By the metric of the task's kind."""
         return self.evaluation.score
+
+    @property
+    def milliseconds(self) -> str:
+        """Of a call, with the digits that the interval of its median leaves; ``~`` if the machine was busy, or that
+        interval is wide; empty if no call was timed alone.
+        """
+        if self.latency is None:
+            return ""
+        value = 1000 * self.latency
+        if value < _SHORTEST:
+            return f"< {_SHORTEST}"
+        is_busy = self.load is not None and self.load.is_busy
+        if self.latency_low is None or self.latency_high is None:
+            return ("~" if is_busy else "") + shown_measured(value)
+        low, high = 1000 * self.latency_low, 1000 * self.latency_high
+        is_rough = is_busy or high - low > 2 * _ROUGH * value
+        return ("~" if is_rough else "") + shown_measured(value, low, high)
+
+    @property
+    def milliseconds_interval(self) -> str:
+        """The 95% interval of the median of a call, in ms; empty if there is none."""
+        if self.latency_low is None or self.latency_high is None or 1000 * self.latency_high < _SHORTEST:
+            return ""
+        low, high = (max(_SHORTEST, 1000 * one) for one in (self.latency_low, self.latency_high))
+        return f"{shown_measured(low)} to {shown_measured(high)}"
 
     @property
     def per_second(self) -> float:
@@ -114,8 +143,14 @@ class Ladder(_Result):
         return next((arm for arm in self.arms if arm.name == name), None)
 
     @property
+    def most_asked(self) -> Evaluation:
+        """Of the adapter, or of the first arm if there is none: its metric is the one that is compared."""
+        adapter = self.arm(ArmName.ADAPTER.value)
+        return (adapter or self.arms[0]).evaluation
+
+    @property
     def adapter(self) -> ArmResult:
-        """The adapter, which always answers."""
+        """The adapter, which always answers where one was trained."""
         found = self.arm(ArmName.ADAPTER.value)
         assert found is not None
         return found

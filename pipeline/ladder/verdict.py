@@ -7,7 +7,7 @@ labels right; which of the cheaper ways is enough; and only then, whether the ad
 from dataclasses import replace
 
 from pipeline.ladder.evidence import Evidence
-from pipeline.ladder.first_rules import FIRST_RULES, with_doubted_labels
+from pipeline.ladder.first_rules import FIRST_RULES, with_doubted_labels, with_rows_in_review
 from pipeline.ladder.judgement import Judgement, Verdict
 from pipeline.ladder.reasons import (
     LIST_ARMS,
@@ -39,8 +39,9 @@ def judge(evidence: Evidence) -> Judgement:
     """The verdict of the first rule that has one."""
     for rule in FIRST_RULES:
         if (found := rule(evidence)) is not None:
-            return with_undrawn_rows(evidence, found)
-    return with_doubted_labels(evidence, with_undrawn_rows(evidence, _in_time(evidence)))
+            return with_rows_in_review(evidence, with_undrawn_rows(evidence, found))
+    found = with_undrawn_rows(evidence, _in_time(evidence))
+    return with_rows_in_review(evidence, with_doubted_labels(evidence, found))
 
 
 # --- how long may a call take? ----------------------------------------------------------------

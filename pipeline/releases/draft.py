@@ -55,6 +55,10 @@ class Draft:
     """Accepted rows of gold sources about which no annotator has decided."""
     unreviewed: int
     """Accepted rows that are uncertain, and about which nobody is asked."""
+    in_review: int
+    """Rows with an answer that wait for annotators."""
+    doubted: int
+    """Of these, rows whose answer models doubt."""
     funnel: Funnel
     frozen: Sequence[FrozenSource]
     """What is published of each frozen source."""
@@ -128,6 +132,8 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, shared: Shared, le
         absent=absent_labels(division.lacks, config.group_by, unused, order),
         from_gold=_from_gold(snapshot, accepted, dataset),
         unreviewed=int(accepted["unreviewed"].sum()),
+        in_review=int(decided["waits"].sum()),
+        doubted=int((decided["waits"] & decided["doubted"]).sum()),
         funnel=snapshot.settled_funnel(),
         frozen=frozen_sources(snapshot, dataset.config.sources),
         audit=audit_result(snapshot, left),
@@ -146,8 +152,10 @@ def _decided(snapshot: Snapshot, dataset: LoadedDataset) -> pl.DataFrame:
     sources = snapshot.outline.lazy().select("record_id", "source")
     # Some that were drawn for the audit are suspect by now: those are looked at.
     unreviewed = with_reason(ReasonCode.UNREVIEWED) & pl.col("routed").is_null()
+    waits = (pl.col("fate") == Fate.REVIEW.value) & pl.col("label_source").is_not_null()
+    more = {"unreviewed": unreviewed, "waits": waits, "doubted": with_reason(ReasonCode.LABEL_ERROR)}
     labels = ["targets"] if kind_of(dataset.task).labels(dataset.task) else []
-    decisions = snapshot.current_decisions().select(*_COLUMNS, *labels, unreviewed=unreviewed)
+    decisions = snapshot.current_decisions().select(*_COLUMNS, *labels, **more)
     return decisions.join(sources, on="record_id", maintain_order="left").collect()
 
 
@@ -278,6 +286,8 @@ def publish_draft(
         previous=published[-1].version if published else None,
         from_gold=draft.from_gold,
         unreviewed=draft.unreviewed,
+        in_review=draft.in_review,
+        doubted=draft.doubted,
         absent=draft.absent,
         frozen=draft.frozen,
         preferences=draft.preferences,

@@ -54,6 +54,10 @@ class ReleaseInputs:
     """Rows of gold sources about which no annotator has decided."""
     unreviewed: int = 0
     """Rows that were accepted though uncertain."""
+    in_review: int = 0
+    """Rows with an answer that wait for annotators."""
+    doubted: int = 0
+    """Of these, rows whose answer models doubt."""
     absent: Sequence[AbsentLabel] = ()
     """Labels missing from some split."""
     frozen: Sequence[FrozenSource] = ()
@@ -160,6 +164,8 @@ def _manifest(
         label_sources=dict(sorted(label_sources.items())),
         from_gold=release.from_gold,
         unreviewed=release.unreviewed,
+        in_review=release.in_review,
+        doubted=release.doubted,
         absent=list(release.absent),
         licenses=dict(sorted(licenses.items())),
         tokens=sum(file.tokens for file in rows.values()),

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -103,8 +104,13 @@ def version_folders(releases: Path) -> list[Path]:
     return sorted(found, key=lambda folder: parse_version(folder.name))
 
 
-def find_version(releases: Path, reference: str) -> Path:
+def find_version(releases: Path, reference: str, dataset: Path | None = None) -> Path:
     """The folder of ``name@version``, or of the highest one for ``name@latest``, damaged or not.
+
+    Args:
+        releases: the folder of the versions.
+        reference: which version.
+        dataset: its dataset.yaml, which an error names in what to run.
 
     Raises:
         ReleaseError: the reference is invalid, or there is no such version.
@@ -114,7 +120,8 @@ def find_version(releases: Path, reference: str) -> Path:
         raise ReleaseError(f"'{reference}' names no version; use {name or 'name'}@latest or {name or 'name'}@1.0.0")
     folders = {folder.name: folder for folder in version_folders(releases)}
     if not folders:
-        raise ReleaseError(f"'{name}' has no published version yet; run `goldleaf release`")
+        file = "" if dataset is None else f" {shlex.quote(str(dataset))}"
+        raise ReleaseError(f"'{name}' has no published version yet; run `goldleaf release{file}`")
     if version == "latest":
         return list(folders.values())[-1]
     parse_version(version)

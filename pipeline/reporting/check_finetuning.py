@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pipeline.config.price_file import read_prices
 from pipeline.config.workspace import Workspace
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, TrainingError
+from pipeline.finetuning.lora_config import require_lora
 from pipeline.finetuning.model_places import placed
 from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.reporting.check_model import check_endpoint
@@ -19,6 +20,8 @@ from schemas.arms_section import EndpointArm
 def check_finetuning(workspace: Workspace, secret: Callable[[str], str]) -> Iterator[CheckResult]:
     """Whether base model, price file and endpoints are there, where the dataset.yaml names its own; none is loaded.
 
+    Arguments for PEFT are tried, which imports it.
+
     Args:
         workspace: the dataset.
         secret: the value of an environment variable that holds a key; empty if it is not set.
@@ -26,6 +29,8 @@ def check_finetuning(workspace: Workspace, secret: Callable[[str], str]) -> Iter
     config = workspace.dataset.config
     if config.finetune.base_model != BUNDLED:
         yield _check_base_model(workspace)
+    if config.finetune.lora:
+        yield _check_lora(workspace)
     if config.verdict.prices:
         yield _check_prices(workspace, config.verdict.prices)
     for arm in config.arms:
@@ -47,6 +52,18 @@ def _check_base_model(workspace: Workspace) -> CheckResult:
     is_near = "/" not in name and bool(difflib.get_close_matches(name.lower(), [BUNDLED]))
     detail += f"; did you mean {BUNDLED}, which needs no download?" if is_near else ""
     return CheckResult(what=what, ok=True, warning=is_near, detail=detail)
+
+
+def _check_lora(workspace: Workspace) -> CheckResult:
+    what = "finetune.lora"
+    try:
+        require_lora(workspace.dataset)
+    except ConfigError as error:
+        return CheckResult(what=what, ok=False, detail=str(error))
+    except TrainingError as error:
+        return CheckResult(what=what, ok=True, warning=True, detail=f"not tried: {error}")
+    given = ", ".join(workspace.dataset.config.finetune.lora)
+    return CheckResult(what=what, ok=True, detail=f"PEFT takes {given}")
 
 
 def _check_prices(workspace: Workspace, file: str) -> CheckResult:

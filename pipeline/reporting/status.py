@@ -116,6 +116,8 @@ class Status(BaseModel):
     latest_release: str | None
     finetuned: str | None = None
     """What the last fine-tuning found, in a sentence; None before the first."""
+    is_finetuning: bool = False
+    """Whether one is running on this machine, so that ``finetuned`` is of the one before."""
     training: UnfinishedTraining | None = None
     """One that has not ended, if it is newer than the last fine-tuning."""
     damaged_releases: list[str]
@@ -170,6 +172,7 @@ def read_status(workspace: Workspace) -> Status:
         frozen=frozen,
         latest_release=versions[-1].version if versions else None,
         finetuned=_finetuned(workspace, snapshot),
+        is_finetuning=workspace.store.is_finetuning,
         training=_training(workspace, snapshot),
         damaged_releases=damaged,
         runs=list(_last_runs(snapshot)),

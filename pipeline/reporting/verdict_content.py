@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pipeline.finetuning.adapters import FinetuneRecord
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.results import ArmResult
-from pipeline.reporting.plot_axes import short_time
 from pipeline.reporting.tuned_arm import tuned_arm
 from pipeline.reporting.verdict_bars import GROUPS, Bars, bars
 from pipeline.reporting.verdict_plots import Plot, cost_plot, curve_plot
@@ -107,7 +106,7 @@ def _cards(found: Assessment) -> list[Card]:
 
 def _card(arm: ArmResult, found: Assessment) -> Card:
     takes = [
-        "" if arm.latency is None else f"{short_time(1000 * arm.latency)} ms a call",
+        f"{arm.milliseconds} ms a call" if arm.milliseconds else "",
         "" if arm.cost is None else f"{shown_amount(arm.cost)} {found.currency} per 1,000",
     ]
     return Card(

@@ -1,6 +1,7 @@
 """How numbers and nouns are worded in messages."""
 
 import itertools
+import math
 
 
 def sentence(text: str) -> str:
@@ -47,6 +48,16 @@ def shown_amount(amount: float) -> str:
     if 0 < amount < 0.0001:
         return "<0.0001"
     return f"{amount:.3g}" if amount < 1000 else f"{amount:,.0f}"
+
+
+def shown_measured(value: float, low: float | None = None, high: float | None = None) -> str:
+    """A measured value, above 0, with three digits, or with those that half its interval leaves, if there is one."""
+    least = math.floor(math.log10(value)) - 2
+    if low is None or high is None or high <= low:
+        text = f"{round(value, -least):,.{max(0, -least)}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    digit = min(max(least, math.floor(math.log10((high - low) / 2))), least + 2)
+    return f"{round(value, -digit):,.{max(0, -digit)}f}"
 
 
 def shown_duration(seconds: float) -> str:

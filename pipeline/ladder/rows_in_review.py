@@ -1,0 +1,63 @@
+"""Rows that wait in review are no test questions, and they are the hard ones: what that may mean for the scores."""
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.evaluation.estimates import Unit
+from pipeline.text.wording import counted
+from schemas.manifest import Manifest
+
+
+class RowsInReview(BaseModel):
+    """The rows with an answer that waited for annotators when a version was published."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    doubted: int
+    """Of these, rows whose answer models on the other rows doubt."""
+    expected: float
+    """How many of them would be test questions, were they divided like other rows."""
+
+    def share(self, questions: int) -> float:
+        """What part of all test questions they would be, 0 to 1."""
+        return self.expected / (questions + self.expected)
+
+    def said(self, version: str, questions: int, unit: Unit) -> str:
+        """In words.
+
+        Args:
+            version: the published one, as ``name@version``.
+            questions: of its test split.
+            unit: of the scores.
+        """
+        they = "are" if self.rows > 1 else "is"
+        text = (
+            f"{counted(self.rows, 'row')} with an answer waited in review when {version} was published, and {they} in "
+            "none of its splits: the scores are those of the easier rest."
+        )
+        if unit is Unit.SHARE:
+            most = self.share(questions)
+            text += (
+                f" With their share of the test split, about {self.expected:.0f} more questions, a score could be up "
+                f"to {100 * most:.1f} points lower, and a difference between two arms shift by as much."
+            )
+        if self.doubted:
+            text += (
+                f" Models on the words of the other rows doubt the answer of {self.doubted:,}: an arm of their kind, "
+                "such as a linear model, gains most from that."
+            )
+        return text
+
+
+def rows_in_review(manifest: Manifest, test: str) -> RowsInReview | None:
+    """What is known of them; None if there are none, or a new row never becomes a test question.
+
+    Args:
+        manifest: of the version; early ones have not counted them.
+        test: the name of the split that is asked.
+    """
+    fractions = manifest.config.get("split", {}).get("fractions", {})
+    share = fractions.get(test, 0) / (sum(fractions.values()) or 1)
+    if not manifest.in_review or not share:
+        return None
+    return RowsInReview(rows=manifest.in_review, doubted=manifest.doubted, expected=share * manifest.in_review)

@@ -1,0 +1,92 @@
+"""What can be done without training is known before anything is trained, and is not asked again afterwards."""
+
+import json
+from pathlib import Path
+
+import pytest
+from small_models import save_small_model
+from support import offline, row, write_dataset
+from terminal import Terminal
+
+from flows.context import Context
+from flows.curate import curate
+from flows.engines.engine import Inline
+from flows.finetune import ask_untrained_arms, finetune
+from flows.release import release
+from pipeline.ladder.baselines import Baselines
+from pipeline.ladder.kept_answers import left_unfinished
+from schemas.run_summary import FinetuneSummary
+
+SETTINGS = (
+    "review: {budget: 0, audit: 0.0}\n"
+    "finetune: {base_model: model, max_rows: 8, slow_rows: 2, batch_size: 4, epochs: 1, max_length: 128, "
+    "max_new_tokens: 3}\n"
+    "arms: [majority, linear, zero_shot, adapter, {name: far, endpoint: 'http://127.0.0.1:9/v1', model: m}]\n"
+)
+TOPICS = ("billing", "delivery", "returns")
+
+
+class Bench:
+    """One published version, on which nothing is trained yet."""
+
+    def __init__(self, folder: Path) -> None:
+        rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(40)]
+        write_dataset(folder, rows, SETTINGS)
+        save_small_model(folder / "model")
+        self.terminal = Terminal(folder)
+        curate(self.context, Inline())
+        release(self.context, Inline())
+
+    @property
+    def context(self) -> Context:
+        return Context.load(self.terminal.folder / "dataset.yaml", offline(self.terminal.home))
+
+    def baselines(self, slow_rows: int | None = None) -> Baselines:
+        return ask_untrained_arms(self.context, Inline(), slow_rows=slow_rows)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+def test_every_arm_that_needs_no_training_is_asked_and_nothing_else_happens(bench: Bench) -> None:
+    found = bench.baselines()
+    assert [arm.name for arm in found.ladder.arms] == ["majority", "linear", "zero_shot"]
+    assert [(one.name, one.for_now) for one in found.ladder.skipped] == [("far", True)]
+    assert {(pair.one, pair.other) for pair in found.ladder.pairs} == {
+        ("majority", "linear"), ("majority", "zero_shot"), ("linear", "zero_shot")
+    }  # fmt: skip
+    assert [arm.evaluation.questions for arm in found.ladder.arms] == [found.test_rows, found.test_rows, 2]
+    assert not bench.context.store.snapshot().committed_runs(FinetuneSummary)
+    assert left_unfinished(bench.context.store.models) is None, "no run was interrupted"
+
+
+def test_the_table_names_the_best_and_what_comes_next(bench: Bench) -> None:
+    said = bench.terminal.goldleaf("baselines").stdout
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    best = bench.baselines().best
+    assert best is not None and f"the best is {best.title} with {best.score}. Is that enough?" in lines
+    assert lines[-1] == "next: goldleaf finetune trains an adapter, and says whether it is better"
+    assert any(line.startswith("not compared: m") and "does not answer" in line for line in lines), lines
+    [heading] = [line for line in lines if line.startswith("arm ")]
+    assert heading == "arm accuracy 95% interval asked ms a call"
+    known = json.loads(bench.terminal.goldleaf("baselines", "--json").stdout)
+    assert [arm["name"] for arm in known["ladder"]["arms"]] == ["majority", "linear", "zero_shot"]
+
+
+def test_a_fine_tuning_asks_none_of_them_again(bench: Bench) -> None:
+    before = {arm.name: arm for arm in bench.baselines().ladder.arms}
+    after = {arm.name: arm for arm in finetune(bench.context, Inline()).assessment.ladder.arms}
+    assert set(after) == {*before, "adapter"}
+    for name, arm in before.items():
+        assert (after[name].seconds, after[name].latency, after[name].score) == (arm.seconds, arm.latency, arm.score)
+    again = bench.baselines()
+    assert [arm.name for arm in again.ladder.arms] == list(before), "the adapter of the version is no baseline"
+    assert len(bench.context.store.snapshot().committed_runs(FinetuneSummary)) == 1
+
+
+def test_a_dataset_without_a_version_says_what_to_run_first(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [row(1, "Why?", "billing")], SETTINGS)
+    said = Terminal(tmp_path).error("baselines")
+    assert "has not been curated yet; run `goldleaf curate" in said
