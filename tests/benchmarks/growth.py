@@ -1,6 +1,6 @@
 """What each command costs in a dataset that grows: after the first run, a thousand new rows, answers, nothing new.
 
-python tests/benchmarks/growth.py                            100,000 and a million rows
+python tests/benchmarks/growth.py                            100,000, a million and three million rows
 python tests/benchmarks/growth.py --rows 100000 --only curate
 """
 
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from fake_studio import FakeStudio, fake_studio
 
-SIZES = (100_000, 1_000_000)
+SIZES = (100_000, 1_000_000, 3_000_000)
 BATCH, ANSWERS = 1_000, 100
 _HELP = """\
 Rows of about 1.3 KB with free-text answers, a third of them copies of others; a batch is another file of the same
@@ -71,6 +71,8 @@ class Target:
     against: str = "first"
     share: float | None = None
     memory: int | None = None
+    rows: int = 1_000_000
+    """The size of the dataset that it is about; others are only shown."""
 
 
 # --- what is measured -----------------------------------------------------------------------------
@@ -96,6 +98,7 @@ TARGETS = (
     Target("explain", share=1 / 100, memory=1_000),
     Target("report", share=1 / 15, memory=1_000),
     Target("first", memory=3_000),
+    Target("first", memory=6_000, rows=3_000_000),
     Target("release", against="polars", share=3, memory=2_500),
     Target("again", against="release", share=1 / 2, memory=2_500),
 )
@@ -214,7 +217,7 @@ def _verdicts(
     found: Mapping[int, Mapping[str, Measured]], titles: Mapping[str, str]
 ) -> Iterator[tuple[str, str, str, str, str]]:
     for size, steps in found.items():
-        for target in (target for target in TARGETS if target.step in steps):
+        for target in (target for target in TARGETS if target.step in steps and target.rows == size):
             what, spent = titles[target.step], steps[target.step]
             if target.share is not None and target.against in steps:
                 share = spent.cpu / steps[target.against].cpu
@@ -247,17 +250,35 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=cache, help=f"a folder for the corpora (default: {cache})")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
     parser.add_argument("--figures", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the cost against the size, such as SVG")
+    parser.add_argument("--from", dest="earlier", type=Path, metavar="FILE", help="draw and compare such figures only")
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
-    found = {size: dict(_measured(size, asked.cache, asked.only)) for size in asked.rows}
+    found = _read(asked.earlier) if asked.earlier else {}
+    for size in () if asked.earlier else asked.rows:
+        found[size] = dict(_measured(size, asked.cache, asked.only))
+        # Hours of work: kept as soon as they are there.
+        if asked.figures:
+            _keep(found, asked.figures)
     shown = tables(found)
     for table in shown:
         table.show(Console(width=120))
     if asked.markdown:
         asked.markdown.write_text("\n".join(table.markdown() for table in shown), encoding="utf-8")
-    if asked.figures:
-        plain = {size: {name: asdict(spent) for name, spent in steps.items()} for size, steps in found.items()}
-        asked.figures.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+    if asked.plot:
+        from growth_plot import draw
+
+        draw(found, {step.name: step.title for step in STEPS}, asked.plot)
+
+
+def _keep(found: Mapping[int, Mapping[str, Measured]], path: Path) -> None:
+    plain = {size: {name: asdict(spent) for name, spent in steps.items()} for size, steps in found.items()}
+    path.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+
+
+def _read(path: Path) -> dict[int, dict[str, Measured]]:
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    return {int(size): {name: Measured(**spent) for name, spent in steps.items()} for size, steps in plain.items()}
 
 
 if __name__ == "__main__":
