@@ -11,6 +11,7 @@ from support import current, row
 
 from pipeline.curation import rescoring
 from schemas.fate import LabelSource
+from schemas.run_summary import CurateSummary
 
 WORDS = {
     "billing": "invoice fee charged card amount price",
@@ -111,3 +112,30 @@ def test_a_home_whose_scores_meant_something_else_is_scored_anew_once(
     assert desk.curate().decided > 100
     assert scores(desk) != before
     assert desk.curate().decided == 0
+
+
+def test_more_rows_make_labels_be_learned_anew_and_move_no_score(desk: Desk) -> None:
+    first = desk.curate()
+    before = scores(desk)
+    desk.rows(*labeled(230, WRONG))
+    later = desk.curate()
+    after = scores(desk)
+    assert judged_by(desk) == later.run != first.run
+    assert "learned anew" in later.looked.why and "scored anew" not in later.looked.why
+    assert {name: after[name] for name in before} == before
+    assert all(after[desk.id(n)] is not None for n in range(200, 230))
+
+
+def test_corrections_are_why_a_run_looks_at_all_rows(desk: Desk) -> None:
+    first = desk.curate()
+    correct(desk, 20)
+    later = desk.curate()
+    assert later.looked.why == "all labels are scored anew, since annotators have corrected many"
+    assert judged_by(desk) == later.run != first.run
+
+
+def judged_by(desk: Desk) -> str:
+    """The run that trained what judges labels now."""
+    last = desk.context.store.snapshot().last_run(CurateSummary)
+    assert last is not None
+    return last.summary.judge

@@ -129,7 +129,8 @@ def earlier(workspace: Workspace, evaluation: str) -> Earlier:
 
 
 _LOST = "what was derived from the rows is gone, or of another Goldleaf"
-TRAINED = "labels are scored anew, since the labeled rows have grown by a tenth, or many labels were corrected"
+_GROWN = "labels are learned anew once the labeled rows have grown by a tenth, which they may have"
+CORRECTED = "all labels are scored anew, since annotators have corrected many"
 
 
 def look_at_changes(
@@ -139,7 +140,7 @@ def look_at_changes(
     if before.standing is None:
         return before.why
     try:
-        return _look_at_changes(workspace, steps, run, before.standing, before.judge, of_evaluation) or TRAINED
+        return _look_at_changes(workspace, steps, run, before.standing, before.judge, of_evaluation) or _GROWN
     except NotDerived:
         return _LOST
 
@@ -160,7 +161,7 @@ def _look_at_changes(
     # All that have changed may have an answer now.
     most = int(stands["labeled"].sum()) + len(changes.records - changes.withdrawn)
     if judge is not None and judge.is_due(most):
-        # Rows may be judged otherwise than before.
+        # Rows without a score may be judged otherwise than by what was kept.
         return None
     if changes.are_none:
         return _look_at_nothing(standing, Facts.of_all(kept.facts(standing.files)))

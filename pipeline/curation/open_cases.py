@@ -39,7 +39,7 @@ class Opened:
     forgets: bool
     """Whether what earlier runs have scored counts no more."""
     is_anew: bool
-    """Whether all labels are scored anew."""
+    """Whether labels are learned anew; rows keep the scores that they have, unless these are forgotten."""
 
 
 def open_cases(

@@ -34,7 +34,7 @@ from pipeline.curation.known_fields import (
     require_mapped_fields,
     require_named_layouts,
 )
-from pipeline.curation.look import TRAINED, Earlier, Look, earlier, look_at_changes, look_at_everything
+from pipeline.curation.look import CORRECTED, Earlier, Look, earlier, look_at_changes, look_at_everything
 from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.rescoring import Scoring, rules_off
@@ -207,7 +207,7 @@ def _look(
             opened = steps.run(open_cases, look, focus, workspace.dataset, before.judge, rescore, may_rescore)
             if not opened.is_anew:
                 return look, opened
-        why = look if isinstance(look, str) else TRAINED
+        why = look if isinstance(look, str) else CORRECTED
     return look_at_everything(workspace, steps, run, why), None
 
 
