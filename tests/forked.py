@@ -65,6 +65,19 @@ def command(*args: str, environment: dict[str, str], killed_at: Point | None = N
         return out.read_text(encoding="utf-8")
 
 
+def command_killed(*args: str, environment: dict[str, str], after: float) -> bool:
+    """Kill a command some seconds after it has begun; whether it was still at work."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = PROCESSES.Process(target=_run, args=(args, environment, None, out, err))
+        process.start()
+        process.join(after)
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL), err.read_text(encoding="utf-8")
+        return process.exitcode != 0
+
+
 def _run(args: tuple[str, ...], environment: dict[str, str], killed_at: Point | None, out: Path, err: Path) -> None:
     os.environ.update(environment)
     for path, stream in ((out, sys.stdout), (err, sys.stderr)):
