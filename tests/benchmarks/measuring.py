@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 Labels = npt.NDArray[np.int64]
 HERE = Path(__file__).parent
-_LONGEST_SECONDS = 3600
+_LONGEST_SECONDS = 3 * 3600
 _MEASURED, _LABELS = "measured.json", "labels.npy"
 _QUIET = {
     **dict.fromkeys(("HF_HUB_OFFLINE", "UV_OFFLINE", "PIP_NO_INDEX", "DO_NOT_TRACK"), "1"),
@@ -178,7 +178,7 @@ def run(command: Sequence[str], scratch: Path, environment: Mapping[str, str] | 
     """Run a command to its end, including all processes that it starts. Its output goes to ``log.txt`` in scratch.
 
     Raises:
-        Failed: it failed, or took longer than an hour.
+        Failed: it failed, or took longer than three hours.
     """
     places = {name: str(scratch / name.lower()) for name in ("HF_HOME", "DATA_JUICER_CACHE_HOME", "GOLDLEAF_HOME")}
     started, log = time.perf_counter(), scratch / "log.txt"
