@@ -90,7 +90,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
             summary = ReleaseSummary(version=found.version, digest=found.digest)
             store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
         store.clear_work()
-    write_report(context)
+    write_report(context, progress=engine.progress)
     splits = {split: file.rows for split, file in found.splits.items()}
     result = Released(
         dataset=name,
@@ -139,7 +139,7 @@ def _published(
         chosen = version or next_version(taken)
         engine.run(keep_splits, store, draft, run.id)
         with engine.progress.step(f"publishing {chosen}"):
-            told = report_for_version(context, draft.absent)
+            told = report_for_version(context, draft.absent, engine.progress)
             more = (run, chosen, told.page, told.agreement)
             return engine.run(publish_draft, store, dataset, draft, folder, files, *more), True
 

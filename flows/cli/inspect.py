@@ -22,6 +22,7 @@ from flows.cli.app import (
 )
 from flows.cli.console import (
     out,
+    progress_for,
     show_answer,
     show_attention,
     show_beyond,
@@ -252,7 +253,7 @@ def report(
     """Write the report on the current state as one HTML file, and print its path."""
     from pipeline.reporting.write_report import write_report
 
-    path = write_report(load_context(dataset), to=to)
+    path = write_report(load_context(dataset), to=to, progress=progress_for(as_json))
     if as_json:
         print_json({"path": str(path)})
         return

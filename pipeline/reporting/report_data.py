@@ -49,6 +49,7 @@ from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
 from pipeline.state.decisions import codes, named_records, with_reason
 from pipeline.state.snapshot import Snapshot
+from pipeline.steps import Progress, Silent
 from pipeline.text.meaning_guards import question
 from pipeline.text.normalize import inputs_key, shown_inputs
 from pipeline.text.screening import target_texts
@@ -83,6 +84,7 @@ def gather_report(
     team: AnnotatorsTable | None = None,
     standing: Status | None = None,
     of_version: bool = False,
+    progress: Progress | None = None,
 ) -> ReportData:
     """Collect everything that the report shows of a state.
 
@@ -96,8 +98,9 @@ def gather_report(
         team: how annotators have answered.
         standing: the status, whose audit, forecast, proof and suggestions are shown.
         of_version: for a version, which may be copied anywhere: no text of a record that is not accepted is shown.
+        progress: shows how far what reads all rows is.
     """
-    state = State(snapshot, dataset, of_version)
+    state = State(snapshot, dataset, of_version, progress or Silent())
     kind = kind_of(dataset.task)
     return ReportData(
         dataset=dataset.config.name,

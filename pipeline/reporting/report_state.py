@@ -13,6 +13,7 @@ from pipeline.reporting.report_page import ShownRecord
 from pipeline.reporting.shown_rows import setting_in_words, turn_in_question
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
+from pipeline.steps import Progress, Silent
 from pipeline.text.normalize import shown_inputs
 from pipeline.text.screening import screen
 from schemas.answers_in_words import answer_in_words
@@ -23,6 +24,8 @@ from schemas.field import JsonValue, TargetField, ValueType
 from schemas.repairs import is_repair
 from schemas.task import Task
 
+_LONG = 100_000
+"""Rows from which on reading what they say takes seconds."""
 _SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET, ReasonCode.UNUSABLE}
 """An annotator may have marked a row unusable because it must not be read."""
 _CLOSED = (ValueType.CHOICE, ValueType.BOOLEAN)
@@ -38,6 +41,8 @@ class State:
     dataset: LoadedDataset
     of_version: bool
     """Whether the page becomes part of a version, which may be copied anywhere."""
+    progress: Progress = field(default_factory=Silent)
+    """Shows how far what reads all rows is."""
     _known: dict[str, Decision] = field(default_factory=dict)
     _places: dict[str, tuple[str, int, bytes]] = field(default_factory=dict)
     """File, line and raw bytes."""
@@ -64,6 +69,15 @@ class State:
             rows = self.snapshot.current_decisions(pl.col("record_id").is_in(missing)).collect()
             self._known.update((decision.record_id, decision) for decision in from_frame(rows))
         return [self._known[one] for one in ids if one in self._known]
+
+    def in_batches(self, where: pl.Expr, *columns: str) -> Iterator[pl.DataFrame]:
+        """Columns of the decisions that meet a condition over the outline, a piece at a time."""
+        total = self.outline.filter(where).height
+        shown = self.progress if total >= _LONG else Silent()
+        with shown.step("reading answers", total, "rows") as advance:
+            for rows in self.snapshot.in_batches(where, *columns):
+                yield rows
+                advance(rows.height)
 
     def to_show(self, record_ids: Iterable[str]) -> list[Decision]:
         """The same with their rows, which ``example`` needs: many are read as fast as one."""

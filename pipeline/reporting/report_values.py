@@ -51,7 +51,7 @@ class _Answers:
         self._state = state
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for rows in self._state.snapshot.in_batches(_IS_ACCEPTED, "targets"):
+        for rows in self._state.in_batches(_IS_ACCEPTED, "targets"):
             for targets in rows["targets"]:
                 yield orjson.loads(targets) if targets is not None else {}
 
@@ -59,7 +59,7 @@ class _Answers:
 def _labels(state: State) -> list[ValueCount]:
     # Of answers that are chosen from a list there are few.
     found: Counter[tuple[str | None, str]] = Counter()
-    for rows in state.snapshot.in_batches(_IS_ACCEPTED, "record_id", "targets"):
+    for rows in state.in_batches(_IS_ACCEPTED, "record_id", "targets"):
         placed = rows.join(state.splits, on="record_id", how="left").with_columns(pl.col("split").fill_null(""))
         for targets, split, count in placed.group_by("targets", "split").len().iter_rows():
             found[targets, split] += count

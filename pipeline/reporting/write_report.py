@@ -13,20 +13,22 @@ from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.report_page import render_report
 from pipeline.reporting.status import read_status
 from pipeline.state.atomic import replacing
+from pipeline.steps import Progress
 from schemas.manifest import AbsentLabel
 
 
-def write_report(workspace: Workspace, *, to: Path | None = None) -> Path:
+def write_report(workspace: Workspace, *, to: Path | None = None, progress: Progress | None = None) -> Path:
     """Write the report on the committed state; the old file stays until the new one is complete.
 
     Args:
         workspace: the dataset.
         to: the file, or a folder for ``report.html``; without it, the home.
+        progress: shows how far it is.
 
     Raises:
         StoreError: it cannot be written there.
     """
-    html = _state_html(workspace)
+    html = _state_html(workspace, progress)
     path = to or workspace.store.report
     try:
         if to is None:
@@ -68,12 +70,15 @@ class ForVersion:
         return self.report.encode()
 
 
-def report_for_version(workspace: Workspace, absent: Sequence[AbsentLabel] = ()) -> ForVersion:
+def report_for_version(
+    workspace: Workspace, absent: Sequence[AbsentLabel] = (), progress: Progress | None = None
+) -> ForVersion:
     """The page for a version that is being made from the committed state, and what its card tells of annotators.
 
     Args:
         workspace: the dataset.
         absent: labels missing from some split of the version.
+        progress: shows how far it is.
     """
     snapshot = workspace.store.snapshot().at_last_commit()
     team = read_annotators(workspace, datetime.now(UTC))
@@ -84,13 +89,14 @@ def report_for_version(workspace: Workspace, absent: Sequence[AbsentLabel] = ())
         absent=absent,
         team=team,
         of_version=True,
+        progress=progress,
     )
     fields = [*team.fields, *([team.whole] if team.whole else [])]
     told = [str(field) for field in fields if field.alpha is not None]
     return ForVersion(render_report(data), told)
 
 
-def _state_html(workspace: Workspace) -> str:
+def _state_html(workspace: Workspace, progress: Progress | None) -> str:
     """The page on the committed state, for the dataset's own team."""
     snapshot = workspace.store.snapshot().at_last_commit()
     versions = list_versions(workspace.store.releases)
@@ -103,6 +109,7 @@ def _state_html(workspace: Workspace) -> str:
         absent=versions[-1].absent if versions else (),
         team=read_annotators(workspace, datetime.now().astimezone()),
         standing=status,
+        progress=progress,
         next_steps=[status.next_step.replace(status.next_command, f"`{status.next_command}`")],
     )
     return render_report(data)
