@@ -8,7 +8,8 @@ import inspect
 import json
 import re
 import shlex
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
@@ -146,6 +147,7 @@ _KEPT = {
     "suggest": "what was answered is kept",
 }
 """What an interrupted command leaves to the next one, where that is more than what it has committed."""
+_HERE = "the items come here"
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
@@ -207,6 +209,18 @@ def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
     """Print a result as JSON, and nothing else on stdout."""
     text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2, default=str)
     results().write(text + "\n")
+
+
+def print_json_list(value: BaseModel, name: str, items: Iterable[BaseModel]) -> None:
+    """Print a result whose list of that name is too long for memory: its items are printed as they come."""
+    stream, between = results(), "\n"
+    whole = value.model_copy(update={name: [_HERE]}).model_dump_json(indent=2, warnings=False)
+    head, tail = whole.split(f'"{_HERE}"', 1)
+    stream.write(head.rstrip())
+    for item in items:
+        stream.write(between + textwrap.indent(item.model_dump_json(indent=2), "    "))
+        between = ",\n"
+    stream.write((tail.lstrip() if between == "\n" else tail) + "\n")
 
 
 def load_context(dataset: Path) -> "Context":

@@ -8,7 +8,17 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from flows.cli.app import DEFAULT, AsJson, DatasetFile, app, explained, load_context, print_json, require_curated
+from flows.cli.app import (
+    DEFAULT,
+    AsJson,
+    DatasetFile,
+    app,
+    explained,
+    load_context,
+    print_json,
+    print_json_list,
+    require_curated,
+)
 from flows.cli.console import out
 from pipeline.text.wording import counted, shown_similarity
 from schemas.run_summary import CurateSummary
@@ -51,15 +61,18 @@ def duplicates(
 
     Example: goldleaf duplicates --of clauses.jsonl:17
     """
-    from pipeline.reporting.duplicates import read_duplicates
+    from pipeline.reporting.duplicates import all_groups, read_duplicates
     from pipeline.reporting.lookup import find_record
 
     context = load_context(dataset)
     require_curated(context)
     snapshot = context.store.snapshot().at_last_commit()
     meant = find_record(snapshot, of, context.dataset) if of else None
-    most = None if as_json else limit
-    found = read_duplicates(snapshot, context.dataset.task, meant.record_id if meant else None, most)
+    task = context.dataset.task
+    if as_json and meant is None:
+        print_json_list(read_duplicates(snapshot, task, most=0), "groups", all_groups(snapshot, task))
+        return
+    found = read_duplicates(snapshot, task, meant.record_id if meant else None, None if as_json else limit)
     if as_json:
         print_json(found)
         return

@@ -176,9 +176,8 @@ def read_duplicates(
         near=copies.height - exact,
         kept=groups.height,
         telling=telling.height,
-        groups=sorted(
-            _groups(copies.join(shown, on="duplicate_of", how="semi", maintain_order="left"), rows, record_id),
-            key=lambda group: (group.copies[0].similarity, group.kept.record_id),
+        groups=_in_order(
+            _groups(copies.join(shown, on="duplicate_of", how="semi", maintain_order="left"), rows, record_id)
         ),
         misses=sorted(_misses(near, _Pairing(rows, task, threshold), record_id), key=lambda miss: -miss.similarity),
         below=counted.below if counted and record_id is None else 0,
@@ -187,6 +186,21 @@ def read_duplicates(
 
 
 _FIRST = ["similarity", "duplicate_of"]
+_GROUPS_AT_ONCE = 10_000
+"""Groups whose rows are in memory at once."""
+
+
+def all_groups(snapshot: Snapshot, task: type[Task]) -> Iterator[Group]:
+    """Every group, in the order of ``Duplicates.groups``; memory holds some thousand of them."""
+    copies = _copies(snapshot, None, None)
+    order = copies.group_by("duplicate_of").agg(pl.col("similarity").min()).sort(_FIRST)
+    for part in order.iter_slices(_GROUPS_AT_ONCE):
+        of_part = copies.join(part, on="duplicate_of", how="semi", maintain_order="left")
+        yield from _in_order(_groups(of_part, _Rows(snapshot, task), None))
+
+
+def _in_order(groups: Iterable[Group]) -> list[Group]:
+    return sorted(groups, key=lambda group: (group.copies[0].similarity, group.kept.record_id))
 
 
 def _copies(snapshot: Snapshot, asked: Decision | None, record_id: str | None) -> pl.DataFrame:
