@@ -83,7 +83,8 @@ def test_what_is_compared_changes_no_decision_of_a_curate_run(tmp_path: Path) ->
         ),
         (
             "arms: [majority]\n",
-            "5: arms: the adapter is not among the arms, and the others are there to be compared with it; add it",
+            "5: arms: the adapter is not among the arms, and the others are there to be compared with it; add it "
+            "(`goldleaf baselines` compares them alone)",
         ),
         (
             "arms: [adapter, lineer]\n",

@@ -15,7 +15,7 @@ from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Exam, Questions
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.loaded_model import LoadedModel
-from pipeline.ladder import experiment, linear_fields
+from pipeline.ladder import linear_fields, preparation
 from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.classical import Linear, Majority, Nearest
@@ -386,8 +386,8 @@ def test_of_very_many_rows_a_sample_is_remembered_and_said(monkeypatch: pytest.M
 
     said: list[str] = []
     rows = questions_and_answers(60)
-    assert experiment._known(rows, 1, Said()) == rows and not said
-    monkeypatch.setattr(experiment, "_MOST_KNOWN", 20)
-    some = experiment._known(rows, 1, Said())
+    assert preparation._known(rows, 1, Said()) == rows and not said
+    monkeypatch.setattr(preparation, "_MOST_KNOWN", 20)
+    some = preparation._known(rows, 1, Said())
     assert len(some) == 20 and set(map(id, some)) < set(map(id, rows))
     assert "20 random ones of the 60 training rows" in said[0]

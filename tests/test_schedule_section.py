@@ -48,7 +48,10 @@ def test_a_verb_has_its_own_zone_or_that_of_the_section_and_none_without_times(t
         ("  timezone: CEST+1", "'CEST+1' is not a time zone"),
         ("  wait: 30", "valid string"),
         ("  wait: 30 min", "'30 min' is not a duration; write a number and its unit"),
-        ("  currate: 0 2 * * *", "'currate' is not a known key; use one of collect, curate, finetune"),
+        (
+            "  currate: 0 2 * * *",
+            "'schedules.currate' is not a known key; did you mean curate? Else use one of collect, curate",
+        ),
         ("  curate: [0 2 * * *]", "'schedules.curate' is a section with the keys cron, timezone"),
     ],
 )
