@@ -1,5 +1,6 @@
 """Chat templates that treat turns in different ways, for SmolLM2's tokenizer; no weights are loaded."""
 
+import copy
 from types import SimpleNamespace
 
 from transformers import AutoTokenizer
@@ -41,5 +42,7 @@ TEMPLATES = {
 
 def with_template(name: str) -> LoadedModel:
     """A model that renders by one of them."""
-    TOKENIZER.chat_template = TEMPLATES[name]
-    return LoadedModel(SimpleNamespace(config=SimpleNamespace()), TOKENIZER, name, "r")
+    # Of its own: other tests of this process save the tokenizer with their models.
+    tokenizer = copy.copy(TOKENIZER)
+    tokenizer.chat_template = TEMPLATES[name]
+    return LoadedModel(SimpleNamespace(config=SimpleNamespace()), tokenizer, name, "r")

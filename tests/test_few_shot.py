@@ -1,7 +1,7 @@
 """A prompted model is shown the training rows that are most similar to its question, as many as it can read."""
 
 import pytest
-from chat_templates import TEMPLATES, TOKENIZER
+from chat_templates import TOKENIZER
 from small_models import save_small_model
 
 from pipeline.finetuning import training_rows
@@ -60,7 +60,6 @@ class Listening(Exam):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     folder = tmp_path_factory.mktemp("base")
-    TOKENIZER.chat_template = TEMPLATES["smollm2"]
     save_small_model(folder, eos_token_id=TOKENIZER.eos_token_id)
     return load_base(str(folder))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 from assessed import a_record
-from chat_templates import TEMPLATES, TOKENIZER
+from chat_templates import TOKENIZER
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from small_models import save_small_model
@@ -28,7 +28,6 @@ LATEST = SECTION.replace("r1", "latest")
 
 def an_adapter(home: Path, base: Path, run: str = "r1", hours: int = 0, version: str = "1.2.0") -> None:
     """An adapter that has learned nothing, on a base model of a few weights."""
-    TOKENIZER.chat_template = TEMPLATES["smollm2"]
     save_small_model(base, eos_token_id=TOKENIZER.eos_token_id)
     loaded = load_base(str(base))
     lora = LoraConfig(r=2, target_modules=["q_proj"], revision=loaded.revision)
