@@ -1,7 +1,8 @@
 """What each command costs in a dataset that grows: after the first run, a thousand new rows, answers, nothing new.
 
 python tests/benchmarks/growth.py                            100,000, a million and three million rows
-python tests/benchmarks/growth.py --rows 100000 --only curate
+python tests/benchmarks/growth.py --rows 100000 --only first nothing
+python tests/benchmarks/growth.py --rows 1000000 --only first nothing --engine prefect
 """
 
 import argparse
@@ -102,6 +103,7 @@ TARGETS = (
     Target("release", against="polars", share=3, memory=2_500),
     Target("again", against="release", share=1 / 2, memory=2_500),
 )
+_ON_ENGINES = ("curate", "collect", "release")
 _BATCH_GROWTH, _ROW_GROWTH = 3, 1.2
 """How much more a batch may cost in a dataset ten times as large, and a row of the first run."""
 
@@ -109,8 +111,8 @@ _BATCH_GROWTH, _ROW_GROWTH = 3, 1.2
 class _Home:
     """A dataset with its home, its annotators, and rows to come."""
 
-    def __init__(self, place: Path, rows: Corpus, size: int, studio: FakeStudio) -> None:
-        self._place, self._rows, self._studio = place, rows, studio
+    def __init__(self, place: Path, rows: Corpus, size: int, studio: FakeStudio, engine: str) -> None:
+        self._place, self._rows, self._studio, self._engine = place, rows, studio, engine
         self._delivered = 0
         self._file = place / "dataset.yaml"
         self._file.write_text(_DATASET, encoding="utf-8")
@@ -142,7 +144,8 @@ class _Home:
         if not step.command:
             return self._run([sys.executable, __file__, "--sort", str(self._place)])
         verb, *more = step.command
-        return self._run([sys.executable, "-m", "flows.cli", verb, "--json", *more, str(self._file)])
+        engine = ["--engine", self._engine] if self._engine and verb in _ON_ENGINES else []
+        return self._run([sys.executable, "-m", "flows.cli", verb, "--json", *engine, *more, str(self._file)])
 
     def _run(self, command: Sequence[str]) -> Measured:
         environment = {
@@ -153,11 +156,11 @@ class _Home:
         return run(command, self._place, environment)
 
 
-def _measured(size: int, cache: Path, only: Sequence[str]) -> Iterator[tuple[str, Measured]]:
+def _measured(size: int, cache: Path, only: Sequence[str], engine: str) -> Iterator[tuple[str, Measured]]:
     """Every step, in order; those that are not asked for are done, too, as others build upon them."""
     rows = corpus(cache, size + 2 * BATCH)
     with folder() as place, fake_studio() as studio:
-        home = _Home(place, rows, size, studio)
+        home = _Home(place, rows, size, studio, engine)
         for step in STEPS:
             spent = home.measure(step)
             print(f"{size:,}  {step.title}: {_shown(spent)}", flush=True)
@@ -250,13 +253,16 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=cache, help=f"a folder for the corpora (default: {cache})")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
     parser.add_argument("--figures", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument(
+        "--engine", default="", choices=["", "inline", "prefect"], help="of curate, collect and release"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the cost against the size, such as SVG")
     parser.add_argument("--from", dest="earlier", type=Path, metavar="FILE", help="draw and compare such figures only")
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
     found = _read(asked.earlier) if asked.earlier else {}
     for size in () if asked.earlier else asked.rows:
-        found[size] = dict(_measured(size, asked.cache, asked.only))
+        found[size] = dict(_measured(size, asked.cache, asked.only, asked.engine))
         # Hours of work: kept as soon as they are there.
         if asked.figures:
             _keep(found, asked.figures)
