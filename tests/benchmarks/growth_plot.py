@@ -50,6 +50,7 @@ def _panel(panel: Any, found: Figures, titles: Mapping[str, str], what: str) -> 
     panel.set_yscale("log")
     panel.set_xlabel("rows")
     panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    panel.yaxis.set_major_formatter("{x:,.0f}")
     panel.minorticks_off()
     panel.grid(axis="y", color="#e4e4e4", linewidth=0.7)
     panel.spines[["top", "right"]].set_visible(False)
