@@ -27,8 +27,6 @@ def killed_chain(folder: Path, kills: int, seed: str) -> int:
     After each night both homes must say the same.
     """
     chance, usual, hit, done = random.Random(seed), dict[str, float](), 0, 0
-    for name in ("killed", "undisturbed"):
-        (folder / name / "nights").mkdir(parents=True)
     with (
         fake_studio() as one,
         fake_studio() as other,

@@ -20,6 +20,7 @@ from pipeline.curation.small_files import compact
 from pipeline.releases.versions import list_versions
 from pipeline.reporting.status import read_status
 from pipeline.state.compaction import Compacted
+from pipeline.state.table_files import read_log
 from pipeline.state.tables import Table
 from schemas.run_summary import Looked
 
@@ -43,6 +44,7 @@ def rows(night: int) -> list[dict[str, Any]]:
 @contextmanager
 def nights(studio: FakeStudio, folder: Path, count: int) -> Iterator[Desk]:
     """A dataset after some nights."""
+    folder.mkdir(parents=True, exist_ok=True)
     with desk_at(studio, folder, rows(0), "review: {budget: 4, audit: 0.2}\n") as desk:
         file = desk.folder / "dataset.yaml"
         file.write_text(file.read_text().replace("license: MIT", "license: MIT, mode: snapshot"))
@@ -84,6 +86,14 @@ def files_of(desk: Desk) -> int:
     """How many files there are of tables and of derived rows."""
     root = desk.context.store.root
     return len(list(root.glob("tables/*/part-*.parquet"))) + len(list(root.glob("derived/*/*.arrow")))
+
+
+def opened(desk: Desk) -> int:
+    """How many files of tables and of derived rows hold what counts now: these are what commands open."""
+    root, store = desk.context.store.root, desk.context.store
+    there = [table for table in Table if store.version(table) >= 0]
+    tables = sum(len(read_log(root / "tables" / table.value).files) for table in there)
+    return tables + len(list(root.glob("derived/*/*.arrow")))
 
 
 def compacted(desk: Desk, now: float | None = None) -> dict[str, Compacted]:
