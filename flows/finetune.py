@@ -140,7 +140,7 @@ def ask_untrained_arms(
     store = context.store
     context.require_owner()
     access = _access(context)
-    folder = find_version(store.releases, f"{context.dataset.config.name}@{version}")
+    folder = find_version(store.releases, f"{context.dataset.config.name}@{version}", context.dataset.path)
     settings = _settings(context, slow_rows=slow_rows, fix=tuple(map(Fix, fix or ())))
     # It shares kept answers with fine-tunings.
     with store.lock(Verb.FINETUNE):

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from assessed import ladder_of, lost, share_right
 from small_models import save_small_model
 from support import offline, row, write_dataset
 from terminal import Terminal
 
+from flows.cli.show_baselines import show_baselines
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
@@ -90,3 +92,21 @@ def test_a_dataset_without_a_version_says_what_to_run_first(tmp_path: Path) -> N
     write_dataset(tmp_path, [row(1, "Why?", "billing")], SETTINGS)
     said = Terminal(tmp_path).error("baselines")
     assert "has not been curated yet; run `goldleaf curate" in said
+
+
+def test_of_a_chat_the_best_is_one_that_has_losses_and_the_table_is_headed_by_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The nearest training row has texts only, and comes first."""
+    nearest = share_right("nearest", 15, 20)
+    prompted, shown = (lost(name, [(nats, 10.0)] * 20) for name, nats in (("zero_shot", 30.0), ("few_shot", 20.0)))
+    values = {"version": "help@1.0.0", "base_model": "m", "train_rows": 80, "test_rows": 20}
+    found = Baselines(**values, metric=shown.evaluation.metric, ladder=ladder_of(nearest, prompted, shown))
+    assert found.best == shown
+    show_baselines(found, Path("dataset.yaml"))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert shown.evaluation.metric_title == "loss per token"
+    assert "loss per ms a arm token 95% interval call" in printed and "natural logarithm" in printed
+    assert f"the best is {shown.title} with {shown.score}" in printed
+    alone = found.model_copy(update={"ladder": ladder_of(nearest)})
+    assert alone.best is None, "it cannot be compared with an adapter"

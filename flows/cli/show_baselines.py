@@ -54,13 +54,14 @@ def show_baselines(found: "Baselines", dataset: Path) -> None:
     """Print the arms, the best of them, and what comes next."""
     rows, asked = counted(found.train_rows, "training row"), counted(found.test_rows, "test question")
     out.print(f"[bold]{found.version}[/]: {rows}, {asked}")
-    if found.ladder.arms:
-        show_arms(found.ladder, found.currency)
-    show_others(found.ladder)
-    if found.in_review is not None and found.best is not None:
-        said = found.in_review.said(found.version, found.test_rows, found.best.score.unit)
-        out.print(f"- {said}", markup=False)
+    best, arms = found.best, found.ladder.arms
+    if reference := best or next(iter(arms), None):
+        show_arms(found.ladder, reference, found.currency)
+        show_others(found.ladder, reference.score.unit)
+        if found.in_review is not None:
+            said = found.in_review.said(found.version, found.test_rows, reference.score.unit)
+            out.print(f"- {said}", markup=False)
     named = "" if dataset == DEFAULT else f" {shlex.quote(str(dataset))}"
-    best = "" if found.best is None else f"the best is {escape(found.best.title)} with {found.best.score}. "
-    out.print(f"{best}Is that enough?")
+    if best is not None:
+        out.print(f"the best is {escape(best.title)} with {best.score}. Is that enough?")
     out.print(f"[dim]next:[/] goldleaf finetune{escape(named)} trains an adapter, and says whether it is better")

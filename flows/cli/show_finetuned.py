@@ -18,8 +18,9 @@ _COMMAND = re.compile(r"\bgoldleaf (?:curate|collect|release|finetune|status)\b"
 
 if TYPE_CHECKING:
     from flows.finetune import Finetuned
+    from pipeline.evaluation.estimates import Unit
     from pipeline.ladder.assessment import Assessment
-    from pipeline.ladder.results import Ladder
+    from pipeline.ladder.results import ArmResult, Ladder
 
 
 def show_finetuned(result: "Finetuned", dataset: Path = DEFAULT) -> None:
@@ -34,11 +35,11 @@ def show_finetuned(result: "Finetuned", dataset: Path = DEFAULT) -> None:
     not_judged = f"; not judged: {found.not_judged}" if found.not_judged else ""
     questions = found.ladder.adapter.evaluation.questions
     out.print(f"{counted(questions, 'test question')}{not_judged}", markup=False)
-    show_arms(found.ladder, found.currency)
+    show_arms(found.ladder, found.ladder.adapter, found.currency)
     if found.busy:
         out.print(f"[yellow]![/] {escape(_runnable(found.busy, dataset))}")
     _show_beside(found)
-    show_others(found.ladder)
+    show_others(found.ladder, found.ladder.adapter.score.unit)
     judgement = found.judgement
     out.print(f"[bold]{judgement.verdict.heading}.[/] {escape(_runnable(judgement.next_step, dataset))}")
     for reason in (*judgement.reasons, *found.beside):
@@ -58,13 +59,10 @@ def _runnable(text: str, dataset: Path) -> str:
     return _COMMAND.sub(lambda found: f"{found[0]} {shlex.quote(str(dataset))}", text)
 
 
-def show_others(ladder: "Ladder") -> None:
+def show_others(ladder: "Ladder", unit: "Unit") -> None:
     """Print what is not in the table of arms, and how its scores are read if that is not known to all."""
     for one in ladder.skipped:
         out.print(f"[dim]not compared:[/] {escape(one.title)} ({escape(one.why)})")
-    if not ladder.arms:
-        return
-    unit = ladder.most_asked.score.unit
     for stated in ladder.stated:
         shown = unit.shown(stated.score)
         out.print(f"[dim]stated, not measured here:[/] {escape(stated.name)} {shown} ({escape(stated.source)})")
@@ -72,9 +70,9 @@ def show_others(ladder: "Ladder") -> None:
         out.print(unit.note)
 
 
-def show_arms(ladder: "Ladder", currency: str) -> None:
-    """Print the arms with their scores; at least one has answered."""
-    arms, compared = ladder.arms, ladder.most_asked
+def show_arms(ladder: "Ladder", reference: "ArmResult", currency: str) -> None:
+    """Print the arms with their scores; the heading has the metric of the one that stands for what is compared."""
+    arms, compared = ladder.arms, reference.evaluation
     questions = max(arm.evaluation.questions for arm in arms)
     some = any(arm.evaluation.questions != questions for arm in arms)
     unreadable = any(arm.evaluation.unreadable for arm in arms)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.ladder.conclude import stated_scores
 from pipeline.ladder.kept_answers import UNFINISHED
 from pipeline.ladder.plan import TEST, Plan
-from pipeline.ladder.preparation import ask_untrained, prepare
+from pipeline.ladder.preparation import ask_untrained, best_untrained, prepare
 from pipeline.ladder.results import ArmResult, Ladder
 from pipeline.ladder.rows_in_review import RowsInReview, rows_in_review
 from pipeline.releases.versions import read_manifest
@@ -25,6 +25,8 @@ class Baselines(BaseModel):
     train_rows: int
     test_rows: int
     """Questions of the test split."""
+    metric: str
+    """Of the task's kind: an adapter would be compared by it."""
     ladder: Ladder
     """It has no adapter."""
     currency: str = ""
@@ -34,9 +36,8 @@ class Baselines(BaseModel):
 
     @property
     def best(self) -> ArmResult | None:
-        """Of those with the metric of the first; None if no arm answered."""
-        arms = self.ladder.arms
-        return self.ladder.best_of([arm for arm in arms if arm.evaluation.metric == arms[0].evaluation.metric])
+        """Of those that an adapter would be compared with; None if none of these answered."""
+        return best_untrained(self.ladder.arms, self.metric)
 
 
 def ask_baselines(plan: Plan, progress: Progress) -> Baselines:
@@ -65,6 +66,7 @@ def ask_baselines(plan: Plan, progress: Progress) -> Baselines:
         base_model=plan.config.base_model,
         train_rows=len(ready.examples),
         test_rows=len(ready.rows),
+        metric=manifest.metric,
         ladder=ladder,
         currency=ready.climb.prices.currency if any(arm.cost is not None for arm in ladder.arms) else "",
         in_review=rows_in_review(manifest, TEST),

@@ -26,8 +26,8 @@ from pipeline.ladder.kept_measures import KeptMeasures
 from pipeline.ladder.language_models import Candidate
 from pipeline.ladder.learning_curve import Curve, Learned, curve_of
 from pipeline.ladder.plan import Plan
-from pipeline.ladder.preparation import ask_untrained, prepare
-from pipeline.ladder.results import ArmResult, Ladder, all_pairs
+from pipeline.ladder.preparation import ask_untrained, best_untrained, prepare
+from pipeline.ladder.results import ArmResult
 from pipeline.ladder.retrained import Recipe
 from pipeline.ladder.retrained_scores import SeedScore
 from pipeline.ladder.trained_once import forget_training, trained_once
@@ -171,8 +171,7 @@ def forget_unfinished(plan: Plan, *, is_complete: bool = True) -> None:
 
 def _before_training(arms: Sequence[ArmResult], metric: str) -> str:
     """What the arms that need no training have reached, before an hour is spent on it; empty if there are none."""
-    judged = [arm for arm in arms if arm.evaluation.metric == metric]
-    best = Ladder(arms=tuple(judged), pairs=tuple(all_pairs(judged))).best_of(judged)
+    best = best_untrained(arms, metric)
     if best is None:
         return ""
     return f"without training: {best.title} scores {best.score}; the adapter has to be better than that"

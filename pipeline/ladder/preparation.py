@@ -17,6 +17,7 @@ from pipeline.ladder.climb import Climb
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED, Earlier, KeptAnswers
 from pipeline.ladder.kept_measures import KeptMeasures, kept_measures, kept_timing
 from pipeline.ladder.plan import TEST, TRAIN, Plan
+from pipeline.ladder.results import ArmResult, Ladder, all_pairs
 from pipeline.steps import Progress
 from schemas.identity import stable_hash
 
@@ -82,6 +83,12 @@ def ask_untrained(plan: Plan, ready: Prepared, progress: Progress) -> None:
         arm = ready.builder.untrained(section)
         if arm is not None and (result := ready.climb.take(arm)) is not None:
             progress.say(f"{result.title}: {result.score}")
+
+
+def best_untrained(arms: Sequence[ArmResult], metric: str) -> ArmResult | None:
+    """The best of some arms that are judged by a metric; None if there are none."""
+    judged = [arm for arm in arms if arm.evaluation.metric == metric]
+    return Ladder(arms=tuple(judged), pairs=tuple(all_pairs(judged))).best_of(judged)
 
 
 def _kept(plan: Plan, base: LoadedModel, *, again: bool) -> KeptAnswers:

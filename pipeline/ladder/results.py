@@ -143,12 +143,6 @@ class Ladder(_Result):
         return next((arm for arm in self.arms if arm.name == name), None)
 
     @property
-    def most_asked(self) -> Evaluation:
-        """Of the adapter, or of the first arm if there is none: its metric is the one that is compared."""
-        adapter = self.arm(ArmName.ADAPTER.value)
-        return (adapter or self.arms[0]).evaluation
-
-    @property
     def adapter(self) -> ArmResult:
         """The adapter, which always answers where one was trained."""
         found = self.arm(ArmName.ADAPTER.value)

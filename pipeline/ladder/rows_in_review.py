@@ -36,10 +36,10 @@ class RowsInReview(BaseModel):
             "none of its splits: the scores are those of the easier rest."
         )
         if unit is Unit.SHARE:
-            most = self.share(questions)
+            most, more = 100 * self.share(questions), counted(max(1, round(self.expected)), "more question")
             text += (
-                f" With their share of the test split, about {self.expected:.0f} more questions, a score could be up "
-                f"to {100 * most:.1f} points lower, and a difference between two arms shift by as much."
+                f" With their share of the test split, about {more}, a score could be up to {most:.1f} points lower, "
+                "and a difference between two arms shift by about as much."
             )
         if self.doubted:
             text += (
