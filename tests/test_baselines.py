@@ -5,16 +5,13 @@ from pathlib import Path
 
 import pytest
 from assessed import ladder_of, lost, share_right
-from small_models import save_small_model
-from support import offline, row, write_dataset
+from published_questions import PublishedQuestions
+from support import row, write_dataset
 from terminal import Terminal
 
 from flows.cli.show_baselines import show_baselines
-from flows.context import Context
-from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.finetune import ask_untrained_arms, finetune
-from flows.release import release
 from pipeline.ladder.baselines import Baselines
 from pipeline.ladder.kept_answers import left_unfinished
 from schemas.run_summary import FinetuneSummary
@@ -25,23 +22,14 @@ SETTINGS = (
     "max_new_tokens: 3}\n"
     "arms: [majority, linear, zero_shot, adapter, {name: far, endpoint: 'http://127.0.0.1:9/v1', model: m}]\n"
 )
-TOPICS = ("billing", "delivery", "returns")
 
 
-class Bench:
-    """One published version, on which nothing is trained yet."""
+class Bench(PublishedQuestions):
+    """Nothing is trained yet."""
 
     def __init__(self, folder: Path) -> None:
-        rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(40)]
-        write_dataset(folder, rows, SETTINGS)
-        save_small_model(folder / "model")
+        super().__init__(folder, SETTINGS)
         self.terminal = Terminal(folder)
-        curate(self.context, Inline())
-        release(self.context, Inline())
-
-    @property
-    def context(self) -> Context:
-        return Context.load(self.terminal.folder / "dataset.yaml", offline(self.terminal.home))
 
     def baselines(self, slow_rows: int | None = None) -> Baselines:
         return ask_untrained_arms(self.context, Inline(), slow_rows=slow_rows)

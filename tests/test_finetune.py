@@ -4,15 +4,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from small_models import save_small_model
-from support import offline, row, write_dataset
+from published_questions import PublishedQuestions
 from terminal import Terminal
 
-from flows.context import Context
-from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.finetune import Finetuned, finetune
-from flows.release import Released, release
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.finetuning.adapters import read_record
 from pipeline.ladder.assessment import read_assessment
@@ -25,24 +21,14 @@ SETTINGS = (
     "max_new_tokens: 3}\n"
     "arms: [majority, linear, zero_shot, adapter]\n"
 )
-TOPICS = ("billing", "delivery", "returns")
 
 
-class Bench:
-    """One published version and its first adapter."""
+class Bench(PublishedQuestions):
+    """The version and its first adapter."""
 
     def __init__(self, folder: Path) -> None:
-        rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(40)]
-        write_dataset(folder, rows, SETTINGS)
-        save_small_model(folder / "model")
-        self.folder = folder
-        curate(self.context, Inline())
-        self.released: Released = release(self.context, Inline())
+        super().__init__(folder, SETTINGS)
         self.first: Finetuned = finetune(self.context, Inline())
-
-    @property
-    def context(self) -> Context:
-        return Context.load(self.folder / "dataset.yaml", offline(self.folder / "home"))
 
     def runs(self) -> int:
         """Committed fine-tunings."""
