@@ -5,7 +5,7 @@ from pathlib import Path
 from full_runs import must_agree_with_a_full_run
 from lost_homes import rows_of
 from odd import PLAIN, QUESTION, Odd
-from support import write_rows
+from support import row, write_rows
 
 ROWS, MORE = 90, 4
 
@@ -20,3 +20,14 @@ def test_rows_that_are_not_looked_at_keep_their_questions_and_their_chance_to_be
         assert (result.looked.why, result.looked.untouched) == ("", until - MORE)
         assert result.decided == MORE
         must_agree_with_a_full_run(odd.context)
+
+
+def test_a_row_without_a_word_comes_in_where_no_row_has_one(tmp_path: Path) -> None:
+    """The index knows no text at all."""
+    signs = [row(n, "?!" * (n + 1), "billing") for n in range(41)]
+    odd = Odd(tmp_path / "odd", QUESTION, signs[:40])
+    assert odd.curate().decided == 40
+    write_rows(odd.folder, signs)
+    result = odd.curate()
+    assert (result.looked.why, result.added, result.decided) == ("", 1, 1)
+    must_agree_with_a_full_run(odd.context)

@@ -23,7 +23,7 @@ from pipeline.curation.selection import related
 from pipeline.curation.similar_texts import SimilarTexts, SomePairs, find_similar_texts, pairs_by_chunk
 from pipeline.curation.standing import PAST
 from pipeline.similarity.search import Map, SearchResult
-from pipeline.similarity.signatures import NO_IDENTITIES, Identities
+from pipeline.similarity.signatures import NO_IDENTITIES, Identities, of_entries
 from pipeline.similarity.text_columns import Rows
 from pipeline.state.decisions import json_of
 from pipeline.state.mapped_rows import read_rows
@@ -143,10 +143,7 @@ def _relations(prepared: Sequence[Prepared], similar: SimilarTexts) -> tuple[pl.
 
 
 def _identities(found: SearchResult | None, entries: Rows) -> Identities:
-    known = NO_IDENTITIES if found is None else found.identities()
-    if not len(known):
-        return np.zeros((len(entries), 2), dtype=np.uint64)
-    return np.where(entries[:, None] >= 0, known[entries], np.uint64(0))
+    return of_entries(NO_IDENTITIES if found is None else found.identities(), entries)
 
 
 def _past(similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset) -> tuple[list[PastRow], pl.DataFrame]:

@@ -13,8 +13,8 @@ from pipeline.curation.relations import Links, Names
 from pipeline.curation.standing import Standing
 from pipeline.similarity.index import StoredIndex, take_in
 from pipeline.similarity.search import Map, search
-from pipeline.similarity.signatures import NO_IDENTITIES, Identities, Scheme
-from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.similarity.signatures import NO_IDENTITIES, Identities, Scheme, of_entries
+from pipeline.similarity.text_columns import Texts
 from pipeline.state.store import Store
 from pipeline.text.answer_keys import Answers
 from pipeline.text.normalize import compared_text
@@ -112,13 +112,8 @@ def meet(
         result = search(shards, work, scheme, StoredIndex(store.snapshot(), scheme), each, others)
         take_in(store, scheme, result)
         identities = result.identities()
-        entries = [result.entries(shard) for shard in range(len(shards))]
-        found[view] = [_with_zeros(identities, some) for some in entries]
+        found[view] = [of_entries(identities, result.entries(shard)) for shard in range(len(shards))]
     return Met(found)
-
-
-def _with_zeros(identities: Identities, entries: Rows) -> Identities:
-    return np.where(entries[:, None] >= 0, identities[entries], np.uint64(0)) if len(entries) else identities[:0]
 
 
 def links(store: Store, view: str, threshold: float, texts: Names) -> Links:

@@ -151,3 +151,10 @@ def in_threads(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
         return [work(item) for item in items]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(work, items))
+
+
+def of_entries(identities: Identities, entries: Rows) -> Identities:
+    """The identities of some entries, in their order; zeros for -1, a text without words. There may be no other."""
+    if not len(identities):
+        return np.zeros((len(entries), 2), dtype=np.uint64)
+    return np.where(entries[:, None] >= 0, identities[entries], np.uint64(0))
