@@ -12,6 +12,7 @@ from pipeline.config.workspace import Workspace
 from pipeline.curation.answered import NewAnswers, answers_before, new_answers
 from pipeline.curation.derived_rows import DerivedRows, NotDerived, derivation_digest
 from pipeline.curation.found_changes import Changes, read_changes
+from pipeline.curation.heard_answers import ASKED
 from pipeline.curation.judge import Judge, read_judge
 from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again
@@ -191,7 +192,7 @@ def _look_at_changes(
         frozenset([*selection.rows["record_id"], *selection.gone, *annotated]),
         selection.others,
         selection.past,
-        kept.take(beside).select(_ASKED),
+        kept.take(beside).select(ASKED),
     )
 
 
@@ -227,9 +228,6 @@ def _told(selection: Selection, changes: Changes, answered: int) -> Looked:
     )
 
 
-_ASKED = ["record_id", "revision", "inputs", "content"]
-
-
 def _new_answers(
     said: Snapshot,
     changes: Changes,
@@ -247,10 +245,10 @@ def _new_answers(
     stand = standing.columns(*PLACES).filter(
         ~pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]])
     )
-    rows = pl.concat([stand.select(PLACES), delivered.select(PLACES)]).filter(pl.col("record_id").is_in(ids.implode()))
+    rows = pl.concat([stand, delivered.select(PLACES)]).filter(pl.col("record_id").is_in(ids.implode()))
     is_new = pl.col("record_id").is_in(list(changes.records))
     answered = _prepared_again(rows.filter(is_new).with_row_index("order"), kept, dataset, folder, "answered")
-    others = kept.take(rows.filter(~is_new)).select(_ASKED)
+    others = kept.take(rows.filter(~is_new)).select(ASKED)
     return new_answers(answered, said, others, dataset.task, path)
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from pipeline.curation.audit import Chance
 from pipeline.curation.choose import Wait
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 
@@ -23,15 +22,3 @@ class Outcome:
     route: Routed = Routed.UNCERTAIN
     wait: Wait = Wait.NO
     """Candidates in review that do not wait for an annotator follow ``review.unreviewed`` beyond the budget."""
-    chance: Chance | None = None
-    """To be audited."""
-
-    @property
-    def is_suspect(self) -> bool:
-        """Whether its label is likely enough to be wrong to be worth a look, though nothing else holds it."""
-        return self.score is not None and self.wait is Wait.NO and self.route is Routed.UNCERTAIN
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether it is in review and need not wait for an annotator; a row to repair is rejected, and does."""
-        return self.fate is Fate.REVIEW and self.is_suspect

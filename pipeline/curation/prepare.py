@@ -133,9 +133,7 @@ def prepare_again(rows: pl.DataFrame, out: Path, dataset: LoadedDataset) -> Prep
     """
     answers, blocks = Answers(dataset.task), []
     for block in rows.iter_slices(_BLOCK_ROWS):
-        read = [
-            [None if text is None else orjson.loads(text) for text in block[name]] for name in ("inputs", "targets")
-        ]
+        read = [map(_loaded, block[name]) for name in ("inputs", "targets")]
         found = [_compared(inputs, targets, dataset.task, answers) for inputs, targets in zip(*read, strict=True)]
         blocks.append(_placed(block, dataset).hstack(_columns(_COMPARED, found)).select(_WITH_TEXTS.names()))
     frame = pl.concat([pl.DataFrame(schema=_WITH_TEXTS), *blocks], rechunk=True)

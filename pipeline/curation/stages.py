@@ -167,9 +167,7 @@ def decide(
     if not is_anew and (unchanged := _unchanged(workspace, run, before, read)) is not None:
         return unchanged
     folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
-    look, opened = _look(
-        workspace, steps, run, before, of_evaluation, is_anew=is_anew, rescore=rescore, may_rescore=read is not None
-    )
+    look, opened = _look(workspace, steps, run, before, of_evaluation, is_anew=is_anew, may_rescore=read is not None)
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(look.facts, dataset.config)
     require_mapped_fields(look.facts, dataset.config)
@@ -195,7 +193,6 @@ def _look(
     of_evaluation: pl.DataFrame,
     *,
     is_anew: bool,
-    rescore: bool,
     may_rescore: bool,
 ) -> tuple[Look, Opened | None]:
     """What the run looks at; and what is known about that, if it is not everything."""
@@ -204,7 +201,7 @@ def _look(
         look = look_at_changes(workspace, steps, run, before, of_evaluation["text"].to_list())
         if isinstance(look, Look):
             focus = look.focus(workspace.store.snapshot())
-            opened = steps.run(open_cases, look, focus, workspace.dataset, before.judge, rescore, may_rescore)
+            opened = steps.run(open_cases, look, focus, workspace.dataset, before.judge, False, may_rescore)
             if not opened.is_anew:
                 return look, opened
         why = look if isinstance(look, str) else CORRECTED
