@@ -1,6 +1,7 @@
 """Drafts a release from the committed decisions: rows, splits and lineage; then publishes it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -296,5 +297,7 @@ def publish_draft(
         agreement=agreement,
     )
     manifest = publish(folder, store.releases / version, rows, release, {REPORT: report})
-    keep_rows(store, dataset, manifest, draft.rows, rows)
+    # Published already; without them the next version only makes all rows anew.
+    with suppress(OSError):
+        keep_rows(store, dataset, manifest, draft.rows, rows)
     return manifest

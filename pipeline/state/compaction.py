@@ -20,7 +20,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from pipeline.state.atomic import flush, writing
+from pipeline.state.atomic import flush, unfinished, writing
 from pipeline.state.table_files import COMPACTED, SHORT_OF, Log, read_log, sound_files, write_file
 
 FEW = 8
@@ -78,8 +78,7 @@ def _put_together(
 ) -> tuple[Path, int, int]:
     """Write their rows into a new file; returns it, its size and its rows."""
     name = f"{COMPACTED}{bound}-{uuid.uuid4().hex}"
-    path, size, rows = write_file(folder, _frames(folder, files, schema), schema, compressed=compressed, name=name)
-    return path, size, rows
+    return write_file(folder, _frames(folder, files, schema), schema, compressed=compressed, name=name)
 
 
 def _frames(folder: Path, files: Sequence[tuple[str, int]], schema: pl.Schema) -> Iterator[pl.DataFrame]:
@@ -111,7 +110,7 @@ def _commit(folder: Path, log: Log, old: Sequence[tuple[str, int]], new: tuple[P
     actions.append({"add": added | {"modificationTime": moment, "dataChange": False}})
     entry = folder / "_delta_log" / f"{log.version + 1:020}.json"
     # Not under its name before it is whole; and never in the place of another writer's entry.
-    unnamed = entry.with_name(f".{uuid.uuid4().hex}.partial")
+    unnamed = unfinished(entry.parent)
     with writing(unnamed, lasting=True) as sink:
         sink.write("\n".join(json.dumps(action) for action in actions).encode())
     try:

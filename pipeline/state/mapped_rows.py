@@ -15,7 +15,7 @@ _ROWS_AT_ONCE = 50_000
 
 
 def arrow_of(frame: pl.DataFrame) -> pa.Table:
-    """A frame as it is written: without string views, whose bytes are scattered."""
+    """A frame as it is written: without string views, whose bytes are scattered; older readers do not know them."""
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 

@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.errors import StoreError
-from pipeline.state.atomic import repeat, replacing, sealed_bytes
-from pipeline.state.mapped_rows import arrow_of, frame_of
+from pipeline.state.atomic import repeat, replacing
+from pipeline.state.mapped_rows import arrow_of, frame_of, read_rows
 from pipeline.state.tables import SCHEMAS, Table
 
 _OF_DECISION = ("record_id", "revision", "run", "fate", "reasons", "duplicate_of", "similarity", "routed",
@@ -118,7 +118,4 @@ def kept_outline(folder: Path, funnel: str | None) -> pl.DataFrame | None:
 @lru_cache(maxsize=1)
 def _read(path: Path, _inode: int, _size: int, _changed: int) -> pl.DataFrame:
     """Read a file once for all who look at the same state in a command."""
-    table = pa.ipc.open_file(pa.py_buffer(sealed_bytes(path))).read_all()
-    found = pl.from_arrow(table)
-    assert isinstance(found, pl.DataFrame)
-    return found
+    return read_rows(path)

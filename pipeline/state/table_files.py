@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
@@ -26,6 +25,7 @@ from deltalake.transaction import AddAction
 
 from pipeline.errors import StoreError
 from pipeline.state.atomic import checksum_of, flush, locked_folder, unfinished, writing
+from pipeline.state.mapped_rows import arrow_of
 
 # Pinned versions must stay readable: nothing is cleaned up behind a manifest's back.
 _TABLE_SETTINGS = {
@@ -52,7 +52,7 @@ def create_table(folder: Path, schema: pl.Schema) -> DeltaTable:
     folder.mkdir(parents=True, exist_ok=True)
     # If two processes create it at once, the second might commit an empty version.
     with locked_folder(folder):
-        empty = _arrow(pl.DataFrame(schema=schema))
+        empty = arrow_of(pl.DataFrame(schema=schema))
         write_deltalake(folder, empty, mode="ignore", configuration=_TABLE_SETTINGS)
     return DeltaTable(folder)
 
@@ -114,10 +114,10 @@ def write_file(
     how: dict[str, Any] = {"compression": "zstd", "compression_level": 1} if compressed else {"compression": "none"}
     with (
         writing(unnamed, lasting=True) as sink,
-        pq.ParquetWriter(sink, _arrow(pl.DataFrame(schema=schema)).schema, use_dictionary=False, **how) as file,
+        pq.ParquetWriter(sink, arrow_of(pl.DataFrame(schema=schema)).schema, use_dictionary=False, **how) as file,
     ):
         for frame in frames:
-            whole = _arrow(frame.select(pl.col(name).cast(kind) for name, kind in schema.items()))
+            whole = arrow_of(frame.select(pl.col(name).cast(kind) for name, kind in schema.items()))
             file.write_table(whole, row_group_size=_ROW_GROUP)
             rows += frame.height
     path = folder / f"{name}-{sink.checksum:0{_CHECKSUM}x}.parquet"
@@ -141,11 +141,6 @@ def _require_logged(table: DeltaTable, path: Path) -> None:
         )
     flush(mine[0])
     flush(folder)
-
-
-def _arrow(frame: pl.DataFrame) -> pa.Table:
-    # In the form that older readers know: without polars' string views.
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 from fake_studio import fake_studio
 from forked import Point, command
 from full_runs import must_know_its_outline
-from small_runs import compacted, files_of, must_hold_pins, next_night, nights, one_night, opened, told
+from small_runs import compacted, files_of, next_night, nights, one_night, opened, told
 from test_compaction import POINTS
 
 NIGHTS = int(os.environ.get("SOAK_NIGHTS", "300"))
@@ -39,5 +39,4 @@ def test_three_hundred_nights_leave_few_files_and_every_version_whole(tmp_path: 
             clock += 24 * 60 * 60
             compacted(desk, clock)
             assert next_night(desk, tmp_path / f"compacted-{night}", night + 1) == undisturbed
-            must_hold_pins(desk)
         assert opened(desk) < _FEW, f"{files_of(desk)} with those that only versions refer to"
