@@ -209,7 +209,7 @@ def test_after_a_run_without_news_a_change_is_found(desk: Desk, change: str) -> 
 
 def test_a_run_without_news_reads_no_rows(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.curate()
-    for name in ("standing.Standing.rows", "standing.Standing.where", "derived_rows.DerivedRows.take"):
+    for name in ("standing.Standing.rows", "standing.Standing.pieces", "derived_rows.DerivedRows.take"):
         monkeypatch.setattr(f"pipeline.curation.{name}", None)
     assert desk.curate().decided == 0
 

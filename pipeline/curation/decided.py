@@ -1,13 +1,13 @@
 """Puts what a run has looked at together with what stands, and decides about all of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from pipeline.curation.case import Case
 from pipeline.curation.heard_answers import FIRST_ROUTES
 from pipeline.curation.settled_columns import ASKING
-from pipeline.curation.standing import STANDING
+from pipeline.curation.standing import STANDING, Others
 from pipeline.curation.triage import TRIAGED, VERDICT, unreviewed
 from pipeline.state.decisions import json_of_reasons, latest
 from pipeline.state.snapshot import Snapshot
@@ -26,25 +26,23 @@ def told_by_case(cases: Sequence[Case], settled: pl.DataFrame) -> pl.DataFrame:
         pl.Series("repairable", [case.draft is not None for case in cases], dtype=pl.Boolean),
     ]
     asking = settled.select(*ASKING, "group", "label_error_score", pinned=pl.col("pinned_split") != "", **_SETTLED)
-    return asking.with_columns(known)
+    told = asking.with_columns(known)
+    return told.select(pl.col(name).cast(STANDING[name]) for name in told.columns)
 
 
 def looked_at(places: pl.DataFrame, relations: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
-    """The rows that a run has looked at, with the columns of ``STANDING`` but for verdicts."""
+    """The rows that a run has looked at, by age, with the columns of ``STANDING`` but for verdicts."""
     return places.drop("order").hstack(relations).hstack(told)
 
 
-def all_rows(others: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """All rows, in any order: those that stand, and those that a run has looked at."""
-    # A copy would be large, so none is made.
-    return others if rows.is_empty() else pl.concat([others.select(rows.columns), rows], rechunk=False)
-
-
-def as_triaged(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with the columns of ``STANDING`` as triage takes them: by age."""
+def as_triaged(others: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """All rows as triage takes them, by age: those that stand, and those that a run has looked at."""
     settled = [pl.col(old).alias(new) for old, new in _SETTLED.items()]
-    triaged = rows.select(*(name for name in TRIAGED if name not in _SETTLED.values()), *settled)
-    return triaged if triaged["order"].is_sorted() else triaged.sort("order")
+    columns = [*(name for name in TRIAGED if name not in _SETTLED.values()), *settled]
+    if rows.is_empty():
+        return others.select(columns)
+    everything = pl.concat([others.select(columns), rows.select(columns)], rechunk=False)
+    return everything if everything["order"].is_sorted() else everything.sort("order")
 
 
 _WAS_AUDIT = (pl.col("past_route") == Routed.AUDIT.value) | (pl.col("routed") == Routed.AUDIT.value)
@@ -58,23 +56,43 @@ _PAST = {
 """What a run decides is the past of the next one: as ``history`` reads it from the decisions."""
 
 
-def standing_rows(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """The same rows once triage has spoken, whose verdicts are by age."""
-    if not rows["order"].is_sorted():
-        verdicts = verdicts[rows["order"].rank("ordinal").cast(pl.Int64) - 1]
-    found = rows.with_columns(verdicts.get_columns()).with_columns(**_PAST)
-    return found.select(name for name in STANDING if name in found.columns)
+def standing_pieces(others: Others, rows: pl.DataFrame, verdicts: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """All rows once triage has spoken, by age, some at a time.
+
+    Args:
+        others: the rows that a run has not looked at.
+        rows: those that it has, by age, with the columns of ``STANDING`` but for verdicts.
+        verdicts: of all of them, by age.
+    """
+    settled = [name for name in STANDING if name not in VERDICT or name == "record_id"]
+    done = told = 0
+    for piece in others.pieces():
+        if piece.is_empty():
+            continue
+        until = int(rows["order"].search_sorted(piece["order"][-1]))
+        both = pl.concat([piece.select(settled), rows[done:until].select(settled)]).sort("order")
+        yield _with_verdicts(both, verdicts[told : told + both.height])
+        done, told = until, told + both.height
+    yield _with_verdicts(rows[done:], verdicts[told:])
+
+
+def _with_verdicts(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    found = rows.hstack(verdicts.drop("record_id")).with_columns(**_PAST)
+    return found.select(pl.col(name).cast(kind) for name, kind in STANDING.items())
 
 
 def changed_verdicts(others: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Those of rows that a run has not looked at, and of which triage says something else than before."""
-    columns = list(VERDICT)
-    before = others.select(columns)
-    if before.equals(verdicts.select(columns), null_equal=True):
-        return verdicts.clear()
-    return verdicts.join(before.select("record_id"), on="record_id", how="semi").join(
-        before, on=columns, how="anti", nulls_equal=True
-    )
+    """Those of rows that a run has not looked at, and of which triage says something else than before.
+
+    Args:
+        others: these rows, with what triage said of them before.
+        verdicts: what it says of them now, in the same order.
+    """
+    differs = pl.Series([False]).new_from_index(0, others.height)
+    for name in VERDICT:
+        if name != "record_id":
+            differs |= others[name].ne_missing(verdicts[name])
+    return verdicts.filter(differs)
 
 
 def settled_before(snapshot: Snapshot, others: pl.DataFrame, changed: pl.DataFrame, review: Review) -> pl.DataFrame:
@@ -83,7 +101,9 @@ def settled_before(snapshot: Snapshot, others: pl.DataFrame, changed: pl.DataFra
     if ids.is_empty():
         return pl.DataFrame(schema=SCHEMAS[Table.DECISIONS])
     found = latest(snapshot.committed_decisions().filter(pl.col("record_id").is_in(ids.implode()))).collect()
-    was = others.select("record_id", "unreviewed", **{name: pl.col(old) for old, name in _SETTLED.items()})
+    was = others.filter(pl.col("record_id").is_in(ids.implode())).select(
+        "record_id", "unreviewed", **{name: pl.col(old).cast(pl.String) for old, name in _SETTLED.items()}
+    )
     rows = found.drop("fate", "routed").join(was, on="record_id", maintain_order="left")
     # As it was written: another configuration looks at everything.
     first = json_of_reasons([unreviewed(review)])[:-1] + ","

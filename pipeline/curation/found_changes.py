@@ -82,13 +82,16 @@ def _placed(delivered: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> 
     current = latest.filter(~pl.col("withdrawn")).join(since, on="record_id")
     turns = _turns(current.select("source", "since").unique(), snapshot, standing)
     placed = current.join(turns, on=["source", "since"]).sort(BY_AGE)
-    return placed.select(name for name in PLACED if name not in ("file", "row", "state"))
+    of_table = [name for name in PLACED if name not in ("file", "row", "state")]
+    return placed.select(pl.col(name).cast(PLACED[name]) for name in of_table)
 
 
 def _turns(batches: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> pl.DataFrame:
     """The turn of each source in some batches; known ones are not looked for again."""
     known = standing.columns("source", "since", "turn")
-    known = known.unique().join(batches, on=["source", "since"], how="semi") if batches.height else known.clear()
+    known = known.unique() if batches.height else known.clear()
+    known = known.cast(pl.String).cast({"turn": pl.Int64})
+    known = known.join(batches, on=["source", "since"], how="semi")
     missing = batches.join(known, on=["source", "since"], how="anti")
     rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch").is_in(missing["since"].implode()))
     found = rows.group_by("source", pl.col("batch").alias("since")).agg(turn=pl.col("position").min()).collect()

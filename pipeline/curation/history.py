@@ -23,7 +23,7 @@ from schemas.decision import Decision
 from schemas.fate import LABEL_ERROR_CODES, Fate, Reason, ReasonCode, Routed
 from schemas.field import same_targets
 from schemas.repairs import awaits_repair
-from schemas.run_summary import Verb
+from schemas.run_summary import CollectSummary, Verb
 from schemas.task import Task
 
 _REASONS = TypeAdapter(list[Reason])
@@ -250,6 +250,8 @@ def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
     Only while there are decisions by the earlier task: it is reported once, by the run that finds the change.
     *Unusable* is included: whether a row is usable is another question if the answers are different.
     """
+    if snapshot.last_run(CollectSummary) is None:
+        return ""
     earlier = snapshot.current_decisions().filter(pl.col("task_digest") != task.task_digest())
     decided = earlier.select("record_id", "revision", "task_digest")
     if decided.head(1).collect().is_empty():

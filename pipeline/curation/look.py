@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
@@ -18,10 +19,8 @@ from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
-from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_shards
-from pipeline.curation.standing import PAST, PLACED, STANDING, Standing, read_standing
-from pipeline.curation.triage import VERDICT
+from pipeline.curation.standing import PAST, PLACED, Others, Standing, read_standing
 from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.runs import Run
@@ -47,8 +46,8 @@ class Look:
     """How many it looks at, and why."""
     records: frozenset[str] | None = None
     """The records whose past matters; None if it is that of all."""
-    others: pl.DataFrame = field(default_factory=STANDING.to_frame)
-    """The rows that stand as they are; with ``standing`` given, only the columns that triage needs."""
+    others: Others = field(default_factory=Others)
+    """The rows that stand as they are."""
     past: pl.DataFrame = field(default_factory=PAST.to_frame)
     """Rows of versions that are no current record any more, and that it does not look at."""
     beside: pl.DataFrame | None = None
@@ -70,6 +69,7 @@ def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str) -
     columns = ["record_id", "revision", "source", "since", "turn"]
     records = snapshot.by_age().select(*columns, "batch", "position")
     aged = records.with_row_index("order").with_columns(pl.col("order").cast(pl.Int64)).collect()
+    aged = aged.cast(pl.Schema({name: PLACED[name] for name in ("source", "since")}))
     shards = steps.run(shard_records, snapshot, aged, store.work(run.id), dataset.config.engine.workers)
     prepared = _derived(steps, shards, kept, dataset)
     places = aged.select(*columns, "order").hstack(_kept_at(prepared))
@@ -85,9 +85,9 @@ def _derived(steps: Steps, shards: Sequence[Path], kept: DerivedRows, dataset: L
 
 def _kept_at(prepared: Sequence[Prepared]) -> pl.DataFrame:
     """Where what follows from some rows is kept, in their order: ``file`` and ``row``."""
-    schema = {name: PLACED[name] for name in ("file", "row")}
+    schema = pl.Schema({name: PLACED[name] for name in ("file", "row")})
     parts = [
-        pl.select(file=pl.repeat(part.derived, part.rows), row=pl.int_range(part.rows, dtype=pl.UInt32))
+        pl.select(file=pl.repeat(part.derived, part.rows), row=pl.int_range(part.rows)).cast(schema)
         for part in prepared
     ]
     return pl.concat([pl.DataFrame(schema=schema), *parts])
@@ -183,7 +183,7 @@ def _look_at_changes(
     fresh = related_rows(new, answers.records, met)
     known = {view: links(store, view, threshold, fresh[column].to_numpy()) for view, column in VIEWS.items()}
     selection = select(standing, changes, delivered, fresh, known)
-    beside = selection.others.filter(pl.col("record_id").is_in(annotated.implode()))
+    beside = selection.others.columns("record_id", "file", "row").filter(pl.col("record_id").is_in(annotated.implode()))
     return Look(
         _prepared_again(selection.rows, kept, dataset, folder),
         selection.rows,
@@ -198,24 +198,10 @@ def _look_at_changes(
 
 def _look_at_nothing(standing: Standing, facts: Facts) -> Look:
     """All rows stand as they are."""
-    others = standing.columns(*_TRIAGED)
+    others = Others(standing, np.ones(standing.height, dtype=np.bool_))
     told = Looked(changed=0, withdrawn=0, answered=0, related=0, untouched=others.height)
     places = pl.DataFrame(schema={name: PLACED[name] for name in PLACES} | {"order": pl.Int64()})
     return Look([], places, facts, told, frozenset(), others, standing.past, None, standing)
-
-
-_BEFORE_TRIAGE = [
-    "group",
-    "label_error_score",
-    "settled_fate",
-    "settled_routed",
-    "source",
-    "state",
-    "labeled",
-    "repairable",
-]
-_TRIAGED = list(dict.fromkeys([*ASKING, *VERDICT, *_BEFORE_TRIAGE]))
-"""The columns of rows that stand by which all rows are triaged."""
 
 
 def _told(selection: Selection, changes: Changes, answered: int) -> Looked:

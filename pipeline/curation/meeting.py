@@ -52,7 +52,9 @@ class _Elsewhere:
     def texts(self, identities: Identities) -> Texts:
         """Some of them, in the given order."""
         wanted = pl.DataFrame(identities, schema={"one": pl.UInt64, "other": pl.UInt64})
-        first = self._rows.unique(["one", "other"], keep="first", maintain_order=True)
+        # Few are wanted of a million.
+        there = self._rows.filter(pl.col("one").is_in(wanted["one"].implode()))
+        first = there.unique(["one", "other"], keep="first", maintain_order=True)
         places = wanted.join(first, on=["one", "other"], maintain_order="left").with_row_index("at")
         derived = self._kept.take(places.drop_nulls("file"))
         known = places.drop_nulls("file").select("at").hstack(derived.select("inputs", "targets"))

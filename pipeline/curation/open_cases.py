@@ -60,8 +60,9 @@ def open_cases(
     rows = _read(look, heard, dataset)
     last = snapshot.last_run(CurateFacts)
     facts = last.summary if last else None
-    corrections = rows.corrections + int(look.others["was_wrong"].sum())
-    labeled = rows.labeled + int(look.others["labeled"].sum())
+    others = look.others.columns("was_wrong", "labeled")
+    corrections = rows.corrections + int(others["was_wrong"].sum())
+    labeled = rows.labeled + int(others["labeled"].sum())
     scoring = Scoring.now(corrections) if facts is None else Scoring(facts.scores, facts.corrections)
     is_rescored = rescore or (may_rescore and is_due(corrections, labeled, facts, dataset))
     if is_rescored:

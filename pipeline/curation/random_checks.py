@@ -1,10 +1,11 @@
 """Draws which accepted rows are checked at random: for the audit, or to prove ``review.error_rate``."""
 
+import numpy as np
 import polars as pl
 
-from pipeline.curation.audit import AuditFrame, draw_audit
+from pipeline.curation.audit import AuditFrame, Drawn, draw_audit
 from pipeline.curation.error_proof import Suspects, answers_about, ask_until_proven
-from pipeline.estimation.audit_draw import NO_STRATUM, Chances
+from pipeline.estimation.audit_draw import NO_STRATUM, Bools, Chances
 from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.fate import Fate, Routed
@@ -62,22 +63,23 @@ def draw_checks(
         accepted = rows.filter(_IS_ACCEPTED, ~pl.col("as_is")).height
         answers = answers_about(frame, accepted)
         drawn, proof = ask_until_proven(known, answers, _suspects(rows), review.error_rate, room, proof)
-    chances = pl.DataFrame(
-        {
-            "record_id": frame["record_id"],
-            "is_drawn": drawn.asked,
-            "audit_stratum": drawn.chances.stratum,
-            "audit_probability": drawn.chances.probability,
-        }
-    ).with_columns(
-        pl.when(pl.col("audit_probability") > 0).then(pl.col(name)) for name in ("audit_stratum", "audit_probability")
-    )
-    rows = rows.join(chances, on="record_id", how="left", maintain_order="left")
+    rows = rows.hstack(_of_all(rows["drawn_from"].to_numpy(), drawn))
     # What was asked and is doubted since remains asked.
-    asked = pl.col("is_drawn").fill_null(value=False) | (pl.col("drawn_from") & _IS_AUDIT & ~pl.col("passed"))
+    asked = pl.col("is_drawn") | (pl.col("drawn_from") & _IS_AUDIT & ~pl.col("passed"))
     is_asked = asked & ~_IS_ANSWERED & pl.col("routed").is_null()
     routed = pl.when(is_asked).then(pl.lit(Routed.AUDIT.value)).otherwise(pl.col("routed"))
     return rows.with_columns(routed=routed), proof
+
+
+def _of_all(drawn_from: Bools, drawn: Drawn) -> pl.DataFrame:
+    """The result of the draw for all rows; those that are not drawn from have no chance."""
+    count, places = len(drawn_from), np.flatnonzero(drawn_from)
+    is_drawn, stratum, probability = np.zeros(count, np.bool_), np.zeros(count, np.int8), np.zeros(count)
+    is_drawn[places] = drawn.asked
+    stratum[places], probability[places] = drawn.chances.stratum, drawn.chances.probability
+    found = pl.DataFrame({"is_drawn": is_drawn, "audit_stratum": stratum, "audit_probability": probability})
+    has_chance = pl.col("audit_probability") > 0
+    return found.with_columns(pl.when(has_chance).then(name) for name in ("audit_stratum", "audit_probability"))
 
 
 def _awaits_another(team: Team) -> pl.Expr:

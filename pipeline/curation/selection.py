@@ -8,11 +8,12 @@ import orjson
 import polars as pl
 
 from pipeline.curation.found_changes import Changes
-from pipeline.curation.meeting import Met
+from pipeline.curation.meeting import VIEWS, Met
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.relations import RELATED, Links, Names, hashed
-from pipeline.curation.standing import PLACED, Standing
+from pipeline.curation.standing import PLACED, Others, Standing
 from pipeline.similarity.signatures import Identities
+from pipeline.similarity.text_columns import Rows
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import BY_AGE
 
@@ -25,8 +26,8 @@ class Selection:
 
     rows: pl.DataFrame
     """With the columns of ``PLACED``, and ``order``; by age."""
-    others: pl.DataFrame
-    """The rows that stand as they are, with the columns of ``STANDING``."""
+    others: Others
+    """The rows that stand as they are."""
     past: pl.DataFrame
     """Rows of versions that are no current record any more, and that nothing has touched."""
     gone: frozenset[str]
@@ -96,26 +97,24 @@ def select(
     before = standing.columns("record_id", "component", "order", *BY_AGE[:2])
     is_replaced = before["record_id"].is_in([*changes.withdrawn, *delivered["record_id"]])
     chosen = before.select(is_selected).to_series()
-    moved, delivered = _by_age(before.filter(~is_replaced), delivered.select(columns), before)
-    again, others = (_moved(standing.where(~is_replaced & mine), moved) for mine in (chosen, ~chosen))
+    stays = ~is_replaced
+    orders, delivered = _by_age(before.filter(stays), delivered.select(columns), before)
+    again, others = (_those(standing, stays, mine, orders) for mine in (chosen, ~chosen))
     return Selection(
-        rows=pl.concat([again.select(*columns, "order"), delivered]).sort("order"),
+        rows=pl.concat([again.columns(*columns, "order"), delivered]).sort("order"),
         others=others,
         past=standing.past.filter(~is_selected),
         gone=frozenset(standing.past.filter(is_selected)["record_id"]) | changes.records,
     )
 
 
-def _moved(rows: pl.DataFrame, orders: pl.DataFrame | None) -> pl.DataFrame:
-    """Rows with their order, if that is another one now."""
-    if orders is None:
-        return rows
-    return rows.drop("order").join(orders, on="record_id", maintain_order="left").select(rows.columns)
+def _those(standing: Standing, stays: pl.Series, mine: pl.Series, orders: Rows | None) -> Others:
+    """Some of the rows that stay, whose orders are given if they are others now."""
+    now = None if orders is None else orders[mine.filter(stays).to_numpy()]
+    return Others(standing, (stays & mine).to_numpy(), now)
 
 
-def _by_age(
-    stand: pl.DataFrame, delivered: pl.DataFrame, before: pl.DataFrame
-) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+def _by_age(stand: pl.DataFrame, delivered: pl.DataFrame, before: pl.DataFrame) -> tuple[Rows | None, pl.DataFrame]:
     """The new rows with their order by age: an edited row keeps its place, a new one comes last, one that has returned
     makes all others move. Then also the order of these; None if they stay.
     """
@@ -128,14 +127,15 @@ def _by_age(
         return None, placed.with_columns(order=pl.coalesce("order", "rank")).drop("rank")
     aged = pl.concat([stand.select(BY_AGE), delivered.select(BY_AGE)]).sort(BY_AGE)
     ranks = aged.select("record_id", order=pl.int_range(pl.len(), dtype=pl.Int64))
-    return ranks, delivered.join(ranks, on="record_id", maintain_order="left")
+    orders = stand.select("record_id").join(ranks, on="record_id", maintain_order="left")["order"].to_numpy()
+    return orders, delivered.join(ranks, on="record_id", maintain_order="left")
 
 
 def _touched(standing: Standing, new: pl.DataFrame, links: dict[str, Links]) -> list[pl.Series]:
     """The components of the rows that the new ones are related to."""
     if new.is_empty():
         return []
-    texts, wholes = (_near(new[column].to_numpy(), links[view]) for column, view in _VIEWS)
+    texts, wholes = (_near(new[column].to_numpy(), links[view]) for view, column in VIEWS.items())
     is_near = (
         pl.col("key").is_in(_nonzero(new["key"].to_numpy()))
         | pl.col("text_one").is_in(texts)
@@ -146,9 +146,6 @@ def _touched(standing: Standing, new: pl.DataFrame, links: dict[str, Links]) -> 
         is_near |= pl.col("ties").list.eval(pl.element().is_in(ties.implode())).list.any()
     rows = standing.columns("component", "key", "text_one", "whole_one", "ties")
     return [frame.filter(is_near)["component"] for frame in (rows, standing.past)]
-
-
-_VIEWS = (("text_one", "inputs"), ("whole_one", "whole"))
 
 
 def _near(values: Names, links: Links) -> list[int]:

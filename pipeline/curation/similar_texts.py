@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.curation.prepare import Prepared
-from pipeline.similarity.index import StoredIndex, take_in
+from pipeline.similarity.index import index_for, take_in
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.search import Map, SearchResult, search
 from pipeline.similarity.signatures import Scheme
@@ -165,7 +165,7 @@ def _search(
     work = folder / view
     work.mkdir()
     scheme = Scheme(threshold, view)
-    found = search(shards, work, scheme, StoredIndex(snapshot, scheme) if shards else None, each)
+    found = search(shards, work, scheme, index_for(shards, snapshot, scheme) if shards else None, each)
     take_in(snapshot.store, scheme, found)
     return found
 

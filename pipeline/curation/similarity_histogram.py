@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.curation.meeting import VIEWS
 from pipeline.curation.relations import Names
 from pipeline.similarity.index import StoredIndex
 from pipeline.similarity.signatures import NEAR_MISS, Scheme
@@ -27,11 +28,13 @@ def count_similarities(rows: pl.DataFrame, store: Store, threshold: float) -> Si
         store: has the pairs of similar texts.
         threshold: of near-duplicates.
     """
-    rows = rows.select("record_id", "fate", *(column for _, column in _VIEWS), "order").sort("order")
+    rows = rows.select("record_id", "fate", *(column for column in VIEWS.values()), "order").sort("order")
     record_ids = rows["record_id"]
     kept = rows["fate"].is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]).to_numpy()
     texts = rows["text_one"].to_numpy()
-    found = pl.concat([_rows_of(view, rows[column].to_numpy(), kept, store, threshold) for view, column in _VIEWS])
+    found = pl.concat(
+        [_rows_of(view, rows[column].to_numpy(), kept, store, threshold) for view, column in VIEWS.items()]
+    )
     best = _most_similar(found)
     start = round(max(threshold - NEAR_MISS, 0), 4)
     bins = int(np.floor((1 - start) / BIN + 1e-9)) + 1
@@ -54,9 +57,6 @@ def count_similarities(rows: pl.DataFrame, store: Store, threshold: float) -> Si
         below=below.height,
         above=above.height,
     )
-
-
-_VIEWS = (("inputs", "text_one"), ("whole", "whole_one"))
 
 
 def _most_similar(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -94,10 +94,12 @@ def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
 def _rows_of(view: str, texts: Names, kept: npt.NDArray[np.bool_], store: Store, threshold: float) -> pl.DataFrame:
     """Pairs of texts as pairs of rows that have them: the first kept row of each text, else the first."""
     schema = {"one": pl.Int64, "other": pl.Int64, "similarity": pl.Float64}
-    rows = pl.DataFrame({"text": texts, "row": np.arange(len(texts)), "kept": kept}).filter(pl.col("text") != 0)
+    left, right, pairs = StoredIndex(store.snapshot(), Scheme(threshold, view)).pairs()
+    paired = pl.Series(np.concatenate([left[:, 0], right[:, 0]])).unique().implode()
+    rows = pl.DataFrame({"text": texts, "row": np.arange(len(texts)), "kept": kept})
+    rows = rows.filter(pl.col("text").is_in(paired), pl.col("text") != 0)
     first = rows.sort(~pl.col("kept"), "row").unique("text", keep="first").sort("text")
     names, places = first["text"].to_numpy(), first["row"].to_numpy()
-    left, right, pairs = StoredIndex(store.snapshot(), Scheme(threshold, view)).pairs()
     if not len(names) or not len(left):
         return pl.DataFrame(schema=schema)
     at = [np.minimum(np.searchsorted(names, side[:, 0]), len(names) - 1) for side in (left, right)]

@@ -8,10 +8,11 @@ import polars as pl
 
 from pipeline.curation.derived_rows import DerivedRows, NotDerived, write_derived
 from pipeline.curation.row_facts import Facts
-from pipeline.curation.standing import Standing, read_standing, write_standing
+from pipeline.curation.standing import Standing, read_standing, write_standing, write_standing_rows
 from pipeline.ingest.read_cache import ReadCache
 from pipeline.releases.versions import readable_versions
 from pipeline.state.compaction import FEW, Compacted
+from pipeline.state.mapped_rows import values_of
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
@@ -126,7 +127,9 @@ def _put_together(store: Store, kept: DerivedRows, standing: Standing, names: Se
         file=pl.when(has_moved).then(pl.lit(name)).otherwise("file"),
         row=pl.when(has_moved).then("now").otherwise("row"),
     )
-    write_standing(store, standing.header, standing.rows.with_columns(placed.get_columns()), standing.past)
+    rows = standing.rows.with_columns(placed.get_columns())
+    write_standing_rows(store, standing.header.run, [rows], values_of(rows))
+    write_standing(store, standing.header, standing.past)
     found = read_standing(store, standing.header.run)
     assert found is not None
     return found

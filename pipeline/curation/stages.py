@@ -167,15 +167,17 @@ def decide(
     if not is_anew and (unchanged := _unchanged(workspace, run, before, read)) is not None:
         return unchanged
     folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
-    look, opened = _look(workspace, steps, run, before, of_evaluation, is_anew=is_anew, may_rescore=read is not None)
+    look, opened, focus = _look(
+        workspace, steps, run, before, of_evaluation, is_anew=is_anew, may_rescore=read is not None
+    )
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(look.facts, dataset.config)
     require_mapped_fields(look.facts, dataset.config)
     require_named_layouts(look.facts, dataset)
     adopted = _adopt_splits(workspace, steps, run, look.prepared, unknown) if read is not None else Adopted()
     snapshot = store.snapshot()
-    focus = look.focus(snapshot)
-    if opened is None:
+    if opened is None or focus is None:
+        focus = snapshot
         opened = steps.run(open_cases, look, focus, dataset, before.judge, rescore, read is not None)
     with steps.progress.step("comparing texts"):
         compared = compare_rows(opened, look.prepared, of_evaluation, focus, dataset, folder, steps.map)
@@ -194,8 +196,8 @@ def _look(
     *,
     is_anew: bool,
     may_rescore: bool,
-) -> tuple[Look, Opened | None]:
-    """What the run looks at; and what is known about that, if it is not everything."""
+) -> tuple[Look, Opened | None, Snapshot | None]:
+    """What the run looks at; and what is known about that, with its committed past, if it is not everything."""
     why = "it was asked to"
     if not is_anew:
         look = look_at_changes(workspace, steps, run, before, of_evaluation["text"].to_list())
@@ -203,9 +205,9 @@ def _look(
             focus = look.focus(workspace.store.snapshot())
             opened = steps.run(open_cases, look, focus, workspace.dataset, before.judge, False, may_rescore)
             if not opened.is_anew:
-                return look, opened
+                return look, opened, focus
         why = look if isinstance(look, str) else CORRECTED
-    return look_at_everything(workspace, steps, run, why), None
+    return look_at_everything(workspace, steps, run, why), None, None
 
 
 def _unchanged(workspace: Workspace, run: Run, before: Earlier, read: Ingested | None) -> Decided | None:
@@ -233,16 +235,20 @@ class _Made:
     """The model whose new answers are all that has changed."""
 
 
+_COUNTED = ("record_id", "order", "text_one", "whole_one", "fate", "first")
+"""The columns of all rows that are counted."""
+
+
 def _commit(
     workspace: Workspace, steps: Steps, run: Run, evaluation: str, read: Ingested | None, made: _Made
 ) -> Decided:
     """Write the decisions that changed, what stands of all, and then the run."""
     store, dataset = workspace.store, workspace.dataset
     look, triaged, snapshot = made.look, made.triaged, made.snapshot
-    rows, added = triaged.rows, _added(snapshot, read)
+    rows, added = triaged.rows.read(_COUNTED), _added(snapshot, read)
     before = last_similarities(snapshot) if triaged.is_same else None
     found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
-    funnel = _funnel(snapshot, rows)
+    funnel = _funnel(snapshot, rows, anew=look.others.standing is None)
     changed = store.append_pieces(Table.DECISIONS, triaged.fresh)
     made_now = store.snapshot().added_since(Table.DECISIONS, snapshot.versions[Table.DECISIONS])
     fresh = made_now.filter(pl.col("run") == run.id)
@@ -272,10 +278,11 @@ def _leave_standing(
         look.standing.keep(store, header)
         outline_stands(store.standing / look.standing.header.run, store.standing / run.id)
         return
-    write_standing(store, header, triaged.rows, triaged.past)
-    outline = renewed(made.snapshot.at_last_commit().outline, fresh, triaged.rows.lazy())
+    write_standing(store, header, triaged.past)
+    records = triaged.rows.read(("record_id", "revision", "source"))
+    outline = renewed(made.snapshot.at_last_commit().outline, fresh, records.lazy())
     # Without one for a record that is back, and whose decision was not made anew.
-    if outline.height == triaged.rows.height:
+    if outline.height == records.height:
         keep_outline(outline, store.standing / run.id)
 
 
@@ -284,7 +291,7 @@ def _forget_others(workspace: Workspace, triaged: Triaged) -> None:
     forget_other_judges(workspace.store, triaged.judged_by)
     if not triaged.is_same:
         derived = DerivedRows(workspace.store.derived(derivation_digest(workspace.dataset)))
-        derived.keep_only(set(triaged.rows["file"].unique()))
+        derived.keep_only(set(triaged.rows.read(["file"])["file"].unique()))
 
 
 def _summary(
@@ -323,14 +330,15 @@ def _summary(
     )
 
 
-def _funnel(snapshot: Snapshot, rows: pl.DataFrame) -> Funnel:
-    """The numbers of records once some decisions count.
+def _funnel(snapshot: Snapshot, rows: pl.DataFrame, *, anew: bool) -> Funnel:
+    """The numbers of records once some decisions count, with those of all rows counted anew, or since the last run.
 
     Raises:
         StoreError: they do not add up.
     """
     counts = dict(rows.group_by("fate").len().iter_rows())
-    funnel = snapshot.rows_read().model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
+    read = snapshot.rows_read() if anew else snapshot.rows_read_since_last()
+    funnel = read.model_copy(update={fate.value: counts.get(fate.value, 0) for fate in Fate})
     if not funnel.adds_up():
         raise StoreError(
             f"the fates of '{snapshot.store.dataset}' do not add up: {funnel}; nothing was committed, please report "

@@ -5,11 +5,14 @@ A cache: it says nothing that the tables do not say, and a run that finds none, 
 
 import json
 import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -18,25 +21,27 @@ from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.triage import VERDICT
 from pipeline.errors import StoreError
 from pipeline.state.atomic import repeat, replacing, sealed_bytes
-from pipeline.state.mapped_rows import MappedRows, read_rows, write_rows
+from pipeline.state.mapped_rows import MappedRows, read_rows, write_pieces, write_rows
 from pipeline.state.store import Store
 
 PLACED = pl.Schema(
     {
         "record_id": pl.String(),
         "revision": pl.String(),
-        "source": pl.String(),
+        "source": pl.Categorical(),
         # What changes with what it asks and answers (``Decision.state``).
         "state": pl.String(),
         # Its age: the batch that it first came with, and the place of its source among those of the batch.
-        "since": pl.String(),
+        "since": pl.Categorical(),
         "turn": pl.Int64(),
         # Where its derived row is.
-        "file": pl.String(),
+        "file": pl.Categorical(),
         "row": pl.UInt32(),
     }
 )
 """The columns that say where the current row of a record is."""
+_FEW_VALUES = ("route", "sort", "first", "past_route", "human", "settled_fate", "settled_routed", "fate", "routed")
+"""Columns of texts of which there are few different ones: a million of them take four bytes each."""
 STANDING = pl.Schema(
     PLACED
     | RELATED
@@ -48,6 +53,7 @@ STANDING = pl.Schema(
     # Whether it has an answer, whether a person could repair a broken one, and whether it must go to a certain split.
     | {"labeled": pl.Boolean(), "repairable": pl.Boolean(), "pinned": pl.Boolean()}
     | {name: kind for name, kind in VERDICT.items() if name != "record_id"}
+    | dict.fromkeys(_FEW_VALUES, pl.Categorical())
 )
 _ROWS, _PAST, _HEADER = "rows.arrow", "past.arrow", "header.json"
 PAST = pl.Schema(
@@ -84,30 +90,32 @@ class Standing:
         self.header, self._folder = header, folder
 
     @cached_property
-    def _mapped(self) -> MappedRows:
+    def mapped(self) -> MappedRows:
+        """The rows."""
         return MappedRows(self._folder / _ROWS)
 
     @property
     def rows(self) -> pl.DataFrame:
         """One per current record, by age, with the columns of ``STANDING``."""
-        return self._mapped.read()
+        return self.mapped.read()
+
+    @property
+    def height(self) -> int:
+        """How many there are."""
+        return self.mapped.height
 
     def columns(self, *names: str) -> pl.DataFrame:
         """Some columns of the rows."""
-        return self._mapped.read(names)
+        return self.mapped.read(names)
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """The rows, a piece at a time."""
+        return self.mapped.pieces()
 
     @property
     def files(self) -> set[str]:
         """Those that hold its derived rows."""
         return set(self.columns("file")["file"].unique())
-
-    def where(self, chosen: pl.Series) -> pl.DataFrame:
-        """Some of the rows, given by a mask; of the others no column is in memory at once."""
-        parts, start = [STANDING.to_frame()], 0
-        for piece in self._mapped.pieces():
-            parts.append(piece.filter(chosen[start : start + piece.height]))
-            start += piece.height
-        return pl.concat(parts)
 
     @cached_property
     def past(self) -> pl.DataFrame:
@@ -134,18 +142,69 @@ class Standing:
         _write_header(header, folder)
 
 
-def write_standing(store: Store, header: Header, rows: pl.DataFrame, past: pl.DataFrame) -> None:
-    """Keep what stands for the run that comes after this one; it does not count before this one is committed.
+@dataclass(frozen=True)
+class Others:
+    """The rows of a standing that a run does not look at."""
+
+    standing: Standing | None = None
+    """None if it looks at all."""
+    stay: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    """Which of the standing's rows they are."""
+    orders: npt.NDArray[np.int64] | None = None
+    """Their places by age, if these are others now; they stay in the same order."""
+
+    @property
+    def height(self) -> int:
+        """How many there are."""
+        return int(np.count_nonzero(self.stay))
+
+    def columns(self, *names: str) -> pl.DataFrame:
+        """Some of their columns of ``STANDING``, by age."""
+        if self.standing is None:
+            return pl.DataFrame(schema={name: STANDING[name] for name in names})
+        found = self.standing.columns(*names)
+        stay = found if self.stay.all() else found.filter(pl.Series(self.stay))
+        if self.orders is None or "order" not in names:
+            return stay
+        return stay.with_columns(order=pl.Series(self.orders))
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """All of their columns, some rows at a time: at once, they would be a copy of the standing."""
+        start = count = 0
+        for piece in self.standing.pieces() if self.standing else ():
+            found = piece.filter(pl.Series(self.stay[start : start + piece.height]))
+            if self.orders is not None:
+                found = found.with_columns(order=pl.Series(self.orders[count : count + found.height]))
+            start, count = start + piece.height, count + found.height
+            yield found
+
+
+def write_standing_rows(
+    store: Store, run: str, pieces: Iterable[pl.DataFrame], values: Mapping[str, pl.Series]
+) -> MappedRows:
+    """Write the rows that stand after a run; they do not count before ``write_standing``, and the run's commit.
 
     Args:
         store: has the folder.
+        run: after which they stand.
+        pieces: one row per current record, by age, with the columns of ``STANDING``, a piece at a time.
+        values: what these have in categorical columns (``mapped_rows.values_of``).
+    """
+    folder = store.standing / run
+    folder.mkdir(parents=True, exist_ok=True)
+    write_pieces(pieces, folder / _ROWS, STANDING, values)
+    return MappedRows(folder / _ROWS)
+
+
+def write_standing(store: Store, header: Header, past: pl.DataFrame) -> None:
+    """Keep what stands for the run that comes after this one; it does not count before this one is committed.
+
+    Args:
+        store: has the folder, with the rows.
         header: what it follows from.
-        rows: one per current record, in any order, with the columns of ``STANDING``.
         past: with the columns of ``PAST``.
     """
     folder = store.standing / header.run
-    folder.mkdir(parents=True, exist_ok=True)
-    write_rows(rows.select(STANDING.names()), folder / _ROWS, by="order")
     write_rows(past.select(PAST.names()), folder / _PAST)
     _write_header(header, folder)
 

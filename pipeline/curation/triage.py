@@ -89,8 +89,7 @@ def triage(settled: pl.DataFrame, review: Review, *, proof: Proof | None = None)
     picked = _pick(rows, review)
     rows = _with_fates(_with_routes(rows, picked.chosen), review)
     rows, proof = draw_checks(rows, review, picked.room, proof)
-    within_budget = picked.within_budget.join(rows.select("record_id", "routed"), on="record_id", suffix="_now")
-    beyond = within_budget.filter(pl.col("routed_now").is_null()).group_by("first", maintain_order=True).len()
+    beyond = rows.filter(picked.within_budget, pl.col("routed").is_null()).group_by("first", maintain_order=True).len()
     # Equally frequent ones stay in the order of the records.
     beyond = beyond.sort("len", descending=True, maintain_order=True)
     by_reason = {ReasonCode(code): count for code, count in beyond.iter_rows()}
@@ -112,7 +111,7 @@ def decisions(settled: pl.DataFrame, verdicts: pl.DataFrame, review: Review, run
     first = json_of_reasons([unreviewed(review)])
     reasons = pl.when("unreviewed").then(pl.concat_str(pl.lit(f"{first[:-1]},"), pl.col("reasons").str.slice(1)))
     rows = rows.with_columns(run=pl.lit(run), reasons=reasons.otherwise(pl.col("reasons")))
-    return rows.select(SCHEMAS[Table.DECISIONS].names())
+    return rows.select(pl.col(name).cast(kind) for name, kind in SCHEMAS[Table.DECISIONS].items())
 
 
 def unreviewed(review: Review) -> Reason:
@@ -130,8 +129,8 @@ class _Picked:
     """Records that nobody was asked about before."""
     budget: int
     used: int
-    within_budget: pl.DataFrame
-    """The candidates that may use up the budget."""
+    within_budget: pl.Expr
+    """Whether a row is a candidate that may use up the budget, whatever it is routed to."""
     room: int = 0
     """With an error rate, how many rows of a batch are drawn at random."""
 
@@ -142,10 +141,11 @@ def _pick(rows: pl.DataFrame, review: Review) -> _Picked:
 
     budget, asked = _budget(review, rows.height), rows.filter("asked")
     of_group = dict(asked["group"].value_counts().iter_rows())
-    new = rows.filter(pl.col("score").is_not_null(), pl.col("past_route").is_null())
+    is_new = pl.col("score").is_not_null() & pl.col("past_route").is_null()
+    new = rows.filter(is_new)
     if review.error_rate is None:
         chosen = _chosen(new, budget - asked.height, of_group)
-        return _Picked(chosen, budget, asked.height + len(chosen), new)
+        return _Picked(chosen, budget, asked.height + len(chosen), is_new)
     waiting, before = new.filter(~pl.col("suspect")), asked.filter(_WAS_SUSPECT)
     unanswered = before.filter(pl.col("human").is_null(), ~pl.col("in_vain")).height
     batch = max(FEWEST, budget)
@@ -154,7 +154,7 @@ def _pick(rows: pl.DataFrame, review: Review) -> _Picked:
     used = asked.height - before.height
     chosen = _chosen(waiting, budget - used, of_group)
     room = max(least, batch - unanswered - len(likely))
-    return _Picked(likely | chosen, budget, used + len(chosen), waiting, room)
+    return _Picked(likely | chosen, budget, used + len(chosen), is_new & ~pl.col("suspect"), room)
 
 
 _WAS_SUSPECT = (

@@ -17,12 +17,11 @@ from pipeline.curation.case import Case
 from pipeline.curation.chunk_cases import ChunkCases
 from pipeline.curation.compare_rows import Comparison
 from pipeline.curation.decided import (
-    all_rows,
     as_triaged,
     changed_verdicts,
     looked_at,
     settled_before,
-    standing_rows,
+    standing_pieces,
     told_by_case,
 )
 from pipeline.curation.history import stale_answers
@@ -37,12 +36,13 @@ from pipeline.curation.repairable_rows import Repairs
 from pipeline.curation.score_labels import Scoring
 from pipeline.curation.second_voice import SecondVoice
 from pipeline.curation.settle import settle
-from pipeline.curation.settled_columns import DECIDED
-from pipeline.curation.triage import BudgetUse, decisions, triage
+from pipeline.curation.settled_columns import ASKING, DECIDED
+from pipeline.curation.standing import STANDING, Others, write_standing_rows
+from pipeline.curation.triage import VERDICT, BudgetUse, decisions, triage
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.similarity.text_columns import Rows
 from pipeline.state.decisions import changed_decisions
-from pipeline.state.mapped_rows import read_rows, write_rows
+from pipeline.state.mapped_rows import MappedRows, read_rows, values_of, write_rows
 from pipeline.state.snapshot import Snapshot
 from schemas.run_summary import CurateFacts, Proof
 
@@ -51,8 +51,8 @@ from schemas.run_summary import CurateFacts, Proof
 class Triaged:
     """The decisions of a run that is not committed yet."""
 
-    rows: pl.DataFrame
-    """What stands of every current record, in any order: the columns of ``STANDING``, or fewer if it is the same."""
+    rows: MappedRows
+    """What stands of every current record, by age: the columns of ``STANDING``."""
     past: pl.DataFrame
     """What stands of rows that versions have, and no current record."""
     fresh: Iterator[pl.DataFrame]
@@ -102,33 +102,54 @@ def triage_cases(
     questions = open_questions_of(snapshot, dataset) if config.review.error_rate is not None else None
     decided = _Decided(look, opened, compared, ChunkCases(look, opened, compared, pasts, focus, dataset, folder))
     judge, notes = decided.decide(snapshot, dataset, questions, folder, run)
-    others = look.others if questions is None else questions.noted(look.others)
+    others = look.others.columns(*OF_OTHERS)
+    others = others if questions is None else questions.noted(others)
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
     rows = decided.rows()
-    everything = all_rows(others, rows)
-    result = triage(as_triaged(everything), config.review, proof=past)
-    places = np.searchsorted(everything["order"].sort().to_numpy(), look.places["order"].to_numpy())
-    changed = changed_verdicts(look.others, result.verdicts)
+    triaged = as_triaged(others, rows)
+    orders = triaged["order"].to_numpy()
+    result = triage(triaged, config.review, proof=past)
+    del triaged
+    places, stood = (np.searchsorted(orders, some["order"].to_numpy()) for some in (look.places, others))
+    changed = changed_verdicts(others, result.verdicts[stood])
     is_same = look.standing is not None and changed.is_empty()
-    if look.standing is not None and not is_same:
-        everything = look.standing.rows
-    everything = standing_rows(everything, result.verdicts)
+    if is_same and look.standing is not None:
+        stands = look.standing.mapped
+    else:
+        pieces = standing_pieces(look.others, rows, result.verdicts)
+        stands = write_standing_rows(snapshot.store, run, pieces, _values(look.others, rows, result.verdicts))
 
     def fresh() -> Iterator[pl.DataFrame]:
         for chunk, mine in enumerate(compared.chunks):
             made = decisions(decided.settled(chunk), result.verdicts[places[mine]], config.review, run)
             yield changed_decisions(made, pasts.of(chunk).latest_decisions().collect())
-        before = settled_before(snapshot, look.others, changed, config.review)
+        before = settled_before(snapshot, others, changed, config.review)
         yield decisions(before, result.verdicts, config.review, run)
 
     notes += [stale_answers(focus, dataset.task), *notes_about_fields(look.facts, dataset)]
-    frozen = frozen_sources(snapshot, config.sources, everything.lazy())
+    frozen = frozen_sources(snapshot, config.sources, stands.read(("record_id", "source", "fate", "first")).lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
     proofs = (result.proof, None if result.proof else past)
     past_of_all = pl.concat([look.past.select(compared.past.columns), compared.past])
-    return Triaged(everything, past_of_all, fresh(), note, result.use, judge, *proofs, is_same)
+    return Triaged(stands, past_of_all, fresh(), note, result.use, judge, *proofs, is_same)
+
+
+OF_OTHERS = list(
+    dict.fromkeys([*ASKING, *VERDICT, "group", "label_error_score", "settled_fate", "settled_routed", "state"])
+)
+"""The columns of rows that stand by which all rows are triaged."""
+
+
+def _values(others: Others, rows: pl.DataFrame, verdicts: pl.DataFrame) -> dict[str, pl.Series]:
+    """What all rows have in categorical columns."""
+    names = [name for name, kind in STANDING.items() if kind == pl.Categorical]
+    told = [name for name in names if name in VERDICT]
+    settled = [name for name in names if name not in VERDICT]
+    found = values_of(others.columns(*settled), rows.select(settled)) | values_of(verdicts.select(told))
+    # What was decided is the past of the next run.
+    return found | {"past_route": pl.concat([found["past_route"], found["routed"]]).unique().sort()}
 
 
 class _Decided:
@@ -148,7 +169,8 @@ class _Decided:
         scoring = Scoring(task, config.on_conflict, config.doubts.off, judge.kept if judge else None)
         voice = SecondVoice(dataset, snapshot.store.calls)
         mine = self._look.places.select("source").with_columns(repairable=self._opened.repairable)
-        repairs = Repairs(mine, self._look.others) if config.review.repair else None
+        others = self._look.others.columns("source", "repairable")
+        repairs = Repairs(mine, others) if config.review.repair else None
         for chunk in range(len(self._compared.chunks)):
             self._cases.compare(chunk, scoring, voice)
         if scoring.learns:

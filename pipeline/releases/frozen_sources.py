@@ -58,7 +58,7 @@ def frozen_sources(
     if decisions is None:
         decisions = snapshot.outline.lazy().with_columns(first=first_reason("code"))
     first = pl.when(pl.col("fate") != Fate.ACCEPTED.value).then("first")
-    mine = decisions.filter(pl.col("source").is_in(list(frozen)))
+    mine = decisions.filter(pl.col("source").is_in(list(frozen))).cast(dict.fromkeys(("source", "first"), pl.String()))
     found = mine.select("record_id", "source", first.alias("code"))
     placed = found.join(snapshot.splits().select("record_id", "split"), on="record_id", how="left")
     is_out = pl.col("code").is_not_null()

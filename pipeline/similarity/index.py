@@ -5,7 +5,9 @@ facts about texts, so it does not matter which run wrote them. Pairs are written
 that mark their texts as compared: after a kill in between, the next run finds the same pairs again.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,13 +15,16 @@ import pyarrow as pa
 
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.search import SearchResult
-from pipeline.similarity.signatures import PERMUTATIONS, Identities, Keys, Scheme, Sketches
+from pipeline.similarity.signatures import NO_IDENTITIES, PERMUTATIONS, Identities, Keys, Scheme, Sketches, sign
+from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import BAND_COLUMNS, INDEX, SCHEMAS, Table
 
 _ROWS_AT_ONCE = 250_000
 _BANDS_AT_ONCE = 8
+_FEW_TEXTS = 20_000
+"""Texts that are signed in less time than it takes to read the signatures of a million."""
 _IDENTITY = ["identity_one", "identity_other"]
 _BYTES = ["bytes_one", "bytes_other"]
 _LEFT, _RIGHT = ["left_one", "left_other"], ["right_one", "right_other"]
@@ -28,10 +33,14 @@ _LEFT, _RIGHT = ["left_one", "left_other"], ["right_one", "right_other"]
 class StoredIndex:
     """The index in a snapshot, for one scheme."""
 
-    def __init__(self, snapshot: Snapshot, scheme: Scheme) -> None:
+    def __init__(self, snapshot: Snapshot, scheme: Scheme, among: Identities | None = None) -> None:
+        """Take the whole index, or what it says of some texts."""
         self._all = snapshot.scan(Table.SIGNATURES)
         self._name = scheme.name
         self._pairs = snapshot.scan(Table.SIMILARITIES).filter(pl.col("scheme") == scheme.name)
+        if among is not None:
+            self._all = self._all.filter(pl.col("scheme") == scheme.name, _is_one_of(_IDENTITY, among))
+            self._pairs = self._pairs.filter(_is_one_of(_LEFT, among), _is_one_of(_RIGHT, among))
         self._keys: dict[int, Keys] = {}
         """Of the bands that were read last."""
 
@@ -52,9 +61,12 @@ class StoredIndex:
             self._keys = {band + at: column.to_numpy().view(np.uint32) for at, column in enumerate(columns)}
         return self._keys[band]
 
-    def sketches(self) -> Sketches:
-        """Texts x PERMUTATIONS."""
-        column = self._columns("sketch").to_series().rechunk()
+    def sketches(self, places: Rows) -> Sketches:
+        """Some texts, given by ascending places, x PERMUTATIONS."""
+        numbered = self._all.select("sketch").with_row_index("at")
+        rows = places if self._mine is None else self._mine.arg_true().to_numpy()[places]
+        found = numbered.filter(pl.col("at").is_in(pl.Series(rows, dtype=pl.UInt32).implode())).collect()
+        column = found["sketch"].rechunk()
         _, _, data = column.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
         return np.frombuffer(data or b"", dtype=np.uint8).reshape(-1, PERMUTATIONS)
 
@@ -81,6 +93,18 @@ class StoredIndex:
         places = np.arange(frame.height)
         pairs = Pairs(places, places, frame["similarity"].to_numpy(), frame["answers"].to_numpy())
         return _identities(frame, _LEFT), _identities(frame, _RIGHT), pairs
+
+
+def index_for(shards: Sequence[Path], snapshot: Snapshot, scheme: Scheme) -> StoredIndex:
+    """The index for a search among the texts of some shards: if it knows them all, and they are few, these only."""
+    texts = [Texts.read(shard) for shard in shards]
+    if sum(map(len, texts)) <= _FEW_TEXTS:
+        signed = [sign(some, scheme) for some in texts]
+        among = np.concatenate([NO_IDENTITIES, *(one.identities[one.sizes > 0] for one in signed)])
+        known = StoredIndex(snapshot, scheme, among)
+        if np.isin(among[:, 0], known.identities()[:, 0]).all():
+            return known
+    return StoredIndex(snapshot, scheme)
 
 
 def _is_one_of(side: list[str], identities: Identities) -> pl.Expr:

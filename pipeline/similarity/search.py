@@ -71,8 +71,8 @@ class Index(Protocol):
     def keys(self, band: int) -> Keys:
         """One key per text."""
 
-    def sketches(self) -> Sketches:
-        """Texts x PERMUTATIONS."""
+    def sketches(self, places: Rows) -> Sketches:
+        """Some texts, given by ascending places, x PERMUTATIONS."""
 
     def pairs(self, among: Identities | None = None) -> tuple[Identities, Identities, Pairs]:
         """Both sides' identities, and all pairs, or some texts'; their ``left`` and ``right`` mean nothing."""
@@ -316,7 +316,7 @@ def _lay_out(folder: Path, places: Rows, shards: int, index: Index | None) -> No
     save(folder / SearchFile.LAID_OUT, laid_out)
     with replacing(folder / SearchFile.SKETCHES, sealed=True) as sink:
         if index:
-            add(sink, index.sketches()[places[laid_out]])
+            add(sink, index.sketches(places[laid_out]))
         for shard in range(shards):
             signed = mapped(folder / ShardFile.SIGNED_SKETCHES.of(shard), np.uint8, -1, PERMUTATIONS)
             add(sink, _chosen(signed, load(folder / ShardFile.NEW.of(shard), np.int64)))

@@ -1,6 +1,6 @@
 """Rows in sealed files that are mapped into memory: columns and rows that are not asked for are not read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,12 +22,60 @@ def arrow_of(frame: pl.DataFrame) -> pa.Table:
 def write_rows(frame: pl.DataFrame, path: Path, by: str = "") -> None:
     """Write a file for ``read_rows``, sorted by a column if one is named; it appears once it is complete."""
     order = frame[by].arg_sort() if by and not frame[by].is_sorted() else None
-    kind = arrow_of(frame.clear()).schema
-    with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, kind) as file:
-        # Written as Arrow's, texts take their room again.
-        for start in range(0, frame.height, _ROWS_AT_ONCE):
-            mine = slice(start, start + _ROWS_AT_ONCE)
-            file.write_table(arrow_of((frame[mine] if order is None else frame[order[mine]]).rechunk()))
+    parts = (slice(start, start + _ROWS_AT_ONCE) for start in range(0, frame.height, _ROWS_AT_ONCE))
+    pieces = (frame[mine] if order is None else frame[order[mine]] for mine in parts)
+    write_pieces(pieces, path, frame.schema, values_of(frame))
+
+
+def write_pieces(
+    pieces: Iterable[pl.DataFrame], path: Path, schema: pl.Schema, values: Mapping[str, pl.Series]
+) -> None:
+    """Write a file for ``read_rows`` piece by piece; it appears once it is complete.
+
+    Args:
+        pieces: rows with the columns of ``schema``, a piece of any size at a time.
+        path: of the file.
+        schema: the columns; categorical ones are written as small numbers.
+        values: what the pieces have in these, by column (``values_of``).
+    """
+    empty = _arrow_of_categories(pl.DataFrame(schema=schema), values)
+    with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, empty.schema) as file:
+        for piece in _put_together(pieces):
+            # Written as Arrow's, texts take their room again.
+            file.write_table(_arrow_of_categories(piece.select(schema.names()).rechunk(), values))
+
+
+def values_of(*frames: pl.DataFrame) -> dict[str, pl.Series]:
+    """The different values of the categorical columns of some frames, which all have the same ones."""
+    names = [name for name, kind in frames[0].schema.items() if kind == pl.Categorical]
+    found = {name: pl.concat([frame[name].unique() for frame in frames]) for name in names}
+    return {name: values.unique().drop_nulls().cast(pl.String).sort() for name, values in found.items()}
+
+
+def _put_together(pieces: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Pieces as they are written: many small ones would take long to read, and a large one much memory."""
+    held: list[pl.DataFrame] = []
+    for piece in pieces:
+        for part in piece.iter_slices(_ROWS_AT_ONCE):
+            held.append(part)
+            if sum(one.height for one in held) >= _ROWS_AT_ONCE:
+                yield pl.concat(held)
+                held = []
+    if held:
+        yield pl.concat(held)
+
+
+def _arrow_of_categories(frame: pl.DataFrame, values: Mapping[str, pl.Series]) -> pa.Table:
+    """A frame as it is written, its categorical columns as numbers of the same values in every piece."""
+    columns = {}
+    for column in frame.get_columns():
+        if column.name in values:
+            numbers = column.cast(pl.Enum(values[column.name])).to_physical().to_arrow()
+            names = values[column.name].to_arrow(compat_level=pl.CompatLevel.oldest())
+            columns[column.name] = pa.DictionaryArray.from_arrays(numbers, names)
+        else:
+            columns[column.name] = column.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return pa.table(columns)
 
 
 class MappedRows:
@@ -47,6 +95,11 @@ class MappedRows:
         """Its columns."""
         # Arrow's own empty table imports pandas, which takes 0.1 s.
         return frame_of(pa.Table.from_batches([], self._file.schema)).schema
+
+    @property
+    def height(self) -> int:
+        """How many rows it has."""
+        return int(self._file.read_all().num_rows)
 
     def read(self, columns: Sequence[str] | None = None, rows: npt.NDArray[np.int64] | None = None) -> pl.DataFrame:
         """All of it, or some of its columns; or a copy of some rows, in the given order."""

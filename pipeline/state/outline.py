@@ -39,7 +39,7 @@ def outlined(decisions: pl.LazyFrame, records: pl.LazyFrame) -> pl.DataFrame:
         records: ``record_id``, ``revision`` and ``source`` of the current records.
     """
     known = {name: pl.col(column).is_not_null() for column, name in _KNOWN.items()}
-    current = records.select("record_id", "revision", "source")
+    current = records.select("record_id", "revision", pl.col("source").cast(pl.String))
     narrow = decisions.select(*_OF_DECISION, **known)
     found = narrow.join(current, on=["record_id", "revision"], maintain_order="left")
     return found.select(OUTLINE.names()).collect()

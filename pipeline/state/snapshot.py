@@ -56,7 +56,7 @@ class Snapshot:
 
         What the rows say is left out: of these, only ids, places and times are read.
         """
-        wanted = pl.col("record_id").is_in(list(record_ids))
+        wanted = pl.col("record_id").is_in(list(record_ids)) if record_ids else pl.lit(value=False)
         frames = {table: self.scan(table).filter(wanted).collect().lazy() for table in (Table.DECISIONS, Table.SPLITS)}
         narrow = pl.exclude("raw", "error")
         rows = self.scan(Table.RECORDS).filter(wanted).select(narrow).collect()
@@ -285,6 +285,28 @@ class Snapshot:
         latest = self.latest_records().select("withdrawn").collect()
         withdrawn = int(latest["withdrawn"].sum())
         return Funnel(raw=raw, superseded=raw - latest.height, withdrawn=withdrawn, **{fate.value: 0 for fate in Fate})
+
+    def rows_read_since_last(self) -> Funnel:
+        """The same by what the last curate has counted, and by the rows of records that came in since."""
+        runs = self._runs_of(CurateSummary)
+        last = runs.row(-1, named=True) if runs.height else None
+        if last is None or last["funnel"] is None:
+            return self.rows_read()
+        known, seen = Funnel.model_validate_json(last["funnel"]), json.loads(last["inputs"])[Table.RECORDS.value]
+        added = self.added_since(Table.RECORDS, seen).select("record_id", "batch", "position", "withdrawn").collect()
+        ids = added["record_id"].unique()
+        rows = self.scan(Table.RECORDS).filter(pl.col("record_id").is_in(ids.implode()))
+        ever = rows.select(added.columns).collect().sort("batch", "position")
+        before = ever.join(added, on=["record_id", "batch", "position"], how="anti")
+        was, now = (some.unique("record_id", keep="last", maintain_order=True) for some in (before, ever))
+        raw = int((~added["withdrawn"]).sum())
+        return known.model_copy(
+            update={
+                "raw": known.raw + raw,
+                "superseded": known.superseded + raw - (now.height - was.height),
+                "withdrawn": known.withdrawn + int(now["withdrawn"].sum()) - int(was["withdrawn"].sum()),
+            }
+        )
 
 
 def _count_upto(runs: pl.Series, column: str) -> pl.Expr:

@@ -39,6 +39,9 @@ SHORT_OF = "goldleaf-compacted"
 """What the log notes ``Log.short_of`` under."""
 _ROW_GROUP = 50_000
 """Rows of a file that a reader of all of them holds in memory at once."""
+_PAGE, _ROWS_TO_A_PAGE = 2**16, 64
+"""Bytes of a page, which is unpacked as a whole, and after how many rows that is checked. Of a million rows 2,500 take
+0.8 s instead of 1.4 s with the usual pages of a megabyte, and a file of long texts is 6% larger."""
 _ROWS_AT_ONCE = 2**15
 _READ_AT_ONCE = 2**20
 """Rows, and bytes of a column, of a piece of a table."""
@@ -112,6 +115,8 @@ def write_file(
     unnamed = unfinished(folder)
     # In most columns every value is different: dictionaries took up to five times as long, and more space.
     how: dict[str, Any] = {"compression": "zstd", "compression_level": 1} if compressed else {"compression": "none"}
+    # Who asks for a few rows unpacks the pages that they are in.
+    how |= {"data_page_size": _PAGE, "write_batch_size": _ROWS_TO_A_PAGE}
     with (
         writing(unnamed, lasting=True) as sink,
         pq.ParquetWriter(sink, arrow_of(pl.DataFrame(schema=schema)).schema, use_dictionary=False, **how) as file,
