@@ -68,17 +68,13 @@ def _decisions(context: Context) -> pl.DataFrame:
     return rows.select("record_id", *_SEEN, score).sort("record_id")
 
 
-def must_know_its_outline(context: Context, *, is_kept: bool = True) -> None:
-    """What is kept for those who only look, and what the tables say of it, must be the same; so must the funnel.
-
-    Once a row has come back, whose decision is of an earlier run, nothing may be kept.
-    """
+def must_know_its_outline(context: Context) -> None:
+    """What is kept for those who only look, and what the tables say of it, must be the same; so must the funnel."""
     snapshot = context.store.snapshot().at_last_commit()
     told = outlined(snapshot.latest_decisions(), snapshot.current_records()).sort("record_id")
     with pytest.MonkeyPatch.context() as patch:
-        if is_kept:
-            # And not the tables once more.
-            patch.setattr("pipeline.state.snapshot.outlined", None)
+        # And not the tables once more.
+        patch.setattr("pipeline.state.snapshot.outlined", None)
         kept = snapshot.outline
     assert_frame_equal(kept.sort("record_id"), told)
     rows = snapshot.scan(Table.RECORDS).collect()

@@ -273,8 +273,9 @@ def _leave_standing(
         outline_stands(store.standing / look.standing.header.run, store.standing / run.id)
         return
     write_standing(store, header, triaged.rows, triaged.past)
-    outline = renewed(made.snapshot.at_last_commit().outline, fresh, triaged.rows.lazy())
-    # Without one for a record that is back, and whose decision was not made anew.
+    before, decided = made.snapshot.at_last_commit().outline, made.snapshot.committed_decisions()
+    outline = renewed(before, fresh, triaged.rows.lazy(), decided)
+    # Two rows had the same 64 bits.
     if outline.height == triaged.rows.height:
         keep_outline(outline, store.standing / run.id)
 

@@ -45,21 +45,35 @@ def outlined(decisions: pl.LazyFrame, records: pl.LazyFrame) -> pl.DataFrame:
     return found.select(OUTLINE.names()).collect()
 
 
-def renewed(before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame) -> pl.DataFrame:
+def renewed(
+    before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame, decided: pl.LazyFrame
+) -> pl.DataFrame:
     """An outline once some decisions count.
 
     Args:
         before: with the columns of ``OUTLINE``.
         fresh: the decisions, one per record, with the columns of their table.
         records: ``record_id``, ``revision`` and ``source`` of the records that are current now.
+        decided: all earlier decisions, oldest first; they are read only if a record is back that was withdrawn.
     """
     ids = fresh.select("record_id").collect().to_series().implode()
     news = outlined(fresh, records.filter(pl.col("record_id").is_in(ids)))
+    current = records.select(_key()).collect().to_series()
+    keys = before.lazy().select(_key()).collect().to_series()
     # Rows that are gone are left out; and what was decided again comes last, as in the table.
-    stays = (
-        before.lazy().select(_key()).collect().to_series().is_in(records.select(_key()).collect().to_series().implode())
-    )
-    return pl.concat([before.filter(stays, ~pl.col("record_id").is_in(ids)), news], rechunk=False)
+    stays = before.select(~pl.col("record_id").is_in(ids)).to_series() & keys.is_in(current.implode())
+    kept = before.filter(stays)
+    if kept.height + news.height < current.len():
+        back = records.filter(~_key().is_in(keys.filter(stays).implode()), ~pl.col("record_id").is_in(ids))
+        kept = pl.concat([kept, _of_returned(back, decided)]).sort("run", maintain_order=True)
+    return pl.concat([kept, news], rechunk=False)
+
+
+def _of_returned(records: pl.LazyFrame, decided: pl.LazyFrame) -> pl.DataFrame:
+    """The outline of some records whose decisions are older than an outline that does not know them."""
+    ids = records.select("record_id").collect().to_series().implode()
+    theirs = decided.filter(pl.col("record_id").is_in(ids))
+    return outlined(theirs.unique("record_id", keep="last", maintain_order=True), records)
 
 
 def _key() -> pl.Expr:
