@@ -45,9 +45,7 @@ def outlined(decisions: pl.LazyFrame, records: pl.LazyFrame) -> pl.DataFrame:
     return found.select(OUTLINE.names()).collect()
 
 
-def renewed(
-    before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame, decided: pl.LazyFrame
-) -> pl.DataFrame:
+def renewed(before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame, decided: pl.LazyFrame) -> pl.DataFrame:
     """An outline once some decisions count.
 
     Args:
