@@ -17,6 +17,7 @@ REPORT = "report.html"
 _CACHES = {"derived", "standing", "judges", "read", "published"}
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions"} | _CACHES
 _FINETUNE_LOCK = "finetune.lock"
+_BASELINES = "goldleaf baselines"
 _OWN_ENDINGS = (".lock", REPORT)
 _OWN_SERVERS = {".prefect", ".label-studio"}
 _A_DAY = 24 * 60 * 60
@@ -177,10 +178,20 @@ class DatasetFolder:
         advice = f"run {verb} again when it has finished"
         return held(self.root / file, self.dataset, f"goldleaf {verb}", advice, patience, waiting)
 
+    def baselines_lock(self) -> AbstractContextManager[None]:
+        """Keep fine-tunings out while arms are asked that need no training: they share kept answers."""
+        advice = "run baselines again when it has finished"
+        return held(self.root / _FINETUNE_LOCK, self.dataset, _BASELINES, advice)
+
     @property
     def is_finetuning(self) -> bool:
         """Whether a fine-tuning is running."""
-        return bool(holder_of(self.root / _FINETUNE_LOCK))
+        return bool(holder_of(self.root / _FINETUNE_LOCK)) and not self.is_asking_baselines
+
+    @property
+    def is_asking_baselines(self) -> bool:
+        """Whether arms that need no training are asked just now."""
+        return holder_of(self.root / _FINETUNE_LOCK).startswith(_BASELINES)
 
     def push_lock(self) -> AbstractContextManager[None]:
         """Let one process at a time send questions: two would ask each of them twice.
