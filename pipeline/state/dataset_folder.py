@@ -73,6 +73,13 @@ class DatasetFolder:
         """The questions that a Label Studio server has refused; may not exist."""
         return self.root / "tables" / "refused.parquet"
 
+    @property
+    def rebuilding(self) -> Path:
+        """Exists while the index of similar texts is rebuilt, until a run is committed: its tables begin anew, so that
+        they are at lower versions than before.
+        """
+        return self.root / "tables" / "rebuilding"
+
     def derived(self, digest: str) -> Path:
         """The folder of what was derived from rows under a digest; a cache."""
         return self.root / "derived" / digest
