@@ -28,7 +28,7 @@ _SEEN = [name for name in MEANING if name != "record_id"]
 
 
 def must_agree_with_a_full_run(context: Context) -> None:
-    """Decide about everything in a copy of the home, whose decisions must be the same."""
+    """Decide about everything in a copy of the home, whose decisions and splits must be the same."""
     told = changed_by_a_full_run(context)
     assert not told, told[:3]
 
@@ -41,10 +41,11 @@ def changed_by_a_full_run(context: Context) -> list[Any]:
         shutil.copytree(home, copy)
         settings = context.settings.model_copy(update={"goldleaf_home": str(copy)})
         beside = Context.load(context.dataset.path, settings)
-        before = _decisions(beside)
+        before, placed = _decisions(beside), _splits(beside)
         with _small_chunks():
             result = curate(beside, Inline(), full=True, push=False, suggest=False)
         after = _decisions(beside)
+        assert_frame_equal(_splits(beside), placed)
     changed = after.join(before, on=before.columns, how="anti", nulls_equal=True)
     told: list[Any] = [
         (row, before.filter(record_id=row["record_id"]).to_dicts()) for row in changed.iter_rows(named=True)
@@ -66,6 +67,10 @@ def _decisions(context: Context) -> pl.DataFrame:
     rows = context.store.snapshot().at_last_commit().current_decisions().collect()
     score = pl.col("label_error_score").round(2)
     return rows.select("record_id", *_SEEN, score).sort("record_id")
+
+
+def _splits(context: Context) -> pl.DataFrame:
+    return context.store.snapshot().splits().sort("record_id").collect()
 
 
 def must_know_its_outline(context: Context) -> None:

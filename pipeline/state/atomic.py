@@ -191,7 +191,7 @@ def sealed_checksum(path: Path) -> int:
     Raises:
         StoreError: its bytes are not those that were written.
     """
-    _, checksum, _ = _SEAL.unpack(_mapped(path)[-_SEAL.size :])
+    _, checksum, _ = _SEAL.unpack(_mapped(path)[-_SEAL.size :].tobytes())
     return int(checksum)
 
 

@@ -14,7 +14,7 @@ from schemas.run_summary import Verb
 
 REPORT = "report.html"
 """The report on a home's state, or on a version."""
-_CACHES = {"derived", "standing", "judges", "read", "published"}
+_CACHES = {"derived", "standing", "judges", "read", "published", "adopted"}
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions"} | _CACHES
 _FINETUNE_LOCK = "finetune.lock"
 _BASELINES = "goldleaf baselines"
@@ -102,6 +102,11 @@ class DatasetFolder:
     def kept_rows(self, version: str) -> Path:
         """What is kept of the rows of a version; a cache."""
         return self.root / "published" / f"{version}.arrow"
+
+    @property
+    def adopted(self) -> Path:
+        """The folder of what versions of other homes say about splits; a cache."""
+        return self.root / "adopted"
 
     @property
     def place(self) -> str:
