@@ -142,8 +142,7 @@ def ask_untrained_arms(
     access = _access(context)
     folder = find_version(store.releases, f"{context.dataset.config.name}@{version}", context.dataset.path)
     settings = _settings(context, slow_rows=slow_rows, fix=tuple(map(Fix, fix or ())))
-    # It shares kept answers with fine-tunings.
-    with store.lock(Verb.FINETUNE):
+    with store.baselines_lock():
         _require_usable(context, engine, folder)
         run = context.new_run(Verb.FINETUNE)
         with store.scratch(run.id) as work:

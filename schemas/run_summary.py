@@ -203,6 +203,8 @@ class CurateFacts(RunSummary):
     """The model whose new answers were all that it decided with; empty in a curate of its own."""
     adopted: list[str] = []
     """Versions of this dataset, published from another home, whose splits were adopted."""
+    adopted_from: list[str] = []
+    """The digests of the versions that `split.adopt` names: what they say about all records so far is known."""
 
     @property
     def last_proof(self) -> Proof | None:

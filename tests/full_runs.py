@@ -28,7 +28,7 @@ _SEEN = [name for name in MEANING if name != "record_id"]
 
 
 def must_agree_with_a_full_run(context: Context) -> None:
-    """Decide about everything in a copy of the home, whose decisions must be the same."""
+    """Decide about everything in a copy of the home, whose decisions and splits must be the same."""
     told = changed_by_a_full_run(context)
     assert not told, told[:3]
 
@@ -41,10 +41,11 @@ def changed_by_a_full_run(context: Context) -> list[Any]:
         shutil.copytree(home, copy)
         settings = context.settings.model_copy(update={"goldleaf_home": str(copy)})
         beside = Context.load(context.dataset.path, settings)
-        before = _decisions(beside)
+        before, placed = _decisions(beside), _splits(beside)
         with _small_chunks():
             result = curate(beside, Inline(), full=True, push=False, suggest=False)
         after = _decisions(beside)
+        assert_frame_equal(_splits(beside), placed)
     changed = after.join(before, on=before.columns, how="anti", nulls_equal=True)
     told: list[Any] = [
         (row, before.filter(record_id=row["record_id"]).to_dicts()) for row in changed.iter_rows(named=True)
@@ -68,17 +69,17 @@ def _decisions(context: Context) -> pl.DataFrame:
     return rows.select("record_id", *_SEEN, score).sort("record_id")
 
 
-def must_know_its_outline(context: Context, *, is_kept: bool = True) -> None:
-    """What is kept for those who only look, and what the tables say of it, must be the same; so must the funnel.
+def _splits(context: Context) -> pl.DataFrame:
+    return context.store.snapshot().splits().sort("record_id").collect()
 
-    Once a row has come back, whose decision is of an earlier run, nothing may be kept.
-    """
+
+def must_know_its_outline(context: Context) -> None:
+    """What is kept for those who only look, and what the tables say of it, must be the same; so must the funnel."""
     snapshot = context.store.snapshot().at_last_commit()
     told = outlined(snapshot.latest_decisions(), snapshot.current_records()).sort("record_id")
     with pytest.MonkeyPatch.context() as patch:
-        if is_kept:
-            # And not the tables once more.
-            patch.setattr("pipeline.state.snapshot.outlined", None)
+        # And not the tables once more.
+        patch.setattr("pipeline.state.snapshot.outlined", None)
         kept = snapshot.outline
     assert_frame_equal(kept.sort("record_id"), told)
     rows = snapshot.scan(Table.RECORDS).collect()

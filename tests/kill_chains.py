@@ -47,7 +47,7 @@ def killed_chain(folder: Path, kills: int, seed: str) -> int:
                 _do(undisturbed, verb)
             assert _said(disturbed) == _said(undisturbed), f"after night {night}, seed {seed}"
             night += 1
-        must_know_its_outline(disturbed.context, is_kept=False)
+        must_know_its_outline(disturbed.context)
     return hit
 
 

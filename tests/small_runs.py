@@ -122,6 +122,6 @@ def next_night(desk: Desk, folder: Path, night: int) -> tuple[Looked, list[dict[
     write_rows(copy, rows(night))
     context = Context.load(copy / "dataset.yaml", settings)
     result = curate(context, Inline(), push=False)
-    must_know_its_outline(context, is_kept=night % 4 != 0)
+    must_know_its_outline(context)
     decisions = context.store.snapshot().at_last_commit().current_decisions().drop("run").sort("record_id").collect()
     return result.looked, decisions.to_dicts()

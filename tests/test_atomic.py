@@ -1,6 +1,8 @@
 """A file is there as a whole or not at all, also on a disk that takes a write without an error and loses it."""
 
+import mmap
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline.errors import StoreError
-from pipeline.state.atomic import replacing, writing
+from pipeline.state.atomic import replacing, sealed_bytes, sealed_checksum, writing
 from pipeline.state.work_files import read_work, write_work
 
 FRAME = pl.DataFrame({"number": list(range(1000))})
@@ -61,3 +63,26 @@ def test_a_sealed_file_with_other_bytes_than_were_written_is_not_read(
     assert str(caught.value) == (
         f"{path} is corrupt ({problem}); check whether the disk is full or failing, then run it again"
     )
+
+
+def test_the_checksum_of_a_sealed_file_is_that_of_the_file_that_was_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may replace it just then."""
+    path = tmp_path / "file"
+
+    def write(content: bytes) -> None:
+        with replacing(path, sealed=True) as sink:
+            sink.write(content)
+
+    def map_and_replace(descriptor: int, length: int, access: int) -> mmap.mmap:
+        mapped = map_file(descriptor, length, access=access)
+        write(b"later")
+        return mapped
+
+    map_file = mmap.mmap
+    write(b"earlier")
+    with monkeypatch.context() as patch:
+        patch.setattr(mmap, "mmap", map_and_replace)
+        assert sealed_checksum(path) == zlib.crc32(b"earlier")
+    assert sealed_bytes(path).tobytes() == b"later"

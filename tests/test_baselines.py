@@ -11,7 +11,8 @@ from terminal import Terminal
 
 from flows.cli.show_baselines import show_baselines
 from flows.engines.engine import Inline
-from flows.finetune import ask_untrained_arms, finetune
+from flows.finetune import Finetuned, ask_untrained_arms, finetune
+from pipeline.errors import GoldleafError
 from pipeline.ladder.baselines import Baselines
 from pipeline.ladder.kept_answers import left_unfinished
 from schemas.run_summary import FinetuneSummary
@@ -33,6 +34,9 @@ class Bench(PublishedQuestions):
 
     def baselines(self, slow_rows: int | None = None) -> Baselines:
         return ask_untrained_arms(self.context, Inline(), slow_rows=slow_rows)
+
+    def finetune_again(self) -> Finetuned:
+        return finetune(self.context, Inline(), again=True)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,28 @@ def test_a_fine_tuning_asks_none_of_them_again(bench: Bench) -> None:
     again = bench.baselines()
     assert [arm.name for arm in again.ladder.arms] == list(before), "the adapter of the version is no baseline"
     assert len(bench.context.store.snapshot().committed_runs(FinetuneSummary)) == 1
+
+
+def test_status_says_which_of_the_two_is_running(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They share a lock, and both were called a fine-tuning."""
+    said: list[str] = []
+
+    def look(*args: object, **options: object) -> None:
+        said.append(bench.terminal.goldleaf("status").stdout)
+        said.append(bench.terminal.error("baselines"))
+        raise GoldleafError("seen")
+
+    for name, command in (("ask_baselines", bench.baselines), ("finetune_version", bench.finetune_again)):
+        monkeypatch.setattr(f"flows.finetune.{name}", look)
+        with pytest.raises(GoldleafError, match="seen"):
+            command()
+    asking, refused, tuning, refused_too = said
+    assert "goldleaf baselines is running" in asking and "fine-tuning is running" not in asking
+    assert "a fine-tuning is running" in tuning and "baselines is running" not in tuning
+    assert "in use by goldleaf baselines, process" in refused
+    assert refused.endswith("run baselines again when it has finished")
+    assert "in use by goldleaf finetune, process" in refused_too
+    assert "is running" not in bench.terminal.goldleaf("status").stdout
 
 
 def test_a_dataset_without_a_version_says_what_to_run_first(tmp_path: Path) -> None:

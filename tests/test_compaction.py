@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desk import Desk
@@ -10,13 +11,16 @@ from fake_studio import TOKEN, FakeStudio, fake_studio
 from forked import Point, command
 from full_runs import must_know_its_outline
 from small_runs import compacted, copy_of, files_of, next_night, nights, one_night, rows
+from store_rows import commit
 from support import row
 from terminal import Terminal
 
 from pipeline.curation.derived_rows import derivation_digest
 from pipeline.curation.small_files import DERIVED, compact
 from pipeline.errors import Busy, StoreError
+from pipeline.state import compaction, table_files
 from pipeline.state.store import Store
+from pipeline.state.table_files import Log
 from pipeline.state.tables import Table
 from schemas.run_summary import CurateSummary, Verb
 
@@ -123,6 +127,74 @@ def test_it_waits_for_no_writer_and_says_who_is_at_work(desk: Desk, lock: str) -
     taken = store.lock(Verb.CURATE) if lock == "lock" else getattr(store, lock)()
     with taken, pytest.raises(Busy, match="run compact again when it has finished"):
         compact(store)
+
+
+# --- a fine-tuning, which only writes that it has run, and waits for nobody ---------------------------
+def _tuned(store: Store) -> str:
+    """Commit a fine-tuning; returns its run."""
+    run = store.new_run(Verb.FINETUNE, "c", "0")
+    commit(store, run)
+    return run.id
+
+
+def test_a_fine_tuning_that_ends_while_files_are_put_together_counts_beside_them(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entry of the log that compaction was about to write was there: FileExistsError."""
+    store, write = desk.context.store, compaction.write_file
+    before, tuned = store.snapshot().runs["run"].to_list(), list[str]()
+
+    def write_beside(folder: Path, *args: Any, **options: Any) -> tuple[Path, int, int]:
+        written = write(folder, *args, **options)
+        if folder.name == Table.RUNS:
+            tuned.extend((_tuned(store), _tuned(store)))
+        return written
+
+    monkeypatch.setattr(compaction, "write_file", write_beside)
+    found = compact(store)[Table.RUNS]
+    assert (found.before, found.after) == (len(before), 3)
+    assert store.snapshot().runs["run"].to_list() == [*before, *tuned]
+    must_know_its_outline(desk.context)
+
+
+def test_a_compaction_that_ends_while_a_fine_tuning_commits_loses_no_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, write = desk.context.store, table_files.write_file
+    before = store.snapshot().runs["run"].to_list()
+
+    def write_beside(*args: Any, **options: Any) -> tuple[Path, int, int]:
+        written = write(*args, **options)
+        assert compact(store)[Table.RUNS].after == 1
+        return written
+
+    monkeypatch.setattr(table_files, "write_file", write_beside)
+    tuned = _tuned(store)
+    assert store.snapshot().runs["run"].to_list() == [*before, tuned]
+    must_know_its_outline(desk.context)
+
+
+def test_a_compaction_that_others_always_overtake_says_so_and_leaves_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, log = desk.context.store, compaction.read_log
+    files = set((store.root / "tables" / "runs").glob("*"))
+
+    def read_and_lose(folder: Path, version: int | None = None) -> Log:
+        found = log(folder, version)
+        if folder.name == Table.RUNS and version is None:
+            _tuned(store)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, "read_log", read_and_lose)
+        with pytest.raises(StoreError, match=r"tables/runs changed 20 times while it was compacted; run compact again"):
+            compact(store)
+    runs = store.snapshot().runs
+    assert runs.filter(verb=Verb.FINETUNE.value).height == 21
+    assert len(set((store.root / "tables" / "runs").glob("part-*")) - files) == 21
+    assert compact(store)[Table.RUNS].after == 1
+    assert store.snapshot().runs.equals(runs)
 
 
 def test_an_entry_of_the_log_that_is_lost_is_noticed_after_a_compaction(desk: Desk) -> None:

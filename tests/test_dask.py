@@ -1,13 +1,15 @@
-"""Work beyond one machine: on two real Dask workers, curate ends as it does inline."""
+"""Work beyond one machine: on two real Dask workers and on four, curate ends as it does inline."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dask.distributed import Client, LocalCluster
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
-from support import row, state, write_dataset
+from support import row, state, write_dataset, write_rows
 
 from flows.context import Context
 from flows.curate import curate
@@ -16,6 +18,7 @@ from flows.engines import prefect_engine
 from flows.engines.engine import Inline
 from pipeline.curation import shards
 from pipeline.errors import ConfigError, Unreachable
+from schemas.run_summary import CurateSummary
 
 CLAUSE = "the parcel of order {} was left with the neighbour at number {} who says that it went back on day {} of {}"
 
@@ -27,9 +30,9 @@ def prefect() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+@pytest.fixture(scope="module", params=[2, 4], ids=lambda count: f"{count} workers")
+def cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
+    with LocalCluster(n_workers=request.param, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         yield cluster
 
 
@@ -59,22 +62,37 @@ def enter(home: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> Context
     return Context.load(dataset)
 
 
-def test_two_dask_workers_find_the_same_groups_as_one_process(
+def two_nights(home: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> dict[str, Any]:
+    """What a home says once a first run was followed by a small one: two copies came in, and a row was edited."""
+    context, data = enter(home, dataset, monkeypatch), dataset.with_name("data.jsonl")
+    first = data.read_text(encoding="utf-8")
+    run()
+    copies = [row(910, f"{CLAUSE.format(2, 14, 6, 22)} so", "returns"), row(911, CLAUSE.format(40, 2, 3, 4), "billing")]
+    rows = [
+        json.loads(line) | ({"topic": "delivery"} if number == 0 else {})
+        for number, line in enumerate(first.splitlines())
+    ]
+    write_rows(dataset.parent, [*rows, *copies])
+    run()
+    data.write_text(first, encoding="utf-8")
+    looked = [run.summary.looked for run in context.store.snapshot().committed_runs(CurateSummary)]
+    assert [(one.changed, one.why) for one in looked[1:] if one] == [(3, "")]
+    return state(context.store)
+
+
+def test_dask_workers_decide_like_one_process(
     dataset: Path, tmp_path: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inline = enter(tmp_path / "inline", dataset, monkeypatch)
-    curate(inline, Inline())
+    inline = two_nights(tmp_path / "inline", dataset, monkeypatch, lambda: curate(Context.load(dataset), Inline()))
     on_dask(dataset, cluster.scheduler_address)
-    context = enter(tmp_path / "dask", dataset, monkeypatch)
-    prefect_flows.curate(str(dataset))
-    found = state(context.store)
-    assert found == state(inline.store)
+    found = two_nights(tmp_path / "dask", dataset, monkeypatch, lambda: prefect_flows.curate(str(dataset)))
+    assert found == inline
     groups = {(decision["record_id"], decision["group"], decision["duplicate_of"]) for decision in found["decisions"]}
     assert sum(bool(duplicate_of) for _, _, duplicate_of in groups) > 10
     with Client(cluster.scheduler_address) as client:
         executed = client.run(lambda dask_worker: dask_worker.state.executed_count)
-    assert len(executed) == 2
-    assert min(executed.values()) >= 5, "both have worked"
+    assert len(executed) == len(cluster.workers)
+    assert min(executed.values()) >= 3, "all have worked"
 
 
 def test_a_scheduler_that_does_not_answer_is_named(

@@ -8,8 +8,11 @@ import json
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 from forked import Point, command
+from full_runs import must_agree_with_a_full_run
+from polars.testing import assert_frame_equal
 from support import row, state, write_dataset
 
 from flows.context import Context
@@ -19,6 +22,8 @@ from flows.settings import Settings
 from pipeline.config.workspace import Connection
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.queue import marker
+from pipeline.state.store import Store
+from pipeline.state.tables import INDEX
 
 
 def goldleaf(*args: str, home: Path, studio: LocalStudio | None = None, killed_at: Point | None = None) -> str:
@@ -113,6 +118,72 @@ def test_a_curate_that_was_killed_ends_like_an_undisturbed_one(
     goldleaf("curate", str(dataset), home=tmp_path, killed_at=point)
     goldleaf("curate", str(dataset), home=tmp_path)
     assert state(load(dataset, tmp_path).store) == state(load(dataset, curated).store)
+
+
+@pytest.fixture(scope="module")
+def grown(dataset: Path) -> Path:
+    """A dataset that was curated three times, each time with another copy of a long row; its home is beside it."""
+    folder = Path(shutil.copytree(dataset.parent, dataset.parent.with_name("grown")))
+    long = "The parcel of order 17 was left with the neighbor at number 4, who says that it went back on day 3"
+    for copies in range(3):
+        with (folder / "data.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(
+                f"{json.dumps(row(60 + n, long + ' so' * n, 'billing'))}\n" for n in (2 * copies, 2 * copies + 1)
+            )
+        goldleaf("curate", str(folder / "dataset.yaml"), home=folder / "home")
+    return folder / "dataset.yaml"
+
+
+@pytest.fixture(scope="module")
+def reindexed(grown: Path) -> Path:
+    """Its home after a curate that has compared all texts again, and that nothing disturbed."""
+    home = copied(grown.parent / "home", grown.parent / "reindexed")
+    goldleaf("curate", str(grown), "--reindex", home=home)
+    return home
+
+
+def index(store: Store) -> list[pl.DataFrame]:
+    """What is known of similar texts; what a killed run has found may be there twice."""
+    found = [store.scan(table).unique().collect().sort(pl.all().exclude(pl.Binary)) for table in INDEX]
+    assert all(one.height > 1 for one in found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        Point("pathlib", "Path.rename", "before", 1),
+        Point("pathlib", "Path.rename", "after", 1),
+        Point("pathlib", "Path.rename", "after", 2),
+        Point("os", "rmdir", "before", 1),
+        Point("pathlib", "Path.touch", "before", 1),
+        Point("pathlib", "Path.touch", "after", 1),
+        Point("pipeline.state.store", "Store.append", "after", 1),
+        Point("pipeline.state.store", "Store.append", "after", 2),
+        Point("pipeline.state.store", "Store.append_pieces", "after", 1),
+        Point("pipeline.state.store", "Store.commit", "before", 1),
+        Point("pipeline.state.store", "Store.append", "after", 3),
+        Point("pipeline.state.store", "Store.commit", "after", 1),
+    ],
+    ids=[
+        *("before the index goes", "without signatures", "without the index", "while it is removed"),
+        *("before the mark", "after the mark", "after the pairs", "after the signatures", "after the decisions"),
+        *("before the commit", "with the mark still there", "after the commit"),
+    ],
+)
+def test_a_curate_that_was_killed_while_it_compared_all_texts_again_is_finished_by_the_next_one(
+    grown: Path, reindexed: Path, tmp_path: Path, point: Point
+) -> None:
+    """The index is at lower versions then than the last run has left it at, which is no damage."""
+    home = copied(grown.parent / "home", tmp_path / "home")
+    goldleaf("curate", str(grown), "--reindex", home=home, killed_at=point)
+    goldleaf("curate", str(grown), home=home)
+    killed, undisturbed = load(grown, home).store, load(grown, reindexed).store
+    assert state(killed) == state(undisturbed)
+    for one, other in zip(index(killed), index(undisturbed), strict=True):
+        assert_frame_equal(one, other)
+    assert not killed.rebuilding.exists() and not list(killed.root.glob("work/*"))
+    must_agree_with_a_full_run(load(grown, home))
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,8 @@ def _show_versions(result: "Status") -> None:
     if result.is_finetuning:
         before = "; the last one that ended:" if result.finetuned else ""
         out.print(f"[bold]a fine-tuning is running[/]{before}")
+    if result.is_asking_baselines:
+        out.print("[bold]goldleaf baselines is running[/]")
     if result.finetuned:
         out.print(result.finetuned, markup=False)
     if result.training:

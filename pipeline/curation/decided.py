@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import polars as pl
 
 from pipeline.curation.case import Case
@@ -9,6 +10,7 @@ from pipeline.curation.heard_answers import FIRST_ROUTES
 from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.standing import STANDING, Others
 from pipeline.curation.triage import TRIAGED, VERDICT, unreviewed
+from pipeline.state.atomic import let_go
 from pipeline.state.decisions import json_of_reasons, latest
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import SCHEMAS, Table
@@ -35,14 +37,26 @@ def looked_at(places: pl.DataFrame, relations: pl.DataFrame, told: pl.DataFrame)
     return places.drop("order").hstack(relations).hstack(told)
 
 
-def as_triaged(others: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """All rows as triage takes them, by age: those that stand, and those that a run has looked at."""
-    settled = [pl.col(old).alias(new) for old, new in _SETTLED.items()]
-    columns = [*(name for name in TRIAGED if name not in _SETTLED.values()), *settled]
-    if rows.is_empty():
-        return others.select(columns)
-    everything = pl.concat([others.select(columns), rows.select(columns)], rechunk=False)
-    return everything if everything["order"].is_sorted() else everything.sort("order")
+def as_triaged(others: Others, rows: pl.DataFrame, also: Sequence[str] = ()) -> pl.DataFrame:
+    """All rows as triage takes them, by age: those that stand, and those that a run has looked at.
+
+    Args:
+        others: the rows that it has not looked at.
+        rows: those that it has, by age, with the columns of ``STANDING`` but for verdicts.
+        also: more columns.
+    """
+    names = [*(name for name in TRIAGED if name not in _SETTLED.values()), *_SETTLED, *also]
+    stand = others.unfiltered(*names)
+    both = pl.concat([stand, rows.select(names)], rechunk=False).rename(_SETTLED)
+    if others.is_everything and rows.is_empty():
+        return both
+    # A copy of all rows is large: one is made, and not one of those that stay before it.
+    places = np.concatenate([np.flatnonzero(others.stay), np.arange(stand.height, both.height)])
+    orders = np.concatenate([others.columns("order")["order"].to_numpy(), rows["order"].to_numpy()])
+    by_age = np.argsort(orders, kind="stable")
+    found = both.select(pl.all().gather(places[by_age])).with_columns(order=pl.Series(orders[by_age]))
+    let_go()
+    return found
 
 
 _WAS_AUDIT = (pl.col("past_route") == Routed.AUDIT.value) | (pl.col("routed") == Routed.AUDIT.value)
@@ -81,27 +95,32 @@ def _with_verdicts(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     return found.select(pl.col(name).cast(kind) for name, kind in STANDING.items())
 
 
-def changed_verdicts(others: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+def before_triage(others: Others) -> pl.DataFrame:
+    """What triage said before of the rows that a run has not looked at, and what they were before it spoke."""
+    return others.columns(*VERDICT, *_SETTLED, "order")
+
+
+def changed_verdicts(before: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """Those of rows that a run has not looked at, and of which triage says something else than before.
 
     Args:
-        others: these rows, with what triage said of them before.
-        verdicts: what it says of them now, in the same order.
+        before: what it said (``before_triage``).
+        verdicts: what it says now, in the same order.
     """
-    differs = pl.Series([False]).new_from_index(0, others.height)
+    differs = pl.repeat(value=False, n=before.height, eager=True)
     for name in VERDICT:
         if name != "record_id":
-            differs |= others[name].ne_missing(verdicts[name])
+            differs |= before[name].ne_missing(verdicts[name])
     return verdicts.filter(differs)
 
 
-def settled_before(snapshot: Snapshot, others: pl.DataFrame, changed: pl.DataFrame, review: Review) -> pl.DataFrame:
-    """The decisions about some of these rows as they were before triage spoke."""
+def settled_before(snapshot: Snapshot, before: pl.DataFrame, changed: pl.DataFrame, review: Review) -> pl.DataFrame:
+    """The decisions about some of these rows as they were before triage spoke (``before_triage``)."""
     ids = changed["record_id"]
     if ids.is_empty():
         return pl.DataFrame(schema=SCHEMAS[Table.DECISIONS])
     found = latest(snapshot.committed_decisions().filter(pl.col("record_id").is_in(ids.implode()))).collect()
-    was = others.filter(pl.col("record_id").is_in(ids.implode())).select(
+    was = before.filter(pl.col("record_id").is_in(ids.implode())).select(
         "record_id", "unreviewed", **{name: pl.col(old).cast(pl.String) for old, name in _SETTLED.items()}
     )
     rows = found.drop("fate", "routed").join(was, on="record_id", maintain_order="left")

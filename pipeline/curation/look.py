@@ -23,6 +23,7 @@ from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_s
 from pipeline.curation.standing import PAST, PLACED, Others, Standing, read_standing
 from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
+from pipeline.state.atomic import let_go
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import INDEX, Table
@@ -183,6 +184,7 @@ def _look_at_changes(
     fresh = related_rows(new, answers.records, met)
     known = {view: links(store, view, threshold, fresh[column].to_numpy()) for view, column in VIEWS.items()}
     selection = select(standing, changes, delivered, fresh, known)
+    let_go()
     beside = selection.others.columns("record_id", "file", "row").filter(pl.col("record_id").is_in(annotated.implode()))
     return Look(
         _prepared_again(selection.rows, kept, dataset, folder),

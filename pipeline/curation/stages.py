@@ -36,7 +36,6 @@ from pipeline.curation.known_fields import (
 )
 from pipeline.curation.look import CORRECTED, Earlier, Look, earlier, look_at_changes, look_at_everything
 from pipeline.curation.open_cases import Opened, open_cases
-from pipeline.curation.prepare import Prepared
 from pipeline.curation.rescoring import Scoring, rules_off
 from pipeline.curation.similarity_histogram import count_similarities, last_similarities
 from pipeline.curation.standing import Header, write_standing
@@ -46,9 +45,10 @@ from pipeline.curation.unchanged import stand_still
 from pipeline.errors import StoreError
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.kinds.registry import kind_of
-from pipeline.releases.adoption import Adopted, adopt_splits
+from pipeline.releases.adoption import Adopted, Adoption, adopt_splits, adopted_before, adoption_of
 from pipeline.releases.recovery import commit_version
 from pipeline.similarity.index import require_pairs
+from pipeline.state.atomic import let_go
 from pipeline.state.outline import keep_outline, outline_stands, renewed
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
@@ -58,6 +58,8 @@ from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 from schemas.run_summary import Changed, CollectSummary, CurateSummary, Looked, Proof, Verb
 from schemas.similarities import Similarities
+
+_ADOPTS = "it adopts the splits of a version"
 
 
 @contextmanager
@@ -161,20 +163,20 @@ def decide(
         StoreError: the index has lost pairs of similar texts.
     """
     store, dataset = workspace.store, workspace.dataset
-    require_pairs(store.snapshot())
-    is_anew = full or rescore or bool(unknown) or bool(dataset.config.split.adopt)
+    snapshot = store.snapshot()
+    require_pairs(snapshot)
+    adoption = adoption_of(snapshot, dataset, unknown) if read is not None else None
+    why = "it was asked to" if full or rescore else _ADOPTS if adoption and adoption.is_due else ""
     before = earlier(workspace, evaluation)
-    if not is_anew and (unchanged := _unchanged(workspace, run, before, read)) is not None:
+    if not why and (unchanged := _unchanged(workspace, run, before, read)) is not None:
         return unchanged
     folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
-    look, opened, focus = _look(
-        workspace, steps, run, before, of_evaluation, is_anew=is_anew, may_rescore=read is not None
-    )
+    look, opened, focus = _look(workspace, steps, run, before, of_evaluation, why=why, may_rescore=read is not None)
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(look.facts, dataset.config)
     require_mapped_fields(look.facts, dataset.config)
     require_named_layouts(look.facts, dataset)
-    adopted = _adopt_splits(workspace, steps, run, look.prepared, unknown) if read is not None else Adopted()
+    adopted = _adopt_splits(workspace, steps, run, look, adoption)
     snapshot = store.snapshot()
     if opened is None or focus is None:
         focus = snapshot
@@ -194,12 +196,13 @@ def _look(
     before: Earlier,
     of_evaluation: pl.DataFrame,
     *,
-    is_anew: bool,
+    why: str,
     may_rescore: bool,
 ) -> tuple[Look, Opened | None, Snapshot | None]:
-    """What the run looks at; and what is known about that, with its committed past, if it is not everything."""
-    why = "it was asked to"
-    if not is_anew:
+    """What the run looks at: everything, if there is a reason (``why``); else also what is known about it, and its
+    committed past.
+    """
+    if not why:
         look = look_at_changes(workspace, steps, run, before, of_evaluation["text"].to_list())
         if isinstance(look, Look):
             focus = look.focus(workspace.store.snapshot())
@@ -248,6 +251,7 @@ def _commit(
     rows, added = triaged.rows.read(_COUNTED), _added(snapshot, read)
     before = last_similarities(snapshot) if triaged.is_same else None
     found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
+    let_go()
     funnel = _funnel(snapshot, rows, anew=look.others.standing is None)
     changed = store.append_pieces(Table.DECISIONS, triaged.fresh)
     made_now = store.snapshot().added_since(Table.DECISIONS, snapshot.versions[Table.DECISIONS])
@@ -280,10 +284,11 @@ def _leave_standing(
         return
     write_standing(store, header, triaged.past)
     records = triaged.rows.read(("record_id", "revision", "source"))
-    outline = renewed(made.snapshot.at_last_commit().outline, fresh, records.lazy())
-    # Without one for a record that is back, and whose decision was not made anew.
+    before, decided = made.snapshot.at_last_commit().outline, made.snapshot.committed_decisions()
+    outline = renewed(before, fresh, records.lazy(), decided)
+    # Two rows had the same 64 bits.
     if outline.height == records.height:
-        keep_outline(outline, store.standing / run.id)
+        keep_outline(outline.pieces(), store.standing / run.id)
 
 
 def _forget_others(workspace: Workspace, triaged: Triaged) -> None:
@@ -327,6 +332,7 @@ def _summary(
         past_proof=triaged.past_proof,
         heard=made.heard,
         adopted=made.adopted.versions,
+        adopted_from=made.adopted.digests,
     )
 
 
@@ -347,16 +353,18 @@ def _funnel(snapshot: Snapshot, rows: pl.DataFrame, *, anew: bool) -> Funnel:
     return funnel
 
 
-def _adopt_splits(
-    workspace: Workspace, steps: Steps, run: Run, prepared: Sequence[Prepared], unknown: Sequence[Path]
-) -> Adopted:
+def _adopt_splits(workspace: Workspace, steps: Steps, run: Run, look: Look, adoption: Adoption | None) -> Adopted:
     """Adopt splits from versions that the home does not know, and commit those that are its own."""
     store, dataset = workspace.store, workspace.dataset
-    if not (unknown or dataset.config.split.adopt):
+    if adoption is None:
+        # Rows that a killed run has read were not looked up, either: the next curate does.
+        has_new = look.records is None or look.told.changed
+        return Adopted(digests=() if has_new else adopted_before(store.snapshot()))
+    if not (adoption.named or adoption.unknown):
         return Adopted()
     with steps.progress.step("adopting splits"):
-        paths = [part.path for part in prepared]
-        adopted = steps.run(adopt_splits, paths, store.snapshot(), dataset, run.id, unknown)
+        paths, are_all = [part.path for part in look.prepared], look.records is None
+        adopted = steps.run(adopt_splits, paths, store.snapshot(), dataset, run.id, adoption, are_all=are_all)
         for manifest in reversed(adopted.own):
             commit_version(store, manifest)
     return adopted

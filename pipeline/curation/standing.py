@@ -20,7 +20,7 @@ from pipeline.curation.relations import RELATED
 from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.triage import VERDICT
 from pipeline.errors import StoreError
-from pipeline.state.atomic import repeat, replacing, sealed_bytes
+from pipeline.state.atomic import let_go, repeat, replacing, sealed_bytes
 from pipeline.state.mapped_rows import MappedRows, read_rows, write_pieces, write_rows
 from pipeline.state.store import Store
 
@@ -160,13 +160,22 @@ class Others:
 
     def columns(self, *names: str) -> pl.DataFrame:
         """Some of their columns of ``STANDING``, by age."""
-        if self.standing is None:
-            return pl.DataFrame(schema={name: STANDING[name] for name in names})
-        found = self.standing.columns(*names)
-        stay = found if self.stay.all() else found.filter(pl.Series(self.stay))
+        found = self.unfiltered(*names)
+        stay = found if self.is_everything else found.filter(pl.Series(self.stay))
         if self.orders is None or "order" not in names:
             return stay
         return stay.with_columns(order=pl.Series(self.orders))
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether they are all rows of the standing."""
+        return bool(self.stay.all())
+
+    def unfiltered(self, *names: str) -> pl.DataFrame:
+        """Some columns of all rows of the standing, as they are in its file."""
+        if self.standing is None:
+            return pl.DataFrame(schema={name: STANDING[name] for name in names})
+        return self.standing.columns(*names)
 
     def pieces(self) -> Iterator[pl.DataFrame]:
         """All of their columns, some rows at a time: at once, they would be a copy of the standing."""
@@ -177,6 +186,7 @@ class Others:
                 found = found.with_columns(order=pl.Series(self.orders[count : count + found.height]))
             start, count = start + piece.height, count + found.height
             yield found
+            let_go()
 
 
 def write_standing_rows(

@@ -18,6 +18,7 @@ from pipeline.curation.chunk_cases import ChunkCases
 from pipeline.curation.compare_rows import Comparison
 from pipeline.curation.decided import (
     as_triaged,
+    before_triage,
     changed_verdicts,
     looked_at,
     settled_before,
@@ -36,7 +37,7 @@ from pipeline.curation.repairable_rows import Repairs
 from pipeline.curation.score_labels import Scoring
 from pipeline.curation.second_voice import SecondVoice
 from pipeline.curation.settle import settle
-from pipeline.curation.settled_columns import ASKING, DECIDED
+from pipeline.curation.settled_columns import DECIDED
 from pipeline.curation.standing import STANDING, Others, write_standing_rows
 from pipeline.curation.triage import VERDICT, BudgetUse, decisions, triage
 from pipeline.releases.frozen_sources import frozen_sources
@@ -102,30 +103,26 @@ def triage_cases(
     questions = open_questions_of(snapshot, dataset) if config.review.error_rate is not None else None
     decided = _Decided(look, opened, compared, ChunkCases(look, opened, compared, pasts, focus, dataset, folder))
     judge, notes = decided.decide(snapshot, dataset, questions, folder, run)
-    others = look.others.columns(*OF_OTHERS)
-    others = others if questions is None else questions.noted(others)
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
     rows = decided.rows()
-    triaged = as_triaged(others, rows)
-    orders = triaged["order"].to_numpy()
-    result = triage(triaged, config.review, proof=past)
-    del triaged
-    places, stood = (np.searchsorted(orders, some["order"].to_numpy()) for some in (look.places, others))
-    changed = changed_verdicts(others, result.verdicts[stood])
+    everything = as_triaged(look.others, rows, () if questions is None else ("state",))
+    everything = everything if questions is None else questions.noted(everything)
+    orders = everything["order"].to_numpy()
+    result = triage(everything, config.review, proof=past)
+    del everything
+    before = before_triage(look.others)
+    places, stood = (np.searchsorted(orders, some["order"].to_numpy()) for some in (look.places, before))
+    changed = changed_verdicts(before, result.verdicts[stood])
     is_same = look.standing is not None and changed.is_empty()
-    if is_same and look.standing is not None:
-        stands = look.standing.mapped
-    else:
-        pieces = standing_pieces(look.others, rows, result.verdicts)
-        stands = write_standing_rows(snapshot.store, run, pieces, _values(look.others, rows, result.verdicts))
+    stands = look.standing.mapped if look.standing and is_same else _left(snapshot, look, rows, result.verdicts, run)
 
     def fresh() -> Iterator[pl.DataFrame]:
         for chunk, mine in enumerate(compared.chunks):
             made = decisions(decided.settled(chunk), result.verdicts[places[mine]], config.review, run)
             yield changed_decisions(made, pasts.of(chunk).latest_decisions().collect())
-        before = settled_before(snapshot, others, changed, config.review)
-        yield decisions(before, result.verdicts, config.review, run)
+        of_others = settled_before(snapshot, before, changed, config.review)
+        yield decisions(of_others, result.verdicts, config.review, run)
 
     notes += [stale_answers(focus, dataset.task), *notes_about_fields(look.facts, dataset)]
     frozen = frozen_sources(snapshot, config.sources, stands.read(("record_id", "source", "fate", "first")).lazy())
@@ -136,10 +133,10 @@ def triage_cases(
     return Triaged(stands, past_of_all, fresh(), note, result.use, judge, *proofs, is_same)
 
 
-OF_OTHERS = list(
-    dict.fromkeys([*ASKING, *VERDICT, "group", "label_error_score", "settled_fate", "settled_routed", "state"])
-)
-"""The columns of rows that stand by which all rows are triaged."""
+def _left(snapshot: Snapshot, look: Look, rows: pl.DataFrame, verdicts: pl.DataFrame, run: str) -> MappedRows:
+    """Write what stands from now on."""
+    pieces = standing_pieces(look.others, rows, verdicts)
+    return write_standing_rows(snapshot.store, run, pieces, _values(look.others, rows, verdicts))
 
 
 def _values(others: Others, rows: pl.DataFrame, verdicts: pl.DataFrame) -> dict[str, pl.Series]:

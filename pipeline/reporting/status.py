@@ -118,6 +118,8 @@ class Status(BaseModel):
     """What the last fine-tuning found, in a sentence; None before the first."""
     is_finetuning: bool = False
     """Whether one is running on this machine, so that ``finetuned`` is of the one before."""
+    is_asking_baselines: bool = False
+    """Whether arms that need no training are asked on this machine just now."""
     training: UnfinishedTraining | None = None
     """One that has not ended, if it is newer than the last fine-tuning."""
     damaged_releases: list[str]
@@ -173,6 +175,7 @@ def read_status(workspace: Workspace) -> Status:
         latest_release=versions[-1].version if versions else None,
         finetuned=_finetuned(workspace, snapshot),
         is_finetuning=workspace.store.is_finetuning,
+        is_asking_baselines=workspace.store.is_asking_baselines,
         training=_training(workspace, snapshot),
         damaged_releases=damaged,
         runs=list(_last_runs(snapshot)),

@@ -115,15 +115,19 @@ def _is_one_of(side: list[str], identities: Identities) -> pl.Expr:
 def require_pairs(snapshot: Snapshot) -> None:
     """Check that the pairs of texts marked as compared exist: they would never be searched for again.
 
-    A run does so before it adds to the index, which may be one that it rebuilds.
+    A run does so before it adds to the index. If that is gone it rebuilds it, and so does the next one if this one is
+    killed.
 
     Raises:
         StoreError: some are lost.
     """
-    committed = snapshot.committed_versions()
-    if snapshot.versions[Table.SIGNATURES] >= 0:
+    store, committed = snapshot.store, snapshot.committed_versions()
+    if snapshot.versions[Table.SIGNATURES] < 0:
+        if committed.get(Table.SIGNATURES, -1) >= 0:
+            store.rebuilding.touch()
+    elif not store.rebuilding.exists():
         for table in INDEX:
-            snapshot.store.require_version(table, snapshot.versions[table], committed.get(table, -1))
+            store.require_version(table, snapshot.versions[table], committed.get(table, -1))
 
 
 def take_in(store: Store, scheme: Scheme, found: SearchResult) -> None:

@@ -13,6 +13,7 @@ import os
 import shutil
 import struct
 import uuid
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -182,12 +183,13 @@ def sealed_bytes(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         StoreError: its bytes are not those that were written.
     """
-    found = path.stat()
-    _require_seal(path, found.st_ino, found.st_size, found.st_mtime_ns)
-    # Not by np.memmap, which takes three times as long: it resolves the path. A small search maps two hundred files.
-    with opened(path) as descriptor:
-        content = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    return np.frombuffer(content, dtype=np.uint8)[: -_SEAL.size]
+    return _mapped(path)[: -_SEAL.size]
+
+
+def let_go() -> None:
+    """Give back the memory of what was read of all mapped files; what is asked for again is read again."""
+    for content in _MAPPED:
+        content.madvise(mmap.MADV_DONTNEED)
 
 
 def sealed_checksum(path: Path) -> int:
@@ -196,11 +198,23 @@ def sealed_checksum(path: Path) -> int:
     Raises:
         StoreError: its bytes are not those that were written.
     """
-    sealed_bytes(path)
-    with path.open("rb") as file:
-        file.seek(-_SEAL.size, io.SEEK_END)
-        _, checksum, _ = _SEAL.unpack(file.read())
+    _, checksum, _ = _SEAL.unpack(_mapped(path)[-_SEAL.size :].tobytes())
     return int(checksum)
+
+
+def _mapped(path: Path) -> npt.NDArray[np.uint8]:
+    """A sealed file with its seal, verified."""
+    found = path.stat()
+    _require_seal(path, found.st_ino, found.st_size, found.st_mtime_ns)
+    # Not by np.memmap, which takes three times as long: it resolves the path. A small search maps two hundred files.
+    with opened(path) as descriptor:
+        content = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    _MAPPED.add(content)
+    return np.frombuffer(content, dtype=np.uint8)
+
+
+_MAPPED: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+"""The files that are mapped."""
 
 
 @lru_cache(maxsize=2**14)

@@ -20,6 +20,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from pipeline.errors import StoreError
 from pipeline.state.atomic import flush, unfinished, writing
 from pipeline.state.table_files import COMPACTED, SHORT_OF, Log, read_log, sound_files, write_file
 
@@ -30,6 +31,8 @@ _SMALL = 64 * 2**20
 _ROWS = 100_000
 """Rows that are held in memory at once."""
 _AN_HOUR, _A_DAY = 60 * 60, 24 * 60 * 60
+_TRIES = 20
+_Action = dict[str, dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -51,18 +54,22 @@ def compact_table(
     """Put the small files of a table together, then delete those that no pinned version has named for an hour.
 
     Args:
-        folder: of the table; the caller keeps other writers away.
+        folder: of the table; the caller keeps other writers away, but for those that only append, which may go on.
         schema: its columns.
         bound: only files that this version names are put together: who asks what was added since will not find them.
         pinned: the versions whose files are kept, beside the newest.
         compressed: whether compression makes its files smaller.
         now: seconds since 1970; the time of the clock if it is not given.
+
+    Raises:
+        ValueError, DeltaError: a file or the log is damaged.
+        StoreError: others appended again and again.
     """
     log = read_log(folder)
     before = len(log.files)
     small = _small(log, read_log(folder, min(bound, log.version)))
     if len(small) >= FEW:
-        _commit(folder, log, small, _put_together(folder, small, schema, bound, compressed), now or time.time())
+        _commit(folder, small, _put_together(folder, small, schema, bound, compressed), now or time.time())
         log = read_log(folder)
     removed, freed = _vacuum(folder, {log.version, *pinned}, now or time.time())
     return Compacted(before, len(log.files), removed, freed)
@@ -94,12 +101,44 @@ def _frames(folder: Path, files: Sequence[tuple[str, int]], schema: pl.Schema) -
         yield pl.concat(held)
 
 
-def _commit(folder: Path, log: Log, old: Sequence[tuple[str, int]], new: tuple[Path, int, int], now: float) -> None:
-    """Commit that one file has taken the place of others."""
+def _commit(folder: Path, old: Sequence[tuple[str, int]], new: tuple[Path, int, int], now: float) -> None:
+    """Commit that one file has taken the place of others, after whatever is committed meanwhile.
+
+    Raises:
+        StoreError: others are always faster.
+    """
+    for _ in range(_TRIES):
+        log = read_log(folder)
+        try:
+            _add_entry(folder / "_delta_log", log.version + 1, _actions(log, old, new, now))
+        except FileExistsError:
+            # A fine-tuning has just written its run, as it may: what it adds is beside the old files.
+            continue
+        # Who opens the table need not read an entry for every run.
+        DeltaTable(folder).create_checkpoint()
+        return
+    new[0].unlink()
+    raise StoreError(f"{folder} changed {_TRIES} times while it was compacted; run compact again")
+
+
+def _add_entry(folder: Path, version: int, actions: Sequence[_Action]) -> None:
+    # Not under its name before it is whole; and never in the place of another writer's entry.
+    unnamed = unfinished(folder)
+    with writing(unnamed, lasting=True) as sink:
+        sink.write("\n".join(json.dumps(action) for action in actions).encode())
+    try:
+        os.link(unnamed, folder / f"{version:020}.json")
+    finally:
+        unnamed.unlink()
+    flush(folder)
+
+
+def _actions(log: Log, old: Sequence[tuple[str, int]], new: tuple[Path, int, int], now: float) -> list[_Action]:
+    """The entry of the log that follows a version."""
     path, size, rows = new
     moment, stats = int(now * 1000), json.dumps({"numRecords": rows})
     left = len(log.files) - len(old) + 1
-    actions: list[dict[str, dict[str, object]]] = [
+    actions: list[_Action] = [
         {"commitInfo": {"timestamp": moment, "operation": "OPTIMIZE", "operationParameters": {}}},
         # How many files a version has less than it would without any compaction: the log is checked by that.
         {"txn": {"appId": SHORT_OF, "version": log.version + 1 - left, "lastUpdated": moment}},
@@ -107,19 +146,7 @@ def _commit(folder: Path, log: Log, old: Sequence[tuple[str, int]], new: tuple[P
     for name, length in old:
         actions.append({"remove": {"path": name, "deletionTimestamp": moment, "dataChange": False, "size": length}})
     added: dict[str, object] = {"path": path.name, "size": size, "partitionValues": {}, "stats": stats}
-    actions.append({"add": added | {"modificationTime": moment, "dataChange": False}})
-    entry = folder / "_delta_log" / f"{log.version + 1:020}.json"
-    # Not under its name before it is whole; and never in the place of another writer's entry.
-    unnamed = unfinished(entry.parent)
-    with writing(unnamed, lasting=True) as sink:
-        sink.write("\n".join(json.dumps(action) for action in actions).encode())
-    try:
-        os.link(unnamed, entry)
-    finally:
-        unnamed.unlink()
-    flush(entry.parent)
-    # Who opens the table need not read an entry for every run.
-    DeltaTable(folder).create_checkpoint()
+    return [*actions, {"add": added | {"modificationTime": moment, "dataChange": False}}]
 
 
 def _vacuum(folder: Path, versions: Collection[int], now: float) -> tuple[int, int]:

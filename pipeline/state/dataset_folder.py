@@ -14,9 +14,10 @@ from schemas.run_summary import Verb
 
 REPORT = "report.html"
 """The report on a home's state, or on a version."""
-_CACHES = {"derived", "standing", "judges", "read", "published"}
+_CACHES = {"derived", "standing", "judges", "read", "published", "adopted"}
 _OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions"} | _CACHES
 _FINETUNE_LOCK = "finetune.lock"
+_BASELINES = "goldleaf baselines"
 _OWN_ENDINGS = (".lock", REPORT)
 _OWN_SERVERS = {".prefect", ".label-studio"}
 _A_DAY = 24 * 60 * 60
@@ -72,6 +73,13 @@ class DatasetFolder:
         """The questions that a Label Studio server has refused; may not exist."""
         return self.root / "tables" / "refused.parquet"
 
+    @property
+    def rebuilding(self) -> Path:
+        """Exists while the index of similar texts is rebuilt, until a run is committed: its tables begin anew, so that
+        they are at lower versions than before.
+        """
+        return self.root / "tables" / "rebuilding"
+
     def derived(self, digest: str) -> Path:
         """The folder of what was derived from rows under a digest; a cache."""
         return self.root / "derived" / digest
@@ -94,6 +102,11 @@ class DatasetFolder:
     def kept_rows(self, version: str) -> Path:
         """What is kept of the rows of a version; a cache."""
         return self.root / "published" / f"{version}.arrow"
+
+    @property
+    def adopted(self) -> Path:
+        """The folder of what versions of other homes say about splits; a cache."""
+        return self.root / "adopted"
 
     @property
     def place(self) -> str:
@@ -177,10 +190,20 @@ class DatasetFolder:
         advice = f"run {verb} again when it has finished"
         return held(self.root / file, self.dataset, f"goldleaf {verb}", advice, patience, waiting)
 
+    def baselines_lock(self) -> AbstractContextManager[None]:
+        """Keep fine-tunings out while arms are asked that need no training: they share kept answers."""
+        advice = "run baselines again when it has finished"
+        return held(self.root / _FINETUNE_LOCK, self.dataset, _BASELINES, advice)
+
     @property
     def is_finetuning(self) -> bool:
         """Whether a fine-tuning is running."""
-        return bool(holder_of(self.root / _FINETUNE_LOCK))
+        return bool(holder_of(self.root / _FINETUNE_LOCK)) and not self.is_asking_baselines
+
+    @property
+    def is_asking_baselines(self) -> bool:
+        """Whether arms that need no training are asked just now."""
+        return holder_of(self.root / _FINETUNE_LOCK).startswith(_BASELINES)
 
     def push_lock(self) -> AbstractContextManager[None]:
         """Let one process at a time send questions: two would ask each of them twice.

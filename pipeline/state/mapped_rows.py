@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from pipeline.state.atomic import replacing, sealed_bytes
 
-_ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 50_000
+"""Rows of a piece of a file."""
 
 
 def arrow_of(frame: pl.DataFrame) -> pa.Table:
@@ -22,7 +23,7 @@ def arrow_of(frame: pl.DataFrame) -> pa.Table:
 def write_rows(frame: pl.DataFrame, path: Path, by: str = "") -> None:
     """Write a file for ``read_rows``, sorted by a column if one is named; it appears once it is complete."""
     order = frame[by].arg_sort() if by and not frame[by].is_sorted() else None
-    parts = (slice(start, start + _ROWS_AT_ONCE) for start in range(0, frame.height, _ROWS_AT_ONCE))
+    parts = (slice(start, start + ROWS_AT_ONCE) for start in range(0, frame.height, ROWS_AT_ONCE))
     pieces = (frame[mine] if order is None else frame[order[mine]] for mine in parts)
     write_pieces(pieces, path, frame.schema, values_of(frame))
 
@@ -40,7 +41,7 @@ def write_pieces(
     """
     empty = _arrow_of_categories(pl.DataFrame(schema=schema), values)
     with replacing(path, sealed=True) as sink, pa.ipc.new_file(sink, empty.schema) as file:
-        for piece in _put_together(pieces):
+        for piece in put_together(pieces):
             # Written as Arrow's, texts take their room again.
             file.write_table(_arrow_of_categories(piece.select(schema.names()).rechunk(), values))
 
@@ -52,13 +53,14 @@ def values_of(*frames: pl.DataFrame) -> dict[str, pl.Series]:
     return {name: values.unique().drop_nulls().cast(pl.String).sort() for name, values in found.items()}
 
 
-def _put_together(pieces: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def put_together(pieces: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """Pieces as they are written: many small ones would take long to read, and a large one much memory."""
     held: list[pl.DataFrame] = []
     for piece in pieces:
-        for part in piece.iter_slices(_ROWS_AT_ONCE):
+        for part in piece.iter_slices(ROWS_AT_ONCE):
             held.append(part)
-            if sum(one.height for one in held) >= _ROWS_AT_ONCE:
+            # Not only full ones: a piece that has lost some rows would take some of the next one.
+            if sum(one.height for one in held) >= ROWS_AT_ONCE / 2:
                 yield pl.concat(held)
                 held = []
     if held:

@@ -4,8 +4,11 @@ Who looks for the rows in review, or counts fates, need not read what a million 
 is kept beside what stands of it. A cache: where it is gone or damaged, the tables say the same.
 """
 
+import itertools
 import json
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, cast
@@ -14,8 +17,8 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.errors import StoreError
-from pipeline.state.atomic import repeat, replacing
-from pipeline.state.mapped_rows import arrow_of, frame_of, read_rows
+from pipeline.state.atomic import let_go, repeat, replacing
+from pipeline.state.mapped_rows import arrow_of, frame_of, put_together, read_rows
 from pipeline.state.tables import SCHEMAS, Table
 
 _OF_DECISION = ("record_id", "revision", "run", "fate", "reasons", "duplicate_of", "similarity", "routed",
@@ -45,21 +48,63 @@ def outlined(decisions: pl.LazyFrame, records: pl.LazyFrame) -> pl.DataFrame:
     return found.select(OUTLINE.names()).collect()
 
 
-def renewed(before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Renewed:
+    """An outline once some decisions count; all at once it is a copy of the one before."""
+
+    before: pl.DataFrame
+    stays: pl.Series
+    """Which of these rows are still in it."""
+    news: pl.DataFrame
+    """What comes after them."""
+
+    @property
+    def height(self) -> int:
+        """How many rows it has."""
+        return int(self.stays.sum()) + self.news.height
+
+    @property
+    def whole(self) -> pl.DataFrame:
+        """All of it."""
+        return pl.concat([self.before.filter(self.stays), self.news], rechunk=False)
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """Some rows at a time."""
+        # As they lie in the file: a part of one would hold on to the texts of all of it.
+        heights = [len(chunk) for chunk in self.before["record_id"].get_chunks()]
+        for start, height in zip(itertools.accumulate([0, *heights]), heights, strict=False):
+            yield self.before.slice(start, height).filter(self.stays.slice(start, height))
+            let_go()
+        yield self.news
+
+
+def renewed(before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame, decided: pl.LazyFrame) -> Renewed:
     """An outline once some decisions count.
 
     Args:
         before: with the columns of ``OUTLINE``.
         fresh: the decisions, one per record, with the columns of their table.
         records: ``record_id``, ``revision`` and ``source`` of the records that are current now.
+        decided: all earlier decisions, oldest first; they are read only if a record is back that was withdrawn.
     """
     ids = fresh.select("record_id").collect().to_series().implode()
     news = outlined(fresh, records.filter(pl.col("record_id").is_in(ids)))
+    current = records.select(_key()).collect().to_series()
+    keys = before.lazy().select(_key()).collect().to_series()
     # Rows that are gone are left out; and what was decided again comes last, as in the table.
-    stays = (
-        before.lazy().select(_key()).collect().to_series().is_in(records.select(_key()).collect().to_series().implode())
-    )
-    return pl.concat([before.filter(stays, ~pl.col("record_id").is_in(ids)), news], rechunk=False)
+    stays = before.select(~pl.col("record_id").is_in(ids)).to_series() & keys.is_in(current.implode())
+    if int(stays.sum()) + news.height < current.len():
+        back = records.filter(~_key().is_in(keys.filter(stays).implode()), ~pl.col("record_id").is_in(ids))
+        kept = pl.concat([before.filter(stays), _of_returned(back, decided)]).sort("run", maintain_order=True)
+        return Renewed(kept, pl.repeat(value=True, n=kept.height, eager=True), news)
+    return Renewed(before, stays, news)
+
+
+def _of_returned(records: pl.LazyFrame, decided: pl.LazyFrame) -> pl.DataFrame:
+    """The outline of some records whose decisions are older than an outline that does not know them."""
+    ids = records.select("record_id").collect().to_series().implode()
+    theirs = decided.filter(pl.col("record_id").is_in(ids))
+    return outlined(theirs.unique("record_id", keep="last", maintain_order=True), records)
 
 
 def _key() -> pl.Expr:
@@ -70,19 +115,24 @@ def _key() -> pl.Expr:
     return pl.col("record_id").hash() ^ pl.col("revision").hash(seed=1)
 
 
-def keep_outline(outline: pl.DataFrame, folder: Path) -> None:
-    """Keep an outline in the folder of its run.
+def keep_outline(pieces: Iterable[pl.DataFrame], folder: Path) -> None:
+    """Keep an outline, which comes some rows at a time, in the folder of its run.
 
     As views, which are mapped as they are: what is not looked at is not read. They hold on to the texts of rows that
     are gone; once these are more than the others, they are left behind.
     """
-    whole = outline.select(OUTLINE.names()).rechunk()
-    table = whole.to_arrow(compat_level=pl.CompatLevel.newest())
-    if table.get_total_buffer_size() > 2 * whole.height * _VIEWS + 2 * _said(whole):
-        table = frame_of(arrow_of(whole)).to_arrow(compat_level=pl.CompatLevel.newest())
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / _FILE, sealed=True) as sink, pa.ipc.new_file(cast("IO[bytes]", sink), table.schema) as file:
-        file.write_table(table)
+    kind = _as_views(pl.DataFrame(schema=OUTLINE)).schema
+    with replacing(folder / _FILE, sealed=True) as sink, pa.ipc.new_file(cast("IO[bytes]", sink), kind) as file:
+        for piece in put_together(pieces):
+            file.write_table(_as_views(piece.select(OUTLINE.names()).rechunk()))
+
+
+def _as_views(rows: pl.DataFrame) -> pa.Table:
+    table = rows.to_arrow(compat_level=pl.CompatLevel.newest())
+    if table.get_total_buffer_size() > 2 * rows.height * _VIEWS + 2 * _said(rows):
+        return frame_of(arrow_of(rows)).to_arrow(compat_level=pl.CompatLevel.newest())
+    return table
 
 
 def _said(outline: pl.DataFrame) -> int:

@@ -205,7 +205,7 @@ class Snapshot:
         added = self.added_since(Table.DECISIONS, json.loads(last["tables"])[Table.DECISIONS.value])
         added = added.join(later.lazy(), on="run", how="semi", maintain_order="left")
         latest = added.sort("run", maintain_order=True).unique("record_id", keep="last", maintain_order=True)
-        return renewed(kept, latest, kept.lazy())
+        return renewed(kept, latest, kept.lazy(), self.committed_decisions()).whole
 
     def _last_curate(self) -> dict[str, Any] | None:
         """The row of the last committed curate, if these are the records that it decided about."""

@@ -9,6 +9,7 @@ import json
 import random
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,10 +54,13 @@ class Store(DatasetFolder):
 
     def drop_index(self) -> None:
         """Forget which texts are similar, so that all are compared again; call it while holding the lock."""
-        # First what marks texts as compared: after a kill in between, they are compared again.
+        gone = self.work(f"index-{uuid.uuid4().hex}")
+        # First what marks texts as compared: after a kill in between, they are compared again. By another name, since
+        # half a table would be a damaged one.
         for table in INDEX:
             if self._path(table).exists():
-                shutil.rmtree(self._path(table))
+                self._path(table).rename(gone / table)
+        shutil.rmtree(gone)
 
     # --- reading ------------------------------------------------------------------------------
     def version(self, table: Table) -> int:
@@ -260,6 +264,7 @@ class Store(DatasetFolder):
             "goldleaf": run.goldleaf,
         }
         self.append(Table.RUNS, pl.DataFrame([row], schema=SCHEMAS[Table.RUNS]))
+        self.rebuilding.unlink(missing_ok=True)
 
     def new_run(self, verb: Verb, config_digest: str, goldleaf: str) -> "Run":
         """A run whose id sorts after every earlier one, even if the clock was set back.
