@@ -2,12 +2,12 @@
 
 import mmap
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+import xxhash
 
 from pipeline.errors import StoreError
 from pipeline.state.atomic import replacing, sealed_bytes, sealed_checksum, writing
@@ -84,5 +84,5 @@ def test_the_checksum_of_a_sealed_file_is_that_of_the_file_that_was_mapped(
     write(b"earlier")
     with monkeypatch.context() as patch:
         patch.setattr(mmap, "mmap", map_and_replace)
-        assert sealed_checksum(path) == zlib.crc32(b"earlier")
+        assert sealed_checksum(path) == xxhash.xxh3_64_intdigest(b"earlier")
     assert sealed_bytes(path).tobytes() == b"later"

@@ -100,18 +100,18 @@ def before_triage(others: Others) -> pl.DataFrame:
     return others.columns(*VERDICT, *_SETTLED, "order")
 
 
-def changed_verdicts(before: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Those of rows that a run has not looked at, and of which triage says something else than before.
+def changed_verdicts(before: pl.DataFrame, verdicts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What triage said before, and what it says now, of the rows of which that differs.
 
     Args:
-        before: what it said (``before_triage``).
-        verdicts: what it says now, in the same order.
+        before: of rows that a run has not looked at (``before_triage``).
+        verdicts: of the same rows, in their order.
     """
     differs = pl.repeat(value=False, n=before.height, eager=True)
     for name in VERDICT:
         if name != "record_id":
             differs |= before[name].ne_missing(verdicts[name])
-    return verdicts.filter(differs)
+    return before.filter(differs), verdicts.filter(differs)
 
 
 def settled_before(snapshot: Snapshot, before: pl.DataFrame, changed: pl.DataFrame, review: Review) -> pl.DataFrame:
@@ -120,7 +120,7 @@ def settled_before(snapshot: Snapshot, before: pl.DataFrame, changed: pl.DataFra
     if ids.is_empty():
         return pl.DataFrame(schema=SCHEMAS[Table.DECISIONS])
     found = latest(snapshot.committed_decisions().filter(pl.col("record_id").is_in(ids.implode()))).collect()
-    was = before.filter(pl.col("record_id").is_in(ids.implode())).select(
+    was = before.select(
         "record_id", "unreviewed", **{name: pl.col(old).cast(pl.String) for old, name in _SETTLED.items()}
     )
     rows = found.drop("fate", "routed").join(was, on="record_id", maintain_order="left")

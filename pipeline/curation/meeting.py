@@ -11,7 +11,7 @@ import polars as pl
 from pipeline.curation.derived_rows import DerivedRows
 from pipeline.curation.relations import Links, Names
 from pipeline.curation.standing import Standing
-from pipeline.similarity.index import StoredIndex, take_in
+from pipeline.similarity.index import StoredIndex, index_for, take_in
 from pipeline.similarity.search import Map, search
 from pipeline.similarity.signatures import NO_IDENTITIES, Identities, Scheme, of_entries
 from pipeline.similarity.text_columns import Texts
@@ -37,13 +37,23 @@ class Met:
 class _Elsewhere:
     """The texts of the rows that stand, and of those that versions have, by identity."""
 
-    def __init__(self, view: str, standing: Standing, kept: DerivedRows, answers: Mapping[str, str], task: type[Task]):
+    def __init__(
+        self,
+        view: str,
+        standing: Standing,
+        met: Identities,
+        kept: DerivedRows,
+        answers: Mapping[str, str],
+        task: type[Task],
+    ) -> None:
+        """Take those of them that are in an index (``met``, by identity)."""
         self._view, self._kept, self._task, self._answers = view, kept, task, answers
         one, other = _COLUMNS[view]
         names = {one: "one", other: "other"}
         rows = standing.columns("record_id", "file", "row", *names)
         past = standing.past.select("record_id", "inputs", *names.keys())
-        self._rows = pl.concat([rows, past], how="diagonal").filter(pl.col(one) != 0).rename(names)
+        is_met = pl.col(one).is_in(pl.Series(met[:, 0]).implode()) & (pl.col(one) != 0)
+        self._rows = pl.concat([some.filter(is_met) for some in (rows, past)], how="diagonal").rename(names)
 
     def identities(self) -> Identities:
         """Texts x 2."""
@@ -52,12 +62,10 @@ class _Elsewhere:
     def texts(self, identities: Identities) -> Texts:
         """Some of them, in the given order."""
         wanted = pl.DataFrame(identities, schema={"one": pl.UInt64, "other": pl.UInt64})
-        # Few are wanted of a million.
-        there = self._rows.filter(pl.col("one").is_in(wanted["one"].implode()))
-        first = there.unique(["one", "other"], keep="first", maintain_order=True)
+        first = self._rows.unique(["one", "other"], keep="first", maintain_order=True)
         places = wanted.join(first, on=["one", "other"], maintain_order="left").with_row_index("at")
-        derived = self._kept.take(places.drop_nulls("file"))
-        known = places.drop_nulls("file").select("at").hstack(derived.select("inputs", "targets"))
+        derived = self._kept.take(places.drop_nulls("file"), ["inputs", "targets"])
+        known = places.drop_nulls("file").select("at").hstack(derived)
         rows = places.join(known, on="at", how="left", suffix="_kept", maintain_order="left")
         asked = [
             compared_text(self._task, orjson.loads(kept or past))
@@ -110,8 +118,9 @@ def meet(
         work = folder / f"meet-{view}"
         work.mkdir()
         scheme = Scheme(threshold, view)
-        others = _Elsewhere(view, standing, kept, answers, task)
-        result = search(shards, work, scheme, StoredIndex(store.snapshot(), scheme), each, others)
+        index = index_for(shards, store.snapshot(), scheme)
+        others = _Elsewhere(view, standing, index.identities(), kept, answers, task)
+        result = search(shards, work, scheme, index, each, others)
         take_in(store, scheme, result)
         identities = result.identities()
         found[view] = [of_entries(identities, result.entries(shard)) for shard in range(len(shards))]

@@ -42,6 +42,7 @@ from pipeline.curation.standing import STANDING, Others, write_standing_rows
 from pipeline.curation.triage import VERDICT, BudgetUse, decisions, triage
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.similarity.text_columns import Rows
+from pipeline.state.atomic import let_go
 from pipeline.state.decisions import changed_decisions
 from pipeline.state.mapped_rows import MappedRows, read_rows, values_of, write_rows
 from pipeline.state.snapshot import Snapshot
@@ -113,7 +114,7 @@ def triage_cases(
     del everything
     before = before_triage(look.others)
     places, stood = (np.searchsorted(orders, some["order"].to_numpy()) for some in (look.places, before))
-    changed = changed_verdicts(before, result.verdicts[stood])
+    before, changed = changed_verdicts(before, result.verdicts[stood])
     is_same = look.standing is not None and changed.is_empty()
     stands = look.standing.mapped if look.standing and is_same else _left(snapshot, look, rows, result.verdicts, run)
 
@@ -135,16 +136,18 @@ def triage_cases(
 
 def _left(snapshot: Snapshot, look: Look, rows: pl.DataFrame, verdicts: pl.DataFrame, run: str) -> MappedRows:
     """Write what stands from now on."""
-    pieces = standing_pieces(look.others, rows, verdicts)
-    return write_standing_rows(snapshot.store, run, pieces, _values(look.others, rows, verdicts))
+    values = _values(look.others, rows, verdicts)
+    let_go()
+    return write_standing_rows(snapshot.store, run, standing_pieces(look.others, rows, verdicts), values)
 
 
 def _values(others: Others, rows: pl.DataFrame, verdicts: pl.DataFrame) -> dict[str, pl.Series]:
     """What all rows have in categorical columns."""
     names = [name for name, kind in STANDING.items() if kind == pl.Categorical]
-    told = [name for name in names if name in VERDICT]
-    settled = [name for name in names if name not in VERDICT]
-    found = values_of(others.columns(*settled), rows.select(settled)) | values_of(verdicts.select(told))
+    found = values_of(verdicts)
+    for name in names:
+        if name not in VERDICT:
+            found |= values_of(others.columns(name), rows.select(name))
     # What was decided is the past of the next run.
     return found | {"past_route": pl.concat([found["past_route"], found["routed"]]).unique().sort()}
 

@@ -76,7 +76,7 @@ def state_of_places(store: Store) -> str | None:
     if not store.moved.exists():
         return ""
     try:
-        return f"{sealed_checksum(store.moved):08x}"
+        return f"{sealed_checksum(store.moved):016x}"
     except (StoreError, OSError):
         return None
 

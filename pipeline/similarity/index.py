@@ -13,13 +13,15 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from pipeline.similarity.known_texts import met_keys
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.search import SearchResult
 from pipeline.similarity.signatures import NO_IDENTITIES, PERMUTATIONS, Identities, Keys, Scheme, Sketches, sign
 from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.state.mapped_rows import arrow_of, frame_of
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
-from pipeline.state.tables import BAND_COLUMNS, INDEX, SCHEMAS, Table
+from pipeline.state.tables import BAND_COLUMNS, BANDS, INDEX, SCHEMAS, Table
 
 _ROWS_AT_ONCE = 250_000
 _BANDS_AT_ONCE = 8
@@ -39,7 +41,10 @@ class StoredIndex:
         self._name = scheme.name
         self._pairs = snapshot.scan(Table.SIMILARITIES).filter(pl.col("scheme") == scheme.name)
         if among is not None:
-            self._all = self._all.filter(pl.col("scheme") == scheme.name, _is_one_of(_IDENTITY, among))
+            # Read once: each column by itself would look for the texts again.
+            some = self._all.filter(pl.col("scheme") == scheme.name, _is_one_of(_IDENTITY, among))
+            # And copied, as the sketches of some hold on to those of all.
+            self._all = frame_of(arrow_of(some.collect())).lazy()
             self._pairs = self._pairs.filter(_is_one_of(_LEFT, among), _is_one_of(_RIGHT, among))
         self._keys: dict[int, Keys] = {}
         """Of the bands that were read last."""
@@ -70,6 +75,11 @@ class StoredIndex:
         _, _, data = column.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
         return np.frombuffer(data or b"", dtype=np.uint8).reshape(-1, PERMUTATIONS)
 
+    def sharing(self, keys: Keys) -> Identities:
+        """The texts that share a key with some others, given by the keys of these: BANDS x texts."""
+        met = [met_keys(self.keys(band), keys[band]) for band in range(BANDS)]
+        return self.identities()[np.unique(np.concatenate(met))]
+
     def _columns(self, *names: str) -> pl.DataFrame:
         found = self._all.select(names).collect()
         return found if self._mine is None else found.filter(self._mine)
@@ -96,15 +106,23 @@ class StoredIndex:
 
 
 def index_for(shards: Sequence[Path], snapshot: Snapshot, scheme: Scheme) -> StoredIndex:
-    """The index for a search among the texts of some shards: if it knows them all, and they are few, these only."""
+    """The index for a search among the texts of some shards.
+
+    If they are few, only what it says of them, and of texts that share a key with those of them that it does not know:
+    no others can be similar, and a search would sort the million that there are.
+    """
     texts = [Texts.read(shard) for shard in shards]
-    if sum(map(len, texts)) <= _FEW_TEXTS:
-        signed = [sign(some, scheme) for some in texts]
-        among = np.concatenate([NO_IDENTITIES, *(one.identities[one.sizes > 0] for one in signed)])
-        known = StoredIndex(snapshot, scheme, among)
-        if np.isin(among[:, 0], known.identities()[:, 0]).all():
-            return known
-    return StoredIndex(snapshot, scheme)
+    whole = StoredIndex(snapshot, scheme)
+    if sum(map(len, texts)) > _FEW_TEXTS:
+        return whole
+    signed = [one.take(np.flatnonzero(one.sizes > 0)) for one in (sign(some, scheme) for some in texts)]
+    theirs = np.concatenate([NO_IDENTITIES, *(one.identities for one in signed)])
+    known = StoredIndex(snapshot, scheme, theirs)
+    is_new = ~np.isin(theirs[:, 0], known.identities()[:, 0])
+    if not is_new.any():
+        return known
+    keys = np.concatenate([one.keys for one in signed], axis=1)[:, is_new]
+    return StoredIndex(snapshot, scheme, np.concatenate([theirs, whole.sharing(keys)]))
 
 
 def _is_one_of(side: list[str], identities: Identities) -> pl.Expr:

@@ -9,6 +9,7 @@ import json
 import os
 import time
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,8 +46,8 @@ _PAGE, _ROWS_TO_A_PAGE = 2**16, 64
 _ROWS_AT_ONCE = 2**15
 _READ_AT_ONCE = 2**20
 """Rows, and bytes of a column, of a piece of a table."""
-_CHECKSUM = 8
-"""Hex digits of it, at the end of a file's name."""
+_CHECKSUM, _EARLY_CHECKSUM = 16, 8
+"""Hex digits of it at the end of a file's name: of XXH3, and of CRC-32, which earlier versions took."""
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -306,8 +307,13 @@ def _sound(path: Path, size: int) -> Path:
 def _has_its_checksum(path: Path, _inode: int, size: int, _changed: int) -> bool:
     """Whether a file's bytes match the checksum in its name; verified once per process."""
     stem, _, told = path.stem.rpartition("-")
-    if not stem.startswith("part-") or len(told) != _CHECKSUM or "." in path.stem:
+    if not stem.startswith("part-") or len(told) not in (_CHECKSUM, _EARLY_CHECKSUM) or "." in path.stem:
         # The Delta writer used by early versions put no checksum in the name.
         return True
     with path.open("rb") as file:
+        if len(told) == _EARLY_CHECKSUM:
+            early = 0
+            while block := file.read(2**20):
+                early = zlib.crc32(block, early)
+            return f"{early:0{_EARLY_CHECKSUM}x}" == told
         return f"{checksum_of(file, size):0{_CHECKSUM}x}" == told
