@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from flows.local.studio_server import LocalStudio
 from flows.settings import prepare_training
+from pipeline.ingest import file_stamps
 from pipeline.ladder import forgetting
 from pipeline.suggestions import asking
 from pipeline.suggestions.asking import Pauses
@@ -95,6 +96,12 @@ def studio() -> Iterator[FakeStudio]:
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that is busy is asked again at once."""
     monkeypatch.setattr(asking, "PAUSES", Pauses(first=0.01, most=0.05, tries=3))
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were just written are believed not to change any more."""
+    monkeypatch.setattr(file_stamps, "_SETTLED_NS", 0)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from desk import Desk, desk_at
 from fake_studio import FakeStudio
+from forked import Point, command
 from full_runs import must_know_its_outline
 from support import row, write_rows
 
@@ -107,6 +108,12 @@ def compacted(desk: Desk, now: float | None = None) -> dict[str, Compacted]:
     found = compact(desk.context.store, now)
     assert (told(desk), pinned(desk)) == before
     return found
+
+
+def killed_compaction(desk: Desk, point: Point) -> None:
+    """Compact in a process that is killed at a point."""
+    environment = {"GOLDLEAF_HOME": str(desk.folder / "home"), "LABEL_STUDIO_URL": "", "PREFECT_API_URL": ""}
+    command("compact", str(desk.folder / "dataset.yaml"), environment=environment, killed_at=point)
 
 
 def copy_of(desk: Desk, folder: Path) -> Path:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from desk import Desk
-from fake_studio import TOKEN, FakeStudio, fake_studio
-from forked import Point, command
+from fake_studio import TOKEN, FakeStudio
+from forked import Point
 from full_runs import must_know_its_outline
-from small_runs import compacted, copy_of, files_of, next_night, nights, one_night, rows
+from small_runs import compacted, copy_of, files_of, killed_compaction, next_night, nights, one_night, rows
 from support import row
 from terminal import Terminal
 
@@ -22,12 +22,6 @@ from schemas.run_summary import CurateSummary, Verb
 
 NIGHTS = 10
 LATER = 2 * 60 * 60
-
-
-@pytest.fixture(scope="module")
-def studio() -> Iterator[FakeStudio]:
-    with fake_studio() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +154,7 @@ def test_a_killed_compaction_changes_nothing_and_the_next_one_finishes_it(
     desk: Desk, tmp_path: Path, point: Point
 ) -> None:
     undisturbed = next_night(desk, tmp_path / "undisturbed", NIGHTS)
-    environment = {"GOLDLEAF_HOME": str(desk.folder / "home"), "LABEL_STUDIO_URL": "", "PREFECT_API_URL": ""}
-    command("compact", str(desk.folder / "dataset.yaml"), environment=environment, killed_at=point)
+    killed_compaction(desk, point)
     must_know_its_outline(desk.context)
     _, decisions = next_night(desk, tmp_path / "killed", NIGHTS)
     assert decisions == undisturbed[1]

@@ -124,7 +124,9 @@ def test_with_nothing_new_no_row_is_rendered_nor_written(tmp_path: Path, monkeyp
         raise AssertionError
 
     monkeypatch.setattr("flows.release.write_draft", written)
+    found = rendered(monkeypatch)
     assert not shop.release().created
+    assert sum(found) == 0
 
 
 # --- a cache, and never the truth -------------------------------------------------------------------
