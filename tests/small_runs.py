@@ -25,6 +25,9 @@ from pipeline.state.table_files import read_log
 from pipeline.state.tables import Table
 from schemas.run_summary import Looked
 
+Night = tuple[Looked, list[dict[str, Any]]]
+"""What a run has looked at, and what is decided after it."""
+
 TOPICS = ("billing", "delivery", "returns")
 _FIRST = 200
 
@@ -122,7 +125,7 @@ def copy_of(desk: Desk, folder: Path) -> Path:
     return folder
 
 
-def next_night(desk: Desk, folder: Path, night: int) -> tuple[Looked, list[dict[str, Any]]]:
+def next_night(desk: Desk, folder: Path, night: int) -> Night:
     """What another night would look at and decide, in a copy; in every fourth one a row comes back."""
     copy = copy_of(desk, folder)
     settings = desk.settings.model_copy(update={"goldleaf_home": str(copy / "home")})
