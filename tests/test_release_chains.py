@@ -65,7 +65,7 @@ def changed(rows: dict[int, Row], rng: random.Random) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(examples(6), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(3), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("small_pieces")
 def test_a_release_after_a_chain_of_small_batches_is_one_from_nothing(
     tmp_path_factory: pytest.TempPathFactory, seed: int
