@@ -33,10 +33,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The longest files, from the longest on, so that none of them is left for one process while the other has ended.
 LONG = (
-    *("training", "storms", "prefect_flows", "kill_while_finetuning", "kill", "retrained_recipes", "lives"),
-    *("resumed_training", "changed_rows", "damaged_tables", "ill_servers", "seats", "repairing_rows", "full_disks"),
-    *("loading_models", "label_sets", "annotating_in_a_browser", "team_in_a_browser", "proofs_that_stand", "index"),
-    *("closed_answers", "answer_form"),
+    *("storms", "training", "annotating_in_a_browser", "compaction", "schedules_on_prefect", "prefect_flows"),
+    *("kill_while_finetuning", "kill", "retrained_recipes", "full_disks", "ill_servers", "changed_rows"),
+    *("damaged_tables", "seats", "changing_minds", "team_in_a_browser", "release_chains", "lives", "chunks"),
+    *("resumed_training", "repairing_rows", "review_batch", "adoption", "reconcile", "loading_models", "label_sets"),
+    *("dask", "proofs_that_stand", "error_rate", "index", "closed_answers", "answer_form"),
 )
 
 CACHE = Path.home() / ".cache" / "goldleaf"
