@@ -1,16 +1,34 @@
 """Chat templates that treat turns in different ways, for SmolLM2's tokenizer; no weights are loaded."""
 
 import copy
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import transformers
+from huggingface_hub import constants
 from transformers import AutoTokenizer
 
 from pipeline.finetuning import model_sources
 from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.state.staging import put_in_place, staged
 
-TOKENIZER = AutoTokenizer.from_pretrained(
-    str(model_sources.bundled_file().parent), gguf_file=model_sources.bundled_file().name
-)
+
+def _tokenizer() -> Any:
+    """Its vocabulary takes 3.5 CPU seconds to read from the GGUF file, and 0.1 from the folder that is kept here."""
+    kept = Path(constants.HF_ASSETS_CACHE) / "goldleaf" / "tests" / f"smollm2-transformers-{transformers.__version__}"
+    if not kept.is_dir():
+        file = model_sources.bundled_file()
+        found = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+        # Another process may be faster.
+        with suppress(OSError), staged(kept.parent) as unfinished:
+            found.save_pretrained(unfinished)
+            put_in_place(unfinished, kept)
+    return AutoTokenizer.from_pretrained(kept)
+
+
+TOKENIZER = _tokenizer()
 HEAD = "{% for m in messages %}<|im_start|>{{ m.role }}\n"
 OPENS = "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 HERMES = (

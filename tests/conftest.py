@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from flows.local.studio_server import LocalStudio
 from flows.settings import prepare_training
+from pipeline.ingest import file_stamps
 from pipeline.ladder import forgetting
 from pipeline.suggestions import asking
 from pipeline.suggestions.asking import Pauses
@@ -32,10 +33,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The longest files, from the longest on, so that none of them is left for one process while the other has ended.
 LONG = (
-    *("training", "storms", "prefect_flows", "kill_while_finetuning", "kill", "retrained_recipes", "lives"),
-    *("resumed_training", "changed_rows", "damaged_tables", "ill_servers", "seats", "repairing_rows", "full_disks"),
-    *("loading_models", "label_sets", "annotating_in_a_browser", "team_in_a_browser", "proofs_that_stand", "index"),
-    *("closed_answers", "answer_form"),
+    *("storms", "training", "annotating_in_a_browser", "compaction", "schedules_on_prefect", "prefect_flows"),
+    *("kill_while_finetuning", "kill", "retrained_recipes", "full_disks", "ill_servers", "changed_rows"),
+    *("damaged_tables", "seats", "changing_minds", "team_in_a_browser", "release_chains", "lives", "chunks"),
+    *("resumed_training", "repairing_rows", "review_batch", "adoption", "reconcile", "loading_models", "label_sets"),
+    *("dask", "proofs_that_stand", "error_rate", "index", "closed_answers", "answer_form"),
 )
 
 CACHE = Path.home() / ".cache" / "goldleaf"
@@ -95,6 +97,12 @@ def studio() -> Iterator[FakeStudio]:
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that is busy is asked again at once."""
     monkeypatch.setattr(asking, "PAUSES", Pauses(first=0.01, most=0.05, tries=3))
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were just written are believed not to change any more."""
+    monkeypatch.setattr(file_stamps, "_SETTLED_NS", 0)
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from forked import Point, die_at
-from killed_trainings import in_a_process
+from killed_trainings import import_once, in_a_process
 from small_models import save_small_model
 from support import row, write_dataset
 
 from flows.cli.main import app
-from flows.settings import prepare_training
 from pipeline.finetuning import train
 from pipeline.ladder import forgetting
 from pipeline.ladder.kept_answers import ANSWERS, UNFINISHED
@@ -42,7 +41,7 @@ TOPICS = ("billing", "delivery", "returns")
 SETTINGS = """\
 review: {{budget: 0, audit: 0.0}}
 finetune:
-  {{base_model: {model}, slow_rows: {asked}, batch_size: 4, epochs: 2, evaluate: 3, learning_rate: 1e-2,
+  {{base_model: {model}, slow_rows: {asked}, batch_size: 4, epochs: 1, evaluate: 3, learning_rate: 1e-2,
    max_length: 256, lora: {{lora_dropout: 0.1}}}}
 arms:
   - majority
@@ -58,7 +57,8 @@ def prepare(folder: Path, endpoint: str) -> None:
     save_small_model(folder / "model")
     dataset = folder / "dataset"
     dataset.mkdir()
-    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(50)]
+    # All of as many tokens: for every new length a process prepares each of its multiplications anew.
+    rows = [row(n, f"lamp{n} chair{n} desk{n} broke{n}", TOPICS[n % 3]) for n in range(10, 60)]
     write_dataset(dataset, rows, SETTINGS.format(model=folder / "model", endpoint=endpoint, asked=ASKED))
     for verb in ("curate", "release"):
         goldleaf(verb, dataset)
@@ -106,15 +106,10 @@ def main(folder: Path, endpoint: str) -> None:
 
 
 if __name__ == "__main__":
-    import datasets  # noqa: F401  (once, before the processes fork)
-    import peft  # noqa: F401
-    import torch  # noqa: F401
-    import trl.trainer.sft_trainer  # noqa: F401
-
     import flows.curate
     import flows.finetune
     import flows.release  # noqa: F401
 
-    prepare_training()
+    import_once()
     forgetting._LONGEST = 4  # as in conftest.py
     main(Path(sys.argv[1]), sys.argv[2])

@@ -4,6 +4,7 @@ Each life is a process of its own, forked from this one, which imports what trai
 The training is killed at five points; ``undisturbed`` and ``killed`` are the outcomes with and without that.
 """
 
+import gc
 import json
 import os
 import signal
@@ -89,6 +90,19 @@ def main(folder: Path) -> None:
     (folder / "lives.json").write_text(json.dumps(ended))
 
 
-if __name__ == "__main__":
+def import_once() -> None:
+    """What trains, before the processes fork; what is imported stays, so that none of them looks for garbage in it."""
+    import datasets
+    import peft
+    import torch
+    import trl.trainer.sft_trainer
+
+    assert all((datasets, peft, torch, trl.trainer.sft_trainer))
     prepare_training()
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    import_once()
     main(Path(sys.argv[1]))

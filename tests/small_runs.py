@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from desk import Desk, desk_at
 from fake_studio import FakeStudio
+from forked import Point, command
 from full_runs import must_know_its_outline
 from support import row, write_rows
 
@@ -23,6 +24,9 @@ from pipeline.state.compaction import Compacted
 from pipeline.state.table_files import read_log
 from pipeline.state.tables import Table
 from schemas.run_summary import Looked
+
+Night = tuple[Looked, list[dict[str, Any]]]
+"""What a run has looked at, and what is decided after it."""
 
 TOPICS = ("billing", "delivery", "returns")
 _FIRST = 200
@@ -109,13 +113,19 @@ def compacted(desk: Desk, now: float | None = None) -> dict[str, Compacted]:
     return found
 
 
+def killed_compaction(desk: Desk, point: Point) -> None:
+    """Compact in a process that is killed at a point."""
+    environment = {"GOLDLEAF_HOME": str(desk.folder / "home"), "LABEL_STUDIO_URL": "", "PREFECT_API_URL": ""}
+    command("compact", str(desk.folder / "dataset.yaml"), environment=environment, killed_at=point)
+
+
 def copy_of(desk: Desk, folder: Path) -> Path:
     """A copy of the dataset with its home."""
     shutil.copytree(desk.folder, folder)
     return folder
 
 
-def next_night(desk: Desk, folder: Path, night: int) -> tuple[Looked, list[dict[str, Any]]]:
+def next_night(desk: Desk, folder: Path, night: int) -> Night:
     """What another night would look at and decide, in a copy; in every fourth one a row comes back."""
     copy = copy_of(desk, folder)
     settings = desk.settings.model_copy(update={"goldleaf_home": str(copy / "home")})

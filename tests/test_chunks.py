@@ -15,6 +15,7 @@ from themes import THEMES, Theme
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
+from flows.release import release
 from pipeline.curation import chunks, score_labels
 from pipeline.curation.chunks import chunk_of_each, rows_of_chunks
 from pipeline.curation.standing import read_standing
@@ -69,7 +70,7 @@ def test_small_chunks_decide_like_a_single_one(life: Life, tmp_path: Path, monke
         curate(life.context, Inline())
         life.say(chance.sayings(12))
         life.collect()
-        life.release()
+        release(life.context, Inline())
     life.edit([edit for _ in range(3) for edit in chance.edits(6)])
     life.change(review="{budget: 3, audit: 0.5}", split="{group_by: [seen]}")
     must_be_the_same(life, tmp_path, monkeypatch, life.context.store.root.parent)

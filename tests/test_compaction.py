@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from desk import Desk
-from fake_studio import TOKEN, FakeStudio, fake_studio
-from forked import Point, command
+from fake_studio import TOKEN, FakeStudio
+from forked import Point
 from full_runs import must_know_its_outline
-from small_runs import compacted, copy_of, files_of, next_night, nights, one_night, rows
+from small_runs import Night, compacted, copy_of, files_of, killed_compaction, next_night, nights, one_night, rows
 from store_rows import commit
 from support import row
 from terminal import Terminal
@@ -29,15 +29,15 @@ LATER = 2 * 60 * 60
 
 
 @pytest.fixture(scope="module")
-def studio() -> Iterator[FakeStudio]:
-    with fake_studio() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def whole(studio: FakeStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with nights(studio, tmp_path_factory.mktemp("nights"), NIGHTS) as desk:
         yield desk
+
+
+@pytest.fixture(scope="module")
+def undisturbed(whole: Desk, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """What another night would look at and decide where nothing is compacted."""
+    return next_night(whole, tmp_path_factory.mktemp("undisturbed") / "copy", NIGHTS)
 
 
 @pytest.fixture
@@ -47,8 +47,7 @@ def desk(whole: Desk, studio: FakeStudio, tmp_path: Path) -> Iterator[Desk]:
         yield copy
 
 
-def test_small_files_become_one_and_no_answer_changes(desk: Desk, tmp_path: Path) -> None:
-    undisturbed = next_night(desk, tmp_path / "undisturbed", NIGHTS)
+def test_small_files_become_one_and_no_answer_changes(desk: Desk, tmp_path: Path, undisturbed: Night) -> None:
     found = compacted(desk)
     for table in (Table.RECORDS, Table.DECISIONS, Table.RUNS):
         assert found[table].before >= NIGHTS and found[table].after == 1, table
@@ -87,11 +86,11 @@ def test_the_next_run_finds_only_what_is_new(desk: Desk) -> None:
 
 
 def test_nights_go_on_after_a_compaction(desk: Desk) -> None:
-    for night in range(NIGHTS, NIGHTS + 9):
+    for night in range(NIGHTS, NIGHTS + 4):
         one_night(desk, night)
     compacted(desk)
     compacted(desk, time.time() + LATER)
-    one_night(desk, NIGHTS + 9)
+    one_night(desk, NIGHTS + 4)
     must_know_its_outline(desk.context)
 
 
@@ -229,11 +228,9 @@ POINTS = [
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: f"{point.name} {point.when} {point.nth}")
 def test_a_killed_compaction_changes_nothing_and_the_next_one_finishes_it(
-    desk: Desk, tmp_path: Path, point: Point
+    desk: Desk, tmp_path: Path, undisturbed: Night, point: Point
 ) -> None:
-    undisturbed = next_night(desk, tmp_path / "undisturbed", NIGHTS)
-    environment = {"GOLDLEAF_HOME": str(desk.folder / "home"), "LABEL_STUDIO_URL": "", "PREFECT_API_URL": ""}
-    command("compact", str(desk.folder / "dataset.yaml"), environment=environment, killed_at=point)
+    killed_compaction(desk, point)
     must_know_its_outline(desk.context)
     _, decisions = next_night(desk, tmp_path / "killed", NIGHTS)
     assert decisions == undisturbed[1]

@@ -32,9 +32,10 @@ def test_the_disk_fails_where_it_is_told_to(curate: Series, shop: Commands, tmp_
 
 
 def test_a_curate_on_a_failing_disk_ends_as_an_undisturbed_one_or_with_a_clear_line(curate: Series) -> None:
-    """At every 23rd change, with one kind of fault after the other; ``make soak`` tries all."""
-    places = range(5, len(curate.changes) + 1, 23)
+    """At every 37th change, with one kind of fault after the other; ``make soak`` tries all."""
+    places = range(5, len(curate.changes) + 1, 37)
     faults = [Fault(at, *TROUBLES[number % len(TROUBLES)]) for number, at in enumerate(places)]
+    assert len(faults) >= len(TROUBLES)
     assert [problem for fault in faults if (problem := curate.violation(fault))] == []
 
 
@@ -50,8 +51,9 @@ def test_a_release_on_a_failing_disk_ends_as_an_undisturbed_one_or_with_a_clear_
     curate: Series, shop: Commands
 ) -> None:
     release = Series(shop, curate.after.parent / "dataset.yaml", curate.after, "release")
-    places = range(4, len(release.changes) + 1, 9)
+    places = range(4, len(release.changes) + 1, 12)
     faults = [Fault(at, *TROUBLES[number % len(TROUBLES)]) for number, at in enumerate(places, 2)]
+    assert len(faults) >= len(TROUBLES)
     assert [problem for fault in faults if (problem := release.violation(fault))] == []
 
 

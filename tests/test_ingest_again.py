@@ -155,7 +155,7 @@ DAYS = st.lists(
 
 
 @given(DAYS, st.lists(CHANGES, min_size=5, max_size=15), st.booleans())
-@examples(40)
+@examples(20)
 def test_a_run_that_goes_on_from_an_earlier_one_ends_like_one_that_reads_everything(
     tmp_path_factory: pytest.TempPathFactory,
     days: list[tuple[list[Change], str, str]],

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from ingest_home import KEYED, LOG, PLAIN, SNAPSHOT, UPDATES, Home, contents, rows_read
 
-import pipeline.ingest.file_stamps
 import pipeline.ingest.sources
 from pipeline.errors import SourceError
 from pipeline.ingest.checked_file import CheckedFile
@@ -24,12 +23,6 @@ EXPORT = Source(name="s", path="*.jsonl", key="id", mode=Mode.SNAPSHOT)
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
-
-
-@pytest.fixture
-def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that were just written are believed not to change any more."""
-    monkeypatch.setattr(pipeline.ingest.file_stamps, "_SETTLED_NS", 0)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from ingest_home import KEYED, LOG, UPDATES, Home, contents, rows_read
 
-import pipeline.ingest.file_stamps
 import pipeline.ingest.read_cache
 from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.ingest.read_cache import ReadCache
@@ -17,16 +16,12 @@ from pipeline.state.store import Store
 from pipeline.state.tables import Table
 from schemas.dataset import Format, Mode, Source
 
+pytestmark = pytest.mark.usefixtures("settled")
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that were just written are believed not to change any more."""
-    monkeypatch.setattr(pipeline.ingest.file_stamps, "_SETTLED_NS", 0)
 
 
 def _no_header(home: Home) -> None:

@@ -28,6 +28,9 @@ KEPT = learn_rewrites(PLAIN)[1]
 GERMAN = learn_rewrites(rows_of(rewritten.german(400)))[1]
 """Of a set in which word pairs are learned."""
 
+DOUBTED = rows_of([(about.original, about.doubted) for about in RULES.values()])
+"""A later row for every rule."""
+
 WORD_PAIRS = st.tuples(st.integers(0, 5), st.integers(0, 5))
 
 
@@ -117,8 +120,7 @@ def test_a_rule_that_was_off_when_the_set_was_learned_finds_nothing_later(rule: 
 @pytest.mark.parametrize("off_when", ["learned", "judged"])
 def test_with_all_rules_off_no_later_row_is_doubted(off_when: str) -> None:
     kept = learn_rewrites(PLAIN, tuple(Rule))[1] if off_when == "learned" else KEPT
-    rows = rows_of([(about.original, about.doubted) for about in RULES.values()])
-    assert set(judged(rows, kept, tuple(Rule) if off_when == "judged" else ())) == {RewriteScore(0.0)}
+    assert set(judged(DOUBTED, kept, tuple(Rule) if off_when == "judged" else ())) == {RewriteScore(0.0)}
 
 
 # --- laws -----------------------------------------------------------------------------------------
@@ -169,8 +171,12 @@ def assert_same_arrays(one: Kept, other: Kept) -> None:
 @given(rows=ROWS)
 @examples(40)
 def test_the_scores_of_later_rows_are_shares_and_told_in_words(rows: list[Rewrite]) -> None:
-    kept = learn_rewrites(rows[::2])[1]
-    for score in judge_rewrites(rows[1::2], kept) or ():
+    kept = learn_rewrites(rows[::2])[1] if rows else KEPT
+    later = [*rows[1::2], *DOUBTED]
+    scores = judged(later, kept)
+    assert len(scores) == len(later)
+    assert rows or all(score.findings for score in scores)
+    for score in scores:
         assert 0 <= score.score < 1
         assert all(finding.detail and "\n" not in finding.detail for finding in score.findings)
 

@@ -58,8 +58,7 @@ def life(folder: Path, batches: list[list[Row]], more: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("review", ["{budget: 0, audit: 0.0}", "{budget: 9, audit: 0.1}"])
+@pytest.mark.parametrize(("seed", "review"), [(0, "{budget: 0, audit: 0.0}"), (1, "{budget: 9, audit: 0.1}")])
 def test_shuffled_lines_give_the_same_fates_groups_scores_and_splits(tmp_path: Path, seed: int, review: str) -> None:
     rng = random.Random(seed)
     batches = [questions(rng, 0, 70), questions(rng, 70, 100)]

@@ -65,7 +65,7 @@ def changed(rows: dict[int, Row], rng: random.Random) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(examples(6), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(3), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("small_pieces")
 def test_a_release_after_a_chain_of_small_batches_is_one_from_nothing(
     tmp_path_factory: pytest.TempPathFactory, seed: int
@@ -124,7 +124,9 @@ def test_with_nothing_new_no_row_is_rendered_nor_written(tmp_path: Path, monkeyp
         raise AssertionError
 
     monkeypatch.setattr("flows.release.write_draft", written)
+    found = rendered(monkeypatch)
     assert not shop.release().created
+    assert sum(found) == 0
 
 
 # --- a cache, and never the truth -------------------------------------------------------------------

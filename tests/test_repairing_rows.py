@@ -282,7 +282,7 @@ def test_its_history_and_the_report_tell_of_the_repair(desk: Desk) -> None:
     assert (reviewed(desk).waiting, reviewed(desk).entered) == (1, 1)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["delivery", "retruns", "nonsense", "", "Billing"]), min_size=3, max_size=8))
 def test_a_second_curate_changes_nothing(tmp_path_factory: pytest.TempPathFactory, topics: list[str]) -> None:
     rows: list[Row] = [*GOOD, *(row(10 + n, f"lamp{n} chair{n}", topic) for n, topic in enumerate(topics))]

@@ -36,7 +36,7 @@ def placed(home: Home) -> Placed:
     ),
     st.data(),
 )
-@examples(60)
+@examples(30)
 def test_whatever_was_rewritten_every_row_is_where_it_was_last_read(
     tmp_path_factory: pytest.TempPathFactory, days: list[list[str]], data: st.DataObject
 ) -> None:

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from fake_studio import fake_studio
-from forked import Point, command
+from forked import Point
 from full_runs import must_know_its_outline
-from small_runs import compacted, files_of, next_night, nights, one_night, opened, told
+from small_runs import compacted, files_of, killed_compaction, next_night, nights, one_night, opened, told
 from test_compaction import POINTS
 
 NIGHTS = int(os.environ.get("SOAK_NIGHTS", "300"))
@@ -24,7 +24,6 @@ made from are kept besides."""
 def test_three_hundred_nights_leave_few_files_and_every_version_whole(tmp_path: Path) -> None:
     chance, clock = random.Random(SEED), time.time()
     with fake_studio() as studio, nights(studio, tmp_path / "nights", 0) as desk:
-        environment = {"GOLDLEAF_HOME": str(desk.folder / "home"), "LABEL_STUDIO_URL": "", "PREFECT_API_URL": ""}
         for night in range(NIGHTS):
             one_night(desk, night)
             if night % 20 != 19:
@@ -34,7 +33,7 @@ def test_three_hundred_nights_leave_few_files_and_every_version_whole(tmp_path: 
             undisturbed = next_night(desk, tmp_path / f"undisturbed-{night}", night + 1)
             if chance.random() < 0.5:
                 point: Point = chance.choice(POINTS)
-                command("compact", str(desk.folder / "dataset.yaml"), environment=environment, killed_at=point)
+                killed_compaction(desk, point)
                 assert told(desk) == before, point
             clock += 24 * 60 * 60
             compacted(desk, clock)
