@@ -177,7 +177,9 @@ def _published(manifest: Manifest | None) -> Published | None:
 
 
 def _reasons(state: State) -> Iterator[ReasonCount]:
-    for fate, name, records, first in _first_of_each(state.outline).iter_rows():
+    each = _first_of_each(state.outline)
+    state.to_show(each["record_id"].explode(empty_as_null=False).unique(maintain_order=True))
+    for fate, name, records, first in each.iter_rows():
         code = ReasonCode(name)
         examples = [_example(state, decision, code) for decision in state.to_show(first)]
         yield ReasonCount(fate=Fate(fate), code=code, records=records, examples=examples)
@@ -241,8 +243,8 @@ def _pairs(state: State) -> Iterator[DuplicatePair]:
 def _misses(state: State) -> Iterator[NearMiss]:
     """Pairs near the threshold that are both kept, the most similar first."""
     counted = last_similarities(state.snapshot)
-    if counted:
-        state.to_show(name for pair in counted.near for name in (pair.one, pair.other))
+    # Many are read as fast as one.
+    state.to_show(name for pair in (counted.near if counted else ()) for name in (pair.one, pair.other))
     for pair in reversed(counted.near) if counted else ():
         both = state.read([pair.one, pair.other])
         kept = [one for one in both if one.fate in _KEPT and not state.withholds(one)]

@@ -9,7 +9,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.consensus import said_about
 from pipeline.review.gold import gold_items, trusted_records, with_gold
 from pipeline.review.seating import Asked, seated
-from pipeline.state.decisions import first_reason, from_frame
+from pipeline.state.decisions import begins_with, from_frame
 from pipeline.state.snapshot import Snapshot
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
@@ -112,7 +112,7 @@ def open_ones() -> pl.Expr:
 def _awaits_repair() -> pl.Expr:
     """The same as ``awaits_repair``, over the columns of the decisions."""
     is_asked = (pl.col("routed") == Routed.REPAIR.value) & (pl.col("fate") == Fate.REJECTED.value)
-    return is_asked & first_reason("code").is_in([code.value for code in REPAIRABLE])
+    return is_asked & begins_with(*REPAIRABLE)
 
 
 def is_open(decision: Decision) -> bool:
