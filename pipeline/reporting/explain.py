@@ -330,7 +330,7 @@ def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None,
         is_there: whether the record's row was not withdrawn.
     """
     task = dataset.task if dataset else None
-    about = said_about(snapshot, task, snapshot.current_decisions()) if task and rows.height else {}
+    about = said_about(snapshot, task) if task and rows.height else {}
     counting = {
         (item.annotation.server, item.annotation.annotation_id): item.is_present
         for items in about.values()

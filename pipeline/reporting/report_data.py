@@ -293,7 +293,7 @@ def _review(state: State, standing: Status | None) -> ReviewCounts:
     audited = (
         standing.audit if standing else audit_result(state.snapshot, open_answers(state.snapshot, state.dataset, seats))
     )
-    said = said_about(state.snapshot, state.task, state.snapshot.current_decisions())
+    said = said_about(state.snapshot, state.task)
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     counts: Counter[str] = Counter()
     routes: defaultdict[Routed, Counter[str]] = defaultdict(Counter)

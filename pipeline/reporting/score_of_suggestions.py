@@ -135,8 +135,7 @@ def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> Suggestion
     dataset, spent = workspace.dataset, spent_so_far(workspace.store.calls)
     if not (spent.calls or dataset.config.suggest.is_on):
         return None
-    now = snapshot.current_decisions()
-    said = said_about(snapshot, dataset.task, now)
+    said = said_about(snapshot, dataset.task)
     heard = {one.record_id: one for one in from_frame(snapshot.current_decisions(pl.col("heard")).collect())}
     blind = {name: answer for name in heard if (answer := _blind_answer(said.get(name, ()))) is not None}
     gold = _gold_answers(snapshot, dataset, (one for name, one in heard.items() if name not in said))

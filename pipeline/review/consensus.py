@@ -93,35 +93,36 @@ class Said:
                 return None
 
 
-def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame) -> dict[str, list[Said]]:
+def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame | None = None) -> dict[str, list[Said]]:
     """All annotations about records' current texts, including deleted ones; without those of hidden gold items.
 
     Args:
         snapshot: the committed state.
         task: parses the answers; those to another set of answers are left out.
-        now: ``record_id``, ``revision``, ``content`` and ``inputs`` (JSON) of the current records.
+        now: ``record_id``, ``revision``, ``content`` and ``inputs`` (JSON) of the current records; default: as decided.
     """
     return said_and_hidden(snapshot, task, now)[0]
 
 
 def said_and_hidden(
-    snapshot: Snapshot, task: type[Task], now: pl.LazyFrame
+    snapshot: Snapshot, task: type[Task], now: pl.LazyFrame | None = None
 ) -> tuple[dict[str, list[Said]], dict[str, list[Said]]]:
     """The same, and the annotations of hidden gold items, which decide nothing."""
     rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
     records = rows["record_id"].unique().to_list()
     if not records:
         return {}, {}
-    mine = now.filter(pl.col("record_id").is_in(records)).select("record_id", "revision", "content", "inputs")
+    is_one = pl.col("record_id").is_in(records)
+    current = snapshot.current_decisions(is_one) if now is None else now.filter(is_one)
+    mine = current.select("record_id", "revision", "content", "inputs").collect()
     texts = {
         record_id: ((revision, content), _text(task, inputs))
-        for record_id, revision, content, inputs in mine.collect().iter_rows()
+        for record_id, revision, content, inputs in mine.iter_rows()
     }
     questions = _questions(snapshot, task, records)
     same_text = {what_is_asked(key): decision for key, decision in questions.items()}
     free = frozenset(kind_of(task).free_texts(task))
-    panel: defaultdict[str, list[Said]] = defaultdict(list)
-    hidden: defaultdict[str, list[Said]] = defaultdict(list)
+    panel, hidden = (defaultdict[str, list[Said]](list) for _ in range(2))
     for row in rows.iter_rows(named=True):
         key = row["push_key"]
         # A rebuilt home does not know the revision that was asked about, but knows what it asked.
@@ -210,8 +211,9 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
 
     Without a key, an edited row is a new record.
     """
-    rows = with_seats(snapshot, snapshot.latest_annotations()).filter(~pl.col("deleted"), ~IS_GOLD)
-    gone = rows.join(snapshot.current_records().select("record_id"), on="record_id", how="anti").collect()
+    rows = with_seats(snapshot, snapshot.latest_annotations()).filter(~pl.col("deleted"), ~IS_GOLD).collect()
+    here = snapshot.current_records().filter(pl.col("record_id").is_in(rows["record_id"].unique().implode()))
+    gone = rows.join(here.select("record_id").collect(), on="record_id", how="anti")
     records = gone["record_id"].unique().to_list()
     if not records:
         return {}
@@ -370,7 +372,7 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
     annotator gave: they must be corrected.
     """
     found = []
-    for items in said_about(snapshot, task, snapshot.current_decisions()).values():
+    for items in said_about(snapshot, task).values():
         present = [item for item in items if item.is_present and not item.annotation.deleted]
         answer = deciding(items)
         valid = [item for item in present if item.annotation.verdict in DECISIVE]

@@ -23,7 +23,8 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
     revisions with the same text, ``curate`` weighs them, since it knows what the source has now.
     """
     answered = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
-    task, now = dataset.task, snapshot.current_decisions(pl.col("record_id").is_in(answered.implode()))
+    task, current_ones = dataset.task, snapshot.current_decisions(pl.col("record_id").is_in(answered.implode()))
+    now = current_ones.collect().lazy()
     said = {record_id: items for record_id, items in said_about(snapshot, task, now).items()
             if any(item.is_present for item in items)}  # fmt: skip
     current = {d.record_id: d for d in from_frame(_of(now, said))}

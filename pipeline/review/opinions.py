@@ -86,8 +86,8 @@ class Opinion:
 
 def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
     """All of them, oldest first: valid answers, skips and invalid ones, and those to gold items."""
-    task, now = dataset.task, snapshot.current_decisions()
-    said, gold = said_and_hidden(snapshot, task, now)
+    task = dataset.task
+    said, gold = said_and_hidden(snapshot, task)
     answers = {record_id: deciding(items) for record_id, items in said.items()}
     known = _known(snapshot, dataset, adjudicated_records(answers), gold) if gold else {}
     names = _names_of(snapshot)

@@ -153,8 +153,8 @@ class Snapshot:
     def committed_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
         """All decisions of committed runs (of a verb), oldest first."""
         runs = self.runs if verb is None else self.runs.filter(pl.col("verb") == verb.value)
-        mine = runs.lazy().select("run")
-        rows = self.scan(Table.DECISIONS).join(mine, on="run", how="semi", maintain_order="left")
+        # As a condition: what the others say is not read.
+        rows = self.scan(Table.DECISIONS).filter(pl.col("run").is_in(runs["run"].implode()))
         return rows.sort("run", maintain_order=True)
 
     def latest_decisions(self, verb: Verb | None = None) -> pl.LazyFrame:
