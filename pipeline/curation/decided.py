@@ -10,8 +10,9 @@ from pipeline.curation.heard_answers import FIRST_ROUTES
 from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.standing import STANDING, Others
 from pipeline.curation.triage import TRIAGED, VERDICT, unreviewed
-from pipeline.state.atomic import let_go
 from pipeline.state.decisions import json_of_reasons, latest
+from pipeline.state.mapped_rows import ROWS_AT_ONCE
+from pipeline.state.memory import let_go
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.dataset import Review
@@ -87,7 +88,9 @@ def standing_pieces(others: Others, rows: pl.DataFrame, verdicts: pl.DataFrame) 
         both = pl.concat([piece.select(settled), rows[done:until].select(settled)]).sort("order")
         yield _with_verdicts(both, verdicts[told : told + both.height])
         done, told = until, told + both.height
-    yield _with_verdicts(rows[done:], verdicts[told:])
+    for later in rows[done:].iter_slices(ROWS_AT_ONCE):
+        yield _with_verdicts(later, verdicts[told : told + later.height])
+        told += later.height
 
 
 def _with_verdicts(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:

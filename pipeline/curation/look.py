@@ -23,7 +23,7 @@ from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_s
 from pipeline.curation.standing import PAST, PLACED, Others, Standing, read_standing
 from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
-from pipeline.state.atomic import let_go
+from pipeline.state.memory import let_go
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import INDEX, Table

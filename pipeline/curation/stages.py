@@ -48,7 +48,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import Adopted, Adoption, adopt_splits, adopted_before, adoption_of
 from pipeline.releases.recovery import commit_version
 from pipeline.similarity.index import require_pairs
-from pipeline.state.atomic import let_go
+from pipeline.state.memory import let_go
 from pipeline.state.outline import keep_outline, outline_stands, renewed
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot

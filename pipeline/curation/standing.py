@@ -20,8 +20,9 @@ from pipeline.curation.relations import RELATED
 from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.triage import VERDICT
 from pipeline.errors import StoreError
-from pipeline.state.atomic import let_go, repeat, replacing, sealed_bytes
+from pipeline.state.atomic import repeat, replacing, sealed_bytes
 from pipeline.state.mapped_rows import MappedRows, read_rows, write_pieces, write_rows
+from pipeline.state.memory import let_go
 from pipeline.state.store import Store
 
 PLACED = pl.Schema(

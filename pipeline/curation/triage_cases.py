@@ -42,9 +42,9 @@ from pipeline.curation.standing import STANDING, Others, write_standing_rows
 from pipeline.curation.triage import VERDICT, BudgetUse, decisions, triage
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.similarity.text_columns import Rows
-from pipeline.state.atomic import let_go
 from pipeline.state.decisions import changed_decisions
 from pipeline.state.mapped_rows import MappedRows, read_rows, values_of, write_rows
+from pipeline.state.memory import let_go
 from pipeline.state.snapshot import Snapshot
 from schemas.run_summary import CurateFacts, Proof
 
@@ -173,6 +173,7 @@ class _Decided:
         repairs = Repairs(mine, others) if config.review.repair else None
         for chunk in range(len(self._compared.chunks)):
             self._cases.compare(chunk, scoring, voice)
+            let_go()
         if scoring.learns:
             scoring.learn(self._cases.read)
             assert scoring.kept is not None
@@ -188,6 +189,8 @@ class _Decided:
             if questions is not None:
                 questions.note(cases)
             self._keep(chunk, rows, cases, settle(cases, config.review, task), folder)
+            del cases
+            let_go()
         return judge, [scoring.note, *(repairs.notes if repairs is not None else [])]
 
     def _keep(self, chunk: int, rows: Rows, cases: Sequence[Case], settled: pl.DataFrame, folder: Path) -> None:

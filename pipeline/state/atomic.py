@@ -13,7 +13,6 @@ import os
 import shutil
 import struct
 import uuid
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -25,6 +24,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline.errors import StoreError
+from pipeline.state.memory import mapped
 
 _SEAL = struct.Struct("<QQ4s")
 _MARK = b"leaf"
@@ -189,12 +189,6 @@ def sealed_bytes(path: Path) -> npt.NDArray[np.uint8]:
     return _mapped(path)[: -_SEAL.size]
 
 
-def let_go() -> None:
-    """Give back the memory of what was read of all mapped files; what is asked for again is read again."""
-    for content in _MAPPED:
-        content.madvise(mmap.MADV_DONTNEED)
-
-
 def sealed_checksum(path: Path) -> int:
     """The checksum of what a sealed file holds, verified as by ``sealed_bytes``.
 
@@ -211,13 +205,8 @@ def _mapped(path: Path) -> npt.NDArray[np.uint8]:
     _require_seal(path, found.st_ino, found.st_size, found.st_mtime_ns)
     # Not by np.memmap, which takes three times as long: it resolves the path. A small search maps two hundred files.
     with opened(path) as descriptor:
-        content = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    _MAPPED.add(content)
+        content = mapped(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
     return np.frombuffer(content, dtype=np.uint8)
-
-
-_MAPPED: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
-"""The files that are mapped."""
 
 
 @lru_cache(maxsize=2**14)

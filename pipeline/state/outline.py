@@ -17,8 +17,9 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.errors import StoreError
-from pipeline.state.atomic import let_go, repeat, replacing
+from pipeline.state.atomic import repeat, replacing
 from pipeline.state.mapped_rows import arrow_of, frame_of, put_together, read_rows
+from pipeline.state.memory import let_go
 from pipeline.state.tables import SCHEMAS, Table
 
 _OF_DECISION = ("record_id", "revision", "run", "fate", "reasons", "duplicate_of", "similarity", "routed",
