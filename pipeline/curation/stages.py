@@ -178,6 +178,8 @@ def decide(
     require_named_layouts(look.facts, dataset)
     adopted = _adopt_splits(workspace, steps, run, look, adoption)
     snapshot = store.snapshot()
+    if focus is not None and focus.versions[Table.SPLITS] != snapshot.versions[Table.SPLITS]:
+        focus = look.focus(snapshot)
     if opened is None or focus is None:
         focus = snapshot
         opened = steps.run(open_cases, look, focus, dataset, before.judge, rescore, read is not None)
