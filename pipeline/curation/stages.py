@@ -286,8 +286,13 @@ def _leave_standing(
         return
     write_standing(store, header, triaged.past)
     records = triaged.rows.read(("record_id", "revision", "source"))
-    before, decided = made.snapshot.at_last_commit().outline, made.snapshot.committed_decisions()
-    outline = renewed(before, fresh, records.lazy(), decided)
+    seen = made.snapshot.at_last_commit()
+    before, later = seen.last_outline()
+    if later is not None:
+        fresh = pl.concat([later, fresh]).unique("record_id", keep="last", maintain_order=True)
+    outline = renewed(
+        seen.outline if before is None else before, fresh, records.lazy(), made.snapshot.committed_decisions()
+    )
     # Two rows had the same 64 bits.
     if outline.height == records.height:
         keep_outline(outline.pieces(), store.standing / run.id)
