@@ -113,7 +113,7 @@ def index_for(shards: Sequence[Path], snapshot: Snapshot, scheme: Scheme) -> Sto
     """
     texts = [Texts.read(shard) for shard in shards]
     whole = StoredIndex(snapshot, scheme)
-    if sum(map(len, texts)) > _FEW_TEXTS:
+    if snapshot.versions[Table.SIGNATURES] < 0 or sum(map(len, texts)) > _FEW_TEXTS:
         return whole
     signed = [one.take(np.flatnonzero(one.sizes > 0)) for one in (sign(some, scheme) for some in texts)]
     theirs = np.concatenate([NO_IDENTITIES, *(one.identities for one in signed)])

@@ -2,22 +2,28 @@
 
 import ctypes
 import mmap
+import threading
 import weakref
 
 _MAPPED: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+_LOCK = threading.Lock()
+"""Of the set: threads map files, too."""
 # Of glibc. Without it, texts that were freed stay in the process: after a first run of a million rows 0.8 GB.
 _TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def mapped(content: mmap.mmap) -> mmap.mmap:
     """Take note of a file that is mapped; returns it."""
-    _MAPPED.add(content)
+    with _LOCK:
+        _MAPPED.add(content)
     return content
 
 
 def let_go() -> None:
     """Give back what was read of mapped files, which are read again if they are asked, and what was freed."""
-    for content in _MAPPED:
+    with _LOCK:
+        known = list(_MAPPED)
+    for content in known:
         content.madvise(mmap.MADV_DONTNEED)
     if _TRIM is not None:
         _TRIM(0)
