@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,25 @@ def reads_right_or_names(home: Home, reader: str, table: Table, right: dict[str,
         assert re.fullmatch(line, str(error)), error
         return True
     return said == right[reader]
+
+
+def test_files_of_earlier_versions_are_verified_by_their_own_checksum(
+    whole: Home, right: dict[str, str], tmp_path: Path
+) -> None:
+    for damage, do in [("none", lambda file: None), *DAMAGES.items()]:
+        home = whole.copy(tmp_path / damage)
+        logs = {log: log.read_text() for log in home.files(Table.DECISIONS, log=True)}
+        for file in home.files(Table.DECISIONS):
+            early = file.with_stem(f"{file.stem.rpartition('-')[0]}-{zlib.crc32(file.read_bytes()):08x}")
+            logs = {log: text.replace(file.name, early.name) for log, text in logs.items()}
+            file.rename(early)
+        for log, text in logs.items():
+            log.write_text(text)
+        do(home.files(Table.DECISIONS)[0])
+        if damage == "none":
+            assert home.read("release") == right["release"]
+        else:
+            assert reads_right_or_names(home, "release", Table.DECISIONS, right), damage
 
 
 def test_an_emptied_log_of_the_runs_is_found_out_before_anything_is_published(whole: Home, tmp_path: Path) -> None:

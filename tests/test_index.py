@@ -44,16 +44,22 @@ def each(step: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
 
 
 def compare(
-    store: Store, shards: Sequence[Sequence[str]], at: float = AT, elsewhere: Elsewhere | None = None
+    store: Store,
+    shards: Sequence[Sequence[str]],
+    at: float = AT,
+    elsewhere: Elsewhere | None = None,
+    *,
+    narrowed: bool = False,
 ) -> SearchResult:
-    """Search some shards of texts with the index of a store, which then takes them in."""
+    """Search some shards of texts with the index of a store, or a part of it, which then takes them in."""
     store.root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=store.root))
     paths = [folder / f"texts-{number}.arrow" for number in range(len(shards))]
     for path, texts in zip(paths, shards, strict=True):
         Texts.of(list(texts)).write(path)
     scheme = Scheme(at)
-    found = search(paths, folder, scheme, StoredIndex(store.snapshot(), scheme), each, elsewhere)
+    known = index.index_for(paths, store.snapshot(), scheme) if narrowed else StoredIndex(store.snapshot(), scheme)
+    found = search(paths, folder, scheme, known, each, elsewhere)
     take_in(store, scheme, found)
     return found
 
@@ -71,12 +77,12 @@ def groups(found: SearchResult, shards: Sequence[Sequence[str]], at: float = AT)
     return {frozenset(texts) for texts in members.values()}
 
 
-def pairs_of(found: SearchResult) -> set[tuple[float, ...]]:
-    """The pairs by what they are between, whatever the numbers are."""
-    identities = found.identities()
+def pairs_of(found: SearchResult, *, fresh: bool = False) -> set[tuple[float, ...]]:
+    """The pairs, or those that nobody knew, by what they are between, whatever the numbers are."""
+    identities, pairs = found.identities(), found.fresh if fresh else found.pairs
     return {
         (*sorted((tuple(identities[one].tolist()), tuple(identities[other].tolist()))), round(similarity, 9))
-        for one, other, similarity in zip(found.pairs.left, found.pairs.right, found.pairs.similarity, strict=True)
+        for one, other, similarity in zip(pairs.left, pairs.right, pairs.similarity, strict=True)
     }
 
 
@@ -145,6 +151,24 @@ def test_texts_that_are_not_read_again_are_compared_all_the_same(
     found = compare(here, [first, second])
     others = compare(beside, [second[:shard], second[shard:]], elsewhere=Remembered(first))
     assert pairs_of(others) == pairs_of(found)
+
+
+@examples(40)
+@given(TEXTS, st.integers(0, FULL_BUCKET), st.integers(0, 3))
+def test_a_search_among_few_texts_needs_only_a_part_of_the_index(
+    new_store: Callable[[], Store], texts: list[str], cut: int, shard: int
+) -> None:
+    first, second = texts[:cut], texts[cut:]
+    here, beside = new_store(), new_store()
+    for store in (here, beside):
+        compare(store, [first])
+    found, others = (
+        compare(store, [second[:shard], second[shard:]], elsewhere=Remembered(first), narrowed=store is beside)
+        for store in (here, beside)
+    )
+    assert pairs_of(others, fresh=True) == pairs_of(found, fresh=True)
+    # Both have taken in the same, and now know all of them.
+    assert pairs_of(compare(beside, [first, second], narrowed=True)) == pairs_of(compare(here, [first, second]))
 
 
 def corpus(count: int, seed: int = 3) -> list[str]:
