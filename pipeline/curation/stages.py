@@ -251,6 +251,7 @@ def _commit(
     store, dataset = workspace.store, workspace.dataset
     look, triaged, snapshot = made.look, made.triaged, made.snapshot
     rows, added = triaged.rows.read(_COUNTED), _added(snapshot, read)
+    let_go()
     before = last_similarities(snapshot) if triaged.is_same else None
     found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
     let_go()
@@ -285,6 +286,7 @@ def _leave_standing(
         outline_stands(store.standing / look.standing.header.run, store.standing / run.id)
         return
     write_standing(store, header, triaged.past)
+    let_go()
     records = triaged.rows.read(("record_id", "revision", "source"))
     seen = made.snapshot.at_last_commit()
     before, later = seen.last_outline()
