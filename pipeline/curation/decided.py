@@ -49,7 +49,8 @@ def as_triaged(others: Others, rows: pl.DataFrame, also: Sequence[str] = ()) -> 
     names = [*(name for name in TRIAGED if name not in _SETTLED.values()), *_SETTLED, *also]
     stand = others.unfiltered(*names)
     both = pl.concat([stand, rows.select(names)], rechunk=False).rename(_SETTLED)
-    if others.is_everything and rows.is_empty():
+    if others.standing is None or (others.is_everything and rows.is_empty()):
+        # By age already.
         return both
     # A copy of all rows is large: one is made, and not one of those that stay before it.
     places = np.concatenate([np.flatnonzero(others.stay), np.arange(stand.height, both.height)])

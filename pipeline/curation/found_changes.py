@@ -90,8 +90,7 @@ def _turns(batches: pl.DataFrame, snapshot: Snapshot, standing: Standing) -> pl.
     """The turn of each source in some batches; known ones are not looked for again."""
     known = standing.columns("source", "since", "turn")
     known = known.unique() if batches.height else known.clear()
-    known = known.cast(pl.String).cast({"turn": pl.Int64})
-    known = known.join(batches, on=["source", "since"], how="semi")
+    known = known.cast({"source": pl.String(), "since": pl.String()}).join(batches, on=["source", "since"], how="semi")
     missing = batches.join(known, on=["source", "since"], how="anti")
     rows = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch").is_in(missing["since"].implode()))
     found = rows.group_by("source", pl.col("batch").alias("since")).agg(turn=pl.col("position").min()).collect()

@@ -28,7 +28,7 @@ def count_similarities(rows: pl.DataFrame, store: Store, threshold: float) -> Si
         store: has the pairs of similar texts.
         threshold: of near-duplicates.
     """
-    rows = rows.select("record_id", "fate", *(column for column in VIEWS.values()), "order").sort("order")
+    rows = rows.select("record_id", "fate", *VIEWS.values(), "order").sort("order")
     record_ids = rows["record_id"]
     kept = rows["fate"].is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]).to_numpy()
     texts = rows["text_one"].to_numpy()
