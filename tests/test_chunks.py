@@ -33,13 +33,15 @@ def life(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Life]:
         yield found
 
 
-def decided(life: Life, home: Path, chunk_rows: int, monkeypatch: pytest.MonkeyPatch) -> list[pl.DataFrame]:
+def decided(
+    life: Life, home: Path, chunk_rows: int, monkeypatch: pytest.MonkeyPatch, workers: int = 1
+) -> list[pl.DataFrame]:
     """What a run that looks at everything decides in a home: decisions, the funnel, what stands."""
     monkeypatch.setattr(chunks, "CHUNK_ROWS", chunk_rows)
     context = Context.load(
         life.context.dataset.path, life.context.settings.model_copy(update={"goldleaf_home": str(home)})
     )
-    result = curate(context, Inline(), full=True, push=False, suggest=False)
+    result = curate(context, Inline(workers=workers), full=True, push=False, suggest=False)
     rows = context.store.snapshot().at_last_commit().current_decisions().sort("record_id").collect()
     standing = read_standing(context.store, result.run)
     assert standing is not None and standing.rows.height == rows.height
@@ -74,6 +76,19 @@ def test_small_chunks_decide_like_a_single_one(life: Life, tmp_path: Path, monke
     life.edit([edit for _ in range(3) for edit in chance.edits(6)])
     life.change(review="{budget: 3, audit: 0.5}", split="{group_by: [seen]}")
     must_be_the_same(life, tmp_path, monkeypatch, life.context.store.root.parent)
+
+
+def test_chunks_that_several_processes_settle_are_settled_like_a_single_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Life(tmp_path, THEMES[0])) as life:
+        life.edit(Chance(15).texts(16))
+        few, many = (
+            decided(life, tmp_path / "few", _FEW, monkeypatch, workers=2),
+            decided(life, tmp_path / "many", _MANY, monkeypatch),
+        )
+    for one, other in zip(few, many, strict=True):
+        assert one.equals(other, null_equal=True)
 
 
 def test_a_chunk_has_whole_components_in_the_order_of_their_first_rows(monkeypatch: pytest.MonkeyPatch) -> None:

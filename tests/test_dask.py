@@ -16,7 +16,7 @@ from flows.curate import curate
 from flows.deploy import prefect_flows
 from flows.engines import prefect_engine
 from flows.engines.engine import Inline
-from pipeline.curation import shards
+from pipeline.curation import chunks, shards
 from pipeline.errors import ConfigError, Unreachable
 from schemas.run_summary import CurateSummary
 
@@ -47,6 +47,8 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "exam.jsonl").write_text(f'{{"question": "{texts[-1]} then"}}\n', encoding="utf-8")
     monkeypatch.setattr(shards, "SHARD_ROWS", 15)
     monkeypatch.setattr(shards, "FEW_ROWS", 15)
+    # Workers also score and settle.
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 15)
     monkeypatch.chdir(tmp_path)
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "PREFECT_API_URL"):
         monkeypatch.setenv(name, "")

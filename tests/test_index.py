@@ -39,7 +39,7 @@ VOCABULARY = [f"word{number}" for number in range(12)]
 Groups = set[frozenset[str]]
 
 
-def each(step: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+def each(step: Callable[[Any], Any], items: Sequence[Any], what: str) -> list[Any]:
     return [step(item) for item in items]
 
 

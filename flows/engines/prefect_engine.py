@@ -25,6 +25,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.callables import get_call_parameters
 
+from flows.engines.processes import Processes
 from pipeline.errors import ConfigError, GoldleafError, Unreachable
 from pipeline.steps import Progress, Silent
 
@@ -49,12 +50,14 @@ class PrefectEngine:
         self._progress = progress or Silent()
         self._workers = workers
         self._dask = dask
+        self._processes = Processes(workers - 1)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *problem: object) -> None:
+        self._processes.end()
         self._open.close()
 
     @property
@@ -88,11 +91,20 @@ class PrefectEngine:
     def map_in_processes(
         self, step: Callable[[T], R], items: Sequence[T], done: Callable[[R], object] = lambda result: None
     ) -> list[R]:
-        """The same as ``map``: on threads, if there is no Dask."""
-        return self.map(step, items, done)
+        """Run the step for every item in processes of this machine, all together as one task, or on Dask workers."""
+        if self._dask is not None or len(items) <= 1:
+            self._processes.end()
+            return self.map(step, items, done)
+
+        def all_of_them() -> list[R]:
+            return self._processes.map(step, items, done)
+
+        return _task(all_of_them, _name(step))()
 
     def warm_up_processes(self, first: Callable[[], object]) -> None:
-        """Do nothing: the first task starts the workers."""
+        """Start the worker processes; Dask's are started by the first task."""
+        if self._dask is None:
+            self._processes.start(first)
 
     @cached_property
     def _runner(self) -> TaskRunner[Any]:
@@ -183,11 +195,15 @@ def _require_answer(url: str) -> None:
         )
 
 
-def _task(step: Callable[P, R]) -> Task[P, R]:
+def _task(step: Callable[P, R], name: str = "") -> Task[P, R]:
     # Steps take paths and small models and are idempotent by design: hashing their
     # inputs for a cache would cost more than it saves.
+    return task(name=name or _name(step), cache_policy=NO_CACHE, persist_result=False)(step)
+
+
+def _name(step: Callable[..., object]) -> str:
     function = step.func if isinstance(step, functools.partial) else step
-    return task(name=function.__name__.strip("_"), cache_policy=NO_CACHE, persist_result=False)(step)
+    return str(function.__name__).strip("_")
 
 
 async def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:

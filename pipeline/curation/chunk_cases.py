@@ -65,7 +65,7 @@ class ChunkCases:
         if len(self._compared.chunks) == 1:
             self._here = cases
         else:
-            write_cases(cases, self._path(chunk))
+            write_cases(cases, self.path(chunk))
 
     def _opened_cases(self, chunk: int) -> list[Case]:
         """The cases of a chunk before they are compared."""
@@ -86,16 +86,14 @@ class ChunkCases:
         """Some of a chunk's cases, by their places in it."""
         if self._here is not None:
             return [self._here[place] for place in places]
-        return read_cases(self._path(chunk), places)
+        return read_cases(self.path(chunk), places)
 
-    def take(self, chunk: int) -> list[Case]:
-        """A chunk's cases, which are kept no longer."""
-        if self._here is not None:
-            cases, self._here = self._here, None
-            return cases
-        cases = read_cases(self._path(chunk))
-        self._path(chunk).unlink()
+    def here(self) -> list[Case]:
+        """The cases of the only chunk, which are kept no longer."""
+        assert self._here is not None
+        cases, self._here = self._here, None
         return cases
 
-    def _path(self, chunk: int) -> Path:
+    def path(self, chunk: int) -> Path:
+        """The file of a chunk's cases, if there are several."""
         return self._folder / f"cases-{chunk:05}"

@@ -165,7 +165,7 @@ def _overlaps(
     """The rows that share an n-gram with a text of the evaluation rows, and which text."""
     runs = save_runs(folder, runs_of(Texts.of(texts), width))
     shards = [*similar.input_shards, *similar.whole_shards]
-    found = each(partial(_shared_with, runs=runs), shards)
+    found = each(partial(_shared_with, runs=runs), shards, "looking for evaluation rows")
     numbers = iter([*range(len(similar.texts)), *similar.whole_rows.tolist()])
     for path in found:
         # One of the texts for each text, or -1.

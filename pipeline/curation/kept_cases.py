@@ -33,3 +33,9 @@ def read_cases(path: Path, places: Iterable[int] | None = None) -> list[Case]:
     data, starts = sealed_bytes(path).data, mapped(path.with_suffix(".starts"), np.int64).tolist()
     wanted = range(len(starts) - 1) if places is None else places
     return [Case(*pickle.loads(data[starts[place] : starts[place + 1]])) for place in wanted]  # noqa: S301 (our own)
+
+
+def remove_cases(path: Path) -> None:
+    """Remove the cases of a file, which are needed no longer."""
+    for file in (path, path.with_suffix(".starts")):
+        file.unlink(missing_ok=True)

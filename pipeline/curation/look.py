@@ -11,6 +11,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.curation.answered import NewAnswers, answers_before, new_answers
+from pipeline.curation.comparing_steps import comparing
 from pipeline.curation.derived_rows import DerivedRows, NotDerived, derivation_digest
 from pipeline.curation.found_changes import Changes, read_changes
 from pipeline.curation.heard_answers import ASKED
@@ -72,14 +73,16 @@ def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str) -
     aged = records.with_row_index("order").with_columns(pl.col("order").cast(pl.Int64)).collect()
     aged = aged.cast(pl.Schema({name: PLACED[name] for name in ("source", "since")}))
     shards = steps.run(shard_records, snapshot, aged, store.work(run.id), dataset.config.engine.workers)
-    prepared = _derived(steps, shards, kept, dataset)
+    prepared = _derived(steps, shards, aged.height, kept, dataset)
     places = aged.select(*columns, "order").hstack(_kept_at(prepared))
     told = Looked(changed=0, withdrawn=0, answered=0, related=places.height, untouched=0, why=why)
     return Look(prepared, places.select(*PLACES, "order"), Facts.of_all(kept.facts(places["file"])), told)
 
 
-def _derived(steps: Steps, shards: Sequence[Path], kept: DerivedRows, dataset: LoadedDataset) -> list[Prepared]:
-    with steps.progress.step("checking rows") as advance:
+def _derived(
+    steps: Steps, shards: Sequence[Path], rows: int, kept: DerivedRows, dataset: LoadedDataset
+) -> list[Prepared]:
+    with steps.progress.step("checking rows", rows, "rows") as advance:
         deriving = partial(prepare, kept=kept.folder, dataset=dataset)
         return steps.map_in_processes(deriving, shards, lambda part: advance(part.rows))
 
@@ -180,7 +183,8 @@ def _look_at_changes(
         "whole": [*(part.whole for part in new if part.whole.exists()), *([answers.path] if answers.records else [])],
     }
     threshold, known_answers = dataset.config.duplicates.threshold, answers_before(said, task)
-    met = meet(files, standing, kept, known_answers, store, task, threshold, folder, steps.map)
+    with comparing(steps, len(new)) as each:
+        met = meet(files, standing, kept, known_answers, store, task, threshold, folder, each)
     fresh = related_rows(new, answers.records, met)
     known = {view: links(store, view, threshold, fresh[column].to_numpy()) for view, column in VIEWS.items()}
     selection = select(standing, changes, delivered, fresh, known)
@@ -252,7 +256,7 @@ def _derive_new(
     delivered = changes.rows.lazy().select(ids).with_row_index("order")
     rows = raws.join(delivered, on=ids).unique(ids, keep="last").collect()
     shards = write_shards([rows], rows["order"].cast(pl.Int64).to_numpy(), folder, dataset.config.engine.workers)
-    prepared = _derived(steps, shards, kept, dataset)
+    prepared = _derived(steps, shards, rows.height, kept, dataset)
     return prepared, changes.rows.hstack(_kept_at(prepared))
 
 

@@ -1,6 +1,6 @@
 """Rejected rows that annotators can repair: which of them are asked about, and which are too many to be mistakes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
@@ -32,19 +32,20 @@ class Repairs:
         rows = pl.concat([frame.select("source", "repairable") for frame in (mine, others)])
         counts = rows.group_by("source").agg(pl.col("repairable").sum().alias("broken"), pl.len().alias("rows"))
         self._many = counts.filter(pl.col("broken") > _MOST_SLIPS * pl.col("rows")).sort("source")
-        self._waits = False
 
-    def offer(self, cases: Sequence[Case], sources: Sequence[str]) -> None:
+    def offer(self, cases: Sequence[Case], sources: Iterable[str]) -> bool:
         """Mark the rows that annotators may be asked to repair: of each input one, if no other row of it is kept.
 
         Args:
             cases: records, compared with each other, and with all others that have the same inputs.
             sources: theirs.
+
+        Returns:
+            Whether any row waits for a repair.
         """
         waiting = [(case, source) for case, source in zip(cases, sources, strict=True) if _is_repairable(case)]
         if not waiting:
-            return
-        self._waits = True
+            return False
         too_many = set(self._many["source"])
         keys = {case.text_key for case, _ in waiting}
         taken = {case.text_key for case in cases if case.text_key in keys and is_candidate(case)}
@@ -53,11 +54,12 @@ class Repairs:
             if case.text_key not in taken and source not in too_many:
                 case.repair = True
                 taken.add(case.text_key)
+        return True
 
     @property
     def notes(self) -> list[str]:
         """One for every source of which too many rows would have to be repaired; of these none is marked."""
-        return [_note(*row) for row in self._many.select("source", "broken", "rows").iter_rows()] if self._waits else []
+        return [_note(*row) for row in self._many.select("source", "broken", "rows").iter_rows()]
 
 
 def repair_score(case: Case) -> float:

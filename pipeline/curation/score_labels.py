@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import polars as pl
 
 from pipeline.curation.case import Case, is_kept
 from pipeline.curation.relations import hashed
-from pipeline.kinds.interface import LEARNED_ROWS, Kept, LabeledText, LabelScore, Targets
+from pipeline.kinds.interface import LEARNED_ROWS, Kept, Kind, LabeledText, LabelScore, Targets
 from pipeline.kinds.registry import kind_of
 from pipeline.text.answer_keys import Answers
 from pipeline.text.meaning_guards import signs
@@ -28,11 +29,63 @@ _DIGITS = 6
 _Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What the labels of cases are scored by; pickled, it takes the same to another process."""
+
+    kept: Kept | None
+    """What was learned; None if each row is judged by itself, or nothing is to be learned."""
+    learned: Mapping[str, LabelScore]
+    """The scores of the cases that it was learned from, by record id."""
+    is_new: bool
+    """Whether it was learned in this run: then all cases are scored, not only those that no run has scored."""
+
+    def give(
+        self, cases: Sequence[Case], task: type[Task], on_conflict: OnConflict, off: Collection[str] = ()
+    ) -> Collection[str]:
+        """Score cases that were compared with each other.
+
+        Args:
+            cases: of a chunk.
+            task: of the dataset.
+            on_conflict: whether any of several answers is right.
+            off: rules about answers that are not used.
+
+        Returns:
+            What limits the scores, as texts for the report.
+        """
+        kind = kind_of(task)
+        present = sorted((case for case in cases if _counts(case, kind)), key=lambda case: case.record_id)
+        rows = _Rows(present, task, on_conflict)
+        if kind.judges_alone:
+            for case in present:
+                forget_scores(case)
+            found = kind.score_labels(task, rows.of(present), _SEED, off)
+            rows.take_over(present, found.rows)
+            return _said(found.note)
+        learned = [case for case in present if case.record_id in self.learned]
+        rows.take_over(learned, [self.learned[case.record_id] for case in learned])
+        others = [case for case in present if case.record_id not in self.learned and (self.is_new or not case.scored)]
+        notes: set[str] = set()
+        for start in range(0, len(others), _AT_ONCE):
+            assert self.kept is not None
+            some = others[start : start + _AT_ONCE]
+            found = kind.judge_labels(task, rows.of(some), self.kept, off)
+            rows.take_over(some, found.rows)
+            notes.update(_said(found.note))
+        # What limits new scores was said when they were learned.
+        return () if self.is_new else notes
+
+
+def _said(note: str) -> Collection[str]:
+    return (note,) if note else ()
+
+
 class Scoring:
-    """Scores the labels of the kept cases that no run has scored, chunk by chunk.
+    """Finds out by what the labels of the kept cases are scored, chunk by chunk.
 
     Old scores are kept: otherwise every annotator's answer would move other rows in and out of review. First ``see``
-    every chunk, once its cases were compared; then ``learn``, if there is something to learn; then ``score`` them.
+    every chunk, once its cases were compared; then ``learn``, if there is something to learn.
     """
 
     def __init__(self, task: type[Task], on_conflict: OnConflict, off: Collection[str] = (), kept: Kept | None = None):
@@ -44,21 +97,17 @@ class Scoring:
             off: rules about answers that are not used.
             kept: what an earlier run has learned; None to learn it from these cases.
         """
-        self._task, self._on_conflict, self._off, self.kept = task, on_conflict, off, kept
+        self._task, self._on_conflict, self._off = task, on_conflict, off
         self._kind, self._answers = kind_of(task), Answers(task)
         self._seen: list[pl.DataFrame] = []
-        self._learned: dict[str, LabelScore] = {}
-        self._notes: dict[str, None] = {}
+        self.scores = Scores(kept, {}, is_new=False)
+        self.note = ""
+        """What limits the scores that were learned, as text for the report; empty if nothing does."""
 
     @property
     def learns(self) -> bool:
         """Whether these cases are learned from."""
-        return self.kept is None and not self._kind.judges_alone
-
-    @property
-    def note(self) -> str:
-        """What limits the scores, as text for the report; empty if nothing does."""
-        return "; ".join(self._notes)
+        return self.scores.kept is None and not self._kind.judges_alone
 
     def see(self, cases: Sequence[Case], chunk: int) -> None:
         """Forget the scores of cases that are left out, and note from which of the others something can be learned."""
@@ -67,7 +116,7 @@ class Scoring:
                 forget_scores(case)
         if not self.learns:
             return
-        present = [(place, case) for place, case in enumerate(cases) if self._counts(case)]
+        present = [(place, case) for place, case in enumerate(cases) if _counts(case, self._kind)]
         columns = {
             "record_id": [case.record_id for _, case in present],
             "answer": hashed([self._answers.key(case.targets) or "" for _, case in present]),
@@ -76,8 +125,8 @@ class Scoring:
         }
         self._seen.append(pl.DataFrame(columns, schema=_SEEN).with_columns(chunk=pl.lit(chunk)))
 
-    def learn(self, read: Callable[[int, Sequence[int]], list[Case]]) -> None:
-        """Learn from a sample of the cases.
+    def learn(self, read: Callable[[int, Sequence[int]], list[Case]]) -> Kept:
+        """Learn from a sample of the cases; returns what is to be kept for later runs.
 
         Args:
             read: the cases of a chunk at some places.
@@ -96,41 +145,14 @@ class Scoring:
         # In a canonical order: neither line order nor batches affect a score.
         ids = sorted(texts)
         result = self._kind.learn_labels(self._task, [texts[name] for name in ids], _SEED, self._off)
-        self._learned = dict(zip(ids, result.scores.rows, strict=True))
-        self._told(result.scores.note)
-        self.kept = result.kept
+        self.note = result.scores.note
+        self.scores = Scores(result.kept, dict(zip(ids, result.scores.rows, strict=True)), is_new=True)
+        return result.kept
 
-    def score(self, cases: Sequence[Case]) -> None:
-        """Score those of a chunk."""
-        present = sorted((case for case in cases if self._counts(case)), key=lambda case: case.record_id)
-        rows = _Rows(present, self._task, self._on_conflict)
-        if self._kind.judges_alone:
-            for case in present:
-                forget_scores(case)
-            found = self._kind.score_labels(self._task, rows.of(present), _SEED, self._off)
-            self._told(found.note)
-            rows.take_over(present, found.rows)
-            return
-        learned = [case for case in present if case.record_id in self._learned]
-        rows.take_over(learned, [self._learned[case.record_id] for case in learned])
-        others = [case for case in present if case.record_id not in self._learned]
-        if not self._seen:
-            others = [case for case in others if not case.scored]
-        assert self.kept is not None
-        for start in range(0, len(others), _AT_ONCE):
-            some = others[start : start + _AT_ONCE]
-            found = self._kind.judge_labels(self._task, rows.of(some), self.kept, self._off)
-            if not self._seen:
-                self._told(found.note)
-            rows.take_over(some, found.rows)
 
-    def _counts(self, case: Case) -> bool:
-        # What annotators settled needs no score, unless others are learned from it.
-        return is_kept(case) and (self._kind.learns_labels or (case.human is None and bool(case.targets)))
-
-    def _told(self, note: str) -> None:
-        if note:
-            self._notes[note] = None
+def _counts(case: Case, kind: Kind) -> bool:
+    # What annotators settled needs no score, unless others are learned from it.
+    return is_kept(case) and (kind.learns_labels or (case.human is None and bool(case.targets)))
 
 
 _SEEN = pl.Schema({"record_id": pl.String(), "answer": pl.UInt64(), "key": pl.UInt64(), "place": pl.Int64()})

@@ -6,7 +6,6 @@ The voice moves the odds that a label is wrong, by as much as the model has been
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from pipeline.config.dataset_file import LoadedDataset
@@ -110,7 +109,7 @@ class _Share:
 class SecondVoice:
     """The model that `suggest` names: what it says of each case, as far as the ledger has it, and what that is worth.
 
-    ``hear`` it about every chunk of the cases before its word is weighed against any score.
+    ``hear`` it about every chunk of the cases; then its word can be weighed against any score.
     """
 
     def __init__(self, dataset: LoadedDataset, calls: Path) -> None:
@@ -131,8 +130,10 @@ class SecondVoice:
                 case.model_answer = answers.about(case.record_id, case.text_key, case.inputs)
         self._answered += [case for case in _heard(cases) if case.human is Verdict.LABELED]
 
-    @cached_property
-    def _voice(self) -> Voice:
+    def voice(self) -> Voice | None:
+        """How much its word counts; None if there is no model."""
+        if not self._is_on:
+            return None
         if self._dataset.config.on_conflict is OnConflict.ANY_OF:
             # Where any answer is right, another one says nothing against a row's.
             return Voice(0, 0)
@@ -140,11 +141,11 @@ class SecondVoice:
         answered = sorted(self._answered, key=lambda case: case.order)
         return voice_of(answered, bool(self._dataset.config.suggest.adapter))
 
-    def weigh(self, cases: Sequence[Case]) -> None:
-        """Weigh its answers to cases with label-error scores."""
-        if self._is_on:
-            for case in _heard(cases):
-                _weigh(case, self._voice, self._dataset.task)
+
+def weigh(cases: Sequence[Case], voice: Voice, task: type[Task]) -> None:
+    """Weigh a model's answers to cases with label-error scores."""
+    for case in _heard(cases):
+        _weigh(case, voice, task)
 
 
 def _heard(cases: Sequence[Case]) -> list[Case]:

@@ -7,8 +7,9 @@ The stages, in order; each is a module of this package:
 3. ``compare_rows``: compare the texts, and divide the rows into chunks that have nothing to do with each other.
 4. Chunk by chunk, ``history``: combine each record with past decisions and annotators' answers into a ``Case``;
    ``contamination``, ``mark_duplicates``: what resembles evaluation rows, duplicates, conflicts and groups.
-5. Again chunk by chunk, ``score_labels``, ``second_voice``, ``measure``, ``repairable_rows``: label errors, what a
-   model says of them, tokens, rows to repair; ``settle``: fates, as far as the budget has no part in them.
+5. Again chunk by chunk, in parallel (``settle_chunks``), ``score_labels``, ``second_voice``, ``measure``,
+   ``repairable_rows``: label errors, what a model says of them, tokens, rows to repair; ``settle``: fates, as far as
+   the budget has no part in them.
 6. ``triage``: what annotators are asked, for all records in columns.
 7. Commit the decisions that changed, with the run.
 """
@@ -25,6 +26,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.curation.change_of_run import change_of
 from pipeline.curation.compare_rows import compare_rows
+from pipeline.curation.comparing_steps import comparing
 from pipeline.curation.derived_rows import DerivedRows, derivation_digest
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.judge import forget_other_judges
@@ -183,10 +185,9 @@ def decide(
     if opened is None or focus is None:
         focus = snapshot
         opened = steps.run(open_cases, look, focus, dataset, before.judge, rescore, read is not None)
-    with steps.progress.step("comparing texts"):
-        compared = compare_rows(opened, look.prepared, of_evaluation, focus, dataset, folder, steps.map)
-    with steps.progress.step("comparing rows, scoring labels, deciding"):
-        triaged = steps.run(triage_cases, opened, look, compared, snapshot, focus, dataset, run.id, folder)
+    with comparing(steps, len(look.prepared)) as each:
+        compared = compare_rows(opened, look.prepared, of_evaluation, focus, dataset, folder, each)
+    triaged = triage_cases(opened, look, compared, snapshot, focus, dataset, run.id, folder, steps)
     made = _Made(look, opened.scoring, triaged, adopted, snapshot, heard)
     return _commit(workspace, steps, run, evaluation, read, made)
 

@@ -5,15 +5,15 @@ are learned from, how much a model's word counts) is gathered while they are com
 files, if there are several chunks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import Case
 from pipeline.curation.chunk_cases import ChunkCases
 from pipeline.curation.compare_rows import Comparison
 from pipeline.curation.decided import (
@@ -23,29 +23,27 @@ from pipeline.curation.decided import (
     looked_at,
     settled_before,
     standing_pieces,
-    told_by_case,
 )
 from pipeline.curation.history import stale_answers
 from pipeline.curation.judge import Judge, rules_of
+from pipeline.curation.kept_cases import remove_cases
 from pipeline.curation.known_fields import notes_about_fields
 from pipeline.curation.look import Look
-from pipeline.curation.measure import measure
 from pipeline.curation.open_cases import Opened
 from pipeline.curation.open_questions import OpenQuestions, open_questions_of
 from pipeline.curation.pasts import Pasts
 from pipeline.curation.repairable_rows import Repairs
 from pipeline.curation.score_labels import Scoring
 from pipeline.curation.second_voice import SecondVoice
-from pipeline.curation.settle import settle
-from pipeline.curation.settled_columns import DECIDED
+from pipeline.curation.settle_chunks import Chunk, ChunkSettled, Rules, forget_rules, settle_cases, settle_chunk
 from pipeline.curation.standing import STANDING, Others, write_standing_rows
 from pipeline.curation.triage import VERDICT, BudgetUse, decisions, triage
 from pipeline.releases.frozen_sources import frozen_sources
-from pipeline.similarity.text_columns import Rows
 from pipeline.state.decisions import changed_decisions
-from pipeline.state.mapped_rows import MappedRows, read_rows, values_of, write_rows
+from pipeline.state.mapped_rows import MappedRows, read_rows, values_of
 from pipeline.state.memory import let_go
 from pipeline.state.snapshot import Snapshot
+from pipeline.steps import Steps
 from schemas.run_summary import CurateFacts, Proof
 
 
@@ -86,6 +84,7 @@ def triage_cases(
     dataset: LoadedDataset,
     run: str,
     folder: Path,
+    steps: Steps,
 ) -> Triaged:
     """Decide about all current records.
 
@@ -98,12 +97,13 @@ def triage_cases(
         dataset: configuration and task.
         run: the deciding run.
         folder: for files.
+        steps: runs the steps of several chunks.
     """
     config = dataset.config
     pasts = Pasts(focus, look.places["record_id"], compared.chunks, folder)
     questions = open_questions_of(snapshot, dataset) if config.review.error_rate is not None else None
     decided = _Decided(look, opened, compared, ChunkCases(look, opened, compared, pasts, focus, dataset, folder))
-    judge, notes = decided.decide(snapshot, dataset, questions, folder, run)
+    judge, notes = decided.decide(snapshot, dataset, steps, questions, folder, run)
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
     rows = decided.rows()
@@ -157,53 +157,73 @@ class _Decided:
 
     def __init__(self, look: Look, opened: Opened, compared: Comparison, cases: ChunkCases) -> None:
         self._look, self._opened, self._compared, self._cases = look, opened, compared, cases
-        self._narrow: list[pl.DataFrame] = []
         self._paths: list[Path] = []
+        self._told: list[pl.DataFrame] = []
         self._settled: pl.DataFrame | None = None
 
     def decide(
-        self, snapshot: Snapshot, dataset: LoadedDataset, questions: OpenQuestions | None, folder: Path, run: str
+        self,
+        snapshot: Snapshot,
+        dataset: LoadedDataset,
+        steps: Steps,
+        questions: OpenQuestions | None,
+        folder: Path,
+        run: str,
     ) -> tuple[Judge | None, list[str]]:
         """Decide chunk by chunk; returns what judges labels from now on, and notes."""
         config, task, judge = dataset.config, dataset.task, self._opened.judge
         scoring = Scoring(task, config.on_conflict, config.doubts.off, judge.kept if judge else None)
         voice = SecondVoice(dataset, snapshot.store.calls)
-        mine = self._look.places.select("source").with_columns(repairable=self._opened.repairable)
-        others = self._look.others.columns("source", "repairable")
-        repairs = Repairs(mine, others) if config.review.repair else None
-        for chunk in range(len(self._compared.chunks)):
-            self._cases.compare(chunk, scoring, voice)
-            let_go()
+        with steps.progress.step("comparing rows", self._look.places.height, "rows") as advance:
+            for chunk, rows in enumerate(self._compared.chunks):
+                self._cases.compare(chunk, scoring, voice)
+                let_go()
+                advance(len(rows))
         if scoring.learns:
-            scoring.learn(self._cases.read)
-            assert scoring.kept is not None
-            judge = Judge(run, self._opened.labeled, rules_of(dataset), scoring.kept)
+            with steps.progress.step("learning what labels are usual"):
+                kept = scoring.learn(self._cases.read)
+            judge = Judge(run, self._opened.labeled, rules_of(dataset), kept)
             judge.write(snapshot.store)
-        for chunk, rows in enumerate(self._compared.chunks):
-            cases = self._cases.take(chunk)
-            scoring.score(cases)
-            voice.weigh(cases)
-            measure(cases, task, config)
-            if repairs is not None:
-                repairs.offer(cases, mine["source"][rows].to_list())
-            if questions is not None:
-                questions.note(cases)
-            self._keep(chunk, rows, cases, settle(cases, config.review, task), folder)
-            del cases
-            let_go()
-        return judge, [scoring.note, *(repairs.notes if repairs is not None else [])]
+        sources = self._look.places.select("source")
+        mine = sources.with_columns(repairable=self._opened.repairable)
+        repairs = Repairs(mine, self._look.others.columns("source", "repairable")) if config.review.repair else None
+        rules = Rules(scoring.scores, voice.voice(), repairs, questions)
+        notes, waits = self._settle(rules, sources["source"], dataset, steps, folder)
+        told = "; ".join(filter(None, dict.fromkeys([scoring.note, *notes])))
+        return judge, [told, *(repairs.notes if repairs is not None and waits else [])]
 
-    def _keep(self, chunk: int, rows: Rows, cases: Sequence[Case], settled: pl.DataFrame, folder: Path) -> None:
-        self._narrow.append(told_by_case(cases, settled).with_columns(at=pl.Series(rows)))
-        if len(self._compared.chunks) == 1:
-            self._settled = settled
-            return
-        self._paths.append(folder / f"settled-{chunk:05}.rows")
-        write_rows(settled.select(DECIDED.names()), self._paths[-1])
+    def _settle(
+        self, rules: Rules, sources: pl.Series, dataset: LoadedDataset, steps: Steps, folder: Path
+    ) -> tuple[list[str], bool]:
+        """Score and settle all chunks; returns what limits the scores, and whether rows wait for a repair."""
+        chunks = self._compared.chunks
+        with steps.progress.step("scoring labels", len(sources), "rows") as advance:
+            if len(chunks) == 1:
+                found = settle_cases(self._cases.here(), sources[chunks[0]], rules, dataset)
+                self._told, self._settled = [found.told], found.decided
+                return sorted(found.notes), found.waits
+            self._paths = [folder / f"settled-{chunk:05}.rows" for chunk in range(len(chunks))]
+            files = [
+                Chunk(self._cases.path(chunk), sources[rows], folder / f"told-{chunk:05}.rows", self._paths[chunk])
+                for chunk, rows in enumerate(chunks)
+            ]
+            rules.write(folder / "rules")
+            settling = partial(settle_chunk, rules=folder / "rules", dataset=dataset)
+
+            def done(one: ChunkSettled) -> None:
+                remove_cases(one.cases)
+                advance(one.rows)
+
+            results = steps.map_in_processes(settling, files, done)
+        forget_rules()
+        self._told = [read_rows(one.told) for one in files]
+        return sorted({note for one in results for note in one.notes}), any(one.waits for one in results)
 
     def rows(self) -> pl.DataFrame:
         """The rows with the columns of ``STANDING`` but for verdicts."""
-        return looked_at(self._look.places, self._compared.relations, pl.concat(self._narrow).sort("at").drop("at"))
+        at = pl.Series("at", np.concatenate(self._compared.chunks))
+        told, self._told = pl.concat(self._told).with_columns(at), []
+        return looked_at(self._look.places, self._compared.relations, told.sort("at").drop("at"))
 
     def settled(self, chunk: int) -> pl.DataFrame:
         """The decisions about a chunk's rows, before the budget was looked at."""

@@ -55,8 +55,8 @@ Codes = npt.NDArray[np.uint64]
 class Map(Protocol):
     """Calls a step for every item, in parallel if possible; results in the items' order."""
 
-    def __call__(self, step: Callable[[T], R], items: Sequence[T], /) -> list[R]:
-        """Run them all."""
+    def __call__(self, step: Callable[[T], R], items: Sequence[T], what: str, /) -> list[R]:
+        """Run them all; ``what`` they do may be shown."""
 
 
 class Index(Protocol):
@@ -149,14 +149,14 @@ def search(
     """
     shards = list(shards)
     _save_known(folder, index)
-    each(partial(_sign_shard, folder=folder, shards=shards, scheme=scheme), range(len(shards)))
+    each(partial(_sign_shard, folder=folder, shards=shards, scheme=scheme), range(len(shards)), "signing texts")
     count, known = _gather(folder, shards, index, elsewhere)
-    proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), _GROUPS)
+    proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), _GROUPS, "finding pairs")
     left, right = _entries_of(folder, proposed, known, count)
     read = shards if elsewhere is None else [*shards, _read_elsewhere(folder, len(shards), left, elsewhere)]
-    chunks = [(left[part], right[part]) for part in in_chunks(folder, left, right)]
-    least = scheme.threshold - NEAR_MISS
-    verified = each(partial(verify_chunk, folder=folder, shards=read, least=least), save_chunks(folder, chunks))
+    chunks, least = [(left[part], right[part]) for part in in_chunks(folder, left, right)], scheme.threshold - NEAR_MISS
+    verifying = partial(verify_chunk, folder=folder, shards=read, least=least)
+    verified = each(verifying, save_chunks(folder, chunks), "comparing similar texts")
     fresh = Pairs.concat(load_pairs(path) for path in verified)
     before = _known_pairs(folder, index) if index else Pairs.none()
     return SearchResult(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)

@@ -69,7 +69,7 @@ def _search(shards: list[Path], folder: Path, index: Index | None) -> SearchResu
     return search(shards, folder, Scheme(RULE.whole), index, _one_after_the_other)
 
 
-def _one_after_the_other(step: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def _one_after_the_other(step: Callable[[T], R], items: Sequence[T], what: str) -> list[R]:
     return [step(item) for item in items]
 
 
