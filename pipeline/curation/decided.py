@@ -38,6 +38,9 @@ def looked_at(places: pl.DataFrame, relations: pl.DataFrame, told: pl.DataFrame)
     return places.drop("order").hstack(relations).hstack(told)
 
 
+_COLUMNS_AT_ONCE = 6
+
+
 def as_triaged(others: Others, rows: pl.DataFrame, also: Sequence[str] = ()) -> pl.DataFrame:
     """All rows as triage takes them, by age: those that stand, and those that a run has looked at.
 
@@ -56,9 +59,12 @@ def as_triaged(others: Others, rows: pl.DataFrame, also: Sequence[str] = ()) -> 
     places = np.concatenate([np.flatnonzero(others.stay), np.arange(stand.height, both.height)])
     orders = np.concatenate([others.columns("order")["order"].to_numpy(), rows["order"].to_numpy()])
     by_age = np.argsort(orders, kind="stable")
-    found = both.select(pl.all().gather(places[by_age])).with_columns(order=pl.Series(orders[by_age]))
-    let_go()
-    return found
+    parts = []
+    for start in range(0, both.width, _COLUMNS_AT_ONCE):
+        parts.append(both[:, start : start + _COLUMNS_AT_ONCE].select(pl.all().gather(places[by_age])))
+        # What was read of the mapped files.
+        let_go()
+    return pl.concat(parts, how="horizontal").with_columns(order=pl.Series(orders[by_age]))
 
 
 _WAS_AUDIT = (pl.col("past_route") == Routed.AUDIT.value) | (pl.col("routed") == Routed.AUDIT.value)

@@ -172,7 +172,7 @@ def _look_at_changes(
         return _look_at_nothing(standing, Facts.of_all(kept.facts(standing.files)))
     new, delivered = _derive_new(steps, snapshot, changes, kept, dataset, folder)
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
-    said = snapshot.of_records(annotated.to_list())
+    said = snapshot.answered
     answers = _new_answers(said, changes, delivered, standing, kept, dataset, folder)
     answered = changes.records.intersection(annotated) - changes.withdrawn
     evaluation = folder / "met-evaluation.arrow"
@@ -187,6 +187,7 @@ def _look_at_changes(
         met = meet(files, standing, kept, known_answers, store, task, threshold, folder, each)
     fresh = related_rows(new, answers.records, met)
     known = {view: links(store, view, threshold, fresh[column].to_numpy()) for view, column in VIEWS.items()}
+    let_go()
     selection = select(standing, changes, delivered, fresh, known)
     let_go()
     beside = selection.others.columns("record_id", "file", "row").filter(pl.col("record_id").is_in(annotated.implode()))

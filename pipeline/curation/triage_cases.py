@@ -112,6 +112,7 @@ def triage_cases(
     orders = everything["order"].to_numpy()
     result = triage(everything, config.review, proof=past)
     del everything
+    let_go()
     before = before_triage(look.others)
     places, stood = (np.searchsorted(orders, some["order"].to_numpy()) for some in (look.places, before))
     before, changed = changed_verdicts(before, result.verdicts[stood])

@@ -9,7 +9,6 @@ from pipeline.review.consensus import Said, deciding, origins, said_about
 from pipeline.review.corrections import corrected
 from pipeline.state.decisions import about, from_frame, latest, still_valid
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
@@ -22,9 +21,8 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
     A record whose answer was withdrawn gets its last automatic decision again. If all answers are about earlier
     revisions with the same text, ``curate`` weighs them, since it knows what the source has now.
     """
-    answered = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
-    task, current_ones = dataset.task, snapshot.current_decisions(pl.col("record_id").is_in(answered.implode()))
-    now = current_ones.collect().lazy()
+    snapshot, task = snapshot.answered, dataset.task
+    now = snapshot.current_decisions().collect().lazy()
     said = {record_id: items for record_id, items in said_about(snapshot, task, now).items()
             if any(item.is_present for item in items)}  # fmt: skip
     current = {d.record_id: d for d in from_frame(_of(now, said))}

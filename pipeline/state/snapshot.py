@@ -67,6 +67,14 @@ class Snapshot:
         )
         return Snapshot(self.store, self.versions, frames, self)
 
+    @functools.cached_property
+    def answered(self) -> "Snapshot":
+        """The same state of the records that annotators have answered: read once, for all that asks about answers."""
+        if self._whole is not None:
+            return self
+        found = self.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
+        return self.of_records(found.to_list())
+
     def with_decisions(self, rows: pl.DataFrame) -> "Snapshot":
         """The same state with some of the decisions only."""
         return Snapshot(self.store, self.versions, self._frames | {Table.DECISIONS: rows.lazy()}, self.everything)
