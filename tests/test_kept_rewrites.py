@@ -117,10 +117,10 @@ def test_a_rule_that_was_off_when_the_set_was_learned_finds_nothing_later(rule: 
     assert details(alone(about.original, about.doubted, kept), rule) == []
 
 
-@pytest.mark.parametrize("off_when", ["learned", "judged"])
-def test_with_all_rules_off_no_later_row_is_doubted(off_when: str) -> None:
-    kept = learn_rewrites(PLAIN, tuple(Rule))[1] if off_when == "learned" else KEPT
-    assert set(judged(DOUBTED, kept, tuple(Rule) if off_when == "judged" else ())) == {RewriteScore(0.0)}
+@pytest.mark.parametrize("kept", [KEPT, {}], ids=["some rules were on before", "all were off before"])
+def test_with_all_rules_off_nothing_is_learned_and_no_later_row_is_doubted(kept: Kept) -> None:
+    assert learn_rewrites(PLAIN, tuple(Rule)) == ([RewriteScore(0.0)] * len(PLAIN), {})
+    assert set(judged(DOUBTED, kept, tuple(Rule))) == {RewriteScore(0.0)}
 
 
 # --- laws -----------------------------------------------------------------------------------------

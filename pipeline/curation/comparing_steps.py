@@ -9,8 +9,8 @@ from pipeline.steps import Steps
 
 T = TypeVar("T")
 R = TypeVar("R")
-_FEW = 2
-"""Shards of texts that are compared in a few seconds."""
+_FEW = 8
+"""Shards of texts that are compared in a few seconds: those of 100,000 rows."""
 
 
 @contextmanager

@@ -50,7 +50,7 @@ Peers
   They are imported by the interpreter that --python names, so they may have their own venv:
     python3 -m venv peers
     peers/bin/pip install polars scipy daft rensa datasketch 'xxhash<4' text-dedup \\
-      'datatrove[io]' tokenizers py-data-juicer aiohttp torch
+      'datatrove[io]' tokenizers py-data-juicer aiohttp torch ray
     python tests/benchmarks/dedupe.py --python peers/bin/python
   Missing ones are listed and left out.
 
