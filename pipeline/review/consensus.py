@@ -108,11 +108,11 @@ def said_and_hidden(
     snapshot: Snapshot, task: type[Task], now: pl.LazyFrame | None = None
 ) -> tuple[dict[str, list[Said]], dict[str, list[Said]]]:
     """The same, and the annotations of hidden gold items, which decide nothing."""
-    snapshot = snapshot.answered
     rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
     records = rows["record_id"].unique().to_list()
     if not records:
         return {}, {}
+    snapshot = snapshot.answered
     current = snapshot.current_decisions() if now is None else now.filter(pl.col("record_id").is_in(records))
     mine = current.select("record_id", "revision", "content", "inputs").collect()
     texts = {

@@ -26,6 +26,7 @@ BY_AGE = ["since", "turn", "record_id"]
 _BY = ["record_id", "run"]
 """What a decision is known by."""
 _BITS = pl.col("record_id").hash() ^ pl.col("run").hash(seed=1)
+_OF_RECORDS = frozenset({Table.DECISIONS, Table.SPLITS, Table.RECORDS})
 _END_OF_TIME = "9"
 """Sorts after every run."""
 
@@ -38,12 +39,24 @@ class Snapshot:
     versions: dict[Table, int]
     _frames: dict[Table, pl.LazyFrame] = field(default_factory=dict)
     _whole: "Snapshot | None" = None
+    _only: frozenset[str] | None = None
+    """The records of the whole that it is about; None for all."""
 
     def scan(self, table: Table) -> pl.LazyFrame:
         """The table's rows at the pinned version, including those of uncommitted runs."""
         if table not in self._frames:
-            self._frames[table] = self.store.scan(table, self.versions[table])
+            self._frames[table] = self._scanned(table)
         return self._frames[table]
+
+    def _scanned(self, table: Table) -> pl.LazyFrame:
+        if self._only is None or self._whole is None or table not in _OF_RECORDS:
+            return self.store.scan(table, self.versions[table])
+        wanted = pl.col("record_id").is_in(list(self._only)) if self._only else pl.lit(value=False)
+        rows = self._whole.scan(table).filter(wanted)
+        if table is not Table.RECORDS:
+            return rows.collect().lazy()
+        narrow = rows.select(pl.exclude("raw", "error")).collect().with_columns(raw=pl.lit(b""), error=pl.lit(""))
+        return narrow.select(SCHEMAS[table].names()).lazy()
 
     def pieces(self, table: Table, *columns: str) -> Iterator[pl.DataFrame]:
         """Some columns of a table's rows at the pinned version, a piece at a time, in the order of ``scan``."""
@@ -56,20 +69,14 @@ class Snapshot:
     def of_records(self, record_ids: Collection[str]) -> "Snapshot":
         """The same state without all other records: their rows, decisions and splits.
 
-        What the rows say is left out: of these, only ids, places and times are read.
+        What the rows say is left out: of these, only ids, places and times are read. A table is read once, when it is
+        first asked for.
         """
-        wanted = pl.col("record_id").is_in(list(record_ids)) if record_ids else pl.lit(value=False)
-        frames = {table: self.scan(table).filter(wanted).collect().lazy() for table in (Table.DECISIONS, Table.SPLITS)}
-        narrow = pl.exclude("raw", "error")
-        rows = self.scan(Table.RECORDS).filter(wanted).select(narrow).collect()
-        frames[Table.RECORDS] = (
-            rows.with_columns(raw=pl.lit(b""), error=pl.lit("")).select(SCHEMAS[Table.RECORDS].names()).lazy()
-        )
-        return Snapshot(self.store, self.versions, frames, self)
+        return Snapshot(self.store, self.versions, {}, self, frozenset(record_ids))
 
     @functools.cached_property
     def answered(self) -> "Snapshot":
-        """The same state of the records that annotators have answered: read once, for all that asks about answers."""
+        """The same state of the records that annotators have answered, for all that asks about answers."""
         if self._whole is not None:
             return self
         found = self.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
@@ -207,6 +214,12 @@ class Snapshot:
 
     def _kept_outline(self) -> pl.DataFrame | None:
         """The outline of the last curate with what was decided since; None if it is not known for these records."""
+        if self._only is not None and self._whole is not None:
+            whole, later = self._whole.last_outline()
+            if whole is None or later is not None:
+                # With later decisions, all rows would be copied for the few.
+                return None
+            return whole.filter(pl.col("record_id").is_in(list(self._only)))
         kept, later = self.last_outline()
         if kept is None or later is None:
             return kept
