@@ -65,51 +65,48 @@ def components(related: pl.DataFrame, names: Names, texts: Links, wholes: Links)
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    rows = np.arange(related.height, dtype=np.int64)
-    nodes = _Nodes(related.height)
-    edges = [nodes.of(rows, related[column].to_numpy(), name) for column, name in _COLUMNS.items()]
-    tied = related.select("ties").with_row_index("row").explode("ties").drop_nulls()
-    edges.append(nodes.of(tied["row"].cast(pl.Int64).to_numpy(), tied["ties"].to_numpy(), "tie"))
-    edges += [nodes.between(links, name) for links, name in ((texts, "text"), (wholes, "whole"))]
+    tied = related.select("ties").with_row_index("row").filter(pl.col("ties").list.len() > 0).explode("ties")
+    edges = _edges(tied["ties"].to_numpy(), tied["row"].cast(pl.Int64).to_numpy())
+    for column, links in (("key", None), ("text_one", texts), ("whole_one", wholes)):
+        edges += _edges(related[column].to_numpy(), None, links)
     left, right = (np.concatenate(side) for side in zip(*edges, strict=True))
-    graph = coo_array((np.ones(len(left), dtype=np.bool_), (left, right)), shape=(nodes.count, nodes.count))
-    _, labels = connected_components(graph, directed=False)
-    smallest = np.full(labels.max(initial=-1) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
-    np.minimum.at(smallest, labels[rows], names)
-    found: Names = smallest[labels[rows]]
+    # Nothing relates most rows: they are no nodes of the graph.
+    nodes, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
+    is_edge = np.ones(len(left), dtype=np.bool_)
+    graph = coo_array((is_edge, np.split(ends, 2)), shape=(len(nodes), len(nodes)))
+    count, labels = connected_components(graph, directed=False)
+    smallest = np.full(count, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(smallest, labels, names[nodes])
+    found: Names = names.copy()
+    found[nodes] = smallest[labels]
     return found
 
 
-_COLUMNS = {"key": "key", "text_one": "text", "whole_one": "whole"}
+def _edges(values: Names, rows: Rows | None, links: Links | None = None) -> list[tuple[Rows, Rows]]:
+    """Edges between rows that have the same values, or linked ones; zeros are nothing.
 
-
-class _Nodes:
-    """Numbers what rows have in common, after the rows."""
-
-    def __init__(self, rows: int) -> None:
-        self.count = rows
-        self._known: dict[str, tuple[Names, int]] = {}
-
-    def of(self, rows: Rows, values: Names, name: str) -> tuple[Rows, Rows]:
-        """The edges between rows and what they have; zeros are nothing."""
-        there = values != 0
-        distinct, places = np.unique(values[there], return_inverse=True)
-        first = self.count
-        self._known[name] = distinct, first
-        self.count += len(distinct)
-        return rows[there], first + places
-
-    def between(self, links: Links, name: str) -> tuple[Rows, Rows]:
-        """The edges between what rows have, where some row has both."""
-        distinct, first = self._known[name]
-        left, right = (_found(distinct, side[:, 0]) for side in (links.left, links.right))
+    Args:
+        values: what rows have.
+        rows: of each value; None if each is the value of the row at its place.
+        links: which values go together.
+    """
+    there = np.flatnonzero(values)
+    order = there[np.argsort(values[there], kind="stable")]
+    ordered = values[order]
+    owners = order if rows is None else rows[order]
+    # Each with the next one that has the same.
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    edges = [(owners[same], owners[same + 1])]
+    if links is not None:
+        left, right = (_found(ordered, side[:, 0]) for side in (links.left, links.right))
         both = (left >= 0) & (right >= 0)
-        return first + left[both], first + right[both]
+        edges.append((owners[left[both]], owners[right[both]]))
+    return edges
 
 
-def _found(distinct: Names, values: Names) -> Rows:
-    """The place of each value among distinct ones, which are sorted; -1 where it is not one of them."""
-    if not len(distinct):
+def _found(ordered: Names, values: Names) -> Rows:
+    """The first place of each value among ascending ones; -1 where it is not one of them."""
+    if not len(ordered):
         return np.full(len(values), -1, dtype=np.int64)
-    at = np.minimum(np.searchsorted(distinct, values), len(distinct) - 1)
-    return np.where(distinct[at] == values, at, -1)
+    at = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    return np.where(ordered[at] == values, at, -1)
