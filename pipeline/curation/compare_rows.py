@@ -18,7 +18,7 @@ from pipeline.curation.contamination import Contaminated, find_contaminated
 from pipeline.curation.mark_duplicates import COMPARED, PastRow, Related, past_group_keys
 from pipeline.curation.open_cases import Opened
 from pipeline.curation.prepare import Prepared
-from pipeline.curation.relations import RELATED, Links, components
+from pipeline.curation.relations import RELATED, Links, Names, components
 from pipeline.curation.selection import related
 from pipeline.curation.similar_texts import SimilarTexts, SomePairs, find_similar_texts, pairs_by_chunk
 from pipeline.curation.standing import PAST
@@ -27,6 +27,7 @@ from pipeline.similarity.signatures import NO_IDENTITIES, Identities, of_entries
 from pipeline.similarity.text_columns import Rows
 from pipeline.state.decisions import json_of
 from pipeline.state.mapped_rows import read_rows
+from pipeline.state.memory import let_go
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.normalize import inputs_key
 
@@ -130,16 +131,25 @@ def compare_rows(
     )
 
 
-def _relations(prepared: Sequence[Prepared], similar: SimilarTexts) -> tuple[pl.Series, pl.DataFrame]:
-    """The record ids of the rows, and the columns of ``RELATED``."""
+def _relations(prepared: Sequence[Prepared], similar: SimilarTexts) -> tuple[Names, pl.DataFrame]:
+    """The names of the rows, and the columns of ``RELATED``."""
     texts, wholes = _identities(similar.inputs, similar.texts), _identities(similar.whole, similar.free_text)
-    ids, frames, start = [pl.Series("record_id", [], dtype=pl.String)], [pl.DataFrame(schema=RELATED)], 0
+    names: list[Names] = [np.zeros(0, dtype=np.uint64)]
+    frames, start = [pl.DataFrame(schema=RELATED)], 0
     for part in prepared:
         rows, mine = read_rows(part.path, ["record_id", "key", "group_keys"]), slice(start, start + part.rows)
         frames.append(related(rows["key"], rows["group_keys"], texts[mine], wholes[mine]))
-        ids.append(rows["record_id"])
+        names.append(_names(rows["record_id"]))
         start += part.rows
-    return pl.concat(ids), pl.concat(frames)
+        # Its file is read no further, and those of all rows are large.
+        let_go()
+    return np.concatenate(names), pl.concat(frames)
+
+
+def _names(record_ids: pl.Series) -> Names:
+    """64 bits of each record id, which is a hash."""
+    found: Names = record_ids.str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64).to_numpy()
+    return found
 
 
 def _identities(found: SearchResult | None, entries: Rows) -> Identities:
@@ -173,7 +183,7 @@ def _past(similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset) -> 
 
 
 def _components(
-    names: pl.Series, relations: pl.DataFrame, past: pl.DataFrame, similar: SimilarTexts, threshold: float
+    names: Names, relations: pl.DataFrame, past: pl.DataFrame, similar: SimilarTexts, threshold: float
 ) -> npt.NDArray[np.uint64]:
     """The components of the rows, and then those of past ones."""
     texts = Links.of(similar.inputs.pairs, similar.inputs.identities(), threshold)
@@ -182,6 +192,4 @@ def _components(
         wholes = Links.of(similar.whole.pairs, similar.whole.identities(), threshold)
     both = pl.concat([relations, past.select(RELATED.names())])
     # Rows of a record that is gone, or was another one, have its name, too.
-    ids = pl.concat([names, past["record_id"]])
-    hashes = ids.str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64).to_numpy()
-    return components(both, hashes, texts, wholes)
+    return components(both, np.concatenate([names, _names(past["record_id"])]), texts, wholes)

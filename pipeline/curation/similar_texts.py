@@ -20,6 +20,7 @@ from pipeline.similarity.signatures import Scheme
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.decisions import from_frame
 from pipeline.state.mapped_rows import read_rows
+from pipeline.state.memory import let_go
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.normalize import compared_text
 from schemas.decision import Decision
@@ -133,6 +134,8 @@ def _whole_texts(prepared: Sequence[Prepared], free_texts: Mapping[int, str], fo
             shards.append(part.whole)
         rows.append(np.flatnonzero(there) + start)
         start += part.rows
+        # All of its file was read, to verify it.
+        let_go()
     return shards, np.concatenate(rows)
 
 
@@ -167,6 +170,7 @@ def _search(
     scheme = Scheme(threshold, view)
     found = search(shards, work, scheme, index_for(shards, snapshot, scheme) if shards else None, each)
     take_in(snapshot.store, scheme, found)
+    let_go()
     return found
 
 
