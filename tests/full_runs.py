@@ -82,6 +82,11 @@ def must_know_its_outline(context: Context) -> None:
         patch.setattr("pipeline.state.snapshot.outlined", None)
         kept = snapshot.outline
     assert_frame_equal(kept.sort("record_id"), told)
+    some = told["record_id"].gather_every(3)
+    assert_frame_equal(
+        snapshot.of_records(some.to_list()).outline.sort("record_id"),
+        told.filter(pl.col("record_id").is_in(some.implode())),
+    )
     rows = snapshot.scan(Table.RECORDS).collect()
     withdrawn = snapshot.latest_records().filter("withdrawn").collect().height
     raw, ever = rows.filter(~pl.col("withdrawn")).height, rows["record_id"].n_unique()
