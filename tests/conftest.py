@@ -7,10 +7,15 @@ import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+# Before numpy is imported. Beside other busy processes its threads wait for each other longer than they compute: for
+# the six numbers of `noisy_channel.py` 30 to 100 ms of CPU, and 3 ms with one thread.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from fake_studio import FakeStudio, fake_studio
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
+from temporary_folders import use_memory
 
 from flows.local.studio_server import LocalStudio
 from flows.settings import prepare_training
@@ -26,6 +31,7 @@ os.environ.pop("COLUMNS", None)
 # As the command line does: test processes share the cores. Without it, two that trained at once waited for each other's
 # threads: their tests took 443 s, and 160 s with it.
 prepare_training()
+use_memory()
 
 # A script's `make test &` starts us with Ctrl-C ignored.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

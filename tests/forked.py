@@ -6,18 +6,17 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
+
 PROCESSES = multiprocessing.get_context("forkserver")
-# Loaded once, before the processes fork. The folder of the tests is not on their path yet.
-PROCESSES.set_forkserver_preload(
-    [
-        *("flows.cli.verbs", "flows.curate", "flows.collect", "flows.release", "flows.suggest"),
-        *("label_studio_sdk.base_client", "pandas", "datasets", "tiktoken", "pipeline.label_errors.svm_kernels"),
-        "pipeline.similarity.index",
-    ]
-)
+# There is one server for all contexts of this kind, and the last list that it was given counts: this is the only one.
+PROCESSES.set_forkserver_preload(["prepared_process"])
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,15 @@ class Point:
     when: str
     """``before`` or ``after`` the call."""
     nth: int
+
+
+def process(target: Callable[..., object], *args: object) -> BaseProcess:
+    """A process of its own, which begins once it is started."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The server would miss the module silently.
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        forkserver.ensure_running()
+    return PROCESSES.Process(target=target, args=args)
 
 
 def die_at(point: Point) -> None:
@@ -58,10 +66,10 @@ def command(*args: str, environment: dict[str, str], killed_at: Point | None = N
     """Run a command in a process of its own and return what it prints; with ``killed_at`` it must die there."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = PROCESSES.Process(target=_run, args=(args, environment, killed_at, out, err))
-        process.start()
-        process.join()
-        assert process.exitcode == (-signal.SIGKILL if killed_at else 0), err.read_text(encoding="utf-8")
+        running = process(_run, args, environment, killed_at, out, err)
+        running.start()
+        running.join()
+        assert running.exitcode == (-signal.SIGKILL if killed_at else 0), err.read_text(encoding="utf-8")
         return out.read_text(encoding="utf-8")
 
 
@@ -69,13 +77,13 @@ def command_killed(*args: str, environment: dict[str, str], after: float) -> boo
     """Kill a command some seconds after it has begun; whether it was still at work."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = PROCESSES.Process(target=_run, args=(args, environment, None, out, err))
-        process.start()
-        process.join(after)
-        process.kill()
-        process.join()
-        assert process.exitcode in (0, -signal.SIGKILL), err.read_text(encoding="utf-8")
-        return process.exitcode != 0
+        running = process(_run, args, environment, None, out, err)
+        running.start()
+        running.join(after)
+        running.kill()
+        running.join()
+        assert running.exitcode in (0, -signal.SIGKILL), err.read_text(encoding="utf-8")
+        return running.exitcode != 0
 
 
 def _run(args: tuple[str, ...], environment: dict[str, str], killed_at: Point | None, out: Path, err: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 from desk import Desk, rename
-from forked import PROCESSES
+from forked import process
 from loopback import CUT, LOST, MUTE, Reply, serving
 from storm_actors import BROKEN, act
 from support import row, write_dataset, write_rows
@@ -215,14 +215,14 @@ class Storm:
 
     def _at_once(self, verbs: list[tuple[str, Path]], url: str) -> None:
         running = [self._start(verb, home, url, hasty=True) for verb, home in verbs]
-        for process in self.random.sample(running, 1):
-            process.join(self.random.uniform(0.0, 3.0))
-            process.kill()
+        for one in self.random.sample(running, 1):
+            one.join(self.random.uniform(0.0, 3.0))
+            one.kill()
         if self.kills_server and self.random.random() < 0.5:
             self._kill_server()
-        for process in running:
-            process.join(120)
-            assert process.exitcode not in (None, BROKEN, 1), self.log.read_text()
+        for one in running:
+            one.join(120)
+            assert one.exitcode not in (None, BROKEN, 1), self.log.read_text()
 
     def _kill_server(self) -> None:
         pid = json.loads((self.studio.data / "running.json").read_text())["pid"]
@@ -231,15 +231,15 @@ class Storm:
         self.studio.start()
 
     def _calmly(self, verb: str, home: Path) -> None:
-        process = self._start(verb, home, self.studio.url, hasty=False)
-        process.join(120)
-        assert process.exitcode == 0, self.log.read_text()
+        running = self._start(verb, home, self.studio.url, hasty=False)
+        running.join(120)
+        assert running.exitcode == 0, self.log.read_text()
 
     def _start(self, verb: str, home: Path, url: str, hasty: bool) -> Any:
         arguments = (verb, self.folder / "dataset.yaml", home, url, self.studio.token, self.log, hasty)
-        process = PROCESSES.Process(target=act, args=arguments)
-        process.start()
-        return process
+        running = process(act, *arguments)
+        running.start()
+        return running
 
     def _inline(self, home: Path) -> None:
         curate(self._context(home), Inline(), push=False)

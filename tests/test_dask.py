@@ -30,9 +30,9 @@ def prefect() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=[2, 4], ids=lambda count: f"{count} workers")
-def cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
-    with LocalCluster(n_workers=request.param, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         yield cluster
 
 
@@ -87,14 +87,25 @@ def test_dask_workers_decide_like_one_process(
 ) -> None:
     inline = two_nights(tmp_path / "inline", dataset, monkeypatch, lambda: curate(Context.load(dataset), Inline()))
     on_dask(dataset, cluster.scheduler_address)
-    found = two_nights(tmp_path / "dask", dataset, monkeypatch, lambda: prefect_flows.curate(str(dataset)))
-    assert found == inline
-    groups = {(decision["record_id"], decision["group"], decision["duplicate_of"]) for decision in found["decisions"]}
-    assert sum(bool(duplicate_of) for _, _, duplicate_of in groups) > 10
+    for workers in (2, 4):
+        cluster.scale(workers)
+        cluster.wait_for_workers(workers)
+        before = executed(cluster)
+        assert len(before) == workers
+        home = tmp_path / f"{workers} workers"
+        found = two_nights(home, dataset, monkeypatch, lambda: prefect_flows.curate(str(dataset)))
+        assert found == inline, workers
+        after = executed(cluster)
+        assert min(after[worker] - count for worker, count in before.items()) >= 3, "all have worked"
+    duplicates = {decision["record_id"] for decision in inline["decisions"] if decision["duplicate_of"]}
+    assert len(duplicates) > 10
+
+
+def executed(cluster: LocalCluster) -> dict[str, int]:
+    """How many tasks each worker has done."""
     with Client(cluster.scheduler_address) as client:
-        executed = client.run(lambda dask_worker: dask_worker.state.executed_count)
-    assert len(executed) == len(cluster.workers)
-    assert min(executed.values()) >= 3, "all have worked"
+        found: dict[str, int] = client.run(lambda dask_worker: dask_worker.state.executed_count)
+    return found
 
 
 def test_a_scheduler_that_does_not_answer_is_named(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from candidates import CLAUSE
-from forked import PROCESSES, Point, die_at
+from forked import Point, die_at, process
 from hypothesis import given
 from hypothesis import strategies as st
 from odd import QUESTION, Odd
@@ -267,10 +267,10 @@ def test_an_index_survives_kill_9_before_and_after_every_write(tmp_path: Path, n
     undisturbed = compare(Store(tmp_path / "undisturbed", "texts"), [texts])
     store = Store(tmp_path, "texts")
     compare(store, [texts[:15]])
-    process = PROCESSES.Process(target=take_in_and_die, args=(tmp_path, when, nth))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    killed = process(take_in_and_die, tmp_path, when, nth)
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     for _ in range(2):
         found = compare(store, [texts])
         assert pairs_of(found) == pairs_of(undisturbed)

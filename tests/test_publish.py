@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import multiprocessing
 import os
 import shutil
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import PROCESSES, process
 from hypothesis import given
 from hypothesis import strategies as st
 from release_toys import files, publish, release, tables
@@ -28,9 +28,6 @@ from pipeline.releases.versions import (
 )
 from pipeline.state.atomic import opened
 from schemas.manifest import Manifest
-
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["pipeline.releases.publish", "datasets"])
 
 
 # --- versions ---------------------------------------------------------------------------------
@@ -204,10 +201,10 @@ def publish_until(releases: Path, step: int) -> None:
 
 
 def in_a_process(target: Any, *args: Any) -> int | None:
-    process = FORKS.Process(target=target, args=args)
-    process.start()
-    process.join()
-    return process.exitcode
+    running = process(target, *args)
+    running.start()
+    running.join()
+    return running.exitcode
 
 
 def test_a_killed_publisher_leaves_no_half_version_at_any_point(tmp_path: Path) -> None:
@@ -277,13 +274,13 @@ def publish_together(releases: Path, barrier: Barrier, rows: int) -> None:
 
 
 def test_of_two_publishers_exactly_one_wins(tmp_path: Path) -> None:
-    barrier = FORKS.Barrier(2)
-    both = [FORKS.Process(target=publish_together, args=(tmp_path, barrier, rows)) for rows in (20, 21)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert sorted(str(process.exitcode) for process in both) == ["0", "3"]
+    barrier = PROCESSES.Barrier(2)
+    both = [process(publish_together, tmp_path, barrier, rows) for rows in (20, 21)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert sorted(str(one.exitcode) for one in both) == ["0", "3"]
     assert [path.name for path in tmp_path.iterdir()] == ["1.0.0"]
     assert verify(tmp_path / "1.0.0").problems == ()
 
