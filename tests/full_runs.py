@@ -18,6 +18,7 @@ from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from pipeline.curation import chunks
+from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.state.decisions import MEANING
 from pipeline.state.outline import outlined
 from pipeline.state.tables import Table
@@ -41,11 +42,12 @@ def changed_by_a_full_run(context: Context) -> list[Any]:
         shutil.copytree(home, copy)
         settings = context.settings.model_copy(update={"goldleaf_home": str(copy)})
         beside = Context.load(context.dataset.path, settings)
-        before, placed = _decisions(beside), _splits(beside)
+        before, placed, similar = _decisions(beside), _splits(beside), last_similarities(beside.store.snapshot())
         with _small_chunks():
             result = curate(beside, Inline(), full=True, push=False, suggest=False)
         after = _decisions(beside)
         assert_frame_equal(_splits(beside), placed)
+        assert last_similarities(beside.store.snapshot()) == similar
     changed = after.join(before, on=before.columns, how="anti", nulls_equal=True)
     told: list[Any] = [
         (row, before.filter(record_id=row["record_id"]).to_dicts()) for row in changed.iter_rows(named=True)

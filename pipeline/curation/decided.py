@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipeline.curation.case import Case
@@ -50,21 +51,23 @@ def as_triaged(others: Others, rows: pl.DataFrame, also: Sequence[str] = ()) -> 
         also: more columns.
     """
     names = [*(name for name in TRIAGED if name not in _SETTLED.values()), *_SETTLED, *also]
-    stand = others.unfiltered(*names)
-    both = pl.concat([stand, rows.select(names)], rechunk=False).rename(_SETTLED)
+
+    def some(names: Sequence[str]) -> pl.DataFrame:
+        return pl.concat([others.unfiltered(*names), rows.select(names)], rechunk=False)
+
     if others.standing is None or (others.is_everything and rows.is_empty()):
         # By age already.
-        return both
+        return some(names).rename(_SETTLED)
     # A copy of all rows is large: one is made, and not one of those that stay before it.
-    places = np.concatenate([np.flatnonzero(others.stay), np.arange(stand.height, both.height)])
+    places = np.concatenate([np.flatnonzero(others.stay), np.arange(rows.height) + len(others.stay)])
     orders = np.concatenate([others.columns("order")["order"].to_numpy(), rows["order"].to_numpy()])
     by_age = np.argsort(orders, kind="stable")
     parts = []
-    for start in range(0, both.width, _COLUMNS_AT_ONCE):
-        parts.append(both[:, start : start + _COLUMNS_AT_ONCE].select(pl.all().gather(places[by_age])))
+    for start in range(0, len(names), _COLUMNS_AT_ONCE):
+        parts.append(some(names[start : start + _COLUMNS_AT_ONCE]).select(pl.all().gather(places[by_age])))
         # What was read of the mapped files.
         let_go()
-    return pl.concat(parts, how="horizontal").with_columns(order=pl.Series(orders[by_age]))
+    return pl.concat(parts, how="horizontal").rename(_SETTLED).with_columns(order=pl.Series(orders[by_age]))
 
 
 _WAS_AUDIT = (pl.col("past_route") == Routed.AUDIT.value) | (pl.col("routed") == Routed.AUDIT.value)
@@ -105,27 +108,30 @@ def _with_verdicts(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     return found.select(pl.col(name).cast(kind) for name, kind in STANDING.items())
 
 
-def before_triage(others: Others) -> pl.DataFrame:
-    """What triage said before of the rows that a run has not looked at, and what they were before it spoke."""
-    return others.columns(*VERDICT, *_SETTLED, "order")
-
-
-def changed_verdicts(before: pl.DataFrame, verdicts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What triage said before, and what it says now, of the rows of which that differs.
+def changed_verdicts(
+    others: Others, verdicts: pl.DataFrame, places: npt.NDArray[np.int64]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What triage said before, and what it says now, of the rows that a run has not looked at, where that differs.
 
     Args:
-        before: of rows that a run has not looked at (``before_triage``).
-        verdicts: of the same rows, in their order.
+        others: these rows.
+        verdicts: of all rows.
+        places: where those of ``others`` are among them.
+
+    Returns:
+        With the columns of ``VERDICT``, and as they were before it spoke, and ``order``; and with those of ``VERDICT``.
     """
-    differs = pl.repeat(value=False, n=before.height, eager=True)
+    differs = pl.repeat(value=False, n=others.height, eager=True)
     for name in VERDICT:
         if name != "record_id":
-            differs |= before[name].ne_missing(verdicts[name])
-    return before.filter(differs), verdicts.filter(differs)
+            # A column at a time: all of them would be two copies of all rows.
+            differs |= others.columns(name)[name].ne_missing(verdicts[name].gather(places))
+    at = differs.arg_true()
+    return others.at(at, *VERDICT, *_SETTLED, "order"), verdicts[places[at.to_numpy()]]
 
 
 def settled_before(snapshot: Snapshot, before: pl.DataFrame, changed: pl.DataFrame, review: Review) -> pl.DataFrame:
-    """The decisions about some of these rows as they were before triage spoke (``before_triage``)."""
+    """The decisions about some of these rows as they were before triage spoke (``changed_verdicts``)."""
     ids = changed["record_id"]
     if ids.is_empty():
         return pl.DataFrame(schema=SCHEMAS[Table.DECISIONS])

@@ -4,12 +4,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.curation.look import Look
 from pipeline.curation.meeting import VIEWS
 from pipeline.curation.relations import Names
 from pipeline.similarity.index import StoredIndex
 from pipeline.similarity.signatures import NEAR_MISS, Scheme
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
+from pipeline.state.tables import Table
 from schemas.fate import Fate
 from schemas.run_summary import CurateSummary
 from schemas.similarities import BIN, NearPair, Similarities
@@ -30,7 +32,7 @@ def count_similarities(rows: pl.DataFrame, store: Store, threshold: float) -> Si
     """
     rows = rows.select("record_id", "fate", *VIEWS.values(), "order").sort("order")
     record_ids = rows["record_id"]
-    kept = rows["fate"].is_in([Fate.ACCEPTED.value, Fate.REVIEW.value]).to_numpy()
+    kept = _is_kept(rows).to_numpy()
     texts = rows["text_one"].to_numpy()
     found = pl.concat(
         [_rows_of(view, rows[column].to_numpy(), kept, store, threshold) for view, column in VIEWS.items()]
@@ -108,6 +110,30 @@ def _rows_of(view: str, texts: Names, kept: npt.NDArray[np.bool_], store: Store,
     ends = [places[side[present]] for side in at]
     one, other = np.minimum(*ends), np.maximum(*ends)
     return pl.DataFrame({"one": one, "other": other, "similarity": pairs.similarity[present]}, schema=schema)
+
+
+def _is_kept(rows: pl.DataFrame) -> pl.Series:
+    return rows["fate"].is_in([Fate.ACCEPTED.value, Fate.REVIEW.value])
+
+
+def similarities_stand(look: Look, rows: pl.DataFrame, store: Store) -> bool:
+    """Whether what the last run has counted holds: no row came or went, and of each the texts, and whether it is kept,
+    are as they were. So it is after most answers.
+
+    Args:
+        look: what the run has looked at.
+        rows: as for ``count_similarities``, by age.
+        store: has the pairs of similar texts.
+    """
+    before = look.others.standing
+    if before is None or look.told.changed or look.told.withdrawn:
+        return False
+    pairs = Table.SIMILARITIES
+    if store.snapshot().versions[pairs] != before.header.versions[pairs.value] or before.height != rows.height:
+        return False
+    stood = before.columns("fate", *VIEWS.values())
+    same_texts = all(stood[name].equals(rows[name]) for name in VIEWS.values())
+    return same_texts and _is_kept(stood).equals(_is_kept(rows))
 
 
 def last_similarities(snapshot: Snapshot) -> Similarities | None:

@@ -39,7 +39,7 @@ from pipeline.curation.known_fields import (
 from pipeline.curation.look import CORRECTED, Earlier, Look, earlier, look_at_changes, look_at_everything
 from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.rescoring import Scoring, rules_off
-from pipeline.curation.similarity_histogram import count_similarities, last_similarities
+from pipeline.curation.similarity_histogram import count_similarities, last_similarities, similarities_stand
 from pipeline.curation.standing import Header, write_standing
 from pipeline.curation.triage import BudgetUse
 from pipeline.curation.triage_cases import Triaged, triage_cases
@@ -253,7 +253,7 @@ def _commit(
     look, triaged, snapshot = made.look, made.triaged, made.snapshot
     rows, added = triaged.rows.read(_COUNTED), _added(snapshot, read)
     let_go()
-    before = last_similarities(snapshot) if triaged.is_same else None
+    before = last_similarities(snapshot) if triaged.is_same or similarities_stand(look, rows, store) else None
     found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
     let_go()
     funnel = _funnel(snapshot, rows, anew=look.others.standing is None)

@@ -167,6 +167,14 @@ class Others:
             return stay
         return stay.with_columns(order=pl.Series(self.orders))
 
+    def at(self, places: pl.Series, *names: str) -> pl.DataFrame:
+        """The same of some of them, by their places among these."""
+        mine = np.flatnonzero(self.stay)[places.to_numpy()]
+        found: pl.DataFrame = self.unfiltered(*names)[mine]
+        if self.orders is None or "order" not in names:
+            return found
+        return found.with_columns(order=pl.Series(self.orders[places.to_numpy()]))
+
     @property
     def is_everything(self) -> bool:
         """Whether they are all rows of the standing."""

@@ -18,7 +18,6 @@ from pipeline.curation.chunk_cases import ChunkCases
 from pipeline.curation.compare_rows import Comparison
 from pipeline.curation.decided import (
     as_triaged,
-    before_triage,
     changed_verdicts,
     looked_at,
     settled_before,
@@ -113,9 +112,10 @@ def triage_cases(
     result = triage(everything, config.review, proof=past)
     del everything
     let_go()
-    before = before_triage(look.others)
-    places, stood = (np.searchsorted(orders, some["order"].to_numpy()) for some in (look.places, before))
-    before, changed = changed_verdicts(before, result.verdicts[stood])
+    places, stood = (
+        np.searchsorted(orders, some["order"].to_numpy()) for some in (look.places, look.others.columns("order"))
+    )
+    before, changed = changed_verdicts(look.others, result.verdicts, stood)
     is_same = look.standing is not None and changed.is_empty()
     stands = look.standing.mapped if look.standing and is_same else _left(snapshot, look, rows, result.verdicts, run)
 

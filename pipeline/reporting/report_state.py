@@ -72,7 +72,7 @@ class State:
 
     def in_batches(self, where: pl.Expr, *columns: str) -> Iterator[pl.DataFrame]:
         """Columns of the decisions that meet a condition over the outline, a piece at a time."""
-        total = self.outline.filter(where).height
+        total = self.outline.lazy().filter(where).select(pl.len()).collect().item()
         shown = self.progress if total >= _LONG else Silent()
         with shown.step("reading answers", total, "rows") as advance:
             for rows in self.snapshot.in_batches(where, *columns):

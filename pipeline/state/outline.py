@@ -91,7 +91,9 @@ def renewed(before: pl.DataFrame, fresh: pl.LazyFrame, records: pl.LazyFrame, de
     ids = fresh.select("record_id").collect().to_series().implode()
     news = outlined(fresh, records.filter(pl.col("record_id").is_in(ids)))
     current = records.select(_key()).collect().to_series()
+    let_go()
     keys = before.lazy().select(_key()).collect().to_series()
+    let_go()
     # Rows that are gone are left out; and what was decided again comes last, as in the table.
     stays = before.select(~pl.col("record_id").is_in(ids)).to_series() & keys.is_in(current.implode())
     if int(stays.sum()) + news.height < current.len():

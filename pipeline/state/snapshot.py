@@ -197,7 +197,7 @@ class Snapshot:
         should hold.
         """
         # 64 bits of each: a join of each piece with a million of them takes 2.5 s in all.
-        which = self.outline.filter(where).select(_BITS).to_series().sort()
+        which = self.outline.lazy().filter(where).select(_BITS).collect().to_series().sort()
         let_go()
         for piece in self.pieces(Table.DECISIONS, *dict.fromkeys([*_BY, *columns])):
             bits = piece.select(_BITS).to_series()
