@@ -287,7 +287,7 @@ def _require_same_file(context: Context, curated: str) -> None:
 def _read(context: Context, engine: Engine, run: Run, *, anew: bool) -> tuple[Ingested, str]:
     """Read the sources, and the sets that training data is kept away from; ``anew`` reads unchanged files, too."""
     store, dataset = context.store, context.dataset
-    with engine.progress.step("reading the sources") as advance:
+    with engine.progress.step("reading the sources", unit="rows") as advance:
         expecting = _expecting(engine, dataset, advance)
         read = engine.run(ingest, store, dataset.config.sources, dataset.folder, run.id, expecting, anew=anew)
         return read, engine.run(read_evaluation_sets, store, dataset)

@@ -128,9 +128,10 @@ def _published(
     task_digest = dataset.task.task_digest()
     rows = engine.run(release_rows, store, snapshot, dataset, draft, store.work(run.id))
     with staged(store.releases) as folder:
-        with engine.progress.step("writing the rows"), without_garbage_collection():
-            is_kept = rows.are_kept and published[-1].task_digest == task_digest
-            files = {} if is_kept else engine.run(write_draft, draft, dataset, rows, folder)
+        is_kept = rows.are_kept and published[-1].task_digest == task_digest
+        total = 0 if is_kept else draft.rows.height
+        with engine.progress.step("writing the rows", total, "rows") as advance, without_garbage_collection():
+            files = {} if is_kept else engine.run(write_draft, draft, dataset, rows, folder, advance)
         digest = digest_of(files) if files else published[-1].digest
         found = version_to_repeat(published, digest, task_digest, version, taken=taken, committed=committed)
         if found is not None:

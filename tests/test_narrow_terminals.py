@@ -28,10 +28,22 @@ def last_line(width: int, total: int, unit: str) -> str:
 @pytest.mark.parametrize("unit", ["", "rows"])
 def test_a_step_always_shows_how_far_it_is_and_how_long_it_takes(width: int, total: int, unit: str) -> None:
     line = last_line(width, total, unit)
-    assert len(line) <= width and f" {total}/{total} 0:00:0" in line
-    assert line.endswith(" left") == bool(unit)
+    assert len(line) <= width and f" {total:,}/{total:,} 0:00:0" in line and "left" not in line
     assert "asking " in line and (LABEL in line) == ("…" not in line)
     assert ("━" in line) == (width >= (160 if unit else 100)), "a bar needs room"
+
+
+def test_the_time_left_is_told_until_a_step_has_ended() -> None:
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=80, color_system=None)
+    with TerminalProgress(terminal).step("scoring labels", 50, "rows") as advance:
+        for _ in range(50):
+            advance(1)
+            time.sleep(0.01)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue()).replace("\r", "\n").splitlines()
+    *during, last = [line.rstrip() for line in plain if line.strip()]
+    assert any(re.search(r" \d+/50 0:00:0\d 0:00:0\d left$", line) for line in during)
+    assert last.endswith(" 50/50 0:00:00")
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])

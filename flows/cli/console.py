@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     ProgressColumn,
     SpinnerColumn,
     Task,
@@ -79,6 +78,22 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.1f} {self._unit}/s" if task.speed else "")
 
 
+class _Done(ProgressColumn):
+    """How many units are done, of how many."""
+
+    def render(self, task: Task) -> Text:
+        """The numbers as text."""
+        return Text(f"{task.completed:,.0f}/{task.total or 0:,.0f}", style="progress.download")
+
+
+class _Left(TimeRemainingColumn):
+    """How long a step still takes; nothing once it has ended."""
+
+    def render(self, task: Task) -> Text:
+        """The time as text."""
+        return Text() if task.finished else super().render(task).append(" left")
+
+
 class TerminalProgress:
     """Shows one line per step; it goes to stderr, so that stdout stays machine-readable."""
 
@@ -89,7 +104,7 @@ class TerminalProgress:
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """Show a spinner, and a bar if the total is known, until the step ends."""
         # On a narrow terminal the bar and then the end of the label give way, never a number.
-        left = self._console.width - _BESIDE - 2 * len(str(total or "")) - (_AHEAD if unit else 0)
+        left = self._console.width - _BESIDE - 2 * len(f"{total:,}" if total else "") - (_AHEAD if unit else 0)
         bar = _BAR + (_AHEAD if unit else 0)
         has_bar = left >= len(label) + bar
         room = Column(no_wrap=True, overflow="ellipsis", max_width=max(_READABLE, left - (bar if has_bar else 0)))
@@ -99,13 +114,14 @@ class TerminalProgress:
         ]
         if total is None:
             columns += [TextColumn("{task.fields[count]}"), TimeElapsedColumn()]
+            columns += [_Rate(unit)] if unit and has_bar else []
         else:
             columns += [BarColumn(bar_width=24)] if has_bar else []
-            columns += [MofNCompleteColumn(), TimeElapsedColumn()]
+            columns += [_Done(), TimeElapsedColumn()]
             if unit:
                 # What waits for a server may take hours.
                 columns += [_Rate(unit)] if has_bar else []
-                columns += [TimeRemainingColumn(), TextColumn("left")]
+                columns.append(_Left())
         # A step of training may take half a minute: the time left needs several.
         progress = ProgressLines(*columns, console=self._console, speed_estimate_period=300)
         task = progress.add_task(escape(label), total=total, count="")

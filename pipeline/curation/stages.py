@@ -55,7 +55,7 @@ from pipeline.state.outline import keep_outline, outline_stands, renewed
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
-from pipeline.steps import Steps
+from pipeline.steps import Advance, Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 from schemas.run_summary import Changed, CollectSummary, CurateSummary, Looked, Proof, Verb
@@ -257,7 +257,10 @@ def _commit(
     found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
     let_go()
     funnel = _funnel(snapshot, rows, anew=look.others.standing is None)
-    changed = store.append_pieces(Table.DECISIONS, triaged.fresh)
+    # Of how many others the decision changes is not known before.
+    total = rows.height if look.others.standing is None else None
+    with steps.progress.step("writing decisions", total, "rows") as advance:
+        changed = store.append_pieces(Table.DECISIONS, _counted(triaged.fresh, advance))
     made_now = store.snapshot().added_since(Table.DECISIONS, snapshot.versions[Table.DECISIONS])
     fresh = made_now.filter(pl.col("run") == run.id)
     change = Changed() if triaged.is_same else change_of(snapshot, rows, fresh)
@@ -271,6 +274,12 @@ def _commit(
     layouts = notes_about_layouts(look.facts, dataset) if added else []
     said = (near, triaged.note, triaged.use, triaged.proof)
     return Decided(run.id, changed, added, *said, funnel, made.adopted, layouts, look.told, change)
+
+
+def _counted(pieces: Iterator[pl.DataFrame], advance: Advance) -> Iterator[pl.DataFrame]:
+    for piece in pieces:
+        yield piece
+        advance(piece.height)
 
 
 def _leave_standing(

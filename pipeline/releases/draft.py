@@ -1,6 +1,6 @@
 """Drafts a release from the committed decisions: rows, splits and lineage; then publishes it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from pipeline.releases.preferences import preference_tables
 from pipeline.releases.publish import DATA, ReleaseInputs, publish
 from pipeline.releases.published_rows import rows_schema
 from pipeline.releases.release_rows import ROWS, ReleaseRows
-from pipeline.releases.row_files import RowFile, write_rows
+from pipeline.releases.row_files import Piece, RowFile, write_rows
 from pipeline.releases.split import SPLIT_ROWS, Shared, divide
 from pipeline.releases.versions import list_versions
 from pipeline.state.dataset_folder import REPORT
@@ -242,10 +242,18 @@ def release_rows(store: Store, snapshot: Snapshot, dataset: LoadedDataset, draft
     return ReleaseRows(draft.rows, snapshot, dataset, kept, work)
 
 
-def write_draft(draft: Draft, dataset: LoadedDataset, rows: ReleaseRows, folder: Path) -> dict[str, RowFile]:
-    """Write the rows of a draft into a staged folder, by split."""
+def write_draft(
+    draft: Draft, dataset: LoadedDataset, rows: ReleaseRows, folder: Path, advance: Callable[[int], object]
+) -> dict[str, RowFile]:
+    """Write the rows of a draft into a staged folder, by split; tells how many more are written."""
     schema = rows_schema(dataset.task)
-    return {split: write_rows(folder / DATA, split, schema, rows.pieces(split)) for split in draft.splits}
+
+    def told(split: str) -> Iterator[Piece]:
+        for piece in rows.pieces(split):
+            yield piece
+            advance(piece.table.num_rows)
+
+    return {split: write_rows(folder / DATA, split, schema, told(split)) for split in draft.splits}
 
 
 def publish_draft(
