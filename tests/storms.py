@@ -216,7 +216,7 @@ class Storm:
     def _at_once(self, verbs: list[tuple[str, Path]], url: str) -> None:
         running = [self._start(verb, home, url, hasty=True) for verb, home in verbs]
         for one in self.random.sample(running, 1):
-            one.join(self.random.uniform(0.0, 3.0))
+            one.join(self.random.uniform(0.0, 2.0))
             one.kill()
         if self.kills_server and self.random.random() < 0.5:
             self._kill_server()

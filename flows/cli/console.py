@@ -63,6 +63,8 @@ _BESIDE, _BAR, _AHEAD = 13, 25, 14
 _LOGGED = 60
 """Seconds between two lines about a step where there is no terminal, but a log."""
 _ANY_WIDTH = 1_000_000
+_WHOLE = 100
+"""From this rate on its decimals are not worth reading."""
 FATE_STYLES = {Fate.ACCEPTED: "green", Fate.REVIEW: "yellow", Fate.DUPLICATE: "blue", Fate.REJECTED: "red"}
 
 
@@ -74,8 +76,9 @@ class _Rate(ProgressColumn):
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        """The rate as text; empty until it is known."""
-        return Text(f"{task.speed:,.1f} {self._unit}/s" if task.speed else "")
+        """The rate as text, in the end that of the whole step; empty until it is known."""
+        rate = task.completed / task.elapsed if task.finished and task.elapsed else task.speed
+        return Text(f"{rate:,.{0 if rate >= _WHOLE else 1}f} {self._unit}/s" if rate else "")
 
 
 class _Done(ProgressColumn):
