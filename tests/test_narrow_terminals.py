@@ -24,7 +24,7 @@ def last_line(width: int, total: int, unit: str) -> str:
 
 
 @pytest.mark.parametrize("width", [50, 60, 80, 100, 160])
-@pytest.mark.parametrize("total", [7, 468, 12_345])
+@pytest.mark.parametrize("total", [0, 7, 468, 12_345])
 @pytest.mark.parametrize("unit", ["", "rows"])
 def test_a_step_always_shows_how_far_it_is_and_how_long_it_takes(width: int, total: int, unit: str) -> None:
     line = last_line(width, total, unit)

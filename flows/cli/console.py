@@ -107,7 +107,7 @@ class TerminalProgress:
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """Show a spinner, and a bar if the total is known, until the step ends."""
         # On a narrow terminal the bar and then the end of the label give way, never a number.
-        left = self._console.width - _BESIDE - 2 * len(f"{total:,}" if total else "") - (_AHEAD if unit else 0)
+        left = self._console.width - _BESIDE - 2 * len("" if total is None else f"{total:,}") - (_AHEAD if unit else 0)
         bar = _BAR + (_AHEAD if unit else 0)
         has_bar = left >= len(label) + bar
         room = Column(no_wrap=True, overflow="ellipsis", max_width=max(_READABLE, left - (bar if has_bar else 0)))
@@ -149,7 +149,7 @@ class TerminalProgress:
             progress.live.stop()
             raise
         # Without the last note, which says that no time is left. A step may end early: its total is then what was done.
-        ended = done or total or 1
+        ended = done or (1 if total is None else total)
         progress.update(task, description=escape(label), total=ended, completed=ended)
         progress.stop()
 
