@@ -92,6 +92,9 @@ class _Done(ProgressColumn):
 class _Left(TimeRemainingColumn):
     """How long a step still takes; nothing once it has ended."""
 
+    # Else what it showed before would stay, if a step ends at once.
+    max_refresh = None
+
     def render(self, task: Task) -> Text:
         """The time as text."""
         return Text() if task.finished else super().render(task).append(" left")
