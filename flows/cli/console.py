@@ -93,7 +93,7 @@ class _Left(TimeRemainingColumn):
     """How long a step still takes; nothing once it has ended."""
 
     # Else what it showed before would stay, if a step ends at once.
-    max_refresh = None
+    max_refresh = 0.0
 
     def render(self, task: Task) -> Text:
         """The time as text."""
