@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from desk import Desk, desk_at
 from fake_studio import fake_studio
+from known_cases import changed
 from support import row
 from triage_cases import PERSON, case, chance_of, run
 
@@ -110,15 +111,16 @@ def test_an_audit_stays_when_the_source_takes_the_corrections_over(tmp_path: Pat
 def proof_with(**correction: object) -> Proof:
     """That of 200 rows, of which some were drawn and answered, five of them with a correction."""
     review = Review(error_rate=0.2)
-    cases = [case(f"r{number}", label_error_score=0.05) for number in range(200)]
+    cases = [case(f"r{number}", score=0.05) for number in range(200)]
     first = run(cases, review)
-    drawn = [one for one, decision in zip(cases, first.decisions, strict=True) if decision.routed]
-    for one, decision in zip(cases, first.decisions, strict=True):
-        one.chance, one.past_route = chance_of(decision), decision.routed
-    for number, one in enumerate(drawn):
-        one.human, one.human_reasons = Verdict.LABELED, PERSON[Verdict.LABELED]
-        for name, value in correction.items() if number < 5 else ():
-            setattr(one, name, value)
+    drawn = [place for place, decision in enumerate(first.decisions) if decision.routed]
+    cases = [
+        changed(one, chance=chance_of(decision), past_route=decision.routed)
+        for one, decision in zip(cases, first.decisions, strict=True)
+    ]
+    for number, place in enumerate(drawn):
+        confirmed = changed(cases[place], human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED])
+        cases[place] = changed(confirmed, **correction) if number < 5 else confirmed
     proof = run(cases, review, proof=first.proof).proof
     assert proof is not None and proof.looks == 1
     return proof

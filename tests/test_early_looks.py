@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from audit_worlds import World, made_up
+from known_cases import changed
 from triage_cases import FLAGGED, PERSON, Triaged, answered, case, run
 
-from pipeline.curation.case import Case
+from pipeline.curation.case import Judged
 from pipeline.estimation.audit_draw import Bools, Chances, draw, numbers
 from pipeline.estimation.error_target import Rows, bound_at, next_questions
 from schemas.annotation import Verdict
@@ -20,28 +21,31 @@ TARGET, BATCH = 0.04, 200
 TEAM = Review(error_rate=TARGET, annotators=["ana@example.com", "ben@example.com", "cleo@example.com"])
 
 
-def decided(cases: Sequence[Case], proof: Proof | None) -> Triaged:
-    return run(cases, TEAM, proof=proof)
+def decided(cases: Sequence[Judged], proof: Proof | None) -> Triaged:
+    # Somebody else can still be asked about each answer that waits for a second look.
+    return run(
+        cases, TEAM, proof=proof, open_seats=[one.known.record_id for one in cases if one.known.answered.unconfirmed]
+    )
 
 
-def proof_of(cases: Sequence[Case], proof: Proof | None) -> Proof:
+def proof_of(cases: Sequence[Judged], proof: Proof | None) -> Proof:
     found = decided(cases, proof).proof
     assert found is not None
     return found
 
 
-def rows(first: int, count: int) -> list[Case]:
-    return [case(f"r{number}", label_error_score=0.05) for number in range(first, first + count)]
+def rows(first: int, count: int) -> list[Judged]:
+    return [case(f"r{number}", score=0.05) for number in range(first, first + count)]
 
 
-def opened(one: Case, *, is_second: bool) -> Case:
+def opened(one: Judged, *, is_second: bool) -> Judged:
     """The same row once nobody has answered, or while its correction waits for a second look."""
     if is_second:
-        return replace(one, replaced={"kind": "wrong"}, unconfirmed=True, has_open_seat=True)
-    return replace(one, human=None, human_reasons=[])
+        return changed(one, replaced={"kind": "wrong"}, unconfirmed=True)
+    return changed(one, human=None, human_reasons=[])
 
 
-def nearly_done(wrong: int) -> tuple[list[Case], list[int]]:
+def nearly_done(wrong: int) -> tuple[list[Judged], list[int]]:
     """A first batch of which some rows were wrong, and all but two are settled; and which two."""
     start = rows(0, 2_000)
     first = decided(start, None)
@@ -54,10 +58,10 @@ def nearly_done(wrong: int) -> tuple[list[Case], list[int]]:
     return cases, late
 
 
-def settled(cases: Sequence[Case], late: Sequence[int], wrong: Sequence[int] = ()) -> list[Case]:
+def settled(cases: Sequence[Judged], late: Sequence[int], wrong: Sequence[int] = ()) -> list[Judged]:
     """The same when the rows that were open are answered."""
     return [
-        replace(one, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED], unconfirmed=False,
+        changed(one, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED], unconfirmed=False,
                 replaced={"kind": "wrong"} if number in wrong else None) if number in late else one
         for number, one in enumerate(cases)
     ]  # fmt: skip
@@ -77,7 +81,7 @@ def test_a_batch_is_proven_without_the_rows_that_would_change_nothing() -> None:
         complete = proof_of(done, None)
         assert complete.proven and complete.bound is not None and found.bound is not None
         assert complete.bound <= found.bound
-    elsewhere = next(number for number, one in enumerate(cases) if one.human is not None and number not in late)
+    elsewhere = next(number for number, one in enumerate(cases) if one.known.human is not None and number not in late)
     assert proof_of(settled(cases, [*late, elsewhere], [elsewhere]), found).looks == 2, "another answer changed"
 
 
@@ -91,7 +95,7 @@ def test_a_batch_waits_for_the_rows_that_decide() -> None:
 
 def test_a_batch_of_which_more_than_a_tenth_is_open_waits() -> None:
     cases, _ = nearly_done(0)
-    known = [number for number, one in enumerate(cases) if one.human is not None]
+    known = [number for number, one in enumerate(cases) if one.known.human is not None]
     cases = [opened(one, is_second=False) if number in known[:20] else one for number, one in enumerate(cases)]
     found = proof_of(cases, None)
     assert (found.looks, found.tried, found.open) == (0, 0, 21)
@@ -105,11 +109,11 @@ def test_a_try_that_failed_counts_once_other_rows_are_drawn() -> None:
     cases, asked = answered(cases, more, set())
     # The two of before are still open.
     assert 0 < asked < BATCH / 10 and more.proof is not None and more.proof.tried == BATCH
-    cases = [opened(one, is_second=False) if one.record_id in ("r2000",) else one for one in cases]
+    cases = [opened(one, is_second=False) if one.known.record_id in ("r2000",) else one for one in cases]
     cases += rows(2_100, 2_000)
     grown = decided(cases, more.proof)
     cases, _ = answered(cases, grown, set())
-    last = next(number for number in range(2_100, 4_100) if cases[number].human is not None)
+    last = next(number for number in range(2_100, 4_100) if cases[number].known.human is not None)
     cases[last] = opened(cases[last], is_second=False)
     assert proof_of(cases, grown.proof).looks == 2 and proof_of(cases, grown.proof).proven
 
@@ -117,11 +121,9 @@ def test_a_try_that_failed_counts_once_other_rows_are_drawn() -> None:
 def test_suspects_that_wait_do_not_put_off_what_they_cannot_change() -> None:
     cases, late = nearly_done(0)
     cases = settled(cases, late)
-    unseen = [number for number, one in enumerate(cases) if one.human is None][:3]
+    unseen = [number for number, one in enumerate(cases) if one.known.human is None][:3]
     for number in unseen:
-        cases[number] = replace(
-            cases[number], label_error_reasons=FLAGGED, label_error_score=0.9, past_route=Routed.UNCERTAIN
-        )
+        cases[number] = changed(cases[number], reasons=FLAGGED, score=0.9, past_route=Routed.UNCERTAIN)
     found = proof_of(cases, None)
     assert (found.looks, found.proven, found.early, found.open) == (1, True, [], 3)
 

@@ -3,6 +3,7 @@
 import ast
 import datetime
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any, Literal
 
 import kinds_named
 import pytest
+from known_cases import known_case
 from markupsafe import escape
 from scored import score_labels
 from support import write_rows
 from terminal import Terminal
 
-from pipeline.curation.case import Case
+from pipeline.curation.known import NO_DOUBT, Doubt, Past
 from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
 from pipeline.kinds.interface import Kept, Kind, LabeledText, LabelScore, LabelScores
@@ -307,11 +309,11 @@ def test_what_a_chat_says_counts_as_said_where_labels_are_scored() -> None:
     """The messages are objects in a list, and yet their words are the input's."""
     turns = [{"role": "Bob", "content": "This is Ann Lee."}, {"role": "user", "content": "I am 42."}]
     cases = [
-        Case("r1", "1", 0, inputs={"turns": turns}, targets={"caller": "Ann Lee", "age": 42}),
-        Case("r2", "1", 1, inputs={"turns": turns}, targets={"caller": "Bob", "age": 7}),
+        known_case("r1", inputs={"turns": turns}, targets={"caller": "Ann Lee", "age": 42}),
+        known_case("r2", inputs={"turns": turns}, targets={"caller": "Bob", "age": 7}),
     ]
-    score_labels(cases, Talk, OnConflict.REVIEW)
-    assert [[reason.field for reason in case.label_error_reasons] for case in cases] == [[], ["caller", "age"]]
+    scored = score_labels(cases, Talk, OnConflict.REVIEW).cases
+    assert [[reason.field for reason in case.doubt.reasons] for case in scored] == [[], ["caller", "age"]]
 
 
 @pytest.mark.parametrize("learns", [False, True])
@@ -330,19 +332,19 @@ def test_what_speaks_against_a_label_is_neither_forgotten_nor_doubled(
 
     monkeypatch.setattr("pipeline.curation.score_labels.kind_of", lambda task: Odd())
     corrected = Reason(code=ReasonCode.CORRECTED)
-    case = Case("r1", "1", 0, inputs={"text": "?"}, targets={"name": "Ann", "tags": []})
-    case.label_error_reasons = [corrected]
-    kept: list[Kept | None] = [None, {}, {}, None]
-    for known in kept:
-        score_labels([case], task, OnConflict.REVIEW, kept=known)
-        assert case.label_error_reasons == [corrected, against]
-        case.scored = False
+    values = {"inputs": {"text": "?"}, "targets": {"name": "Ann", "tags": []}, "corrected_elsewhere": corrected}
+    pasts = [Past(), Past(doubt=Doubt(0.7, None, (against,))), Past(scored=True, doubt=Doubt(0.7, None, (against,)))]
+    kept: list[Kept | None] = [None, {}]
+    for past, known in itertools.product(pasts, kept):
+        [case] = score_labels([known_case("r1", **values, past=past)], task, OnConflict.REVIEW, kept=known).cases
+        assert case.doubt.score == 0.7
+        assert Counter(case.doubt.reasons) == Counter([corrected, against])
 
 
 def test_what_an_annotator_settled_is_not_judged_row_by_row() -> None:
     turns = [{"role": "user", "content": "This is Ann Lee."}]
-    cases = [Case(name, "1", 0, inputs={"turns": turns}, targets={"caller": "Bob", "age": 7}) for name in ("r1", "r2")]
-    cases[0].human = Verdict.LABELED
-    score_labels(cases, Talk, OnConflict.REVIEW)
-    assert [case.label_error_score for case in cases] == [None, pytest.approx(cases[1].label_error_score)]
-    assert [bool(case.label_error_reasons) for case in cases] == [False, True]
+    values = {"inputs": {"turns": turns}, "targets": {"caller": "Bob", "age": 7}}
+    cases = [known_case("r1", **values, human=Verdict.LABELED), known_case("r2", **values)]
+    settled, judged = score_labels(cases, Talk, OnConflict.REVIEW).cases
+    assert settled.doubt == NO_DOUBT
+    assert judged.doubt.score is not None and judged.doubt.reasons

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from home_of_answers import ASKED, home_in
+from known_cases import known_case
 from odd import QUESTION, Odd
 from scored import score_labels
 from support import row, write_dataset
@@ -14,12 +15,11 @@ from terminal import Terminal
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.config.workspace import HOW_TO_CONNECT
-from pipeline.curation.case import Case
+from pipeline.curation.case import Judged
 from pipeline.releases.draft import draft_release
 from pipeline.reporting.overview import Rejection
 from schemas.dataset import OnConflict
 from schemas.fate import Fate, Reason, ReasonCode, Routed
-from schemas.field import JsonValue
 from schemas.row_problems import nearest_choices
 from schemas.task import Task
 from schemas.tasks.contract_clause import ClauseKind, ContractClause
@@ -237,10 +237,8 @@ def test_check_says_what_a_long_list_of_choices_costs_and_how_to_leave_it_out(tm
 
 
 # --- any_of ---------------------------------------------------------------------------------------
-def case(name: str, text: str, topic: str) -> Case:
-    targets: dict[str, JsonValue] = {"topic": topic}
-    inputs = {"question": text}
-    return Case(record_id=name, revision="v", order=0, text_key=text, inputs=inputs, targets=targets, group=name)
+def case(name: str, text: str, topic: str) -> Judged:
+    return known_case(name, text_key=text, inputs={"question": text}, targets={"topic": topic})
 
 
 @pytest.mark.parametrize("other", ["the parcel - did not come, at all!", "the parcel did not come at all"])
@@ -249,12 +247,7 @@ def test_under_any_of_a_label_of_the_same_words_is_not_flagged(tmp_path: Path, o
     text = "the parcel did not come at all"
     rows = [*TWO_KINDS, row(98, text, "billing"), row(99, other, "delivery")]
     cases = [case(f"r{n}", str(item["question"]), str(item["topic"])) for n, item in enumerate(rows)]
-    score_labels(cases, task, OnConflict.ANY_OF)
-    assert [one.label_error_reasons for one in cases[-2:]] == [[], []]
-    alone = cases[:-1]
-    for one in alone:
-        one.label_error_score = None
-    score_labels(alone, task, OnConflict.ANY_OF)
-    assert [reason.code for reason in alone[-1].label_error_reasons] == [ReasonCode.LABEL_ERROR], (
-        "nothing else has its words"
-    )
+    scored = score_labels(cases, task, OnConflict.ANY_OF).cases
+    assert [one.doubt.reasons for one in scored[-2:]] == [(), ()]
+    alone = score_labels(cases[:-1], task, OnConflict.ANY_OF).cases[-1]
+    assert [reason.code for reason in alone.doubt.reasons] == [ReasonCode.LABEL_ERROR], "nothing else has its words"

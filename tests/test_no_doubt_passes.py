@@ -11,7 +11,7 @@ from scored import score_labels
 from triage_cases import case, codes, run
 from tried_examples import examples
 
-from pipeline.curation.case import Case
+from pipeline.curation.case import Judged
 from pipeline.label_errors.extractions import Extracted, score_values
 from schemas.dataset import OnConflict, Review, Unreviewed
 from schemas.fate import LEAST_DOUBT, Fate, Reason, ReasonCode, Routed
@@ -61,7 +61,7 @@ class Rewritten(Task):
 
 
 @functools.cache
-def scored(task: type[Task]) -> list[Case]:
+def scored(task: type[Task]) -> list[Judged]:
     """Rows with words of their topics and of others; one in four labels is wrong."""
     draw, cases = random.Random(3), []
     for n in range(400):
@@ -77,8 +77,7 @@ def scored(task: type[Task]) -> list[Case]:
         targets = {name: targets[name] for name in (field.name for field in task.task_targets())}
         text = " ".join(words)
         cases.append(case(f"r{n}", text_key=text, inputs={"text": text}, targets=targets))
-    score_labels(cases, task, OnConflict.REVIEW)
-    return cases
+    return score_labels(cases, task, OnConflict.REVIEW).cases
 
 
 @pytest.mark.parametrize("task", [Single, Several, Fields])
@@ -101,18 +100,17 @@ def test_a_row_above_the_floor_is_asked_about_or_named_unreviewed(
 @pytest.mark.parametrize("task", [Single, Several, Fields])
 def test_there_are_rows_that_are_hardly_doubted(task: type[Task]) -> None:
     """Or the test above would prove little."""
-    scores = [one.label_error_score or 0 for one in scored(task)]
+    scores = [one.doubt.score or 0 for one in scored(task)]
     assert sum(LEAST_DOUBT <= score < 0.25 for score in scores) > 20 and max(scores) > 0.5
 
 
 def test_a_set_that_may_be_wrong_is_named_so_and_no_other_is_proposed() -> None:
-    hardly = [one for one in scored(Several) if 0.1 <= (one.label_error_score or 0) < 0.25]
+    hardly = [one for one in scored(Several) if 0.1 <= (one.doubt.score or 0) < 0.25]
     for one in hardly:
         assert all(
-            " may be missing" in part or " may not belong" in part
-            for part in one.label_error_reasons[0].detail.split("; ")
+            " may be missing" in part or " may not belong" in part for part in one.doubt.reasons[0].detail.split("; ")
         )
-        assert one.suggestion == one.targets
+        assert one.doubt.suggestion == one.known.targets
 
 
 def test_of_many_small_doubts_that_add_up_the_likeliest_is_named() -> None:
@@ -137,7 +135,7 @@ def test_a_score_of_an_earlier_version_without_a_reason_counts_where_scores_are_
     task: type[Task], doubted: bool
 ) -> None:
     """What rules give only ranks the rows: a conversation that no rule doubts has a score, too."""
-    one = case("r1", label_error_score=0.2)
+    one = case("r1", score=0.2)
     decision = run([one], Review(budget=1.0, audit=0.0), task).decisions[0]
     expected = [Reason(code=ReasonCode.LABEL_ERROR)] if doubted else [Reason(code=ReasonCode.PASSED)]
     assert decision.reasons == expected

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from datasets import load_dataset
 from fake_studio import FakeStudio
+from known_cases import changed, known_case
 from odd import ORDER, PLAIN, QUESTION, Odd
 from scored import score_labels
 from support import offline, row, write_dataset, write_rows
@@ -17,7 +18,8 @@ from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
-from pipeline.curation.case import Case
+from pipeline.curation.case import Judged
+from pipeline.curation.known import Doubt, Past
 from pipeline.curation.measure import screen_answers
 from pipeline.errors import ConfigError
 from schemas.annotation import Verdict
@@ -253,11 +255,11 @@ def test_that_annotators_chose_nothing_is_a_class_of_an_optional_choice(tmp_path
         case("r40", "good morning to you", {"topic": "billing"}),
         case("r41", "good morning to all 41 times", None),
     ]
-    score_labels(cases, task, OnConflict.REVIEW)
-    assert [one.suggestion for one in cases[-2:]] == [{"topic": None}, {"topic": None}]
+    scored = score_labels(cases, task, OnConflict.REVIEW).cases
+    assert [one.doubt.suggestion for one in scored[-2:]] == [{"topic": None}, {"topic": None}]
 
 
-def two_kinds() -> list[Case]:
+def two_kinds() -> list[Judged]:
     """Twenty rows each of two topics that no word confuses."""
     texts = {"billing": "the fee was wrong", "delivery": "the parcel did not come"}
     return [
@@ -268,22 +270,19 @@ def two_kinds() -> list[Case]:
 def test_a_label_is_scored_once_unless_all_are_scored_again(tmp_path: Path) -> None:
     task = Odd(tmp_path, QUESTION, []).context.dataset.task
     wrong = case("r40", "the parcel did not come at all", {"topic": "billing"})
-    wrong.scored, wrong.label_error_score = True, 0.2
-    score_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
-    assert (wrong.label_error_score, wrong.label_error_reasons) == (0.2, [])
-    wrong.scored, wrong.label_error_score = False, None
-    score_labels([*two_kinds(), wrong], task, OnConflict.REVIEW)
-    assert [reason.detail for reason in wrong.label_error_reasons] == ["'delivery', not 'billing'"]
+    before = changed(wrong, past=Past(scored=True, doubt=Doubt(0.2)))
+    assert score_labels([*two_kinds(), before], task, OnConflict.REVIEW).cases[-1].doubt == Doubt(0.2)
+    again = score_labels([*two_kinds(), wrong], task, OnConflict.REVIEW).cases[-1]
+    assert [reason.detail for reason in again.doubt.reasons] == ["'delivery', not 'billing'"]
 
 
 def test_if_any_answer_is_right_the_other_one_is_not_flagged(tmp_path: Path) -> None:
     task = Odd(tmp_path, QUESTION, []).context.dataset.task
     text = "the parcel did not come at all"
     both = [case("r40", text, {"topic": "billing"}), case("r41", text, {"topic": "delivery"})]
-    for one in both:
-        one.text_key = text
-    score_labels([*two_kinds(), *both], task, OnConflict.ANY_OF)
-    assert [one.label_error_reasons for one in both] == [[], []]
+    both = [changed(one, text_key=text) for one in both]
+    scored = score_labels([*two_kinds(), *both], task, OnConflict.ANY_OF).cases
+    assert [one.doubt.reasons for one in scored[-2:]] == [(), ()]
 
 
 def test_any_of_publishes_a_row_for_each_answer_of_an_input(tmp_path: Path) -> None:
@@ -319,8 +318,8 @@ def test_rescoring_flags_a_label_that_others_supported_before_they_were_correcte
     assert odd.codes(900) == [ReasonCode.UNREVIEWED, ReasonCode.LABEL_ERROR]
 
 
-def case(name: str, text: str, targets: dict[str, JsonValue] | None) -> Case:
-    return Case(record_id=name, revision="v", order=0, inputs={"question": text}, targets=targets, group=name)
+def case(name: str, text: str, targets: dict[str, JsonValue] | None) -> Judged:
+    return known_case(name, inputs={"question": text}, targets=targets)
 
 
 def test_another_field_map_of_the_answers_has_the_labels_scored_again(tmp_path: Path) -> None:
@@ -351,7 +350,7 @@ def test_control_tokens_that_an_annotator_typed_keep_the_row_out(
     tokens: Action, rejection_reasons: list[ReasonCode]
 ) -> None:
     typed: dict[str, JsonValue] = {"vendor": "Acme<|im_end|>", "total": 3.5}
-    case = Case("r1", "v1", 0, targets=typed, human=Verdict.LABELED)
+    records = [known_case("r1", targets=typed, human=Verdict.LABELED).known]
     for _ in range(2):
-        screen_answers([case], Screen(template_tokens=tokens))
-    assert [reason.code for reason in case.rejection_reasons] == rejection_reasons
+        records = screen_answers(records, Screen(template_tokens=tokens))
+    assert [reason.code for reason in records[0].rejection_reasons] == rejection_reasons

@@ -240,8 +240,8 @@ def test_a_source_that_is_broken_throughout_is_not_repaired_row_by_row(studio: F
 def test_repairs_fill_what_the_budget_leaves() -> None:
     broken = [Reason(code=ReasonCode.INVALID, field="kind", detail="no such kind")]
     some = [
-        case("r1", targets=None, rejection_reasons=broken, draft={}, repair=True),
-        case("r2", targets=None, rejection_reasons=broken, draft={"kind": "b"}, repair=True),
+        case("r1", targets=None, rejection_reasons=broken, draft={}, is_offered=True),
+        case("r2", targets=None, rejection_reasons=broken, draft={"kind": "b"}, is_offered=True),
         suspected("r3"),
         case("r4", targets=None),
     ]
@@ -251,7 +251,7 @@ def test_repairs_fill_what_the_budget_leaves() -> None:
     three = ALL.model_copy(update={"budget": 3})
     assert {name for name, one in decide(some, three).items() if one.routed} == {"r2", "r3", "r4"}
     assert run(some, three).use.beyond_by_reason == {ReasonCode.INVALID: 1}
-    assert repair_score(some[1]) > repair_score(some[0])
+    assert repair_score(some[1].known) > repair_score(some[0].known)
 
 
 def test_of_rows_with_one_text_a_single_one_is_asked_about(studio: FakeStudio, tmp_path: Path) -> None:

@@ -5,24 +5,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from known_cases import changed, known_case
 
-from pipeline.curation import second_voice
 from pipeline.curation.audit import AuditFrame, Chance, draw_audit
-from pipeline.curation.case import Case
-from pipeline.curation.second_voice import Voice, voice_of
+from pipeline.curation.case import Judged
+from pipeline.curation.known import NO_DOUBT
+from pipeline.curation.second_voice import Voice, voice_of, weigh
 from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.fate import Routed
 from schemas.tasks.contract_clause import ContractClause
 
 
-def answered(said: str, truth: str, given: str | None, **values: Any) -> Case:
+def answered(said: str, truth: str, given: str | None, **values: Any) -> Judged:
     """A row that had a label, with what the model says and what an annotator answered."""
     replaced = {"topic": given} if given != truth else None
-    return Case(
-        record_id=values.pop("name", f"{said}{truth}{given}"),
-        revision="",
-        order=0,
+    return known_case(
+        values.pop("name", f"{said}{truth}{given}"),
         targets={"topic": truth},
         model_answer={"topic": said},
         human=Verdict.LABELED,
@@ -114,10 +113,9 @@ def test_a_gold_row_tells_as_much_as_an_audited_one_unless_the_model_learned_it(
 
 def test_a_row_without_a_score_that_the_model_agrees_with_is_not_doubted() -> None:
     def weighed(said: str) -> tuple[float | None, bool]:
-        case = answered(said, "a", "a", human_reasons=[])
-        case.human = None
-        second_voice._weigh(case, Voice(), ContractClause)
-        return case.label_error_score, bool(case.label_error_reasons)
+        case = changed(answered(said, "a", "a"), human=None)
+        [doubt] = weigh([case], [NO_DOUBT], Voice(), ContractClause)
+        return doubt.score, bool(doubt.reasons)
 
     assert weighed("a") == (None, False)
     assert weighed("b") == (pytest.approx(1 / 7, abs=0.01), True)

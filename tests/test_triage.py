@@ -1,12 +1,12 @@
 """Triage gives every record one fate, and never asks the same thing twice."""
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from known_cases import changed
 from triage_cases import (
     FLAGGED,
     HOLD,
@@ -24,7 +24,7 @@ from triage_cases import (
 )
 from tried_examples import examples
 
-from pipeline.curation.case import SHOWN_ANSWERS, Case
+from pipeline.curation.case import SHOWN_ANSWERS, Judged
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.decision import Decision
@@ -81,7 +81,7 @@ def test_a_conflict_tells_the_other_answers_but_not_all_of_many() -> None:
 
 
 # --- annotators -------------------------------------------------------------------------------------
-@pytest.mark.parametrize("against", [{"review_reasons": HOLD}, {"label_error_reasons": FLAGGED}])
+@pytest.mark.parametrize("against", [{"review_reasons": HOLD}, {"reasons": FLAGGED}])
 @pytest.mark.parametrize(
     ("verdict", "fate", "routed"),
     [
@@ -119,10 +119,9 @@ def test_unreadable_rows_are_not_equal_to_each_other() -> None:
 
 
 def test_two_annotators_who_disagree_are_adjudicated() -> None:
-    one, other = conflict("k", "r1", "r2")
-    for row in (one, other):
-        row.human, row.human_reasons = Verdict.LABELED, PERSON[Verdict.LABELED]
-    for decision in decide([one, other]).values():
+    rows = conflict("k", "r1", "r2")
+    answered = [changed(row, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED]) for row in rows]
+    for decision in decide(answered).values():
         assert (decision.fate, decision.routed, codes(decision)) == (
             Fate.REVIEW,
             Routed.ADJUDICATE,
@@ -180,7 +179,7 @@ def test_a_confirmed_row_that_is_rejected_for_another_reason_contradicts_no_unus
 
 
 def test_annotators_who_contradict_each_other_about_one_row_are_adjudicated() -> None:
-    decision = decide([asked("r1", Verdict.DISPUTED, label_error_reasons=FLAGGED)])["r1"]
+    decision = decide([asked("r1", Verdict.DISPUTED, reasons=FLAGGED)])["r1"]
     assert (decision.fate, decision.routed) == (Fate.REVIEW, Routed.ADJUDICATE)
     assert (decision.reasons, decision.label_source) == (PERSON[Verdict.DISPUTED], LabelSource.SOURCE)
 
@@ -225,7 +224,7 @@ LABELS = st.sampled_from(["a", "b", "c"])
 
 
 @st.composite
-def case_lists(draw: st.DrawFn) -> list[Case]:
+def case_lists(draw: st.DrawFn) -> list[Judged]:
     """Cases as the other verbs make them: the rows of a conflict know each other."""
     cases = []
     for number in range(draw(st.integers(1, 10))):
@@ -237,35 +236,37 @@ def case_lists(draw: st.DrawFn) -> list[Case]:
             group=draw(st.sampled_from(["g", f"r{number}"])),
             targets={"kind": draw(LABELS)} if labeled else None,
             suggestion=draw(st.none() | st.builds(lambda label: {"kind": label}, LABELS)),
-            label_error_score=draw(st.none() | st.floats(0, 1)),
+            score=draw(st.none() | st.floats(0, 1)),
             human=verdict,
             human_reasons=PERSON[verdict],
             past_route=draw(st.sampled_from([None, None, *Routed][:5])),
+            frozen=draw(st.integers(0, 4)) == 0,
+            rejection_reasons=REJECT if draw(st.integers(0, 8)) == 0 else [],
+            review_reasons=HOLD if draw(st.integers(0, 4)) == 0 else [],
+            reasons=FLAGGED if labeled and draw(st.booleans()) else [],
         )
-        one.frozen = draw(st.integers(0, 4)) == 0
-        one.rejection_reasons = REJECT if draw(st.integers(0, 8)) == 0 else []
-        one.review_reasons = HOLD if draw(st.integers(0, 4)) == 0 else []
-        one.label_error_reasons = FLAGGED if labeled and draw(st.booleans()) else []
         kind = draw(st.integers(0, 12))
         if kind == 0 and number:
-            one.duplicate_of, one.exact = "r0", draw(st.booleans())
+            one = changed(one, duplicate_of="r0", exact=draw(st.booleans()))
         elif kind == 1:
-            one.overridden_by = "r0"
+            one = changed(one, overridden_by="r0")
         elif kind == 2:
-            one.bridges = ("test", "train")
+            one = changed(one, bridges=("test", "train"))
         cases.append(one)
-    for one in cases:
-        conflicting_answers = [other for other in cases if other.text_key == one.text_key and _compares(other)]
-        if one.text_key and _compares(one):
-            others = [other for other in conflicting_answers if other.targets != one.targets]
-            one.conflicting_answers = len(others)
-            one.conflict_answers = [str(other.targets) for other in others[:SHOWN_ANSWERS]]
-    return cases
+    return [_in_conflict(one, cases) if one.known.text_key and _compares(one) else one for one in cases]
 
 
-def _compares(one: Case) -> bool:
-    gone = one.duplicate_of or one.overridden_by or one.bridges or one.human is Verdict.UNUSABLE
-    return not gone and one.targets is not None and not (one.rejection_reasons and one.human is None)
+def _in_conflict(one: Judged, cases: list[Judged]) -> Judged:
+    same = [other.known.targets for other in cases if other.known.text_key == one.known.text_key and _compares(other)]
+    others = [targets for targets in same if targets != one.known.targets]
+    shown = [str(targets) for targets in others[:SHOWN_ANSWERS]]
+    return changed(one, conflicting_answers=len(others), conflict_answers=shown)
+
+
+def _compares(one: Judged) -> bool:
+    known = one.known
+    gone = not one.matched.is_kept or known.human is Verdict.UNUSABLE
+    return not gone and known.targets is not None and not (known.rejection_reasons and known.human is None)
 
 
 REVIEWS = st.builds(
@@ -276,26 +277,26 @@ REVIEWS = st.builds(
 )
 
 
-def remembered(one: Case, decision: Decision) -> Case:
+def remembered(one: Judged, decision: Decision) -> Judged:
     """The same case in the next run, as ``pipeline.curation.history`` brings it: a label is scored once."""
     asked_as = decision.routed if decision.routed is not Routed.ADJUDICATE else None
-    label_error_reasons = [reason for reason in decision.reasons if reason.code is ReasonCode.LABEL_ERROR]
-    if decision.fate in (Fate.REJECTED, Fate.DUPLICATE) or one.human is not None:
-        label_error_reasons = one.label_error_reasons
-    return replace(
+    reasons = tuple(reason for reason in decision.reasons if reason.code is ReasonCode.LABEL_ERROR)
+    if decision.fate in (Fate.REJECTED, Fate.DUPLICATE) or one.known.human is not None:
+        reasons = one.doubt.reasons
+    return changed(
         one,
-        past_route=one.past_route or asked_as,
+        past_route=one.known.past.past_route or asked_as,
         chance=chance_of(decision),
-        label_error_score=decision.label_error_score,
-        label_error_reasons=label_error_reasons,
+        score=decision.label_error_score,
+        reasons=reasons,
     )
 
 
 @examples(60)
 @given(case_lists(), REVIEWS)
-def test_every_case_gets_one_decision_with_a_reason(cases: list[Case], review: Review) -> None:
+def test_every_case_gets_one_decision_with_a_reason(cases: list[Judged], review: Review) -> None:
     result = run(cases, review)
-    assert [decision.record_id for decision in result.decisions] == [one.record_id for one in cases]
+    assert [decision.record_id for decision in result.decisions] == [one.known.record_id for one in cases]
     for one, decision in zip(cases, result.decisions, strict=True):
         assert decision.reasons
         assert (decision.fate is Fate.DUPLICATE) == bool(decision.duplicate_of)
@@ -305,7 +306,7 @@ def test_every_case_gets_one_decision_with_a_reason(cases: list[Case], review: R
 
 @examples(200)
 @given(case_lists(), REVIEWS)
-def test_triage_is_a_fixed_point(cases: list[Case], review: Review) -> None:
+def test_triage_is_a_fixed_point(cases: list[Judged], review: Review) -> None:
     first = run(cases, review)
     again = [remembered(one, decision) for one, decision in zip(cases, first.decisions, strict=True)]
     second = run(again, review)
@@ -319,41 +320,43 @@ def test_triage_is_a_fixed_point(cases: list[Case], review: Review) -> None:
 
 @examples(60)
 @given(case_lists(), REVIEWS)
-def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Case], review: Review) -> None:
+def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Judged], review: Review) -> None:
     result = run(cases, review)
     routed = [d for d in result.decisions if d.routed in (Routed.UNCERTAIN, Routed.CONFLICT)]
     asking = {decision.record_id for decision in routed if decision.fate is Fate.REVIEW}
-    before = [one for one in cases if one.past_route in (Routed.UNCERTAIN, Routed.CONFLICT)]
-    old = {one.record_id for one in before if one.human is not None or one.record_id in asking}
-    new = asking - {one.record_id for one in before}
+    before = [one for one in cases if one.known.past.past_route in (Routed.UNCERTAIN, Routed.CONFLICT)]
+    old = {one.known.record_id for one in before if one.known.human is not None or one.known.record_id in asking}
+    new = asking - {one.known.record_id for one in before}
     assert len(new) <= max(0, result.use.budget - len(old))
     assert result.use.used == len(old) + len(new)
 
 
 @examples(60)
 @given(case_lists(), REVIEWS)
-def test_held_rows_are_never_accepted_without_an_annotator(cases: list[Case], review: Review) -> None:
+def test_held_rows_are_never_accepted_without_an_annotator(cases: list[Judged], review: Review) -> None:
     for one, decision in zip(cases, run(cases, review).decisions, strict=True):
-        held = one.targets is None or ((one.review_reasons or one.conflicting_answers) and not one.published_as_is)
-        if held and one.human is not Verdict.LABELED:
+        held = one.known.targets is None or (
+            (one.known.review_reasons or one.matched.conflicting_answers) and not one.known.published_as_is
+        )
+        if held and one.known.human is not Verdict.LABELED:
             assert decision.fate is not Fate.ACCEPTED
         if (
-            one.label_error_reasons
-            and (one.label_error_score is None or one.label_error_score >= review.floor)
+            one.doubt.reasons
+            and (one.doubt.score is None or one.doubt.score >= review.floor)
             and review.unreviewed is Unreviewed.HOLD
-            and one.human is None
-            and not one.published_as_is
+            and one.known.human is None
+            and not one.known.published_as_is
         ):
             assert decision.fate is not Fate.ACCEPTED
 
 
 @examples(60)
 @given(case_lists(), REVIEWS)
-def test_an_input_in_conflict_is_asked_about_once(cases: list[Case], review: Review) -> None:
+def test_an_input_in_conflict_is_asked_about_once(cases: list[Judged], review: Review) -> None:
     decisions = run(cases, review).decisions
     new = Counter(
-        one.text_key
+        one.known.text_key
         for one, decision in zip(cases, decisions, strict=True)
-        if decision.routed is Routed.CONFLICT and one.past_route is None
+        if decision.routed is Routed.CONFLICT and one.known.past.past_route is None
     )
     assert set(new.values()) <= {1}

@@ -3,12 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from known_cases import changed
 from triage_cases import FLAGGED, HOLD, PERSON, case, chance_of, decide, run, suspected
 
-from pipeline.curation.case import Case
+from pipeline.curation.case import Judged
 from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.fate import Fate, Routed
@@ -36,7 +36,7 @@ def test_the_audit_rate_is_kept_and_the_same_records_are_drawn_again() -> None:
     assert small <= drawn, "a higher rate adds to the slice"
 
 
-def audited(cases: Sequence[Case], review: Review) -> set[str]:
+def audited(cases: Sequence[Judged], review: Review) -> set[str]:
     return {name for name, decision in decide(cases, review).items() if decision.routed is Routed.AUDIT}
 
 
@@ -68,14 +68,13 @@ def test_the_capped_audit_is_the_same_in_any_order_and_the_smallest_of_the_uncap
     assert audited(cases[:5_000], Review(budget=0)) == audited(cases[:5_000], Review(budget=0, audit=0.02))
 
 
-def later(cases: Sequence[Case], **changes: object) -> tuple[set[str], list[Case]]:
+def later(cases: Sequence[Judged], **changes: object) -> tuple[set[str], list[Judged]]:
     """The audited records, and the cases in the next run; the audited ones with changes."""
     decisions = decide(cases, Review(budget=0))
     drawn = {name for name, decision in decisions.items() if decision.routed is Routed.AUDIT}
-    past = [replace(one, chance=chance_of(decisions[one.record_id])) for one in cases]
+    past = [changed(one, chance=chance_of(decisions[one.known.record_id])) for one in cases]
     return drawn, [
-        replace(one, past_route=Routed.AUDIT, **changes) if one.record_id in drawn else one  # type: ignore[arg-type]
-        for one in past
+        changed(one, past_route=Routed.AUDIT, **changes) if one.known.record_id in drawn else one for one in past
     ]
 
 
@@ -86,7 +85,7 @@ def test_audited_rows_keep_their_place_and_new_rows_are_audited_too(verdict: Ver
     assert audited(past, Review(budget=0)) == first, "an answer calls for no other question"
     more = [case(f"r{number}") for number in range(20_000, 40_000)]
     second = audited([*past, *more], Review(budget=0))
-    fresh = {one.record_id for one in more} & second
+    fresh = {one.known.record_id for one in more} & second
     assert len(fresh) == 150, "of 300 in all, half would be new rows"
     assert second - fresh == first, "no question is withdrawn"
 
@@ -95,7 +94,7 @@ def test_rows_that_come_in_few_at_a_time_are_audited_as_often_as_many_at_once() 
     review, past = Review(budget=0, audit=0.1), [case(f"r{number}") for number in range(100)]
     for start in range(100, 600, 25):
         decisions = decide(past, review)
-        past = [replace(one, chance=chance_of(decisions[one.record_id])) for one in past]
+        past = [changed(one, chance=chance_of(decisions[one.known.record_id])) for one in past]
         past += [case(f"r{number}") for number in range(start, start + 25)]
     assert 35 < len(audited(past, review)) < 90, "10% of 600"
 
@@ -104,16 +103,16 @@ def test_an_audited_record_that_something_speaks_against_later_makes_room_for_no
     cases = [case(f"r{number}") for number in range(20_000)]
     first, past = later(cases)
     flagged = set(sorted(first)[:50])
-    past = [replace(one, label_error_reasons=FLAGGED) if one.record_id in flagged else one for one in past]
+    past = [changed(one, reasons=FLAGGED) if one.known.record_id in flagged else one for one in past]
     assert audited(past, Review(budget=0)) == first
 
 
 def test_likely_wrong_rows_are_audited_more_often_and_keep_their_chance_when_scores_change() -> None:
-    cases = [case(f"r{number}", label_error_score=0.4 if number % 20 == 0 else 0.01) for number in range(20_000)]
+    cases = [case(f"r{number}", score=0.4 if number % 20 == 0 else 0.01) for number in range(20_000)]
     first, past = later(cases)
-    likely = {one.record_id for one in cases if one.label_error_score == 0.4}
+    likely = {one.known.record_id for one in cases if one.doubt.score == 0.4}
     assert 25 < len(first & likely) < 100 and len(first) == 300
-    turned = [replace(one, label_error_score=0.2) for one in past]
+    turned = [changed(one, score=0.2) for one in past]
     assert audited(turned, Review(budget=0)) == first
 
 
@@ -124,7 +123,7 @@ def test_a_larger_share_raises_chances_and_a_share_of_zero_asks_about_none_but_f
     assert first < more and len(more) == 500
     none = decide(past, Review(budget=0, audit=0.0))
     assert not [name for name, decision in none.items() if decision.routed]
-    assert {chance_of(decision) for decision in none.values()} == {one.chance for one in past}
+    assert {chance_of(decision) for decision in none.values()} == {one.known.past.chance for one in past}
 
 
 def test_an_audited_record_stays_asked_when_something_speaks_against_it_later() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from known_cases import changed
 from triage_cases import FLAGGED, HOLD, NONE, case, codes, conflict, decide, run, suspected
 
 from schemas.dataset import Review, Unreviewed
@@ -84,7 +85,7 @@ def test_of_equally_likely_errors_every_group_is_asked_about_once_before_any_is_
     ]
     routed = [name for name, decision in decide(cases, Review(budget=3, audit=0.0)).items() if decision.routed]
     assert routed == ["r0", "r8", "r9"]
-    cases[0].past_route = Routed.UNCERTAIN
+    cases[0] = changed(cases[0], past_route=Routed.UNCERTAIN)
     again = [name for name, decision in decide(cases, Review(budget=3, audit=0.0)).items() if decision.routed]
     assert again == routed, "the group was asked about in an earlier run"
 
@@ -124,15 +125,15 @@ def test_the_budget_is_spent_as_long_as_a_label_is_above_the_floor() -> None:
 def test_a_lower_floor_asks_about_what_passed_before() -> None:
     cases = [suspected("r1", 0.09)]
     passed = decide(cases, Review(budget=9, audit=0.0))["r1"]
-    cases[0].label_error_reasons = [reason for reason in passed.reasons if reason.code is ReasonCode.LABEL_ERROR]
-    again = decide(cases, Review(budget=9, audit=0.0, floor=0.05))["r1"]
+    kept = [reason for reason in passed.reasons if reason.code is ReasonCode.LABEL_ERROR]
+    again = decide([changed(cases[0], reasons=kept)], Review(budget=9, audit=0.0, floor=0.05))["r1"]
     assert (again.routed, codes(again)) == (Routed.UNCERTAIN, [ReasonCode.LABEL_ERROR])
 
 
 def test_what_a_rule_finds_is_asked_about_whatever_its_score() -> None:
     """It has no measured chance of being an error."""
     found = [Reason(code=ReasonCode.NUMBERS, field="kind", detail="'12'")]
-    decision = decide([case("r1", label_error_reasons=found, label_error_score=0.01)])["r1"]
+    decision = decide([case("r1", reasons=found, score=0.01)])["r1"]
     assert decision.routed is Routed.UNCERTAIN
 
 
@@ -169,7 +170,7 @@ def test_a_conflict_asks_one_question_for_each_input() -> None:
 @pytest.mark.parametrize("past", [Routed.CONFLICT, Routed.UNCERTAIN, Routed.AUDIT])
 def test_a_conflict_is_left_to_the_question_that_annotators_already_have(past: Routed) -> None:
     cases = conflict("k", "r1", "r2", "r3")
-    cases[2].past_route = past
+    cases[2] = changed(cases[2], past_route=past)
     decisions = decide(cases)
     assert {name: decision.routed for name, decision in decisions.items() if decision.routed} == {"r3": past}
     assert {decision.fate for decision in decisions.values()} == {Fate.REVIEW}
@@ -178,16 +179,16 @@ def test_a_conflict_is_left_to_the_question_that_annotators_already_have(past: R
 # --- what is asked, and how urgently ------------------------------------------------------------------
 def test_a_label_error_without_a_score_is_as_urgent_as_a_moderate_one() -> None:
     """A value that its text does not hold: no model has a number for it."""
-    ungrounded = case("r1", label_error_reasons=FLAGGED)
-    sure = case("r2", targets=None, suggestion={"kind": "a"}, label_error_score=0.1)
-    unsure = case("r3", targets=None, suggestion={"kind": "b"}, label_error_score=0.9)
+    ungrounded = case("r1", reasons=FLAGGED)
+    sure = case("r2", targets=None, suggestion={"kind": "a"}, score=0.1)
+    unsure = case("r3", targets=None, suggestion={"kind": "b"}, score=0.9)
     routed = {name for name, d in decide([ungrounded, sure, unsure], Review(budget=2, audit=0.0)).items() if d.routed}
     assert routed == {"r1", "r3"}
 
 
 def test_an_unlabeled_row_is_the_more_urgent_the_less_its_suggestion_can_be_trusted() -> None:
     scores = {"r1": 0.2, "r2": None, "r3": 0.9}
-    cases = [case(name, targets=None, label_error_score=score) for name, score in scores.items()]
+    cases = [case(name, targets=None, score=score) for name, score in scores.items()]
     order = [
         {name for name, decision in decide(cases, Review(budget=budget, audit=0.0)).items() if decision.routed}
         for budget in (1, 2)
@@ -196,7 +197,7 @@ def test_an_unlabeled_row_is_the_more_urgent_the_less_its_suggestion_can_be_trus
 
 
 def test_an_unlabeled_row_that_is_also_held_is_as_urgent_as_a_held_one() -> None:
-    both = case("r1", targets=None, label_error_score=0.0, review_reasons=HOLD)
+    both = case("r1", targets=None, score=0.0, review_reasons=HOLD)
     decisions = decide([suspected("r2", 0.9), both], Review(budget=1, audit=0.0))
     assert (decisions["r1"].routed, decisions["r2"].routed) == (Routed.UNCERTAIN, None)
     assert codes(decisions["r1"]) == [ReasonCode.PERSONAL_DATA, ReasonCode.UNLABELED]
@@ -209,21 +210,20 @@ def test_a_conflict_goes_before_everything_else() -> None:
 
 
 def test_a_question_about_a_conflict_outlives_one_about_another_row_of_its_input() -> None:
-    cases = conflict("k", "r1", "r2")
-    cases[0].past_route, cases[1].past_route = Routed.UNCERTAIN, Routed.CONFLICT
-    decisions = decide(cases)
+    first, second = conflict("k", "r1", "r2")
+    decisions = decide([changed(first, past_route=Routed.UNCERTAIN), changed(second, past_route=Routed.CONFLICT)])
     assert {name: d.routed for name, d in decisions.items() if d.routed} == {"r2": Routed.CONFLICT}
 
 
 def test_a_row_that_contradicts_an_annotator_s_earlier_answer_is_asked_about_as_a_conflict() -> None:
     contradicts = [Reason(code=ReasonCode.CONFLICT, detail="an annotator said 'b'")]
-    decision = decide([case("r1", review_reasons=contradicts, label_error_reasons=FLAGGED)])["r1"]
+    decision = decide([case("r1", review_reasons=contradicts, reasons=FLAGGED)])["r1"]
     assert (decision.routed, decision.reasons) == (Routed.CONFLICT, contradicts + FLAGGED)
 
 
 def test_a_row_in_conflict_tells_all_that_speaks_against_it() -> None:
-    first, _ = rows = conflict("k", "r1", "r2")
-    first.review_reasons, first.label_error_reasons = HOLD, FLAGGED
+    first, second = conflict("k", "r1", "r2")
+    rows = [changed(first, review_reasons=HOLD, reasons=FLAGGED), second]
     assert codes(decide(rows)["r1"]) == [ReasonCode.CONFLICT, ReasonCode.PERSONAL_DATA, ReasonCode.LABEL_ERROR]
 
 
@@ -238,9 +238,9 @@ def test_equally_urgent_rows_are_asked_about_in_the_order_of_the_file() -> None:
 
 
 def test_the_same_suggestion_over_and_over_is_one_sort_of_question() -> None:
-    cases = [
-        case(f"r{number}", targets=None, label_error_score=0.9, suggestion={"kind": "a"}) for number in range(20)
-    ] + [case(f"r{number}", targets=None, label_error_score=0.7, suggestion={"kind": "b"}) for number in range(20, 40)]
+    cases = [case(f"r{number}", targets=None, score=0.9, suggestion={"kind": "a"}) for number in range(20)] + [
+        case(f"r{number}", targets=None, score=0.7, suggestion={"kind": "b"}) for number in range(20, 40)
+    ]
     routed = [d for d in run(cases, Review(budget=10, audit=0.0)).decisions if d.routed]
     suggested = Counter(str(decision.suggestion["kind"]) for decision in routed if decision.suggestion)
     assert suggested["a"] > suggested["b"] >= 3

@@ -1,11 +1,14 @@
 """Cases for triage, made from what is found about them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+from known_cases import changed, known_case
+
 from pipeline.curation.audit import Chance
-from pipeline.curation.case import SHOWN_ANSWERS, Case
+from pipeline.curation.case import SHOWN_ANSWERS, Judged
 from pipeline.curation.settle import settle
 from pipeline.curation.triage import BudgetUse, decisions, triage
 from pipeline.state.decisions import from_frame
@@ -31,25 +34,22 @@ PERSON = {
 }
 
 
-def case(name: str, **values: Any) -> Case:
+def case(name: str, **values: Any) -> Judged:
     """A labeled case that nothing speaks against."""
     number = int(name.strip("r") or 0)
-    return Case(
-        **{"record_id": name, "revision": "v", "order": number, "text_key": name, "group": name,
-           "targets": {"kind": "a"}} | values
-    )  # fmt: skip
+    return known_case(name, **{"order": number, "text_key": name, "targets": {"kind": "a"}} | values)
 
 
-def suspected(name: str, label_error_score: float = 0.9, **values: Any) -> Case:
-    return case(name, label_error_reasons=FLAGGED, label_error_score=label_error_score, **values)
+def suspected(name: str, score: float = 0.9, **values: Any) -> Judged:
+    return case(name, reasons=FLAGGED, score=score, **values)
 
 
-def asked(name: str, verdict: Verdict | None, **values: Any) -> Case:
+def asked(name: str, verdict: Verdict | None, **values: Any) -> Judged:
     """A case that an annotator has answered."""
     return case(name, human=verdict, human_reasons=PERSON[verdict], past_route=Routed.UNCERTAIN, **values)
 
 
-def conflict(key: str, *names: str) -> list[Case]:
+def conflict(key: str, *names: str) -> list[Judged]:
     """Rows of the same input with different answers."""
     return [
         case(name, text_key=key, targets={"kind": name}, conflicting_answers=len(names) - 1,
@@ -68,14 +68,19 @@ class Triaged:
 
 
 def run(
-    cases: Sequence[Case], review: Review = ALL, task: type[Task] = ContractClause, proof: Proof | None = None
+    cases: Sequence[Judged],
+    review: Review = ALL,
+    task: type[Task] = ContractClause,
+    proof: Proof | None = None,
+    open_seats: Collection[str] = (),
 ) -> Triaged:
-    settled = settle(cases, review, task)
+    """Settle and triage cases; of some, another annotator can still be asked."""
+    settled = settle(cases, review, task).with_columns(open_seat=pl.col("record_id").is_in(list(open_seats)))
     found = triage(settled, review, proof=proof)
     return Triaged(list(from_frame(decisions(settled, found.verdicts, review, "run"))), found.use, found.proof)
 
 
-def decide(cases: Sequence[Case], review: Review = ALL) -> dict[str, Decision]:
+def decide(cases: Sequence[Judged], review: Review = ALL) -> dict[str, Decision]:
     return {decision.record_id: decision for decision in run(cases, review).decisions}
 
 
@@ -90,14 +95,14 @@ def codes(decision: Decision) -> list[ReasonCode]:
     return [reason.code for reason in decision.reasons]
 
 
-def answered(cases: list[Case], result: Triaged, wrong: set[str]) -> tuple[list[Case], int]:
+def answered(cases: list[Judged], result: Triaged, wrong: set[str]) -> tuple[list[Judged], int]:
     """The cases in the next run, after annotators have answered everything, and how much that was."""
     following, asked = [], 0
     for one, decision in zip(cases, result.decisions, strict=True):
-        one = replace(one, chance=chance_of(decision), past_route=one.past_route or decision.routed)
-        if decision.routed and one.human is None:
+        one = changed(one, chance=chance_of(decision), past_route=one.known.past.past_route or decision.routed)
+        if decision.routed and one.known.human is None:
             asked += 1
-            replaced = {"kind": "wrong"} if one.record_id in wrong else None
-            one = replace(one, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED], replaced=replaced)
+            replaced = {"kind": "wrong"} if one.known.record_id in wrong else None
+            one = changed(one, human=Verdict.LABELED, human_reasons=PERSON[Verdict.LABELED], replaced=replaced)
         following.append(one)
     return following, asked

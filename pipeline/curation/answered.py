@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 
 from pipeline.curation.heard_answers import hear
-from pipeline.curation.history import CASE_COLUMNS, build_cases, of_answers
+from pipeline.curation.history import ROW_COLUMNS, of_answers, read_known
 from pipeline.curation.prepare import Prepared
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.mapped_rows import read_rows
@@ -57,12 +57,12 @@ def new_answers(
     """
     parts = list(answered)
     past = of_answers(hear(snapshot, parts, task, beside))
-    cases = [case for part in parts for case in build_cases(read_rows(part.path, CASE_COLUMNS), past, task)]
+    records = [known for part in parts for known in read_known(read_rows(part.path, ROW_COLUMNS), past, task)]
     answers = Answers(task)
     texts = {
-        case.record_id: (compared_text(task, case.inputs), text)
-        for case in cases
-        if case.human is Verdict.LABELED and (text := answers.free_text(case.targets))
+        known.record_id: (compared_text(task, known.inputs), text)
+        for known in records
+        if known.human is Verdict.LABELED and (text := answers.free_text(known.targets))
     }
     if texts:
         asked, answered_texts = zip(*texts.values(), strict=True)

@@ -1,4 +1,4 @@
-"""The cases of each chunk: built and compared once, kept until all chunks were compared, and read again."""
+"""The cases of each chunk: compared once, kept until all chunks were compared, and read again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,15 +8,16 @@ from pipeline.curation.case import Case
 from pipeline.curation.chunks import read_prepared
 from pipeline.curation.compare_rows import Comparison
 from pipeline.curation.contamination import forget_known_answers
-from pipeline.curation.history import CASE_COLUMNS, build_cases, read_histories
+from pipeline.curation.history import ROW_COLUMNS, read_histories, read_known
 from pipeline.curation.kept_cases import read_cases, write_cases
+from pipeline.curation.known import Known
 from pipeline.curation.look import Look
 from pipeline.curation.mark_duplicates import Published, mark_duplicates
 from pipeline.curation.measure import reject_long, screen_answers
 from pipeline.curation.open_cases import Opened
 from pipeline.curation.pasts import Pasts
 from pipeline.curation.prepare import PREPARED
-from pipeline.curation.score_labels import Scoring, forget_scores
+from pipeline.curation.score_labels import Scoring
 from pipeline.curation.second_voice import SecondVoice
 from pipeline.curation.trusted import gold_records, trust_gold
 from pipeline.state.snapshot import Snapshot
@@ -53,13 +54,10 @@ class ChunkCases:
         self._here: list[Case] | None = None
 
     def compare(self, chunk: int, scoring: Scoring, voice: SecondVoice) -> None:
-        """Build the cases of a chunk, compare them with each other, and keep them."""
-        cases = self._opened_cases(chunk)
-        rows, config = self._compared.chunks[chunk], self._dataset.config
-        texts = self._compared.similar.texts[rows]
-        self._compared.contaminated.reject(cases, rows, texts, config, self._dataset.task)
-        forget_known_answers(cases, self._compared.contaminated.evaluation, config)
-        mark_duplicates(cases, self._compared.related(chunk), self._published, self._dataset)
+        """Compare the records of a chunk with each other, and keep the cases that come of it."""
+        records = self._known(chunk)
+        matched = mark_duplicates(records, self._compared.related(chunk), self._published, self._dataset)
+        cases = list(map(Case, records, matched, voice.answers(records)))
         scoring.see(cases, chunk)
         voice.hear(cases)
         if len(self._compared.chunks) == 1:
@@ -67,20 +65,19 @@ class ChunkCases:
         else:
             write_cases(cases, self.path(chunk))
 
-    def _opened_cases(self, chunk: int) -> list[Case]:
-        """The cases of a chunk before they are compared."""
+    def _known(self, chunk: int) -> list[Known]:
+        """What is known of the records of a chunk before they are compared with each other."""
         task, config = self._dataset.task, self._dataset.config
-        schema = {name: PREPARED[name] for name in CASE_COLUMNS}
-        rows = read_prepared(self._compared.prepared, self._compared.chunks[chunk], schema)
+        numbers, contaminated = self._compared.chunks[chunk], self._compared.contaminated
+        schema = {name: PREPARED[name] for name in ROW_COLUMNS}
+        rows = read_prepared(self._compared.prepared, numbers, schema)
         past = read_histories(self._pasts.of(chunk), rows, task, self._opened.heard)
-        cases = build_cases(rows, past, task)
-        trust_gold(cases, self._gold)
-        if self._opened.forgets:
-            for case in cases:
-                forget_scores(case)
-        screen_answers(cases, config.screen)
-        reject_long(cases, task, config)
-        return cases
+        records = read_known(rows, past, task, forgets=self._opened.forgets)
+        records = trust_gold(records, self._gold)
+        records = screen_answers(records, config.screen)
+        records = reject_long(records, task, config)
+        records = contaminated.reject(records, numbers, self._compared.similar.texts[numbers], config, task)
+        return forget_known_answers(records, contaminated.evaluation, config)
 
     def read(self, chunk: int, places: Sequence[int]) -> list[Case]:
         """Some of a chunk's cases, by their places in it."""

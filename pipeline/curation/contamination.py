@@ -4,7 +4,7 @@ import itertools
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.curation.case import Case
+from pipeline.curation.known import Known
 from pipeline.curation.similar_texts import SimilarTexts
 from pipeline.similarity.ngram_overlap import load_runs, runs_of, save_runs, shared
 from pipeline.similarity.search import Map
@@ -42,36 +42,42 @@ class Contaminated:
     sharing: Mapping[int, int] = field(default_factory=dict)
     """By row, one of the evaluation rows' texts, with their answers behind them, that shares an n-gram with it."""
 
-    def reject(self, cases: Sequence[Case], rows: Rows, texts: Rows, config: Dataset, task: type[Task]) -> None:
-        """Add a reason to every case that is similar to an evaluation row.
+    def reject(
+        self, records: Sequence[Known], rows: Rows, texts: Rows, config: Dataset, task: type[Task]
+    ) -> list[Known]:
+        """Records, with those rejected that are similar to an evaluation row.
 
         Args:
-            cases: in any order.
+            records: in any order.
             rows: their numbers.
             texts: those of their inputs.
             config: the threshold, and how many consecutive shared words are too many.
-            task: of the cases.
+            task: of the records.
         """
+        found = list(records)
         if not (self.near or self.sharing):
-            return
-        for case, text in zip(cases, texts.tolist(), strict=True):
+            return found
+        for place, text in enumerate(texts.tolist()):
             if text in self.near:
                 similarity, row = self.near[text]
                 shown = shown_similarity(similarity, config.duplicates.threshold)
-                _reject(case, f"{shown} similar to", self.evaluation, row)
+                found[place] = _rejected(found[place], f"{shown} similar to", self.evaluation, row)
         overlap = config.decontaminate.overlap
         if overlap is None:
-            return
+            return found
         others = [*self.evaluation["text"], *self.evaluation["answer"]]
         met = [(self.sharing[row], place) for place, row in enumerate(rows.tolist()) if row in self.sharing]
-        # Cases that match the same text are processed together: its words take a hundred times as much memory.
-        for text, found in itertools.groupby(sorted(met), key=itemgetter(0)):
-            places = [place for _, place in found]
+        # Records that match the same text are processed together: its words take a hundred times as much memory.
+        for text, group in itertools.groupby(sorted(met), key=itemgetter(0)):
+            places = [place for _, place in group]
             width, runs = _runs(others[text], overlap)
-            for case in (cases[place] for place in places):
-                if not any(reason.code is ReasonCode.CONTAMINATED for reason in case.rejection_reasons):
-                    common = _common_words(case, width, runs, task)
-                    _reject(case, f"{common} as in", self.evaluation, text % self.evaluation.height)
+            for place in places:
+                known = found[place]
+                if not any(reason.code is ReasonCode.CONTAMINATED for reason in known.rejection_reasons):
+                    common = _common_words(known, width, runs, task)
+                    row = text % self.evaluation.height
+                    found[place] = _rejected(known, f"{common} as in", self.evaluation, row)
+        return found
 
 
 def find_contaminated(
@@ -96,31 +102,35 @@ def find_contaminated(
     return Contaminated(evaluation, _near(similar, config.duplicates.threshold), sharing)
 
 
-def _reject(case: Case, how: str, evaluation: pl.DataFrame, row: int) -> None:
-    if case.frozen and case.fixed_split != "train":
+def _rejected(known: Known, how: str, evaluation: pl.DataFrame, row: int) -> Known:
+    if known.frozen and known.fixed_split != "train":
         # Nothing is trained on it.
-        return
+        return known
     name, place = evaluation["name"][row], evaluation["place"][row]
-    detail = f"{how} {place} ({name})"
-    case.rejection_reasons.append(Reason(code=ReasonCode.CONTAMINATED, detail=detail, refs=(name, place)))
+    reason = Reason(code=ReasonCode.CONTAMINATED, detail=f"{how} {place} ({name})", refs=(name, place))
+    return replace(known, rejection_reasons=(*known.rejection_reasons, reason))
 
 
-def forget_known_answers(cases: Sequence[Case], evaluation: pl.DataFrame, config: Dataset) -> None:
-    """Forget corrected answers that share words with an evaluation row: as preference pairs they would be learned.
+def forget_known_answers(records: Sequence[Known], evaluation: pl.DataFrame, config: Dataset) -> list[Known]:
+    """Records without corrected answers that share words with an evaluation row: as preference pairs they would be
+    learned.
 
     Args:
-        cases: in any order.
+        records: in any order.
         evaluation: rows of the ``evaluations`` table.
         config: how many consecutive shared words are too many.
     """
-    width, corrected = config.decontaminate.overlap, [case for case in cases if case.corrected is not None]
+    found, width = list(records), config.decontaminate.overlap
+    corrected = [place for place, known in enumerate(records) if known.answered.corrected is not None]
     if evaluation.is_empty() or width is None or not corrected:
-        return
-    answers = Texts.of(["\n".join(target_texts(case.corrected or {}).values()) for case in corrected])
+        return found
+    wrong = [records[place].answered.corrected or {} for place in corrected]
+    answers = Texts.of(["\n".join(target_texts(answer).values()) for answer in wrong])
     known = shared(answers, runs_of(Texts.of([*evaluation["text"], *evaluation["answer"]]), width))
-    for case, text in zip(corrected, known.tolist(), strict=True):
+    for place, text in zip(corrected, known.tolist(), strict=True):
         if text >= 0:
-            case.corrected = None
+            found[place] = replace(found[place], answered=replace(found[place].answered, corrected=None))
+    return found
 
 
 def _near(similar: SimilarTexts, threshold: float) -> dict[int, tuple[float, int]]:
@@ -189,10 +199,10 @@ def _runs(text: str, width: int) -> tuple[int, set[tuple[str, ...]]]:
     return width, {tuple(others[at : at + width]) for at in range(len(others) - width + 1)}
 
 
-def _common_words(case: Case, width: int, runs: Set[tuple[str, ...]], task: type[Task]) -> str:
-    """The first n-gram that a case shares with an evaluation row, as shown to people."""
-    answers = [value for value in (case.targets or {}).values() if isinstance(value, str)]
-    whole = "\n".join([compared_text(task, case.inputs), *answers])
+def _common_words(known: Known, width: int, runs: Set[tuple[str, ...]], task: type[Task]) -> str:
+    """The first n-gram that a record shares with an evaluation row, as shown to people."""
+    answers = [value for value in (known.targets or {}).values() if isinstance(value, str)]
+    whole = "\n".join([compared_text(task, known.inputs), *answers])
     own = words(whole) if len(whole) <= _SEARCHED_CHARACTERS else []
     common = next(
         (own[at : at + width] for at in range(len(own) - width + 1) if tuple(own[at : at + width]) in runs), []

@@ -25,9 +25,9 @@ _SETTLED = {"settled_fate": "fate", "settled_routed": "routed"}
 def told_by_case(cases: Sequence[Case], settled: pl.DataFrame) -> pl.DataFrame:
     """What stands of some rows of what was settled, and of what else their cases say: a narrow row for each."""
     known = [
-        pl.Series("state", [case.content or case.revision for case in cases], dtype=pl.String),
-        pl.Series("labeled", [case.targets is not None for case in cases], dtype=pl.Boolean),
-        pl.Series("repairable", [case.draft is not None for case in cases], dtype=pl.Boolean),
+        pl.Series("state", [case.known.content or case.known.revision for case in cases], dtype=pl.String),
+        pl.Series("labeled", [case.known.targets is not None for case in cases], dtype=pl.Boolean),
+        pl.Series("repairable", [case.known.draft is not None for case in cases], dtype=pl.Boolean),
     ]
     asking = settled.select(*ASKING, "group", "label_error_score", pinned=pl.col("pinned_split") != "", **_SETTLED)
     told = asking.with_columns(known)

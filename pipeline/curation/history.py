@@ -1,7 +1,7 @@
 """Combines what is known about each current record: its prepared row, earlier decisions, annotators' answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
@@ -9,8 +9,8 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from pipeline.curation.audit import Chance
-from pipeline.curation.case import Case, in_words
 from pipeline.curation.heard_answers import ASKED, Heard, routes_of
+from pipeline.curation.known import NO_DOUBT, Answered, Doubt, Known, Past, in_words
 from pipeline.curation.repairable_rows import accept_answer
 from pipeline.review.consensus import Said, involved_annotators, origins
 from pipeline.review.corrections import corrected
@@ -26,7 +26,7 @@ from schemas.repairs import awaits_repair
 from schemas.run_summary import CollectSummary, Verb
 from schemas.task import Task
 
-_REASONS = TypeAdapter(list[Reason])
+_REASONS = TypeAdapter(tuple[Reason, ...])
 
 
 @dataclass(frozen=True)
@@ -120,25 +120,32 @@ def verdict_of(decision: Decision | None) -> Verdict | None:
     return Verdict.LABELED if ReasonCode.REVIEWED in codes else None
 
 
-CASE_COLUMNS = [
+ROW_COLUMNS = [
     *("record_id", "revision", "order", "content", "fixed_split", "frozen"),
     *("key", "inputs", "targets", "rejection_reasons", "review_reasons", "draft", "tokens"),
 ]
-"""The columns of prepared rows that a case is built from."""
+"""The columns of prepared rows that are known of a record."""
 
 
-def build_cases(rows: pl.DataFrame, past: Mapping[str, History], task: type[Task]) -> list[Case]:
-    """Prepared rows, with the columns ``CASE_COLUMNS``, as cases; annotators' answers replace their own."""
-    cases = []
-    for row in rows.select(CASE_COLUMNS).iter_rows():
-        case = _case(*row)
-        if row[0] in past:
-            _look_back(case, past[row[0]], task)
-        cases.append(case)
-    return cases
+def read_known(
+    rows: pl.DataFrame, past: Mapping[str, History], task: type[Task], *, forgets: bool = False
+) -> list[Known]:
+    """What is known of records before they are compared; annotators' answers replace their own.
+
+    Args:
+        rows: prepared ones, with the columns ``ROW_COLUMNS``.
+        past: of those that have one.
+        task: as it is now.
+        forgets: whether what earlier runs have found against labels counts no more.
+    """
+    found = []
+    for row in rows.select(ROW_COLUMNS).iter_rows():
+        known = _known(*row)
+        found.append(_with_past(known, past[row[0]], task, forgets) if row[0] in past else known)
+    return found
 
 
-def _case(
+def _known(
     record_id: str,
     revision: str,
     order: int,
@@ -152,8 +159,8 @@ def _case(
     review_reasons: str,
     draft: str | None,
     tokens: int | None,
-) -> Case:
-    return Case(
+) -> Known:
+    return Known(
         record_id=record_id,
         revision=revision,
         order=order,
@@ -163,78 +170,79 @@ def _case(
         text_key=key,
         inputs=orjson.loads(inputs) if inputs is not None else {},
         targets=orjson.loads(targets) if targets is not None else None,
-        rejection_reasons=_reasons(rejection_reasons),
-        review_reasons=_reasons(review_reasons),
         draft=orjson.loads(draft) if draft is not None else None,
         tokens=tokens,
-        group=record_id,
+        rejection_reasons=_reasons(rejection_reasons),
+        review_reasons=_reasons(review_reasons),
     )
 
 
-def _look_back(case: Case, past: History, task: type[Task]) -> None:
-    """Add earlier decisions and annotations to a row's case."""
-    case.past_route = past.route
-    case.chance = past.chance
-    own = case.targets
-    if past.said is not None and _listen(case, past.said, past.since, task):
-        case.past_route = past.route or past.answered_route
-        accept_answer(case)
-    if past.origin is not None and past.origin.targets == own:
-        _remember(case, past.origin)
-        if case.human is not None and past.curated is not None and not awaits_repair(past.curated):
+def _with_past(row: Known, history: History, task: type[Task], forgets: bool) -> Known:
+    """What is known of a row with earlier decisions and annotations about it."""
+    known, route = row, history.route
+    if history.said is not None:
+        known = _listened(row, history.said, history.since, task)
+        if known.human is not None:
+            known, route = accept_answer(known), history.route or history.answered_route
+    scored, doubt = False, NO_DOUBT
+    if history.origin is not None and history.origin.targets == row.targets and not forgets:
+        found, curated = _found_before(history.origin, is_frozen=row.frozen), history.curated
+        scored, doubt = found is not None, found or NO_DOUBT
+        if known.human is not None and curated is not None and not awaits_repair(curated):
             # The label that it had by then may have been scored anew.
-            case.label_error_score, case.suggestion = _score_alone(past.curated), past.curated.suggestion
+            doubt = replace(doubt, score=_score_alone(curated), suggestion=curated.suggestion)
+    return replace(known, past=Past(route, history.chance, scored, doubt))
 
 
-def _listen(case: Case, said: Said, since: datetime | None, task: type[Task]) -> bool:
-    """Add an annotator's answer; if the source has since changed to a different label, annotators are asked again.
+def _listened(row: Known, said: Said, since: datetime | None, task: type[Task]) -> Known:
+    """A row with an annotator's answer; if the source has since changed to a different label, annotators are asked
+    again.
 
-    Returns whether the answer counts. One given or edited after the change does.
+    It has a verdict if the answer counts. One given or edited after the change does.
     """
     answer = said.annotation
-    reason = said.reason_for(case.targets) if said.is_of_another else said.reason
+    reason = said.reason_for(row.targets) if said.is_of_another else said.reason
     if reason is None:
-        return False
+        return row
     if said.against is not None:
-        case.human, case.human_reasons = Verdict.DISPUTED, [reason]
-        return True
-    agrees = any(same_targets(case.targets, known) for known in (None, said.asked.targets, answer.targets))
+        return replace(row, answered=Answered(human=Verdict.DISPUTED, human_reasons=(reason,)))
+    agrees = any(same_targets(row.targets, one) for one in (None, said.asked.targets, answer.targets))
     is_older = since is not None and answer.updated_at < since
     if answer.verdict is Verdict.LABELED and answer.targets and is_older and not agrees:
-        of_annotators, of_source = in_words(case, [answer.targets, case.targets or {}], task)
+        of_annotators, of_source = in_words(row, [answer.targets, row.targets or {}], task)
         detail = f"an annotator answered '{of_annotators}', and since then the source has '{of_source}'"
-        case.review_reasons.append(Reason(code=ReasonCode.CONFLICT, detail=detail))
-        case.contradicted = True
-        return False
-    case.human = answer.verdict
-    case.human_reasons = [reason]
-    case.unconfirmed = said.is_alone and is_surprising(said.asked, answer, task)
-    if answer.verdict is Verdict.LABELED:
-        if answer.targets != case.targets:
-            case.tokens = None
-        if not same_targets(answer.targets, case.targets):
-            case.replaced = case.targets
-        case.entered = case.targets is None
-        case.corrected = corrected(answer, said.asked, case.targets)
-        case.targets = answer.targets
-    return True
+        conflict = Reason(code=ReasonCode.CONFLICT, detail=detail)
+        return replace(row, review_reasons=(*row.review_reasons, conflict), answered=Answered(contradicted=True))
+    unconfirmed = said.is_alone and is_surprising(said.asked, answer, task)
+    if answer.verdict is not Verdict.LABELED:
+        return replace(row, answered=Answered(human=answer.verdict, human_reasons=(reason,), unconfirmed=unconfirmed))
+    answered = Answered(
+        human=answer.verdict,
+        human_reasons=(reason,),
+        replaced=None if same_targets(answer.targets, row.targets) else row.targets,
+        entered=row.targets is None,
+        corrected=corrected(answer, said.asked, row.targets),
+        unconfirmed=unconfirmed,
+    )
+    tokens = row.tokens if answer.targets == row.targets else None
+    return replace(row, targets=answer.targets, tokens=tokens, answered=answered)
 
 
-def _reasons(text: str) -> list[Reason]:
+def _reasons(text: str) -> tuple[Reason, ...]:
     # Most rows have none: skip the parser for them.
-    return _REASONS.validate_json(text) if text != "[]" else []
+    return _REASONS.validate_json(text) if text != "[]" else ()
 
 
-def _remember(case: Case, past: Decision) -> None:
-    """A label is scored once: an old score is kept, and with it whether the label was flagged."""
+def _found_before(past: Decision, *, is_frozen: bool) -> Doubt | None:
+    """A label is scored once: an old score is kept, and with it whether the label was flagged.
+
+    None if the decision does not say.
+    """
     was_frozen = any(reason.code is ReasonCode.FROZEN for reason in past.reasons)
-    if past.fate not in (Fate.ACCEPTED, Fate.REVIEW) or (was_frozen and not case.frozen):
-        # Such a decision does not say whether the label was flagged.
-        return
-    case.scored = True
-    case.label_error_score = _score_alone(past)
-    case.suggestion = past.suggestion
-    case.label_error_reasons = [reason for reason in past.reasons if reason.code in LABEL_ERROR_CODES]
+    if past.fate not in (Fate.ACCEPTED, Fate.REVIEW) or (was_frozen and not is_frozen):
+        return None
+    reasons = tuple(reason for reason in past.reasons if reason.code in LABEL_ERROR_CODES)
+    return Doubt(score=_score_alone(past), suggestion=past.suggestion, reasons=reasons)
 
 
 def _score_alone(past: Decision) -> float | None:

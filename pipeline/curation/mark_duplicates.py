@@ -1,4 +1,4 @@
-"""Compares the cases with each other: duplicates, conflicts, and the groups that move together."""
+"""Compares records with each other: duplicates, conflicts, and the groups that move together."""
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ import orjson
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import SHOWN_ANSWERS, Case, in_words, is_candidate
+from pipeline.curation.case import NOT_MATCHED, SHOWN_ANSWERS, Matched
+from pipeline.curation.known import Known, in_words
 from pipeline.curation.prepare import PREPARED
 from pipeline.dedupe.candidates import Candidate, Resolution
 from pipeline.dedupe.neighbors import Compared, SimilarRows
@@ -75,39 +76,54 @@ class Published:
         return set(self._rows.filter(wanted).iter_rows()) if self._rows.height else set()
 
 
-def mark_duplicates(cases: list[Case], related: Related, published: Published, dataset: LoadedDataset) -> None:
-    """Find duplicates, conflicts and groups among the cases that are not rejected; they come in the order of the
-    related rows.
+def mark_duplicates(
+    records: Sequence[Known], related: Related, published: Published, dataset: LoadedDataset
+) -> list[Matched]:
+    """What comparing finds about each record: duplicates, conflicts and groups among those that are not rejected.
+
+    They come in the order of the related rows.
     """
     config, task = dataset.config, dataset.task
-    record_ids = [case.record_id for case in cases]
+    record_ids = [known.record_id for known in records]
     splits = published.splits([*record_ids, *(row.record_id for row in related.gone)])
     # Rejected ones among them are past rows, too.
     revisions = published.revisions(record_ids)
     candidates = [
-        *_candidates(cases, related, splits, revisions, task),
-        *_past_candidates(cases, related, splits, revisions),
+        *_candidates(records, related, splits, revisions, task),
+        *_past_candidates(records, related, splits, revisions),
     ]
     rule = config.duplicates
     similar_rows = SimilarRows(rule.threshold, related.inputs, rule.answers, related.whole)
     resolved = resolve(candidates, similar_rows, config.on_conflict, answers_repeat=kind_of(task).answers_repeat)
-    by_id = {case.record_id: case for case in cases}
-    for case in cases:
-        if row := resolved.get(case.record_id):
-            _take_over(case, row, splits.get(case.record_id))
-            case.threshold = rule.threshold
-            if row.corrected:
-                case.label_error_reasons.append(_corrected(by_id[row.corrected], task))
-            if not row.conflict:
-                continue
-            case.conflict_rows = row.conflict[:SHOWN_ANSWERS]
-            answers = [by_id[record_id].targets for record_id in (case.record_id, *row.conflict[:SHOWN_ANSWERS])]
-            is_labeled = case.targets is not None
-            case.conflict_answers = in_words(case, [one for one in answers if one is not None], task)[is_labeled:]
+    by_id = dict(zip(record_ids, records, strict=True))
+
+    def matched(known: Known) -> Matched:
+        row = resolved.get(known.record_id)
+        if row is None:
+            return NOT_MATCHED
+        split = splits.get(known.record_id)
+        return Matched(
+            duplicate_of=row.duplicate_of,
+            exact=row.exact,
+            similarity=row.similarity,
+            threshold=rule.threshold,
+            conflicting_answers=row.conflicting_answers,
+            conflict_answers=_conflict_answers(known, row, by_id, task) if row.conflict else (),
+            conflict_rows=row.conflict[:SHOWN_ANSWERS],
+            overridden_by=row.overridden_by,
+            bridges=row.bridges,
+            corrected_elsewhere=_corrected(by_id[row.corrected], task) if row.corrected else None,
+            group=row.group,
+            # Once a version gave the record a split, it is pinned; but that is not reported if its source sets the same
+            # split.
+            pinned_split=row.split if split in (None, known.fixed_split) else None,
+        )
+
+    return [matched(known) for known in records]
 
 
 def _candidates(
-    cases: list[Case],
+    records: Sequence[Known],
     related: Related,
     splits: Mapping[str, str],
     revisions: Container[tuple[str, str]],
@@ -115,32 +131,33 @@ def _candidates(
 ) -> Iterator[Candidate]:
     rows = related.rows.select(list(COMPARED)).iter_rows()
     answers = Answers(task)
-    for case, (shared, answer, closed), text, free_text in zip(
-        cases, rows, related.texts, related.free_text, strict=True
+    for known, (shared, answer, closed), text, free_text in zip(
+        records, rows, related.texts, related.free_text, strict=True
     ):
-        if not is_candidate(case):
+        if not known.is_candidate:
             continue
-        if case.human is Verdict.LABELED:
-            answer, closed = answers.key(case.targets), answers.closed_key(case.targets)
+        said = known.answered
+        if said.human is Verdict.LABELED:
+            answer, closed = answers.key(known.targets), answers.closed_key(known.targets)
         yield Candidate(
-            record_id=case.record_id,
+            record_id=known.record_id,
             text=text,
-            key=case.text_key,
+            key=known.text_key,
             answer=answer,
             free_text=free_text,
             closed=closed if free_text >= 0 else "",
-            human=case.human is Verdict.LABELED,
-            replaced=answers.key(case.replaced),
-            order=case.order,
-            disputed=case.contradicted or case.human in (Verdict.UNSURE, Verdict.DISPUTED),
-            contradicted=case.contradicted,
-            held=bool(case.review_reasons) and case.human is None,
+            human=said.human is Verdict.LABELED,
+            replaced=answers.key(said.replaced),
+            order=known.order,
+            disputed=said.contradicted or said.human in (Verdict.UNSURE, Verdict.DISPUTED),
+            contradicted=said.contradicted,
+            held=bool(known.review_reasons) and said.human is None,
             group_keys=_shared(shared),
-            split=splits.get(case.record_id, case.fixed_split),
-            published=case.record_id in splits,
+            split=splits.get(known.record_id, known.fixed_split),
+            published=known.record_id in splits,
             # It has a split, maybe for a different text than the current one, or as the copy of another row.
-            told=case.record_id in splits and (case.record_id, case.revision) in revisions,
-            frozen=case.published_as_is,
+            told=known.record_id in splits and (known.record_id, known.revision) in revisions,
+            frozen=known.published_as_is,
         )
 
 
@@ -149,14 +166,14 @@ def _shared(group_keys: str) -> tuple[str, ...]:
 
 
 def _past_candidates(
-    cases: list[Case], related: Related, splits: Mapping[str, str], revisions: Container[tuple[str, str]]
+    records: Sequence[Known], related: Related, splits: Mapping[str, str], revisions: Container[tuple[str, str]]
 ) -> Iterator[Candidate]:
-    """What versions contain but no current case has: withdrawn, changed or rejected since."""
+    """What versions contain but no current candidate has: withdrawn, changed or rejected since."""
     left_out = [
-        PastRow(case.record_id, case.revision, text, case.text_key, _shared(shared))
-        for case, shared, text in zip(cases, related.rows["group_keys"], related.texts, strict=True)
+        PastRow(known.record_id, known.revision, text, known.text_key, _shared(shared))
+        for known, shared, text in zip(records, related.rows["group_keys"], related.texts, strict=True)
         # A row may be current, with only the reason for leaving it out being new.
-        if case.inputs and (case.record_id, case.revision) in revisions and not is_candidate(case)
+        if known.inputs and (known.record_id, known.revision) in revisions and not known.is_candidate
     ]
     for row in (*related.gone, *left_out):
         if row.record_id in splits:
@@ -191,22 +208,17 @@ def past_group_keys(
     }
 
 
-def _corrected(twin: Case, task: type[Task]) -> Reason:
-    before, after = in_words(twin, [twin.replaced or {}, twin.targets or {}], task)
+def _conflict_answers(known: Known, row: Resolution, by_id: Mapping[str, Known], task: type[Task]) -> tuple[str, ...]:
+    """The first answers that a record is in conflict with, as shown to people."""
+    others = [by_id[record_id].targets for record_id in row.conflict[:SHOWN_ANSWERS]]
+    answers = [one for one in (known.targets, *others) if one is not None]
+    return tuple(in_words(known, answers, task)[known.targets is not None :])
+
+
+def _corrected(twin: Known, task: type[Task]) -> Reason:
+    before, after = in_words(twin, [twin.answered.replaced or {}, twin.targets or {}], task)
     return Reason(
         code=ReasonCode.CORRECTED,
         detail=f"'{after}', not '{before}', in record {twin.record_id}",
         refs=(twin.record_id,),
     )
-
-
-def _take_over(case: Case, row: Resolution, known: str | None) -> None:
-    case.duplicate_of = row.duplicate_of
-    case.exact = row.exact
-    case.similarity = row.similarity
-    case.conflicting_answers = row.conflicting_answers
-    # Once a version gave the record a split, it is pinned; but that is not reported if its source sets the same split.
-    case.pinned_split = row.split if known in (None, case.fixed_split) else None
-    case.overridden_by = row.overridden_by
-    case.bridges = row.bridges
-    case.group = row.group or case.record_id

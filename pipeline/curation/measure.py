@@ -1,6 +1,10 @@
 """Screens annotators' answers, counts tokens, and rejects rows that are too long."""
 
-from pipeline.curation.case import Case, as_chat, is_kept
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.curation.case import Case
+from pipeline.curation.known import Known, as_chat
 from pipeline.text.screening import screen, target_texts
 from pipeline.text.tokens import count_tokens
 from schemas.annotation import Verdict
@@ -9,41 +13,60 @@ from schemas.fate import Reason, ReasonCode
 from schemas.task import Task
 
 
-def screen_answers(cases: list[Case], config: Screen) -> None:
-    """Reject answers typed by annotators that no row may contain, such as a chat template's control tokens."""
-    for case in cases:
-        if case.human is Verdict.LABELED and case.targets:
-            findings = screen(target_texts(case.targets), config)
-            new = [finding.reason for finding in findings if finding.action is Action.REJECT]
-            case.rejection_reasons += [reason for reason in new if reason not in case.rejection_reasons]
+def screen_answers(records: Sequence[Known], config: Screen) -> list[Known]:
+    """Records, with those rejected for whose answer an annotator typed what no row may contain, such as a chat
+    template's control tokens.
+    """
+    return [_screened(known, config) if known.human is Verdict.LABELED else known for known in records]
 
 
-def reject_long(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Reject rows over ``measure.max_tokens``, before they can replace shorter copies."""
+def _screened(known: Known, config: Screen) -> Known:
+    if not known.targets:
+        return known
+    findings = screen(target_texts(known.targets), config)
+    new = [finding.reason for finding in findings if finding.action is Action.REJECT]
+    more = tuple(reason for reason in new if reason not in known.rejection_reasons)
+    return replace(known, rejection_reasons=(*known.rejection_reasons, *more)) if more else known
+
+
+def reject_long(records: Sequence[Known], task: type[Task], config: Dataset) -> list[Known]:
+    """Records, with those over ``measure.max_tokens`` rejected, before they can replace shorter copies."""
     limit = config.measure.max_tokens
     if limit is None:
-        return
-    _count([case for case in cases if case.human is Verdict.LABELED and not case.rejection_reasons], task, config)
-    for case in cases:
-        if not case.rejection_reasons and case.tokens is not None and case.tokens > limit:
-            case.rejection_reasons.append(Reason(code=ReasonCode.TOO_LONG, detail=f"{case.tokens} of at most {limit}"))
+        return list(records)
+    answered = [known.human is Verdict.LABELED and not known.rejection_reasons for known in records]
+    counts = _count(records, answered, task, config)
+    return [_within(known, tokens, limit) for known, tokens in zip(records, counts, strict=True)]
 
 
-def measure(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Count the prompt and answer tokens of kept cases; others have none, except those that are too long."""
-    _count([case for case in cases if is_kept(case)], task, config)
-    for case in cases:
-        if not is_kept(case) and not any(reason.code is ReasonCode.TOO_LONG for reason in case.rejection_reasons):
-            case.tokens = None
+def _within(known: Known, tokens: int | None, limit: int) -> Known:
+    reasons = known.rejection_reasons
+    if not reasons and tokens is not None and tokens > limit:
+        reasons = (Reason(code=ReasonCode.TOO_LONG, detail=f"{tokens} of at most {limit}"),)
+    elif tokens == known.tokens:
+        return known
+    return replace(known, tokens=tokens, rejection_reasons=reasons)
 
 
-def _count(cases: list[Case], task: type[Task], config: Dataset) -> None:
-    """Count the tokens of those cases whose answer was not counted with the row.
+def measure(cases: Sequence[Case], task: type[Task], config: Dataset) -> list[int | None]:
+    """The prompt and answer tokens of kept cases; others have none, except those that are too long."""
+    records, kept = [case.known for case in cases], [case.is_kept for case in cases]
+    counts = _count(records, kept, task, config)
+    return [
+        tokens if is_kept or any(reason.code is ReasonCode.TOO_LONG for reason in known.rejection_reasons) else None
+        for known, is_kept, tokens in zip(records, kept, counts, strict=True)
+    ]
+
+
+def _count(records: Sequence[Known], wanted: Sequence[bool], task: type[Task], config: Dataset) -> list[int | None]:
+    """The tokens of records, counted for those wanted whose answer was not counted with the row.
 
     Raises:
         ConfigError: the task's own code fails.
     """
-    uncounted = [case for case in cases if case.tokens is None]
-    counts = count_tokens([as_chat(case, task) for case in uncounted], config.measure.encoding)
-    for case, tokens in zip(uncounted, counts, strict=True):
-        case.tokens = tokens
+    uncounted = [known for known, is_wanted in zip(records, wanted, strict=True) if is_wanted and known.tokens is None]
+    counts = iter(count_tokens([as_chat(known, task) for known in uncounted], config.measure.encoding))
+    return [
+        next(counts) if is_wanted and known.tokens is None else known.tokens
+        for known, is_wanted in zip(records, wanted, strict=True)
+    ]

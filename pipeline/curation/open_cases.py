@@ -9,7 +9,7 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.heard_answers import Heard, hear
-from pipeline.curation.history import CASE_COLUMNS, build_cases, of_answers
+from pipeline.curation.history import ROW_COLUMNS, of_answers, read_known
 from pipeline.curation.judge import Judge
 from pipeline.curation.look import Look
 from pipeline.curation.rescoring import Scoring, is_due
@@ -96,13 +96,13 @@ def _read(look: Look, heard: Heard, dataset: LoadedDataset) -> _Read:
         labeled += int(rows["labeled"].sum())
         if past:
             places = rows["record_id"].is_in(list(past)).arg_true()
-            cases = build_cases(
-                read_rows(part.path, CASE_COLUMNS, places.cast(pl.Int64).to_numpy()), past, dataset.task
+            records = read_known(
+                read_rows(part.path, ROW_COLUMNS, places.cast(pl.Int64).to_numpy()), past, dataset.task
             )
-            labeled += sum(case.targets is not None for case in cases) - int(rows["labeled"][places].sum())
-            corrections += sum(case.was_wrong for case in cases)
-            for place, case in zip(places, cases, strict=True):
-                if case.human is Verdict.LABELED:
-                    free_texts[start + place] = answers.free_text(case.targets)
+            labeled += sum(known.targets is not None for known in records) - int(rows["labeled"][places].sum())
+            corrections += sum(known.was_wrong for known in records)
+            for place, known in zip(places, records, strict=True):
+                if known.human is Verdict.LABELED:
+                    free_texts[start + place] = answers.free_text(known.targets)
         start += part.rows
     return _Read(labeled, corrections, free_texts, pl.concat(repairable))

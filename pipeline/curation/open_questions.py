@@ -1,12 +1,11 @@
 """Which questions are still going to be answered: those that somebody is left for, and that reached them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import Case
 from pipeline.review.queue import asked_now, in_vain
 from pipeline.state.refusals import given_up
 from pipeline.state.snapshot import Snapshot
@@ -24,15 +23,8 @@ class OpenQuestions:
     vain: Mapping[str, str]
     """By record that nobody is left to answer: the state of the row that was asked about."""
 
-    def note(self, cases: Iterable[Case]) -> None:
-        """Note it about cases."""
-        for case in cases:
-            case.has_open_seat = case.record_id in self.again
-            is_present = self.vain.get(case.record_id) == (case.content or case.revision)
-            case.is_in_vain = case.human is None and is_present
-
     def noted(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows that stand, with the same noted about them."""
+        """Rows with the columns of ``STANDING`` but for verdicts, with it noted about them."""
         names = pl.col("record_id")
         state = names.replace_strict(dict(self.vain), default=None, return_dtype=pl.String)
         return rows.with_columns(

@@ -9,12 +9,12 @@ from schemas.fate import Fate, Reason, ReasonCode, Routed
 PASSED = Reason(code=ReasonCode.PASSED)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a case becomes, as far as the budget has been looked at."""
 
     fate: Fate
-    reasons: list[Reason]
+    reasons: tuple[Reason, ...]
     routed: Routed | None = None
     duplicate_of: str = ""
     score: float | None = None

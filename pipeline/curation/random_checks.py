@@ -24,7 +24,7 @@ STANDS_FOR_OTHERS = (
     & _IS_AUDIT
     & (pl.col("number") < pl.col("past_probability")).fill_null(value=False)
 )
-"""Whether an answered row is one of the random sample; as ``case.stands_for_others`` says."""
+"""Whether an answered row is one of the random sample; as ``Known.stands_for_others`` says."""
 _BECAME_SUSPECT = _HAS_CHANCE & _WAS_UNCERTAIN & ~pl.col("rejected") & ~pl.col("trusted")
 """Whether an answered row had a chance before it was asked about as a suspect."""
 

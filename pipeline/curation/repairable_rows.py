@@ -1,10 +1,12 @@
 """Rejected rows that annotators can repair: which of them are asked about, and which are too many to be mistakes."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from pipeline.curation.case import Case, is_candidate
+from pipeline.curation.case import Case
+from pipeline.curation.known import Known
 from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.fate import Routed
@@ -16,10 +18,22 @@ _LEAST_URGENT, _MORE_URGENT = 0.4, 0.1
 """Below what is likely wrong, which spoils a version; a row that is missing from it does not."""
 
 
-def accept_answer(case: Case) -> None:
-    """Take a row that was answered as if it had never had the answer that it was rejected for."""
-    if case.draft is not None and case.human is not Verdict.UNUSABLE:
-        case.rejection_reasons = [reason for reason in case.rejection_reasons if reason.code not in REPAIRABLE]
+def accept_answer(known: Known) -> Known:
+    """A row that was answered, as if it had never had the answer that it was rejected for."""
+    if known.draft is None or known.human is Verdict.UNUSABLE:
+        return known
+    others = tuple(reason for reason in known.rejection_reasons if reason.code not in REPAIRABLE)
+    return replace(known, rejection_reasons=others)
+
+
+@dataclass(frozen=True)
+class Offered:
+    """The rejected rows that wait for a repair."""
+
+    records: frozenset[str] = frozenset()
+    """Those that annotators may be asked to repair: of each input one, if no other row of it is kept."""
+    waits: bool = False
+    """Whether any row waits."""
 
 
 class Repairs:
@@ -33,28 +47,29 @@ class Repairs:
         counts = rows.group_by("source").agg(pl.col("repairable").sum().alias("broken"), pl.len().alias("rows"))
         self._many = counts.filter(pl.col("broken") > _MOST_SLIPS * pl.col("rows")).sort("source")
 
-    def offer(self, cases: Sequence[Case], sources: Iterable[str]) -> bool:
-        """Mark the rows that annotators may be asked to repair: of each input one, if no other row of it is kept.
+    def offer(self, cases: Sequence[Case], sources: Iterable[str]) -> Offered:
+        """Find the rows that annotators may be asked to repair.
 
         Args:
             cases: records, compared with each other, and with all others that have the same inputs.
             sources: theirs.
-
-        Returns:
-            Whether any row waits for a repair.
         """
-        waiting = [(case, source) for case, source in zip(cases, sources, strict=True) if _is_repairable(case)]
+        records = [case.known for case in cases]
+        waiting = [(known, source) for known, source in zip(records, sources, strict=True) if _is_repairable(known)]
         if not waiting:
-            return False
+            return Offered()
         too_many = set(self._many["source"])
-        keys = {case.text_key for case, _ in waiting}
-        taken = {case.text_key for case in cases if case.text_key in keys and is_candidate(case)}
+        keys = {known.text_key for known, _ in waiting}
+        taken = {known.text_key for known in records if known.text_key in keys and known.is_candidate}
+        offered = set()
         # The one whose question annotators already have, or else the first.
-        for case, source in sorted(waiting, key=lambda one: (one[0].past_route is not Routed.REPAIR, one[0].order)):
-            if case.text_key not in taken and source not in too_many:
-                case.repair = True
-                taken.add(case.text_key)
-        return True
+        for known, source in sorted(
+            waiting, key=lambda one: (one[0].past.past_route is not Routed.REPAIR, one[0].order)
+        ):
+            if known.text_key not in taken and source not in too_many:
+                offered.add(known.record_id)
+                taken.add(known.text_key)
+        return Offered(frozenset(offered), waits=True)
 
     @property
     def notes(self) -> list[str]:
@@ -62,15 +77,15 @@ class Repairs:
         return [_note(*row) for row in self._many.select("source", "broken", "rows").iter_rows()]
 
 
-def repair_score(case: Case) -> float:
+def repair_score(known: Known) -> float:
     """How urgent a repair is: those first of which most is filled in already."""
-    known = len(case.draft or ())
-    return _LEAST_URGENT + _MORE_URGENT * known / (known + len(case.rejection_reasons))
+    filled = len(known.draft or ())
+    return _LEAST_URGENT + _MORE_URGENT * filled / (filled + len(known.rejection_reasons))
 
 
-def _is_repairable(case: Case) -> bool:
-    is_rejected_for_it = all(reason.code in REPAIRABLE for reason in case.rejection_reasons)
-    return case.draft is not None and case.human is None and is_rejected_for_it
+def _is_repairable(known: Known) -> bool:
+    is_rejected_for_it = all(reason.code in REPAIRABLE for reason in known.rejection_reasons)
+    return known.draft is not None and known.human is None and is_rejected_for_it
 
 
 def _note(source: str, broken: int, rows: int) -> str:

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import polars as pl
 
-from pipeline.curation.case import Case, is_kept
+from pipeline.curation.case import Case
+from pipeline.curation.known import NO_DOUBT, Doubt
 from pipeline.curation.relations import hashed
 from pipeline.kinds.interface import LEARNED_ROWS, Kept, Kind, LabeledText, LabelScore, Targets
 from pipeline.kinds.registry import kind_of
@@ -17,7 +18,6 @@ from pipeline.text.normalize import key_fields
 from pipeline.text.words import words
 from schemas.annotation import Verdict
 from schemas.dataset import OnConflict
-from schemas.fate import LABEL_ERROR_CODES, Reason
 from schemas.field import comparable_targets
 from schemas.task import Role, Task
 
@@ -27,6 +27,16 @@ _AT_ONCE = 20_000
 _DIGITS = 6
 """Of a score: the rest differs between processors."""
 _Words = tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The labels of some cases once they are scored."""
+
+    doubts: Sequence[Doubt]
+    """What speaks against each, in the order of the cases."""
+    notes: Collection[str] = ()
+    """What limits the scores, as texts for the report."""
 
 
 @dataclass(frozen=True)
@@ -42,43 +52,55 @@ class Scores:
 
     def give(
         self, cases: Sequence[Case], task: type[Task], on_conflict: OnConflict, off: Collection[str] = ()
-    ) -> Collection[str]:
-        """Score cases that were compared with each other.
+    ) -> Scored:
+        """Score the labels of cases that were compared with each other.
 
         Args:
             cases: of a chunk.
             task: of the dataset.
             on_conflict: whether any of several answers is right.
             off: rules about answers that are not used.
-
-        Returns:
-            What limits the scores, as texts for the report.
         """
         kind = kind_of(task)
-        present = sorted((case for case in cases if _counts(case, kind)), key=lambda case: case.record_id)
+        present = sorted((case for case in cases if _counts(case, kind)), key=lambda case: case.known.record_id)
         rows = _Rows(present, task, on_conflict)
         if kind.judges_alone:
-            for case in present:
-                forget_scores(case)
             found = kind.score_labels(task, rows.of(present), _SEED, off)
-            rows.take_over(present, found.rows)
-            return _said(found.note)
-        learned = [case for case in present if case.record_id in self.learned]
-        rows.take_over(learned, [self.learned[case.record_id] for case in learned])
-        others = [case for case in present if case.record_id not in self.learned and (self.is_new or not case.scored)]
+            return Scored(_in_order(cases, rows.doubts(present, found.rows)), _said(found.note))
+        learned = [case for case in present if case.known.record_id in self.learned]
+        doubts = rows.doubts(learned, [self.learned[case.known.record_id] for case in learned])
+        others = [
+            case
+            for case in present
+            if case.known.record_id not in self.learned and (self.is_new or not case.known.past.scored)
+        ]
         notes: set[str] = set()
         for start in range(0, len(others), _AT_ONCE):
             assert self.kept is not None
             some = others[start : start + _AT_ONCE]
             found = kind.judge_labels(task, rows.of(some), self.kept, off)
-            rows.take_over(some, found.rows)
+            doubts |= rows.doubts(some, found.rows)
             notes.update(_said(found.note))
+        for case in present:
+            if case.known.past.doubt.score is not None:
+                # An old score is kept.
+                doubts.pop(case.known.record_id, None)
         # What limits new scores was said when they were learned.
-        return () if self.is_new else notes
+        return Scored(_in_order(cases, doubts), () if self.is_new else notes)
 
 
 def _said(note: str) -> Collection[str]:
     return (note,) if note else ()
+
+
+def _in_order(cases: Sequence[Case], scored: Mapping[str, Doubt]) -> list[Doubt]:
+    return [scored.get(case.known.record_id) or _stays(case) for case in cases]
+
+
+def _stays(case: Case) -> Doubt:
+    """What earlier runs have found against a label that is not scored now; a case that is left out is not doubted."""
+    doubt, corrected = case.known.past.doubt if case.is_kept else NO_DOUBT, case.matched.corrected_elsewhere
+    return doubt if corrected is None else replace(doubt, reasons=(*doubt.reasons, corrected))
 
 
 class Scoring:
@@ -110,17 +132,14 @@ class Scoring:
         return self.scores.kept is None and not self._kind.judges_alone
 
     def see(self, cases: Sequence[Case], chunk: int) -> None:
-        """Forget the scores of cases that are left out, and note from which of the others something can be learned."""
-        for case in cases:
-            if not is_kept(case):
-                forget_scores(case)
+        """Note from which cases of a chunk something can be learned."""
         if not self.learns:
             return
         present = [(place, case) for place, case in enumerate(cases) if _counts(case, self._kind)]
         columns = {
-            "record_id": [case.record_id for _, case in present],
-            "answer": hashed([self._answers.key(case.targets) or "" for _, case in present]),
-            "key": hashed([case.text_key for _, case in present]),
+            "record_id": [case.known.record_id for _, case in present],
+            "answer": hashed([self._answers.key(case.known.targets) or "" for _, case in present]),
+            "key": hashed([case.known.text_key for _, case in present]),
             "place": [place for place, _ in present],
         }
         self._seen.append(pl.DataFrame(columns, schema=_SEEN).with_columns(chunk=pl.lit(chunk)))
@@ -137,11 +156,11 @@ class Scoring:
         # Beside them those that answer the same inputs.
         near = seen.join(chosen.select("chunk", "key").unique(), on=["chunk", "key"], how="semi")
         for (chunk,), some in near.group_by("chunk", maintain_order=True):
-            cases = sorted(read(cast("int", chunk), some["place"].to_list()), key=lambda case: case.record_id)
+            cases = sorted(read(cast("int", chunk), some["place"].to_list()), key=lambda case: case.known.record_id)
             wanted = set(chosen.filter(pl.col("chunk") == chunk)["record_id"])
-            mine = [case for case in cases if case.record_id in wanted]
+            mine = [case for case in cases if case.known.record_id in wanted]
             rows = _Rows(cases, self._task, self._on_conflict)
-            texts |= zip((case.record_id for case in mine), rows.of(mine), strict=True)
+            texts |= zip((case.known.record_id for case in mine), rows.of(mine), strict=True)
         # In a canonical order: neither line order nor batches affect a score.
         ids = sorted(texts)
         result = self._kind.learn_labels(self._task, [texts[name] for name in ids], _SEED, self._off)
@@ -152,7 +171,7 @@ class Scoring:
 
 def _counts(case: Case, kind: Kind) -> bool:
     # What annotators settled needs no score, unless others are learned from it.
-    return is_kept(case) and (kind.learns_labels or (case.human is None and bool(case.targets)))
+    return case.is_kept and (kind.learns_labels or (case.known.human is None and bool(case.known.targets)))
 
 
 _SEEN = pl.Schema({"record_id": pl.String(), "answer": pl.UInt64(), "key": pl.UInt64(), "place": pl.Int64()})
@@ -181,59 +200,48 @@ class _Rows:
         return [
             LabeledText(
                 _text(case, self._task),
-                case.inputs,
-                case.targets,
+                case.known.inputs,
+                case.known.targets,
                 case.group,
-                case.human is Verdict.LABELED,
-                self._also.get(case.record_id, ()),
+                case.known.human is Verdict.LABELED,
+                self._also.get(case.known.record_id, ()),
             )
             for case in cases
         ]
 
-    def take_over(self, cases: Sequence[Case], found: Sequence[LabelScore]) -> None:
-        """Give cases without a score the one that was found."""
+    def doubts(self, cases: Sequence[Case], found: Sequence[LabelScore]) -> dict[str, Doubt]:
+        """By record id: what speaks against the labels of cases, by the scores that were found."""
         # Splitting all rows into words takes long: only done if a reason may have to be dropped for them.
         if self._any_of and self._answers is None and any(row.reasons and row.suggestion for row in found):
             self._answers = _answers_by_words(self._cases)
-        for case, score in zip(cases, found, strict=True):
-            if case.label_error_score is None:
-                _take_over(case, score, self._answers or {})
+        answers = self._answers or {}
+        return {case.known.record_id: _doubt(case, score, answers) for case, score in zip(cases, found, strict=True)}
 
 
-def forget_scores(case: Case) -> None:
-    """Let the next scoring judge a case that earlier runs have scored."""
-    case.scored, case.label_error_score, case.suggestion = False, None, None
-    case.label_error_reasons = _others(case)
-
-
-def _others(case: Case) -> list[Reason]:
-    return [reason for reason in case.label_error_reasons if reason.code not in LABEL_ERROR_CODES]
-
-
-def _take_over(case: Case, score: LabelScore, answers: dict[_Words, set[Hashable]]) -> None:
-    case.label_error_score = None if score.score is None else round(score.score, _DIGITS)
-    case.suggestion = score.suggestion
-    case.label_error_reasons = _others(case)
-    if not score.reasons or case.human is not None or not case.targets:
-        return
+def _doubt(case: Case, found: LabelScore, answers: dict[_Words, set[Hashable]]) -> Doubt:
+    known, score = case.known, None if found.score is None else round(found.score, _DIGITS)
+    reasons = () if case.matched.corrected_elsewhere is None else (case.matched.corrected_elsewhere,)
+    if not found.reasons or known.human is not None or not known.targets:
+        return Doubt(score, found.suggestion, reasons)
     # If any answer to an input is right, the model may well predict another of them.
     agrees = (
-        answers and score.suggestion is not None and comparable_targets(score.suggestion) in answers[_in_words(case)]
+        answers and found.suggestion is not None and comparable_targets(found.suggestion) in answers[_in_words(case)]
     )
-    if agrees:
-        # Then the score says nothing about this row.
-        case.label_error_score = None
-    else:
-        case.label_error_reasons = [*_others(case), *score.reasons]
+    # Then the score says nothing about this row.
+    return (
+        Doubt(None, found.suggestion, reasons) if agrees else Doubt(score, found.suggestion, (*reasons, *found.reasons))
+    )
 
 
 def _other_answers(cases: Sequence[Case]) -> dict[str, list[Targets]]:
     """By record id: what other rows answer to the same input."""
     of_input: defaultdict[str, list[Case]] = defaultdict(list)
     for case in cases:
-        of_input[case.text_key].append(case)
+        of_input[case.known.text_key].append(case)
     return {
-        case.record_id: [other.targets for other in same if other is not case and other.targets is not None]
+        case.known.record_id: [
+            other.known.targets for other in same if other is not case and other.known.targets is not None
+        ]
         for same in of_input.values()
         if len(same) > 1
         for case in same
@@ -243,18 +251,19 @@ def _other_answers(cases: Sequence[Case]) -> dict[str, list[Targets]]:
 def _answers_by_words(cases: Sequence[Case]) -> dict[_Words, set[Hashable]]:
     answers: defaultdict[_Words, set[Hashable]] = defaultdict(set)
     for case in cases:
-        if case.targets:
-            answers[_in_words(case)].add(comparable_targets(case.targets))
+        if case.known.targets:
+            answers[_in_words(case)].add(comparable_targets(case.known.targets))
     return answers
 
 
 def _in_words(case: Case) -> _Words:
     """What makes inputs the same to an annotator: their words, and signs that reverse the meaning."""
-    return tuple(tuple(words(part)) for part in key_fields(case.text_key)), tuple(signs(case.text_key))
+    key = case.known.text_key
+    return tuple(tuple(words(part)) for part in key_fields(key)), tuple(signs(key))
 
 
 def _text(case: Case, task: type[Task]) -> str:
-    return "\n".join(_texts([case.inputs.get(name) for name in task.task_names(Role.INPUT)]))
+    return "\n".join(_texts([case.known.inputs.get(name) for name in task.task_names(Role.INPUT)]))
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -5,16 +5,17 @@ The voice moves the odds that a label is wrong, by as much as the model has been
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import Case, in_words, is_kept, stands_for_others
+from pipeline.curation.case import Case
+from pipeline.curation.known import Doubt, Known, in_words
 from pipeline.suggestions.asker import Asker
 from schemas.annotation import Verdict
 from schemas.dataset import OnConflict
 from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
-from schemas.field import same_targets
+from schemas.field import JsonValue, same_targets
 from schemas.task import Task
 
 _UNSCORED = 0.1
@@ -63,23 +64,27 @@ def voice_of(cases: Iterable[Case], learned_gold: bool = False) -> Voice:
         case
         for case in cases
         if case.model_answer is not None
-        and case.human is Verdict.LABELED
-        and not case.entered
-        and not (learned_gold and case.is_trusted)
+        and case.known.human is Verdict.LABELED
+        and not case.known.answered.entered
+        and not (learned_gold and case.known.answered.is_trusted)
     ]
-    drawn = [1 / case.chance.probability for case in rows if case.chance and stands_for_others(case)]
+    drawn = [
+        1 / case.known.past.chance.probability
+        for case in rows
+        if case.known.past.chance and case.known.stands_for_others
+    ]
     usual = sum(drawn) / len(drawn) if drawn else 1.0
     right, as_wrong = _Share(_USUALLY_RIGHT), _Share(_USUALLY_AS_WRONG)
     for case in rows:
-        weight = 1.0
-        if case.chance and stands_for_others(case):
-            weight = 1 / case.chance.probability
-        elif case.is_trusted:
+        known, weight = case.known, 1.0
+        if known.past.chance and known.stands_for_others:
+            weight = 1 / known.past.chance.probability
+        elif known.answered.is_trusted:
             # Blind as well, and drawn by nobody.
             weight = usual
-        right.add(weight, same_targets(case.model_answer, case.targets))
-        if case.replaced is not None:
-            as_wrong.add(weight, same_targets(case.model_answer, case.replaced))
+        right.add(weight, same_targets(case.model_answer, known.targets))
+        if known.answered.replaced is not None:
+            as_wrong.add(weight, same_targets(case.model_answer, known.answered.replaced))
     return Voice(right.value, as_wrong.value)
 
 
@@ -107,7 +112,7 @@ class _Share:
 
 
 class SecondVoice:
-    """The model that `suggest` names: what it says of each case, as far as the ledger has it, and what that is worth.
+    """The model that `suggest` names: what it says of each record, as far as the ledger has it, and what that is worth.
 
     ``hear`` it about every chunk of the cases; then its word can be weighed against any score.
     """
@@ -118,17 +123,19 @@ class SecondVoice:
         self._is_on = dataset.config.suggest.is_on and calls.exists()
         self._answered: list[Case] = []
 
-    def hear(self, cases: Sequence[Case]) -> None:
-        """Add its answers to cases that were compared."""
+    def answers(self, records: Sequence[Known]) -> Sequence[dict[str, JsonValue] | None]:
+        """Its answer to each of some records; None where there is none."""
         if not self._is_on:
-            return
+            return [None] * len(records)
         # Imported here: its client takes half a second.
         from pipeline.suggestions.model_answers import ModelAnswers
 
         with ModelAnswers(Asker(self._dataset.config.suggest, self._dataset.task), self._calls) as answers:
-            for case in cases:
-                case.model_answer = answers.about(case.record_id, case.text_key, case.inputs)
-        self._answered += [case for case in _heard(cases) if case.human is Verdict.LABELED]
+            return [answers.about(known.record_id, known.text_key, known.inputs) for known in records]
+
+    def hear(self, cases: Sequence[Case]) -> None:
+        """Note where annotators have answered what it has."""
+        self._answered += [case for case in cases if _is_heard(case) and case.known.human is Verdict.LABELED]
 
     def voice(self) -> Voice | None:
         """How much its word counts; None if there is no model."""
@@ -138,31 +145,33 @@ class SecondVoice:
             # Where any answer is right, another one says nothing against a row's.
             return Voice(0, 0)
         # Sums of fractions depend on their order.
-        answered = sorted(self._answered, key=lambda case: case.order)
+        answered = sorted(self._answered, key=lambda case: case.known.order)
         return voice_of(answered, bool(self._dataset.config.suggest.adapter))
 
 
-def weigh(cases: Sequence[Case], voice: Voice, task: type[Task]) -> None:
-    """Weigh a model's answers to cases with label-error scores."""
-    for case in _heard(cases):
-        _weigh(case, voice, task)
+def weigh(cases: Sequence[Case], doubts: Sequence[Doubt], voice: Voice, task: type[Task]) -> list[Doubt]:
+    """What speaks against the labels of cases, once a model's answers were weighed with what did so before."""
+    return [
+        _weighed(case, doubt, voice, task) if _is_heard(case) else doubt
+        for case, doubt in zip(cases, doubts, strict=True)
+    ]
 
 
-def _heard(cases: Sequence[Case]) -> list[Case]:
-    return [case for case in cases if case.model_answer is not None and is_kept(case)]
+def _is_heard(case: Case) -> bool:
+    return case.model_answer is not None and case.is_kept
 
 
-def _weigh(case: Case, voice: Voice, task: type[Task]) -> None:
-    case.score_alone = case.label_error_score
-    if case.targets is None or case.model_answer is None or case.human is not None or voice.right <= voice.as_wrong:
-        return
-    agrees = same_targets(case.model_answer, case.targets)
-    if agrees and case.label_error_score is None:
+def _weighed(case: Case, before: Doubt, voice: Voice, task: type[Task]) -> Doubt:
+    known, doubt = case.known, replace(before, score_alone=before.score)
+    if known.targets is None or case.model_answer is None or known.human is not None or voice.right <= voice.as_wrong:
+        return doubt
+    agrees = same_targets(case.model_answer, known.targets)
+    if agrees and doubt.score is None:
         # Nothing speaks against it.
-        return
-    score = _UNSCORED if case.label_error_score is None else case.label_error_score
-    case.label_error_score = voice.heard(score, agrees=agrees)
-    if not agrees and case.label_error_score >= LEAST_DOUBT:
-        theirs, own = in_words(case, [case.model_answer, case.targets], task)
-        reason = Reason(code=ReasonCode.SECOND_OPINION, detail=f"'{theirs}', not '{own}'")
-        case.label_error_reasons = [*case.label_error_reasons, reason]
+        return doubt
+    score = voice.heard(_UNSCORED if doubt.score is None else doubt.score, agrees=agrees)
+    if agrees or score < LEAST_DOUBT:
+        return replace(doubt, score=score)
+    theirs, own = in_words(known, [case.model_answer, known.targets], task)
+    reason = Reason(code=ReasonCode.SECOND_OPINION, detail=f"'{theirs}', not '{own}'")
+    return replace(doubt, score=score, reasons=(*doubt.reasons, reason))

@@ -3,7 +3,7 @@ once from all chunks.
 """
 
 import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,12 +11,11 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.curation.case import Case
+from pipeline.curation.case import Case, Judged
 from pipeline.curation.decided import told_by_case
 from pipeline.curation.kept_cases import read_cases
 from pipeline.curation.measure import measure
-from pipeline.curation.open_questions import OpenQuestions
-from pipeline.curation.repairable_rows import Repairs
+from pipeline.curation.repairable_rows import Offered, Repairs
 from pipeline.curation.score_labels import Scores
 from pipeline.curation.second_voice import Voice, weigh
 from pipeline.curation.settle import settle
@@ -35,8 +34,6 @@ class Rules:
     """How much the word of a model counts, if one is heard."""
     repairs: Repairs | None
     """None if annotators repair no rows."""
-    questions: OpenQuestions | None
-    """Which questions are still going to be answered, if that matters."""
 
     def write(self, path: Path) -> None:
         """Write them for the processes that settle chunks in this run."""
@@ -82,7 +79,7 @@ class ChunkSettled:
     waits: bool
 
 
-def settle_cases(cases: list[Case], sources: pl.Series, rules: Rules, dataset: LoadedDataset) -> Settled:
+def settle_cases(cases: Sequence[Case], sources: pl.Series, rules: Rules, dataset: LoadedDataset) -> Settled:
     """Score the cases of a chunk and give them their fates.
 
     Args:
@@ -92,15 +89,15 @@ def settle_cases(cases: list[Case], sources: pl.Series, rules: Rules, dataset: L
         dataset: configuration and task.
     """
     task, config = dataset.task, dataset.config
-    notes = rules.scores.give(cases, task, config.on_conflict, config.doubts.off)
-    if rules.voice is not None:
-        weigh(cases, rules.voice, task)
-    measure(cases, task, config)
-    waits = rules.repairs is not None and rules.repairs.offer(cases, sources)
-    if rules.questions is not None:
-        rules.questions.note(cases)
-    settled = settle(cases, config.review, task)
-    return Settled(told_by_case(cases, settled), settled.select(DECIDED.names()), notes, waits)
+    scored = rules.scores.give(cases, task, config.on_conflict, config.doubts.off)
+    doubts = scored.doubts if rules.voice is None else weigh(cases, scored.doubts, rules.voice, task)
+    offered = Offered() if rules.repairs is None else rules.repairs.offer(cases, sources)
+    judged = [
+        Judged(case.known, case.matched, case.model_answer, doubt, tokens, case.known.record_id in offered.records)
+        for case, doubt, tokens in zip(cases, doubts, measure(cases, task, config), strict=True)
+    ]
+    settled = settle(judged, config.review, task)
+    return Settled(told_by_case(cases, settled), settled.select(DECIDED.names()), scored.notes, offered.waits)
 
 
 def settle_chunk(chunk: Chunk, rules: Path, dataset: LoadedDataset) -> ChunkSettled:

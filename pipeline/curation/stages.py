@@ -5,13 +5,16 @@ The stages, in order; each is a module of this package:
 1. ``shards``, ``prepare``: parse every record by the task, in parallel.
 2. ``known_fields``: refuse fields of dataset.yaml that no row has.
 3. ``compare_rows``: compare the texts, and divide the rows into chunks that have nothing to do with each other.
-4. Chunk by chunk, ``history``: combine each record with past decisions and annotators' answers into a ``Case``;
-   ``contamination``, ``mark_duplicates``: what resembles evaluation rows, duplicates, conflicts and groups.
+4. Chunk by chunk, ``history``: what is known of each record, with past decisions and annotators' answers;
+   ``contamination``: which of them resemble evaluation rows; ``mark_duplicates``: duplicates, conflicts and groups.
+   Both together are a ``Case``.
 5. Again chunk by chunk, in parallel (``settle_chunks``), ``score_labels``, ``second_voice``, ``measure``,
    ``repairable_rows``: label errors, what a model says of them, tokens, rows to repair; ``settle``: fates, as far as
    the budget has no part in them.
 6. ``triage``: what annotators are asked, for all records in columns.
 7. Commit the decisions that changed, with the run.
+
+Stages take frozen facts and return frozen results: no object travels through them and is filled in on the way.
 """
 
 import gc

@@ -29,7 +29,7 @@ from pipeline.curation.kept_cases import remove_cases
 from pipeline.curation.known_fields import notes_about_fields
 from pipeline.curation.look import Look
 from pipeline.curation.open_cases import Opened
-from pipeline.curation.open_questions import OpenQuestions, open_questions_of
+from pipeline.curation.open_questions import open_questions_of
 from pipeline.curation.pasts import Pasts
 from pipeline.curation.repairable_rows import Repairs
 from pipeline.curation.score_labels import Scoring
@@ -102,10 +102,10 @@ def triage_cases(
     pasts = Pasts(focus, look.places["record_id"], compared.chunks, folder)
     questions = open_questions_of(snapshot, dataset) if config.review.error_rate is not None else None
     decided = _Decided(look, opened, compared, ChunkCases(look, opened, compared, pasts, focus, dataset, folder))
-    judge, notes = decided.decide(snapshot, dataset, steps, questions, folder, run)
+    judge, notes = decided.decide(snapshot, dataset, steps, folder, run)
     last = snapshot.last_run(CurateFacts)
     past = last.summary.last_proof if last else None
-    rows = decided.rows()
+    rows = decided.rows() if questions is None else questions.noted(decided.rows())
     everything = as_triaged(look.others, rows, () if questions is None else ("state",))
     everything = everything if questions is None else questions.noted(everything)
     orders = everything["order"].to_numpy()
@@ -167,7 +167,6 @@ class _Decided:
         snapshot: Snapshot,
         dataset: LoadedDataset,
         steps: Steps,
-        questions: OpenQuestions | None,
         folder: Path,
         run: str,
     ) -> tuple[Judge | None, list[str]]:
@@ -188,7 +187,7 @@ class _Decided:
         sources = self._look.places.select("source")
         mine = sources.with_columns(repairable=self._opened.repairable)
         repairs = Repairs(mine, self._look.others.columns("source", "repairable")) if config.review.repair else None
-        rules = Rules(scoring.scores, voice.voice(), repairs, questions)
+        rules = Rules(scoring.scores, voice.voice(), repairs)
         notes, waits = self._settle(rules, sources["source"], dataset, steps, folder)
         told = "; ".join(filter(None, dict.fromkeys([scoring.note, *notes])))
         return judge, [told, *(repairs.notes if repairs is not None and waits else [])]

@@ -7,6 +7,7 @@ import argparse
 import sys
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -21,6 +22,7 @@ from schemas.fate import Routed
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from audit_worlds import INFORMATIVE, MadeUp, World, made_up
+from known_cases import changed
 from triage_cases import FLAGGED, PERSON, case, chance_of, run
 
 _TARGET = 0.02
@@ -46,6 +48,7 @@ wrong rows are confirmed at first, and corrected after the next run, and the sou
 many again half of the rows come in later, day by day, and each open question stays open for another day with 3%; there
 every day counts on which the error was said to be proven.
 """
+_CONFIRMED = {"human": Verdict.LABELED, "human_reasons": PERSON[Verdict.LABELED]}
 Outcome = tuple[bool, float, int, float, float]
 
 
@@ -83,7 +86,7 @@ def by_triage(made: MadeUp, twist: Twist, chance: np.random.Generator) -> Outcom
     wrong, others = made.wrong & ~known, np.flatnonzero(known)
     suspect = (made.scores >= _SUSPECT) & (twist is Twist.SUSPECTED)
     cases = [
-        case(f"r{made.hashes[number] >> np.uint64(1)}", label_error_score=None if np.isnan(score) else float(score))
+        case(f"r{made.hashes[number] >> np.uint64(1)}", score=None if np.isnan(score) else float(score))
         for number, score in enumerate(made.scores)
     ]
     present = rows // 2 if twist is Twist.OPEN else rows
@@ -91,40 +94,45 @@ def by_triage(made: MadeUp, twist: Twist, chance: np.random.Generator) -> Outcom
     while True:
         for number in np.flatnonzero(suspect):
             if looks or number % 2:
-                cases[number].label_error_reasons = FLAGGED
+                cases[number] = changed(cases[number], reasons=FLAGGED)
         result = run(cases[:present], Review(error_rate=_TARGET), proof=proof)
         proof, asked = result.proof, 0
-        unanswered = np.array([one.human is None for one in cases])
+        unanswered = np.array([one.known.human is None for one in cases])
         if proof is not None and proof.proven and not unsure:
             is_above |= float((wrong & unanswered)[:present].mean()) > _TARGET
-        for number, (one, decision) in enumerate(zip(cases, result.decisions, strict=False)):
-            one.chance, one.past_route = chance_of(decision), one.past_route or decision.routed
-            if one.replaced and twist is Twist.REVISED:
+        for number, decision in enumerate(result.decisions):
+            before, replaced = cases[number].known, cases[number].known.answered.replaced
+            now: dict[str, Any] = {
+                "chance": chance_of(decision),
+                "past_route": before.past.past_route or decision.routed,
+            }
+            if replaced and twist is Twist.REVISED:
                 # The source takes it over.
-                one.replaced, one.corrected = None, one.replaced
-            if decision.routed and one.human is None:
+                now |= {"replaced": None, "corrected": replaced}
+            if decision.routed and before.human is None:
                 asked += 1
                 if twist is Twist.OPEN and chance.random() < _OPEN:
+                    cases[number] = changed(cases[number], **now)
                     continue
-                one.human, one.human_reasons = Verdict.LABELED, PERSON[Verdict.LABELED]
-                one.replaced = {"kind": "wrong"} if wrong[number] else None
+                now |= _CONFIRMED | {"replaced": {"kind": "wrong"} if wrong[number] else None}
                 if twist is Twist.REVISED and wrong[number] and chance.random() < _MISSED:
-                    one.replaced = None
+                    now["replaced"] = None
                     unsure.add(number)
-            elif not looks and one.human is None and known[number]:
-                one.human, one.human_reasons = Verdict.LABELED, PERSON[Verdict.LABELED]
-                one.past_route = None if number < rows / 2 else Routed.CONFLICT
+            elif not looks and before.human is None and known[number]:
+                now |= _CONFIRMED | {"past_route": None if number < rows / 2 else Routed.CONFLICT}
             elif number in unsure:
                 unsure.remove(number)
-                one.replaced = {"kind": "wrong"}
-            one.is_trusted = bool(known[number]) and number < rows / 2 and one.human is not None
+                now["replaced"] = {"kind": "wrong"}
+            is_answered = before.human is not None or "human" in now
+            now["is_trusted"] = bool(known[number]) and number < rows / 2 and is_answered
+            cases[number] = changed(cases[number], **now)
         looks += 1
         if not asked and not unsure and present == rows:
             break
         present = min(rows, present + rows // 40)
-    answered = np.array([one.human is not None for one in cases])
+    answered = np.array([one.known.human is not None for one in cases])
     left = float((wrong & ~answered).mean())
-    answered[others] &= np.array([cases[number].past_route is Routed.AUDIT for number in others], dtype=bool)
+    answered[others] &= np.array([cases[number].known.past.past_route is Routed.AUDIT for number in others], dtype=bool)
     return is_above, float(answered.mean()), looks - 1, left, np.nan
 
 

@@ -5,6 +5,7 @@ python tests/benchmarks/second_voice.py FILE    needs a CSV file with the column
 
 import argparse
 import csv
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,16 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.curation.audit import AuditFrame, Chance, draw_audit
-from pipeline.curation.case import Case
+from pipeline.curation.case import Judged
 from pipeline.curation.second_voice import Voice, voice_of
 from pipeline.label_errors.classifier import label_error_scores
 from pipeline.label_errors.text_features import text_features
 from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.fate import Routed
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from known_cases import known_case
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -154,9 +158,7 @@ class Rows:
         cases = [self._case(row, Routed.UNCERTAIN) for row in suspects if row in heard]
         for name in sorted(audit):
             if int(name) in heard:
-                case = self._case(int(name), Routed.AUDIT)
-                case.chance = audit[name]
-                cases.append(case)
+                cases.append(self._case(int(name), Routed.AUDIT, audit[name]))
         return voice_of(cases)
 
     def _scores(self, heard: Collection[int], voice: Voice) -> Floats:
@@ -165,17 +167,16 @@ class Rows:
             scores[row] = voice.heard(float(self.alone[row]), agrees=bool(self.said[row] == self.given[row]))
         return scores
 
-    def _case(self, row: int, route: Routed) -> Case:
+    def _case(self, row: int, route: Routed, chance: Chance | None = None) -> Judged:
         given, truth = {"label": str(self.given[row])}, {"label": str(self.truth[row])}
-        return Case(
-            record_id=f"{row}",
-            revision="",
-            order=0,
+        return known_case(
+            f"{row}",
             targets={**truth},
             replaced={**given} if given != truth else None,
             human=Verdict.LABELED,
             model_answer={"label": str(self.said[row])},
             past_route=route,
+            chance=chance,
         )
 
 
