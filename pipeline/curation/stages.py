@@ -8,9 +8,8 @@ The stages, in order; each is a module of this package:
 4. Chunk by chunk, ``history``: what is known of each record, with past decisions and annotators' answers;
    ``contamination``: which of them resemble evaluation rows; ``mark_duplicates``: duplicates, conflicts and groups.
    Both together are a ``Case``.
-5. Again chunk by chunk, in parallel (``settle_chunks``), ``score_labels``, ``second_voice``, ``measure``,
-   ``repairable_rows``: label errors, what a model says of them, tokens, rows to repair; ``settle``: fates, as far as
-   the budget has no part in them.
+5. In parallel (``settle_chunks``), ``score_labels``, ``second_voice``, ``measure``, ``repairable_rows``: label errors,
+   what a model says of them, tokens, rows to repair; ``settle``: fates, but for the budget's part in them.
 6. ``triage``: what annotators are asked, for all records in columns.
 7. Commit the decisions that changed, with the run.
 
