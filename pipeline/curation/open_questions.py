@@ -24,7 +24,7 @@ class OpenQuestions:
     """By record that nobody is left to answer: the state of the row that was asked about."""
 
     def noted(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows with the columns of ``STANDING`` but for verdicts, with it noted about them."""
+        """Rows with it noted about them; they have the columns ``record_id``, ``state`` and ``human``."""
         names = pl.col("record_id")
         state = names.replace_strict(dict(self.vain), default=None, return_dtype=pl.String)
         return rows.with_columns(

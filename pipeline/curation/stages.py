@@ -1,6 +1,6 @@
 """Gives every current record its fate and commits: what curate does after reading the sources.
 
-The stages, in order; each is a module of this package:
+The stages, in order; each is a module of this package, and takes and returns frozen values:
 
 1. ``shards``, ``prepare``: parse every record by the task, in parallel.
 2. ``known_fields``: refuse fields of dataset.yaml that no row has.
@@ -12,8 +12,6 @@ The stages, in order; each is a module of this package:
    what a model says of them, tokens, rows to repair; ``settle``: fates, but for the budget's part in them.
 6. ``triage``: what annotators are asked, for all records in columns.
 7. Commit the decisions that changed, with the run.
-
-Stages take frozen facts and return frozen results: no object travels through them and is filled in on the way.
 """
 
 import gc
