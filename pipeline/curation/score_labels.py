@@ -100,7 +100,7 @@ def _in_order(cases: Sequence[Case], scored: Mapping[str, Doubt]) -> list[Doubt]
 def _stays(case: Case) -> Doubt:
     """What earlier runs have found against a label that is not scored now; a case that is left out is not doubted."""
     doubt, corrected = case.known.past.doubt if case.is_kept else NO_DOUBT, case.matched.corrected_elsewhere
-    return doubt if corrected is None else replace(doubt, reasons=(*doubt.reasons, corrected))
+    return doubt if corrected is None else replace(doubt, reasons=(corrected, *doubt.reasons))
 
 
 class Scoring:
