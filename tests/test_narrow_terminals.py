@@ -42,8 +42,8 @@ def test_the_time_left_is_told_until_a_step_has_ended() -> None:
             time.sleep(0.01)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue()).replace("\r", "\n").splitlines()
     *during, last = [line.rstrip() for line in plain if line.strip()]
-    assert any(re.search(r" \d+/50 0:00:0\d 0:00:0\d left$", line) for line in during)
-    assert last.endswith(" 50/50 0:00:00")
+    assert any(re.search(r" \d+/50 0:00:\d\d 0:00:\d\d left$", line) for line in during)
+    assert re.search(r" 50/50 0:00:\d\d$", last)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
