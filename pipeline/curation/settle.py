@@ -54,12 +54,12 @@ def settle(cases: Sequence[Judged], review: Review, task: type[Task]) -> pl.Data
     columns = list(zip(*rows, strict=True)) or [()] * len(_BUILT)
     frame = pl.DataFrame(dict(zip(_BUILT, columns, strict=True)), schema=_BUILT)
     number = pl.Series(numbers_of(frame["record_id"].to_list()))
-    return frame.with_columns(_UNASKED, number=number).select(SETTLED.names())
+    return frame.with_columns(number=number, **_UNASKED).select(SETTLED.names())
 
 
-_UNASKED = [pl.lit(value=False).alias(name) for name in ("open_seat", "in_vain")]
+_UNASKED = {name: pl.lit(value=False) for name in ("open_seat", "in_vain")}
 """What only ``open_questions`` knows."""
-_BUILT = pl.Schema({name: kind for name, kind in SETTLED.items() if name not in ("number", "open_seat", "in_vain")})
+_BUILT = pl.Schema({name: kind for name, kind in SETTLED.items() if name not in ("number", *_UNASKED)})
 
 
 def _decided(case: Judged, outcome: Outcome, task_digest: str) -> tuple[Any, ...]:
