@@ -1,7 +1,7 @@
 """Curate: raw rows in, a fate for every record, and the review batch out to annotators."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict
@@ -31,7 +31,6 @@ from pipeline.reporting.overview import (
 )
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.steps import Advance
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
 from schemas.run_summary import Changed, Looked, Proof, Verb
@@ -287,13 +286,21 @@ def _require_same_file(context: Context, curated: str) -> None:
 def _read(context: Context, engine: Engine, run: Run, *, anew: bool) -> tuple[Ingested, str]:
     """Read the sources, and the sets that training data is kept away from; ``anew`` reads unchanged files, too."""
     store, dataset = context.store, context.dataset
-    with engine.progress.step("reading the sources", unit="rows") as advance:
-        expecting = _expecting(engine, dataset, advance)
-        read = engine.run(ingest, store, dataset.config.sources, dataset.folder, run.id, expecting, anew=anew)
+    read = engine.run(
+        ingest,
+        store,
+        dataset.config.sources,
+        dataset.folder,
+        run.id,
+        engine.progress,
+        on_rows=_expecting(engine, dataset),
+        anew=anew,
+    )
+    with engine.progress.step("reading the evaluation sets") if dataset.config.decontaminate.against else nullcontext():
         return read, engine.run(read_evaluation_sets, store, dataset)
 
 
-def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Callable[[int], None]:
+def _expecting(engine: Engine, dataset: LoadedDataset) -> Callable[[int], None]:
     """Tell the engine as soon as there is more to validate than one worker handles at a time."""
     read = 0
 
@@ -302,7 +309,6 @@ def _expecting(engine: Engine, dataset: LoadedDataset, advance: Advance) -> Call
         read += rows
         if read > FEW_ROWS:
             engine.warm_up_processes(partial(warm_up, dataset))
-        advance(rows)
 
     return on_rows
 

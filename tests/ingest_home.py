@@ -9,6 +9,7 @@ import polars as pl
 
 from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.state.store import Store
+from pipeline.steps import Progress
 from schemas.dataset import Mode, Source
 from schemas.run_summary import Verb
 
@@ -26,10 +27,10 @@ class Home:
         lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
         (self.folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
-    def ingest(self, *sources: Source, run: str | None = None) -> Ingested:
+    def ingest(self, *sources: Source, run: str | None = None, progress: Progress | None = None) -> Ingested:
         name = run or self.store.new_run(Verb.CURATE, "c", "0").id
         with self.store.fetching():
-            return ingest(self.store, list(sources), self.folder, name, self._count)
+            return ingest(self.store, list(sources), self.folder, name, progress, on_rows=self._count)
 
     def _count(self, rows: int) -> None:
         self.read += rows

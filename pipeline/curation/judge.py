@@ -19,7 +19,7 @@ from pipeline.state.store import Store
 
 _HEADER = "judge.json"
 _GROWTH = 1.1
-"""A judge is trained anew once there are so many times as many labeled rows as it could learn from."""
+"""A judge is trained anew once there are so many times as many labeled rows as there were then."""
 
 
 @dataclass(frozen=True)

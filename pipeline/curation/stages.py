@@ -1,17 +1,16 @@
 """Gives every current record its fate and commits: what curate does after reading the sources.
 
-The stages, in order; each is a module of this package, and takes and returns frozen values:
+The stages, numbered as in the walk in docs/architecture.md; each takes and returns immutable values:
 
-1. ``shards``, ``prepare``: parse every record by the task, in parallel.
-2. ``known_fields``: refuse fields of dataset.yaml that no row has.
-3. ``compare_rows``: compare the texts, and divide the rows into chunks that have nothing to do with each other.
-4. Chunk by chunk, ``history``: what is known of each record, with past decisions and annotators' answers;
-   ``contamination``: which of them resemble evaluation rows; ``mark_duplicates``: duplicates, conflicts and groups.
-   Both together are a ``Case``.
-5. In parallel (``settle_chunks``), ``score_labels``, ``second_voice``, ``measure``, ``repairable_rows``: label errors,
-   what a model says of them, tokens, rows to repair; ``settle``: fates, but for the budget's part in them.
-6. ``triage``: what annotators are asked, for all records in columns.
-7. Commit the decisions that changed, with the run.
+2. ``look``: which records have changed; all others stand, unless there is a reason to look at everything.
+3. ``shards``, ``prepare``: derive what follows from each new row alone, in parallel; ``known_fields``: refuse fields of
+   dataset.yaml that no row has.
+4. ``meeting``, ``selection``: compare the texts, and add all rows that are related to those that have changed.
+5. ``compare_rows``: chunks of rows that have nothing to do with each other; for each ``history``: what is known of its
+   records; ``contamination``, ``mark_duplicates``: what comparing finds. Both together are a ``Case``.
+6. ``score_labels``, ``second_voice``, ``measure``, ``repairable_rows``: label errors, what a model says, tokens.
+7. ``settle``: fates, but for the budget's part in them; ``triage``: what annotators are asked, for all records in
+   columns; commit the decisions that changed, with the run.
 """
 
 import gc

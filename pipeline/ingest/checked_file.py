@@ -3,6 +3,7 @@
 import io
 import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,10 @@ class CheckedFile(io.FileIO):
         self._size = self._checksum = 0
         self._last = b"\n"
         self._has_ended = False
+
+    def passed(self) -> int:
+        """How many bytes were read so far."""
+        return self._size
 
     @property
     def content(self) -> Content:
@@ -77,6 +82,10 @@ class CheckedFile(io.FileIO):
         return None
 
 
+def _nothing() -> int:
+    return 0
+
+
 @dataclass
 class Resumption:
     """What was read of a file before, whether its rows are still there, and what is read now."""
@@ -87,6 +96,8 @@ class Resumption:
     """Known at the end, except of a Parquet or compressed file."""
     goes_on: bool = False
     """Whether the rows that are read follow those of before."""
+    passed: Callable[[], int] = _nothing
+    """How many bytes of the file were read so far, of a compressed file as it is stored."""
 
     def start(self, file: CheckedFile, may_grow: bool) -> int | None:
         """Pass over what is known of a file.

@@ -59,10 +59,12 @@ def read_rows(path: Path, format: Format = Format.AUTO, resumption: Resumption |
     chosen = _format_of(path, extension) if format is Format.AUTO else format
     with _explained(path):
         if chosen is Format.PARQUET:
-            yield from read_parquet(path)
+            yield from read_parquet(path, resumption)
             return
-        with opened_file(path, compression) as stream:
-            file = stream.raw
+        file, stream = opened_file(path, compression)
+        with stream:
+            if resumption is not None:
+                resumption.passed = file.passed
             if resumption is None or not isinstance(file, CheckedFile):
                 yield from _read(path, stream, chosen, extension, 0)
                 return
@@ -95,7 +97,7 @@ def open_once(path: Path, format: Format = Format.AUTO, *, whole: bool = False) 
         row = next(rows, None)
     _, compression = _endings(path)
     if whole and compression:
-        with _explained(path), opened_file(path, compression) as stream:
+        with _explained(path), opened_file(path, compression)[1] as stream:
             while stream.read(_PIECE):
                 pass
     return row

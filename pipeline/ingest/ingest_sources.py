@@ -9,7 +9,7 @@ table only the rows of records that a change concerns are looked at. The result 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from pipeline.ingest.sources import SourceReading
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
 from pipeline.state.work_files import write_work
+from pipeline.steps import Progress, Silent
 from schemas.dataset import Mode, Source
 
 
@@ -58,8 +59,9 @@ def ingest(
     sources: list[Source],
     folder: Path,
     run: str,
-    on_rows: Callable[[int], None] = lambda rows: None,
+    progress: Progress | None = None,
     *,
+    on_rows: Callable[[int], None] = lambda rows: None,
     anew: bool = False,
 ) -> Ingested:
     """Read what has changed in the sources, then append all that is new in one atomic commit.
@@ -69,6 +71,7 @@ def ingest(
         sources: read in order; their relative paths start at ``folder``.
         folder: that of the dataset.yaml.
         run: becomes the records' ``batch``; repeating the same run adds nothing.
+        progress: shows how far it is.
         on_rows: called with how many more rows were read.
         anew: read all files, whatever an earlier run has read of them.
 
@@ -80,8 +83,8 @@ def ingest(
     known = None if anew else _known(store, sources)
     if known is not None:
         with suppress(NotEnough):
-            return _Ingestion(store, sources, folder, run, known).run_with(on_rows)
-    return _Ingestion(store, sources, folder, run, None).run_with(on_rows)
+            return _Ingestion(store, sources, folder, run, known).run_with(progress or Silent(), on_rows)
+    return _Ingestion(store, sources, folder, run, None).run_with(progress or Silent(), on_rows)
 
 
 def _known(store: Store, sources: Sequence[Source]) -> SourcesRead | None:
@@ -106,13 +109,13 @@ class _Ingestion:
         self._lines = 0
         self._new: NewRows | None = None
 
-    def run_with(self, on_rows: Callable[[int], None]) -> Ingested:
+    def run_with(self, progress: Progress, on_rows: Callable[[int], None]) -> Ingested:
         """Read, append, and keep what was read.
 
         Raises:
             NotEnough: what is known of an earlier reading does not suffice.
         """
-        self._read_all(on_rows)
+        self._read_all(progress, on_rows)
         if self._known is None:
             index = whole_index(self._readings)
         else:
@@ -134,19 +137,27 @@ class _Ingestion:
         by_source = left.group_by("source").len().sort("source")
         return replace(read, added=self._new.wanted.height, withdrawn=gone.height, left=tuple(by_source.iter_rows()))
 
-    def _read_all(self, on_rows: Callable[[int], None]) -> None:
+    def _read_all(self, progress: Progress, on_rows: Callable[[int], None]) -> None:
         """Write all rows that are read to intermediate files."""
-        work = self._store.work(self._run)
+        work, paths, total = self._store.work(self._run), list[list[Path]](), 0
         for source in self._sources:
-            files = source_files(source, self._folder, self._store.downloads, self._store)
+            paths.append(source_files(source, self._folder, self._store.downloads, self._store))
             before = self._before[source.name].files if source.name in self._before else ()
             reading = SourceReading(source, self._folder, {file.name: file for file in before}, self._run)
-            for frame in reading.frames(files, self._lines):
-                self._chunks.append(work / f"read-{len(self._chunks):05}.parquet")
-                write_work(frame, self._chunks[-1])
-                on_rows(frame.height)
             self._readings.append(reading)
-            self._lines += reading.rows
+            total += reading.unread(paths[-1])
+        with _reading(progress, total) as advance:
+            passed = 0
+            for reading, files in zip(self._readings, paths, strict=True):
+                for frame in reading.frames(files, self._lines):
+                    self._chunks.append(work / f"read-{len(self._chunks):05}.parquet")
+                    write_work(frame, self._chunks[-1])
+                    on_rows(frame.height)
+                    advance(reading.passed - passed)
+                    passed = reading.passed
+                advance(reading.passed - passed)
+                passed = 0
+                self._lines += reading.rows
 
     def _build(self, index: Index, present: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         """The rows to append to a table."""
@@ -244,6 +255,22 @@ class _Ingestion:
         read = SourcesRead(records=self._store.state_of(Table.RECORDS), moved=moved, sources=tuple(sources))
         if read != self._known:
             self._cache.save(read, [file.fresh for reading in self._readings for file in reading.files])
+
+
+@contextmanager
+def _reading(progress: Progress, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many bytes are read of so many, in a unit that suits these."""
+    unit, size = ("MB", 1_000_000) if total >= 1_000_000 else ("kB", 1_000)
+    passed = 0
+    with progress.step("reading the sources", *((-(-total // size), unit) if total else ())) as shown:
+
+        def advance(more: int) -> None:
+            nonlocal passed
+            before, passed = passed, passed + more
+            # Rounded up: what is read to its end is whole.
+            shown(-(-passed // size) - -(-before // size))
+
+        yield advance
 
 
 def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame) -> bool:

@@ -6,7 +6,7 @@ What an earlier run has read of a file is not read again, as far as it is still 
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -91,13 +91,24 @@ class SourceReading:
         """In the order of reading."""
         self.found = FoundInSource(source.key)
         self._folder, self._before, self._run = folder, before, run
+        self._ended, self._current = 0, Resumption()
 
     @property
     def rows(self) -> int:
         """How many rows the source has."""
         return sum(found.rows for found in self.found.files.values())
 
-    def frames(self, paths: list[Path], start: int) -> Iterator[pl.DataFrame]:
+    @property
+    def passed(self) -> int:
+        """How many bytes were read so far, of those that ``unread`` counts."""
+        return self._ended + self._current.passed()
+
+    def unread(self, paths: Sequence[Path]) -> int:
+        """How many bytes the files have that are to be read, even if only to find that rows were appended to them."""
+        files = ((stamp_of(path), self._before.get(self._name(path))) for path in paths)
+        return sum(stamp.size for stamp, before in files if stamp and (before is None or before.stamp != stamp))
+
+    def frames(self, paths: Sequence[Path], start: int) -> Iterator[pl.DataFrame]:
         """The rows that no earlier run has read, as frames in the schema of the ``records`` table.
 
         Rows that are identified by content have no key yet, and their revision in place of their id.
@@ -127,11 +138,14 @@ class SourceReading:
             yield self._frame(rows)
 
     def _open(self, path: Path, start: int) -> FileReading:
-        name = shown_file(path, self._folder, self.source)
+        name = self._name(path)
         # A glob with two ** may name a file twice.
         found = self.found.files.setdefault(name, FoundInFile())
         self.files.append(FileReading(name, self._before.get(name), start, found))
         return self.files[-1]
+
+    def _name(self, path: Path) -> str:
+        return shown_file(path, self._folder, self.source)
 
     def _read(self, path: Path, file: FileReading) -> Iterator[RawRow]:
         """The rows that no earlier run has read."""
@@ -140,7 +154,7 @@ class SourceReading:
             self._go_on(file, before)
             file.stamp, file.content = before.stamp, before.content
             return
-        resumption = Resumption(before.content if before else None)
+        resumption = self._current = Resumption(before.content if before else None)
         rows = _read(self.source, path, resumption)
         first = next(rows, None)
         if before is not None and resumption.goes_on:
@@ -149,6 +163,7 @@ class SourceReading:
             yield first
             yield from rows
         file.content = resumption.now
+        self._ended, self._current = self._ended + resumption.passed(), Resumption()
         # If it changed since, it has another stamp by now.
         file.stamp = stamp if stamp is not None and stamp.is_settled(now) else None
 

@@ -15,11 +15,10 @@ UNPACKED_FLOOR = 64 * 2**20
 """Bytes that it may hold in any case."""
 
 
-def opened_file(path: Path, compression: str | None) -> io.BufferedReader:
-    """A file open for reading, decompressed as it is read."""
-    if compression is None:
-        return io.BufferedReader(CheckedFile(path), buffer_size=1 << 20)
-    return io.BufferedReader(_Unpacked(path, compression), buffer_size=1 << 20)
+def opened_file(path: Path, compression: str | None) -> tuple["CheckedFile | _Unpacked", io.BufferedReader]:
+    """A file open for reading, decompressed as it is read, and the stream of its bytes, which closes it."""
+    file = CheckedFile(path) if compression is None else _Unpacked(path, compression)
+    return file, io.BufferedReader(file, buffer_size=1 << 20)
 
 
 class _Unpacked(io.RawIOBase):
@@ -27,8 +26,10 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, path: Path, compression: str) -> None:
         self._path = path
-        self._stream = pa.input_stream(path, compression=compression)
+        self._packed = pa.OSFile(str(path))
+        self._stream = pa.CompressedInputStream(self._packed, compression)
         self._left = most_unpacked(path)
+        self._passed = 0
 
     def readable(self) -> bool:
         return True
@@ -38,10 +39,16 @@ class _Unpacked(io.RawIOBase):
         self._left -= count
         if self._left < 0:
             raise too_much(self._path)
+        self._passed = self._packed.tell()
         return count
+
+    def passed(self) -> int:
+        """How many bytes of the compressed file were read so far."""
+        return self._passed
 
     def close(self) -> None:
         self._stream.close()
+        self._packed.close()
         super().close()
 
 
