@@ -12,6 +12,7 @@ import polars as pl
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.signatures import Identities
 from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.sorted_places import places_of
 
 Names = npt.NDArray[np.uint64]
 RELATED = pl.Schema(
@@ -98,15 +99,7 @@ def _edges(values: Names, rows: Rows | None, links: Links | None = None) -> list
     same = np.flatnonzero(ordered[1:] == ordered[:-1])
     edges = [(owners[same], owners[same + 1])]
     if links is not None:
-        left, right = (_found(ordered, side[:, 0]) for side in (links.left, links.right))
+        left, right = (places_of(side[:, 0], ordered) for side in (links.left, links.right))
         both = (left >= 0) & (right >= 0)
         edges.append((owners[left[both]], owners[right[both]]))
     return edges
-
-
-def _found(ordered: Names, values: Names) -> Rows:
-    """The first place of each value among ascending ones; -1 where it is not one of them."""
-    if not len(ordered):
-        return np.full(len(values), -1, dtype=np.int64)
-    at = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    return np.where(ordered[at] == values, at, -1)

@@ -9,6 +9,7 @@ from pipeline.curation.meeting import VIEWS
 from pipeline.curation.relations import Names
 from pipeline.similarity.index import StoredIndex
 from pipeline.similarity.signatures import NEAR_MISS, Scheme
+from pipeline.sorted_places import places_of
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
@@ -102,11 +103,9 @@ def _rows_of(view: str, texts: Names, kept: npt.NDArray[np.bool_], store: Store,
     rows = rows.filter(pl.col("text").is_in(paired), pl.col("text") != 0)
     first = rows.sort(~pl.col("kept"), "row").unique("text", keep="first").sort("text")
     names, places = first["text"].to_numpy(), first["row"].to_numpy()
-    if not len(names) or not len(left):
-        return pl.DataFrame(schema=schema)
-    at = [np.minimum(np.searchsorted(names, side[:, 0]), len(names) - 1) for side in (left, right)]
+    at = [places_of(side[:, 0], names) for side in (left, right)]
     # Texts of evaluation rows, of earlier versions and of rows that are gone are not records.
-    present = (names[at[0]] == left[:, 0]) & (names[at[1]] == right[:, 0])
+    present = (at[0] >= 0) & (at[1] >= 0)
     ends = [places[side[present]] for side in at]
     one, other = np.minimum(*ends), np.maximum(*ends)
     return pl.DataFrame({"one": one, "other": other, "similarity": pairs.similarity[present]}, schema=schema)

@@ -46,12 +46,3 @@ def hashed(texts: Iterable[str]) -> Hashes:
 def small(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Counts in as few bytes as hold them."""
     return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
-
-
-def places_of(wanted: npt.NDArray[Any], known: npt.NDArray[Any]) -> Ints:
-    """Where each wanted number is among the known ones, which are sorted; -1 where it is not."""
-    if not len(known):
-        return np.full(wanted.shape, -1, dtype=np.int64)
-    places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-    found: Ints = np.where(known[places] == wanted, places, -1)
-    return found

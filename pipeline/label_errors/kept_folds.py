@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.group_folds import members_of
-from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, hashed, places_of
+from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, hashed
+from pipeline.sorted_places import places_of
 
 Ints = npt.NDArray[np.int64]
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed, named, of_name, places_of
+from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed, named, of_name
 from pipeline.label_errors.kept_folds import KeptFolds
 from pipeline.label_errors.kept_weights import KeptWeights, used_places
 from pipeline.label_errors.span_features import Hashes, WordCodes, hashed_features
 from pipeline.label_errors.span_model import SpanStudy
 from pipeline.label_errors.span_rows import SpanDoubts, SpanRows
 from pipeline.label_errors.span_search import SpanTexts, SpanWeights
+from pipeline.sorted_places import places_of
 
 Floats = npt.NDArray[np.float64]
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.label_errors.kept_arrays import Hashes
 from pipeline.label_errors.rarity import Bools, Floats, Groups, Ints, quantile
 from pipeline.label_errors.rewrite_columns import Bags, Columns
 from pipeline.label_errors.rewrite_pairs import KeptPairs, Pairs
-from pipeline.label_errors.rewrite_words import Hashes, WordUse
+from pipeline.label_errors.rewrite_words import WordUse
 
 _SHARED = 0.5
 """Where the usual answer shares so much of itself with its original, shared words are enough."""

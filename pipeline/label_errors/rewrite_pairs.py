@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.label_errors.kept_arrays import Hashes
 from pipeline.label_errors.rarity import Bools, Floats, Groups, Ints, counted
 from pipeline.label_errors.rewrite_columns import Bags, Columns
-from pipeline.label_errors.rewrite_words import Hashes, KeptWords, Singles, places, taken
+from pipeline.label_errors.rewrite_words import KeptWords, Singles, taken
+from pipeline.sorted_places import places_of
 
 _LEARNING_ROWS = 20_000
 _LEARNING_WORDS = 24
@@ -193,7 +195,7 @@ class KeptPairs:
             at: where each of them is kept among the words of answers; -1 if it is not.
             spread: in how many answers it is.
         """
-        lefts = places(self.originals, hashes)
+        lefts = places_of(hashes, self.originals)
         originals = Telling.of(columns.originals, taken(self.spread, lefts)[columns.originals.words])
         answers = Telling.of(columns.answers, np.where(at >= 0, spread, 0)[columns.answers.words])
         found = np.zeros(len(columns.answers.words))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.label_errors.kept_arrays import hashed
 from pipeline.label_errors.rarity import Floats, Groups
 from pipeline.label_errors.rewrite_clues import Clue
 from pipeline.label_errors.rewrite_columns import Columns, Rewrite, read_rows
@@ -13,7 +14,7 @@ from pipeline.label_errors.rewrite_languages import answer_languages, foreign, u
 from pipeline.label_errors.rewrite_meaning import Match, match, match_by, share_in_original, word_weights
 from pipeline.label_errors.rewrite_pairs import KeptPairs, Pairs
 from pipeline.label_errors.rewrite_rules import Rule
-from pipeline.label_errors.rewrite_words import KeptWords, WordUse, hashes_of
+from pipeline.label_errors.rewrite_words import KeptWords, WordUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Lexicon:
 def learn(rows: Sequence[Rewrite], off: Collection[Rule]) -> tuple[Seen, Lexicon]:
     """See rows by themselves, and what shows later rows alike."""
     columns, groups = read_rows(rows, off), Groups.of([row.group for row in rows])
-    use, hashes = WordUse.learn(columns, groups), hashes_of(columns.vocabulary)
+    use, hashes = WordUse.learn(columns, groups), hashed(columns.vocabulary)
     words = KeptWords.of(hashes, use)
     matched: tuple[Match | None, Floats | None, Pairs | None] = (None, None, None)
     if Rule.MEANING not in off:
@@ -79,7 +80,7 @@ def learn(rows: Sequence[Rewrite], off: Collection[Rule]) -> tuple[Seen, Lexicon
 def see(rows: Sequence[Rewrite], kept: Lexicon, off: Collection[Rule]) -> Seen:
     """See rows that were not learned from."""
     columns = read_rows(rows, off)
-    hashes = hashes_of(columns.vocabulary)
+    hashes = hashed(columns.vocabulary)
     at = kept.words.places(hashes)
     use = kept.words.use(at)
     matched = None if Rule.MEANING in off else match_by(columns, use, kept.pairs, hashes, at)

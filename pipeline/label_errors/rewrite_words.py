@@ -1,19 +1,17 @@
 """How the words of a text are used in the answers of a set: in how many of them each is, and how many end with it."""
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.label_errors.kept_arrays import Hashes
 from pipeline.label_errors.rarity import Floats, Groups, Ints, counted
 from pipeline.label_errors.rewrite_columns import Columns
+from pipeline.sorted_places import places_of
 
-Hashes = npt.NDArray[np.uint64]
 Singles = npt.NDArray[np.float32]
-_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +56,11 @@ class KeptWords:
 
     def places(self, hashes: Hashes) -> Ints:
         """Where words are kept; -1 if they are not."""
-        return places(self.hashes, hashes)
+        return places_of(hashes, self.hashes)
 
     def use(self, at: Ints) -> WordUse:
         """The use of words by where they are kept, one more row included: the one that is judged."""
         return WordUse(taken(self.counts, at) + 1, taken(self.lasts, at) + 1, self.rows + 1)
-
-
-def hashes_of(words: Iterable[str]) -> Hashes:
-    """64 bits of every word, the same on all machines."""
-    digests = (hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest() for word in words)
-    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
-
-
-def places(kept: Hashes, hashes: Hashes) -> Ints:
-    """Where each hash is among ascending ones; -1 if it is not."""
-    if not len(kept):
-        return np.full(len(hashes), -1)
-    at = np.minimum(np.searchsorted(kept, hashes), len(kept) - 1)
-    return np.where(kept[at] == hashes, at, -1)
 
 
 def taken(kept: npt.NDArray[Any], at: Ints) -> Floats:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed, places_of
+from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed
 from pipeline.label_errors.span_tokens import Tokens
+from pipeline.sorted_places import places_of
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.int32]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, hashed, places_of
+from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, hashed
+from pipeline.sorted_places import places_of
 from schemas.field_values import Leaf
 
 _EXPECTED, _ROWS = 0.03, 10

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, named, of_name, places_of
+from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, named, of_name
+from pipeline.sorted_places import places_of
 
 MAX_CHARACTERS = 4_000
 """Only this many leading characters of a text are used."""

@@ -143,7 +143,8 @@ def audit_result(snapshot: Snapshot, left: OpenAnswers = ALL_FINAL) -> AuditResu
     if found is None:
         return None
     outline = snapshot.outline
-    rows = outline.filter(pl.col("fate") == Fate.ACCEPTED.value, ~with_reason(ReasonCode.FROZEN)).height
+    is_sampled = (pl.col("fate") == Fate.ACCEPTED.value) & ~with_reason(ReasonCode.FROZEN)
+    rows = int(outline.select(is_sampled.sum()).item())
     share = share_of(found, rows, int(found.vain.sum()))
     if share is None:
         return None
@@ -194,7 +195,7 @@ def _pending(outline: pl.DataFrame, again: Collection[str]) -> int:
     given = pl.col("label_source").eq_missing(LabelSource.HUMAN.value) | with_reason(ReasonCode.UNUSABLE)
     held = pl.col("routed").eq_missing(Routed.ADJUDICATE.value)
     audited = (pl.col("routed").eq_missing(Routed.AUDIT.value) & given) | (held & (pl.col("audit_probability") > 0))
-    return outline.filter(audited, pl.col("record_id").is_in(list(again))).height
+    return int(outline.select((audited & pl.col("record_id").is_in(list(again))).sum()).item())
 
 
 def _as_answered(snapshot: Snapshot, answered: pl.DataFrame) -> pl.DataFrame:

@@ -205,11 +205,11 @@ def _in_order(groups: Iterable[Group]) -> list[Group]:
 
 def _copies(snapshot: Snapshot, asked: Decision | None, record_id: str | None) -> pl.DataFrame:
     """The outline of all duplicates, or of those in the groups of one record."""
-    found = snapshot.outline.filter(fate=Fate.DUPLICATE.value)
+    found = snapshot.outline.lazy().filter(fate=Fate.DUPLICATE.value)
     if record_id is not None:
         found = found.filter(pl.col("duplicate_of").is_in([record_id, *filter(None, [asked and asked.duplicate_of])]))
     exact = with_reason(ReasonCode.EXACT_DUPLICATE)
-    return found.select("record_id", "duplicate_of", pl.col("similarity").fill_null(1.0), exact=exact)
+    return found.select("record_id", "duplicate_of", pl.col("similarity").fill_null(1.0), exact=exact).collect()
 
 
 def _groups(copies: pl.DataFrame, rows: _Rows, record_id: str | None) -> Iterator[Group]:

@@ -99,7 +99,11 @@ def count_waiting(snapshot: Snapshot, task: type[Task], asked_seats: Sequence[As
     if asked_seats is not None:
         return _count_seats(snapshot, task, asked_seats)
     sent = set(snapshot.tasks().select("push_key").collect().to_series())
-    asked = open_decisions(snapshot).collect() if sent else snapshot.outline.filter(open_ones())
+    asked = (
+        open_decisions(snapshot).collect()
+        if sent
+        else snapshot.outline.lazy().filter(open_ones()).select("routed").collect()
+    )
     audits = int((asked["routed"] == Routed.AUDIT.value).sum())
     if not sent:
         return Waiting(asked.height, audits, unsent=asked.height, rows=asked.height)
@@ -247,7 +251,8 @@ def _lacking(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> list[flo
 
 def in_review(snapshot: Snapshot) -> dict[ReasonCode, int]:
     """How many of the current records are in review, by first reason, the most frequent one first."""
-    codes = snapshot.outline.filter(pl.col("fate") == Fate.REVIEW.value).select(first_reason("code"))
+    waits = snapshot.outline.lazy().filter(pl.col("fate") == Fate.REVIEW.value)
+    codes = waits.select(first_reason("code")).collect()
     counts = codes.group_by("code", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
     return {ReasonCode(code): count for code, count in counts.iter_rows()}
 

@@ -131,7 +131,7 @@ def gather_report(
         **_expected(standing),
         **_tuned(state, snapshot),
         suspects=list(suspects(state)),
-        below_floor=state.accepted.filter(IS_BELOW_FLOOR).height,
+        below_floor=state.accepted.filter(IS_BELOW_FLOOR).select(pl.len()).collect().item(),
     )
 
 
@@ -216,8 +216,9 @@ def _example(state: State, decision: Decision, code: ReasonCode) -> ShownRecord:
     return shown.model_copy(update={"head": head})
 
 
-def _tokens(accepted: pl.DataFrame, dataset: LoadedDataset) -> TokenLengths | None:
-    lengths = dict(accepted["tokens"].drop_nulls().value_counts().iter_rows())
+def _tokens(accepted: pl.LazyFrame, dataset: LoadedDataset) -> TokenLengths | None:
+    tokens = accepted.select("tokens").collect().to_series()
+    lengths = dict(tokens.drop_nulls().value_counts().iter_rows())
     if not lengths:
         return None
     return TokenLengths(encoding=dataset.config.measure.encoding, records_by_length=lengths)
@@ -226,9 +227,10 @@ def _tokens(accepted: pl.DataFrame, dataset: LoadedDataset) -> TokenLengths | No
 def _pairs(state: State) -> Iterator[DuplicatePair]:
     """Near-duplicates closest to the threshold first: they show whether it is right."""
     is_exact = with_reason(ReasonCode.EXACT_DUPLICATE)
-    copies = state.outline.filter(fate=Fate.DUPLICATE.value)
-    near = copies.filter(~is_exact).sort(pl.col("similarity").fill_null(0.0), maintain_order=True)
-    exact = copies.filter(is_exact)["record_id"].head(_EXAMPLES).to_list()
+    copies = state.outline.lazy().filter(fate=Fate.DUPLICATE.value)
+    told = copies.select("record_id", pl.col("similarity").fill_null(0.0), exact=is_exact).collect()
+    near = told.filter(~pl.col("exact")).sort("similarity", maintain_order=True)
+    exact = told.filter("exact")["record_id"].head(_EXAMPLES).to_list()
     shown = state.to_show([*near["record_id"].head(_PAIRS - _EXAMPLES), *exact])
     for decision, kept in zip(shown, state.to_show(one.duplicate_of for one in shown), strict=True):
         yield DuplicatePair(
@@ -300,7 +302,7 @@ def _review(state: State, standing: Status | None) -> ReviewCounts:
     changed: list[tuple[Decision, Said]] = []
     pushed = set(state.snapshot.tasks().select("record_id").collect().to_series())
     sent, audits_waiting = 0, 0
-    for decision in state.read(state.outline.filter(pl.col("routed").is_not_null())["record_id"]):
+    for decision in state.read(state.outline["record_id"].filter(state.outline["routed"].is_not_null())):
         if decision.routed is None:
             continue
         answer = answers.get(decision.record_id)

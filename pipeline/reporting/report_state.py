@@ -52,10 +52,10 @@ class State:
         """Of the decision that counts for every current record."""
         return self.snapshot.outline
 
-    @cached_property
-    def accepted(self) -> pl.DataFrame:
-        """The same of accepted records."""
-        return self.outline.filter(fate=Fate.ACCEPTED.value)
+    @property
+    def accepted(self) -> pl.LazyFrame:
+        """The same of accepted records; who selects a few columns copies no others."""
+        return self.outline.lazy().filter(fate=Fate.ACCEPTED.value)
 
     @cached_property
     def splits(self) -> pl.DataFrame:

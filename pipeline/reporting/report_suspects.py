@@ -42,7 +42,8 @@ def _doubted(state: State, *, by_score: bool) -> Iterator[tuple[Decision, list[R
     doubt = IS_FOUND_AGAINST | (pl.lit(by_score) & pl.col("suggested") & (score >= _LIKELY))
     rows = state.accepted.filter(pl.col("label_source").ne_missing(LabelSource.HUMAN.value), doubt)
     is_corrected = with_reason(ReasonCode.CORRECTED)
-    ranked = rows.sort(~is_corrected, ~IS_FOUND_AGAINST, -score, maintain_order=True)["record_id"]
+    told = rows.select("record_id", first=~is_corrected, second=~IS_FOUND_AGAINST, third=-score).collect()
+    ranked = told.sort("first", "second", "third", maintain_order=True)["record_id"]
     for start in range(0, len(ranked), _AT_ONCE):
         for decision in state.to_show(ranked[start : start + _AT_ONCE]):
             # Only the whole row says whether a model would give another answer.

@@ -55,7 +55,7 @@ def _fills_of(state: State) -> list[FieldFill]:
 
     A release shows the same rows in two reports, and reading what they say takes most of the time of each.
     """
-    decided = state.accepted.select("record_id", "run")
+    decided = state.accepted.select("record_id", "run").collect()
     key = state.snapshot.store.root, state.task.task_digest(), decided.height, int(decided.hash_rows().sum())
     if key not in _counted:
         found = field_fills(state.task, _Answers(state))
