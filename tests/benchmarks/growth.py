@@ -195,8 +195,8 @@ def _sort_and_write(place: str) -> None:
 
 
 # --- the results ----------------------------------------------------------------------------------
-def tables(found: Mapping[int, Mapping[str, Measured]]) -> list[Results]:
-    """What was measured, and how it compares with the targets."""
+def tables(found: Mapping[int, Mapping[str, Measured]], engine: str = "") -> list[Results]:
+    """What was measured, and how it compares with the targets, which are about the default engine."""
     titles = {step.name: step.title for step in STEPS}
     lines = [
         (
@@ -210,10 +210,13 @@ def tables(found: Mapping[int, Mapping[str, Measured]]) -> list[Results]:
         for size, steps in found.items()
         for name, spent in steps.items()
     ]
-    return [
-        Results("What a command costs", ("command", "rows", "CPU s", "wall s", "MB", "share of the first run"), lines),
-        Results("Targets", ("what", "rows", "figure", "at most", ""), list(_verdicts(found, titles))),
-    ]
+    costs = Results(
+        "What a command costs", ("command", "rows", "CPU s", "wall s", "MB", "share of the first run"), lines
+    )
+    if engine == "prefect":
+        # It starts a server for each command.
+        return [costs]
+    return [costs, Results("Targets", ("what", "rows", "figure", "at most", ""), list(_verdicts(found, titles)))]
 
 
 def _verdicts(
@@ -266,7 +269,7 @@ def main() -> None:
         # Hours of work: kept as soon as they are there.
         if asked.figures:
             _keep(found, asked.figures)
-    shown = tables(found)
+    shown = tables(found, asked.engine)
     for table in shown:
         table.show(Console(width=120))
     if asked.markdown:
