@@ -10,8 +10,8 @@ from flows.curate import LOCK_PATIENCE
 from flows.engines.engine import Engine
 from flows.run_page import verb_markdown
 from pipeline.config.workspace import HOW_TO_CONNECT, Connection
+from pipeline.curation.follow_answers import follow_answers
 from pipeline.curation.history import verdict_of
-from pipeline.curation.stages import follow_answers
 from pipeline.errors import ConfigError
 from pipeline.releases.recovery import recover_unrecorded_releases
 from pipeline.reporting.attention import Attention, attention
@@ -27,7 +27,7 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateSummary, Verb
+from schemas.run_summary import Changed, CollectSummary, CurateSummary, Looked, Verb
 
 
 class Collected(BaseModel):
@@ -59,6 +59,10 @@ class Collected(BaseModel):
     """Annotations that break the task's schema and must be corrected."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
+    looked: Looked | None = None
+    """What it looked at to let other records follow the answers; None if none was new."""
+    change: Changed | None = None
+    """What became of that."""
     funnel: Funnel
     note: str
     """Notes for the user, a line each; empty if there are none."""
@@ -98,7 +102,8 @@ def collect(context: Context, engine: Engine, *, everything: bool = False) -> Co
             pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, before, advance)
         with store.lock(Verb.COLLECT, LOCK_PATIENCE, engine.progress.step):
             _require_same_task(context, curated)
-            result = _decide(context, engine, connection, pulled, known)
+            with store.own_work():
+                result = _decide(context, engine, connection, pulled, known)
     engine.emit("dataset.collected", context.event(run=result.run, decided=result.decided))
     engine.artifact(f"goldleaf-{result.dataset}-collect", lambda: verb_markdown(context, Verb.COLLECT, result))
     return result
@@ -122,7 +127,6 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     """Store what was pulled and commit what follows from it; the caller holds both locks."""
     store = context.store
     recover_unrecorded_releases(store, context.dataset.config.name)
-    store.clear_work()
     before = store.snapshot().at_last_commit()
     run = context.new_run(Verb.COLLECT)
     changed = engine.run(keep_annotations, store, context.dataset, pulled, run.id)
@@ -135,14 +139,14 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
         watermarks=marks, settled=settled, annotations=changed, decided=len(decisions), is_gone=any(notes)
     )
     store.commit(run, inputs={}, funnel=None, summary=summary)
-    notes.append(follow_answers(context, engine))
+    followed = follow_answers(context, engine)
+    notes.append(followed.note)
     after = store.snapshot().at_last_commit()
     said = Counter(verdict_of(decision) for decision in decisions)
     seats = open_seats(after, context.dataset)
     task = context.dataset.task
     asked = count_waiting(after, task, seats)
     needed = attention(after, task, connection.shown, asked_again(seats))
-    store.clear_work()
     return Collected(
         dataset=context.dataset.config.name,
         run=run.id,
@@ -157,6 +161,8 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
         skipped=asked.skipped,
         invalid=len(invalid_annotations(after, task)) + len(invalid_gold_answers(after, task)),
         attention=needed,
+        looked=followed.looked,
+        change=followed.change,
         funnel=after.funnel(),
         note="\n".join(filter(None, notes)),
         next_step=str(next_step(context, after, asked, len(needed))),

@@ -223,12 +223,11 @@ def _read_and_decide(
     if reindex:
         store.drop_index()
     unknown = recover_unrecorded_releases(store, context.dataset.config.name)
-    store.clear_work()
-    run = context.new_run(Verb.CURATE)
-    read, evaluation = _read(context, engine, run, anew=full)
-    is_full = full or reindex
-    decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown, full=is_full)
-    store.clear_work()
+    with store.own_work():
+        run = context.new_run(Verb.CURATE)
+        read, evaluation = _read(context, engine, run, anew=full)
+        is_full = full or reindex
+        decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown, full=is_full)
     return read, decided
 
 

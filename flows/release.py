@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict
 from flows.context import Context
 from flows.engines.engine import Engine
 from flows.run_page import verb_markdown
+from pipeline.curation.follow_answers import follow_answers
 from pipeline.curation.shared_keys import shared_keys
-from pipeline.curation.stages import follow_answers, without_garbage_collection
+from pipeline.curation.stages import without_garbage_collection
 from pipeline.releases.absent_labels import empty_splits
 from pipeline.releases.draft import (
     Draft,
@@ -30,7 +31,7 @@ from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.staging import staged
 from schemas.manifest import AbsentLabel, Manifest
-from schemas.run_summary import Proof, ReleaseSummary, Verb
+from schemas.run_summary import Looked, Proof, ReleaseSummary, Verb
 
 
 class Released(BaseModel):
@@ -44,6 +45,8 @@ class Released(BaseModel):
     path: str
     created: bool
     """False if the latest version already has exactly these rows."""
+    looked: Looked | None = None
+    """What it looked at to let records follow answers that came in before; None if there were none."""
     splits: dict[str, int]
     """Rows by split."""
     absent: list[AbsentLabel] = []
@@ -79,17 +82,17 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     with store.lock(Verb.RELEASE):
         context.require_owner()
         require_curated(store, context.dataset)
-        follow_answers(context, engine)
-        store.clear_work()
-        snapshot = store.snapshot().at_last_commit()
-        run = context.new_run(Verb.RELEASE)
-        with without_garbage_collection():
-            draft = _draft(context, engine, snapshot)
-        found, created = _published(context, engine, snapshot, draft, run, version)
-        if created:
-            summary = ReleaseSummary(version=found.version, digest=found.digest)
-            store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
-        store.clear_work()
+        with store.own_work():
+            followed = follow_answers(context, engine)
+        with store.own_work():
+            snapshot = store.snapshot().at_last_commit()
+            run = context.new_run(Verb.RELEASE)
+            with without_garbage_collection():
+                draft = _draft(context, engine, snapshot)
+            found, created = _published(context, engine, snapshot, draft, run, version)
+            if created:
+                summary = ReleaseSummary(version=found.version, digest=found.digest)
+                store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
     write_report(context, progress=engine.progress)
     splits = {split: file.rows for split, file in found.splits.items()}
     result = Released(
@@ -98,6 +101,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         digest=found.digest,
         path=str(store.releases / found.version),
         created=created,
+        looked=followed.looked,
         splits=splits,
         absent=found.absent,
         empty=empty_splits(context.dataset.config.split.fractions, splits),

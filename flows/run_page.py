@@ -48,6 +48,8 @@ def _waiting(review: "ReviewBatch") -> str:
 
 def _collected(result: "Collected") -> Iterator[str]:
     yield f"run {result.run}: {counted(result.annotations, 'annotation')} changed, {result.decided:,} records decided"
+    if result.looked is not None:
+        yield str(result.looked)
     yield f"now {_funnel(result.funnel)}"
     yield from (f"note: {note}" for note in result.note.splitlines())
     if result.attention:
@@ -58,6 +60,8 @@ def _collected(result: "Collected") -> Iterator[str]:
 
 
 def _released(result: "Released") -> Iterator[str]:
+    if result.looked is not None:
+        yield str(result.looked)
     what = "published" if result.created else "nothing new since"
     yield f"{what} {result.dataset}@{result.version}, {result.digest}"
     yield ", ".join(f"{split}: {counted(rows, 'row')}" for split, rows in result.splits.items())

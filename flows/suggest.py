@@ -273,11 +273,9 @@ def hear_again(context: Context, engine: Engine, suggested: Suggested) -> Decide
         last = store.snapshot().last_run(CurateSummary)
         if last is None or context.dataset.has_changed_since(last.summary):
             return None
-        store.clear_work()
-        run = context.new_run(Verb.CURATE)
-        decided = decide(context, engine, run, last.summary.evaluation, heard=suggested.model)
-        store.clear_work()
-        return decided
+        with store.own_work():
+            run = context.new_run(Verb.CURATE)
+            return decide(context, engine, run, last.summary.evaluation, heard=suggested.model)
 
 
 def _estimate(context: Context, asker: Asker, retry_invalid: bool) -> Estimated:

@@ -11,6 +11,7 @@ from pipeline.errors import Needless
 from pipeline.state.locks import TURN, Turn
 from pipeline.steps import Progress
 from schemas.durations import seconds_of
+from schemas.run_summary import Verb
 
 
 @contextmanager
@@ -44,8 +45,7 @@ def _require_need(context: Context, verb: str, due_at: datetime) -> None:
     Raises:
         Needless: there is such a run.
     """
-    runs = context.store.snapshot().runs
-    later = runs.filter((pl.col("verb") == verb) & (pl.col("started_at") >= due_at))
+    later = context.store.snapshot().runs_that_did(Verb(verb)).filter(pl.col("started_at") >= due_at)
     if later.height:
         run, began_at = later.select("run", "started_at").row(-1)
         raise Needless(

@@ -171,6 +171,8 @@ class CurateFacts(RunSummary):
     """Digest of everything in it, and in the task, that affects decisions."""
     evaluation: str = ""
     """What the rows of its evaluation sets are stored under; empty if it had none."""
+    reads: bool = True
+    """Whether it read the sources: a curate with which collect or release follows answers does not."""
     lines: int = 0
     """Rows read."""
     kind: str = ""

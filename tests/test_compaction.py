@@ -16,6 +16,7 @@ from support import row
 from terminal import Terminal
 
 from pipeline.curation.derived_rows import derivation_digest
+from pipeline.curation.follow_answers import Followed
 from pipeline.curation.small_files import DERIVED, compact
 from pipeline.errors import Busy, StoreError
 from pipeline.state import compaction, table_files
@@ -100,7 +101,7 @@ def test_what_came_in_since_the_last_curate_is_left_for_the_next_one(
     open_ones = [task for task in desk.tasks() if not task["annotations"]]
     desk.submit(open_ones[0]["id"], desk.result("returns"))
     with monkeypatch.context() as patch:
-        patch.setattr("flows.collect.follow_answers", lambda context, engine: "")
+        patch.setattr("flows.collect.follow_answers", lambda context, engine: Followed())
         desk.collect()
     undisturbed = next_night(desk, tmp_path / "undisturbed", NIGHTS - 1)
     compacted(desk)

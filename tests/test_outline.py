@@ -17,6 +17,7 @@ from full_runs import must_know_its_outline
 from odd import QUESTION, Odd
 from support import row
 
+from pipeline.curation.follow_answers import Followed
 from pipeline.reporting.duplicates import read_duplicates
 from pipeline.reporting.explain import explain
 from pipeline.reporting.report_data import gather_report
@@ -103,7 +104,7 @@ def test_an_outline_of_another_state_is_not_taken_for_this_one(desk: Desk) -> No
 def test_answers_count_before_the_next_curate(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [task["data"]["record_id"] for task in desk.tasks()]
     assert asked, "somebody is asked"
-    monkeypatch.setattr("flows.collect.follow_answers", lambda context, engine: "")
+    monkeypatch.setattr("flows.collect.follow_answers", lambda context, engine: Followed())
     for task in desk.tasks():
         desk.submit(task["id"], desk.result("returns"))
     desk.collect()

@@ -51,6 +51,13 @@ def test_who_is_at_work_and_what_was_killed_is_told(tmp_path: Path) -> None:
     assert "killed" not in shop.goldleaf("status", "--all").stdout
 
 
+def test_a_run_that_failed_was_not_killed(tmp_path: Path) -> None:
+    shop = two_shops(tmp_path)
+    (tmp_path / "data.jsonl").rename(tmp_path / "gone.jsonl")
+    assert "data.jsonl does not exist" in shop.error("curate")
+    assert "killed" not in shop.goldleaf("status", "--all").stdout
+
+
 def test_what_a_schedule_wanted_and_nobody_did_is_told(tmp_path: Path) -> None:
     shop = two_shops(tmp_path)
     file = tmp_path / "parcels" / "dataset.yaml"

@@ -249,7 +249,9 @@ def show_collected(result: "Collected") -> None:
     said += [counted(result.disputed, "disagreement")] if result.disputed else []
     said += [f"{counted(result.taken_back, 'answer')} withdrawn"] if result.taken_back else []
     out.print(", ".join(said))
-    show_funnel(result.funnel, result.dataset)
+    if result.looked is not None:
+        out.print(str(result.looked), markup=False)
+    show_funnel(result.funnel, result.dataset, result.change)
     for note in result.note.splitlines():
         out.print(f"[dim]note:[/] {escape(note)}")
     show_attention(result.attention)
@@ -288,6 +290,8 @@ def show_released(result: "Released") -> None:
     """Print which version there is now."""
     from pipeline.releases.absent_labels import in_words, why_empty
 
+    if result.looked is not None:
+        out.print(f"answers that came in: {result.looked}", markup=False)
     what = "published" if result.created else "nothing new since"
     out.print(f"{what} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))

@@ -5,6 +5,7 @@ In: current records and what is known from earlier runs. Out: rows of ``decision
 
 __all__ = [
     "evaluation_sets",
+    "follow_answers",
     "history",
     "notes",
     "prepare",

@@ -57,7 +57,7 @@ from pipeline.state.tables import Table
 from pipeline.steps import Advance, Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import Changed, CollectSummary, CurateSummary, Looked, Proof, Verb
+from schemas.run_summary import Changed, CurateSummary, Looked, Proof
 from schemas.similarities import Similarities
 
 _ADOPTS = "it adopts the splits of a version"
@@ -74,35 +74,6 @@ def without_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def follow_answers(workspace: Workspace, steps: Steps) -> str:
-    """An answer also affects copies and conflicting rows of its record: decide again if answers came in.
-
-    It looks at the committed runs, not at this one, so it makes up for a run that was killed in between. The caller
-    holds the lock.
-
-    Args:
-        workspace: the dataset.
-        steps: runs them.
-
-    Returns:
-        Why the other rows must wait; empty if they need not.
-    """
-    dataset, snapshot = workspace.dataset, workspace.store.snapshot()
-    curated = snapshot.last_run(CurateSummary)
-    answered = [run.id for run in snapshot.committed_runs(CollectSummary) if run.summary.decided]
-    pulled = snapshot.scan(Table.ANNOTATIONS).select(pl.col("run").max()).collect().item()
-    if curated is None or max([*answered, pulled or ""], default="") < curated.id:
-        return ""
-    if dataset.has_changed_since(curated.summary):
-        # Its sources were not read under the current configuration.
-        return (
-            f"{dataset.path} or its task was changed since the last curate: rows that depend on annotators' answers "
-            "follow with the next one"
-        )
-    decide(workspace, steps, workspace.new_run(Verb.CURATE), curated.summary.evaluation)
-    return ""
 
 
 @dataclass(frozen=True)
@@ -336,6 +307,7 @@ def _summary(
         corrections=made.scoring.corrections,
         evaluation=evaluation,
         similarities=found,
+        reads=read is not None,
         lines=read.lines if read else 0,
         added=added,
         withdrawn=read.withdrawn if read else 0,

@@ -64,6 +64,7 @@ def stand_still(workspace: Workspace, run: Run, before: Earlier, read: Ingested 
     summary = last.summary.model_copy(
         update={
             "file": str(dataset.path),
+            "reads": read is not None,
             "lines": read.lines if read else 0,
             "added": 0,
             "withdrawn": read.withdrawn if read else 0,

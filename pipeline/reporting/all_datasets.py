@@ -65,7 +65,7 @@ def _read(store: Store) -> DatasetLine:
     funnel = snapshot.settled_funnel()
     versions, damaged = readable_versions(store.releases)
     file = curated.summary.file if curated else ""
-    last = dict(snapshot.runs.group_by("verb").agg(pl.col("finished_at").max()).iter_rows())
+    last = {verb.value: at for verb in Verb if (at := snapshot.runs_that_did(verb)["finished_at"].max()) is not None}
     return DatasetLine(
         dataset=store.dataset,
         file=file,
@@ -90,7 +90,7 @@ def _overdue(snapshot: Snapshot, file: Path, now: datetime) -> list[str]:
         if (times := schedules.of(verb)) is None:
             continue
         due_at = read_cron(times.cron).last(now, times.timezone or schedules.timezone)
-        began: list[datetime] = snapshot.runs.filter(pl.col("verb") == verb.value)["started_at"].to_list()
-        if not any(at >= due_at for at in began) and now - due_at > patience:
+        began = snapshot.runs_that_did(verb).filter(pl.col("started_at") >= due_at)
+        if began.is_empty() and now - due_at > patience:
             found.append(f"{verb} was due at {due_at:%F %T} UTC")
     return found

@@ -24,6 +24,8 @@ from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.seat import FIRST, SeatKind
 from schemas.task import Role, Task
 
+_BROKEN = (ReasonCode.UNREADABLE.value, ReasonCode.NOT_AN_OBJECT.value)
+"""Why a row cannot be read."""
 _STRAY = 0.01
 """If fewer than this share of a source's rows lack a field, these are slips, and no reason to change the task."""
 
@@ -196,9 +198,9 @@ def rejections(snapshot: Snapshot, task: type[Task]) -> list[Rejection]:
     placed = places.join(reasons, on="record_id", maintain_order="left")
     placed = placed.join(gone, on="record_id", how="left", maintain_order="left")
     rows = placed.with_columns(pl.col("gone").fill_null(value=False)).collect()
-    found = []
+    found, readable = [], _readable(snapshot.outline, rows)
     for group in by_reason(rows):
-        lacking = _lacking(group.field, rows, snapshot) if group.code is ReasonCode.MISSING else []
+        lacking = _lacking(group.field, rows, readable) if group.code is ReasonCode.MISSING else []
         if lacking:
             could = is_optional(task, group.field, max(lacking))
             group = group.model_copy(update={"unknown": min(lacking) == 1, "optional": could})
@@ -242,10 +244,16 @@ def is_optional(task: type[Task], field: str, lacking: float) -> bool:
     return task.task_names(Role.INPUT) != [field] and lacking >= _STRAY
 
 
-def _lacking(field: str, rejected: pl.DataFrame, snapshot: Snapshot) -> list[float]:
+def _readable(outline: pl.DataFrame, rejected: pl.DataFrame) -> pl.DataFrame:
+    """How many rows of each source can be read (``all``), whatever they lack."""
+    broken = rejected.filter(pl.col("code").is_in(_BROKEN)).group_by("source").len("broken")
+    counts = outline.lazy().group_by("source").len("all").collect().join(broken, on="source", how="left")
+    return counts.select("source", pl.col("all") - pl.col("broken").fill_null(0))
+
+
+def _lacking(field: str, rejected: pl.DataFrame, readable: pl.DataFrame) -> list[float]:
     """For each source that has a row without a required field: the share of its readable rows that lack it."""
     lacking = rejected.filter(with_reason(ReasonCode.MISSING, field=field)).group_by("source").len()
-    readable = snapshot.current_records().filter(pl.col("error") == "").group_by("source").len("all").collect()
     return lacking.join(readable, on="source").select(pl.col("len") / pl.col("all")).to_series().to_list()
 
 

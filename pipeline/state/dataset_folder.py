@@ -144,6 +144,19 @@ class DatasetFolder:
         shutil.rmtree(self.root / "work", ignore_errors=True)
         remove_unfinished(self.root, before=time.time() - _A_DAY)
 
+    @contextmanager
+    def own_work(self) -> Iterator[None]:
+        """Let a run have the intermediate files to itself: none are there before and after it. What a killed run leaves
+        shows that it was killed.
+        """
+        self.clear_work()
+        try:
+            yield
+        except Exception:
+            self.clear_work()
+            raise
+        self.clear_work()
+
     @property
     def downloads(self) -> Path:
         """The folder for downloads, which ``clear_work`` leaves alone."""

@@ -96,6 +96,16 @@ class Snapshot:
         """The committed runs, oldest first."""
         return self.store.runs(self.versions[Table.RUNS])
 
+    def runs_that_did(self, verb: Verb) -> pl.DataFrame:
+        """The committed runs that did the work of a verb, oldest first: a curate with which collect, release or suggest
+        only follows answers has read no source.
+        """
+        mine = self.runs.filter(pl.col("verb") == verb.value)
+        if verb is not Verb.CURATE:
+            return mine
+        reads = pl.col("summary").str.json_path_match("$.reads")
+        return mine.filter(reads.ne_missing("false"))
+
     def committed_runs(self, kind: type[Summary]) -> list[CommittedRun[Summary]]:
         """The committed runs of the verb with this kind of summary, oldest first.
 
