@@ -220,6 +220,8 @@ def _read_and_decide(
 ) -> tuple[Ingested, Decided]:
     """What a run commits; the state's lock is held."""
     store = context.store
+    if full:
+        store.verify_anew()
     if reindex:
         store.drop_index()
     unknown = recover_unrecorded_releases(store, context.dataset.config.name)

@@ -81,6 +81,8 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
     store, name = context.store, context.dataset.config.name
     with store.lock(Verb.RELEASE):
         context.require_owner()
+        # What is published must be what was written.
+        store.verify_anew()
         require_curated(store, context.dataset)
         with store.own_work():
             followed = follow_answers(context, engine)

@@ -19,8 +19,8 @@ from temporary_folders import use_memory
 
 from flows.local.studio_server import LocalStudio
 from flows.settings import prepare_training
-from pipeline.ingest import file_stamps
 from pipeline.ladder import forgetting
+from pipeline.state import file_stamps
 from pipeline.suggestions import asking
 from pipeline.suggestions.asking import Pauses
 from pipeline.suggestions.ledger import Ledger

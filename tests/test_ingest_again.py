@@ -15,7 +15,7 @@ from ingest_home import Home
 from polars.testing import assert_frame_equal
 from tried_examples import examples
 
-import pipeline.ingest.file_stamps
+import pipeline.state.file_stamps
 from pipeline.errors import ConfigError, SourceError
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.state.store import Store
@@ -169,7 +169,7 @@ def test_a_run_that_goes_on_from_an_earlier_one_ends_like_one_that_reads_everyth
         folder.apply(Change(file, "write", (0, 1, 2, 8), 0))
     with pytest.MonkeyPatch.context() as patch:
         if are_settled:
-            patch.setattr(pipeline.ingest.file_stamps, "_SETTLED_NS", 0)
+            patch.setattr(pipeline.state.file_stamps, "_SETTLED_NS", 0)
         for number, (changes, changed, lost) in enumerate([(first, "", ""), *days]):
             for change in changes:
                 folder.apply(change)

@@ -11,10 +11,10 @@ from ingest_home import KEYED, LOG, PLAIN, SNAPSHOT, UPDATES, Home, contents, ro
 import pipeline.ingest.sources
 from pipeline.errors import SourceError
 from pipeline.ingest.checked_file import CheckedFile
-from pipeline.ingest.file_stamps import Stamp
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.ingest.raw_rows import RawRow
+from pipeline.state.file_stamps import Stamp
 from schemas.dataset import Mode, Source
 
 EXPORT = Source(name="s", path="*.jsonl", key="id", mode=Mode.SNAPSHOT)

@@ -58,7 +58,7 @@ def test_half_way_some_bytes_of_a_file_are_read(tmp_path: Path, monkeypatch: pyt
 
 
 def test_only_files_that_have_changed_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.ingest.file_stamps._SETTLED_NS", 0)
+    monkeypatch.setattr("pipeline.state.file_stamps._SETTLED_NS", 0)
     home, watched = Home(tmp_path), Watched()
     home.write("a.jsonl", ROWS[:20])
     home.write("b.jsonl", ROWS[:20])

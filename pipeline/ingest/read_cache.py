@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import StoreError
 from pipeline.ingest.checked_file import Content
-from pipeline.ingest.file_stamps import Stamp
 from pipeline.ingest.found_rows import FoundInFile
 from pipeline.ingest.narrow_rows import NO_ROWS, ROW, Rows
 from pipeline.state.atomic import replacing, sealed_bytes
+from pipeline.state.file_stamps import Stamp
 from pipeline.state.own_code import code_digest
 from schemas.dataset import Source
 

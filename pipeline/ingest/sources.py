@@ -18,7 +18,6 @@ import polars as pl
 
 from pipeline.errors import SourceError
 from pipeline.ingest.checked_file import Content, Resumption
-from pipeline.ingest.file_stamps import Stamp, stamp_of
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.found_rows import FoundInFile, FoundInSource
 from pipeline.ingest.narrow_rows import Rows, narrow_rows
@@ -26,6 +25,7 @@ from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.read_cache import FileRead
 from pipeline.ingest.row_keys import typed_key
 from pipeline.ingest.source_urls import is_url
+from pipeline.state.file_stamps import Stamp, stamp_of
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import field_value
 from schemas.dataset import Source

@@ -25,6 +25,7 @@ from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.table_files import Log, add_file, collect_once, create_table, read_log, read_pieces, scan_files
 from pipeline.state.tables import INDEX, SCHEMAS, Table
+from pipeline.state.verified_files import forget_verified
 from schemas.identity import stable_hash
 from schemas.manifest import Funnel
 from schemas.run_summary import RunSummary, Verb
@@ -51,6 +52,11 @@ class Store(DatasetFolder):
 
     def _path(self, table: Table) -> Path:
         return self.root / "tables" / table
+
+    def verify_anew(self) -> None:
+        """Let the files of all tables be read whole once more, in case that a disk has changed what nobody wrote."""
+        for table in Table:
+            forget_verified(self._path(table))
 
     def drop_index(self) -> None:
         """Forget which texts are similar, so that all are compared again; call it while holding the lock."""

@@ -26,7 +26,9 @@ from deltalake.transaction import AddAction
 
 from pipeline.errors import StoreError
 from pipeline.state.atomic import checksum_of, flush, locked_folder, unfinished, writing
+from pipeline.state.file_stamps import Stamp, stamp_of
 from pipeline.state.mapped_rows import arrow_of
+from pipeline.state.verified_files import VerifiedFiles
 
 # Pinned versions must stay readable: nothing is cleaned up behind a manifest's back.
 _TABLE_SETTINGS = {
@@ -260,12 +262,15 @@ def read_pieces(log: Log, folder: Path, schema: Mapping[str, pl.DataType]) -> It
 
 
 def sound_files(folder: Path, named: Iterable[tuple[str, int]]) -> list[Path]:
-    """The verified files of some names and sizes.
+    """The verified files of some names and sizes; those that were verified before, and not changed since, are not read.
 
     Raises:
         ValueError: one is corrupt; the text says which and how.
     """
-    return [_sound(folder / unquote(name), size) for name, size in named]
+    verified, paths = VerifiedFiles(folder), [(folder / unquote(name), size) for name, size in named]
+    found = [_sound(path, size, verified) for path, size in paths]
+    verified.keep(path.name for path in found)
+    return found
 
 
 def collect_once(folder: Path, log: Log, rows: pl.LazyFrame) -> pl.DataFrame:
@@ -291,20 +296,21 @@ def _collected(found: _Rows) -> pl.DataFrame:
     return found.rows.collect()
 
 
-def _sound(path: Path, size: int) -> Path:
-    try:
-        found = path.stat()
-    except FileNotFoundError as error:
-        raise ValueError(f"{path.name} is missing") from error
-    if found.st_size != size:
-        raise ValueError(f"{path.name} has {found.st_size:,} of {size:,} bytes")
-    if not _has_its_checksum(path, found.st_ino, size, found.st_mtime_ns):
-        raise ValueError(f"{path.name} does not hold the bytes that were written")
+def _sound(path: Path, size: int, verified: VerifiedFiles) -> Path:
+    now, stamp = time.time_ns(), stamp_of(path)
+    if stamp is None:
+        raise ValueError(f"{path.name} is missing" if not path.exists() else f"{path.name} cannot be reached")
+    if stamp.size != size:
+        raise ValueError(f"{path.name} has {stamp.size:,} of {size:,} bytes")
+    if not verified.knows(path.name, stamp):
+        if not _has_its_checksum(path, stamp):
+            raise ValueError(f"{path.name} does not hold the bytes that were written")
+        verified.note(path.name, stamp, now)
     return path
 
 
 @lru_cache(maxsize=2**16)
-def _has_its_checksum(path: Path, _inode: int, size: int, _changed: int) -> bool:
+def _has_its_checksum(path: Path, stamp: Stamp) -> bool:
     """Whether a file's bytes match the checksum in its name; verified once per process."""
     stem, _, told = path.stem.rpartition("-")
     if not stem.startswith("part-") or len(told) not in (_CHECKSUM, _EARLY_CHECKSUM) or "." in path.stem:
@@ -316,4 +322,4 @@ def _has_its_checksum(path: Path, _inode: int, size: int, _changed: int) -> bool
             while block := file.read(2**20):
                 early = zlib.crc32(block, early)
             return f"{early:0{_EARLY_CHECKSUM}x}" == told
-        return f"{checksum_of(file, size):0{_CHECKSUM}x}" == told
+        return f"{checksum_of(file, stamp.size):0{_CHECKSUM}x}" == told
