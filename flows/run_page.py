@@ -23,7 +23,9 @@ def _funnel(funnel: "Funnel") -> str:
 
 
 def _curated(result: "Curated") -> Iterator[str]:
-    yield f"run {result.run}: {counted(result.lines, 'row')} read, {result.added:,} new, {result.withdrawn:,} withdrawn"
+    said = f"run {result.run}: {counted(result.lines, 'row')} read, {result.added:,} new or edited, "
+    said += f"{result.withdrawn:,} withdrawn"
+    yield said
     yield str(result.looked)
     yield f"{counted(result.decided, 'decision')} changed; now {_funnel(result.funnel)}"
     yield from (f"note: {note}" for note in result.note.splitlines())

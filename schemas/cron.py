@@ -59,24 +59,29 @@ class Cron:
 
     def last(self, now: datetime, zone: str) -> datetime:
         """The latest time that is not after ``now``, in UTC; never one that a change of clocks leaves out."""
-        local = now.astimezone(ZoneInfo(zone))
-        for day in itertools.islice(_days_back(local), 366 * 9):
-            if not self.is_on(day):
-                continue
-            for hour, minute in itertools.product(sorted(self.hours, reverse=True), sorted(self.minutes, reverse=True)):
+        return next(found for found in self._from(now, zone, step=-1) if found <= now)
+
+    def next(self, now: datetime, zone: str) -> datetime:
+        """The first time after ``now``, in UTC."""
+        return next(found for found in self._from(now, zone, step=1) if found > now)
+
+    def _from(self, now: datetime, zone: str, step: int) -> Iterator[datetime]:
+        """All times from the day of ``now`` on, forward or backward."""
+        hours, minutes = (sorted(some, reverse=step < 0) for some in (self.hours, self.minutes))
+        for day in itertools.islice(_days(now.astimezone(ZoneInfo(zone)), step), 366 * 9):
+            for hour, minute in itertools.product(hours, minutes) if self.is_on(day) else ():
                 found = day.replace(hour=hour, minute=minute).astimezone(UTC)
-                is_real = found.astimezone(ZoneInfo(zone)).hour == hour
-                if is_real and found <= now:
-                    return found
-        raise ValueError("there was no such time in nine years")
+                if found.astimezone(ZoneInfo(zone)).hour == hour:
+                    yield found
+        raise ValueError("there is no such time in nine years")
 
 
-def _days_back(local: datetime) -> Iterator[datetime]:
+def _days(local: datetime, step: int) -> Iterator[datetime]:
     """Midnights as the clock on the wall shows them, which changes of clocks do not move; today's first."""
     day = local.replace(hour=0, minute=0, second=0, microsecond=0)
     while True:
         yield day
-        day -= timedelta(days=1)
+        day += timedelta(days=step)
 
 
 def read_cron(text: str) -> Cron:

@@ -14,7 +14,9 @@ def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        near = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=1)
+        # Of an abbreviation such as CEST others are near that mean other times.
+        places = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone)
+        near = difflib.get_close_matches(name, places, n=1)
         such = near[0] if near else "Europe/Berlin"
         raise ValueError(f"'{name}' is not a time zone; use a name such as {such}") from error
     return name

@@ -275,7 +275,7 @@ def test_run_shows_each_verb_s_result_though_the_last_one_fails(
 ) -> None:
     result = run_with(shop, monkeypatch, "finetune")()
     assert result.stderr.endswith("error: finetune cannot be\n")
-    assert "read 8 rows: 0 new, 8 known\n" in result.stdout and "questions@1.0.0" in result.stdout
+    assert "read 8 rows: 0 new or edited, 8 known\n" in result.stdout and "questions@1.0.0" in result.stdout
     assert result.stdout.index("─ curate ─") < result.stdout.index("─ release ─")
     assert "finetune" not in result.stdout
 

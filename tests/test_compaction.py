@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import Desk
+from desk import Desk, desk_at
 from fake_studio import TOKEN, FakeStudio
 from forked import Point
 from full_runs import must_know_its_outline
@@ -15,6 +15,8 @@ from store_rows import commit
 from support import row
 from terminal import Terminal
 
+from flows.engines.engine import Inline
+from flows.release import release
 from pipeline.curation.derived_rows import derivation_digest
 from pipeline.curation.follow_answers import Followed
 from pipeline.curation.small_files import DERIVED, compact
@@ -119,6 +121,13 @@ def test_few_files_are_left_alone(desk: Desk) -> None:
 
 def test_a_home_that_was_never_curated_has_nothing_to_compact(tmp_path: Path) -> None:
     assert compact(Store(tmp_path, "questions")) == {}
+
+
+def test_it_follows_any_verb_that_makes_a_table(studio: FakeStudio, tmp_path: Path) -> None:
+    with desk_at(studio, tmp_path, rows(0), "review: {budget: 5, audit: 0.0}\n") as desk:
+        for verb in (desk.curate, lambda: release(desk.context, Inline()), desk.collect, desk.curate, desk.collect):
+            verb()
+            assert compact(desk.context.store)[Table.RECORDS].after == 1
 
 
 @pytest.mark.parametrize("lock", ["lock", "push_lock", "pull_lock"])

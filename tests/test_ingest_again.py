@@ -99,7 +99,8 @@ class Folder:
                 self._put(path, b"\xef\xbb\xbf" + before)
 
     def _lines(self, path: Path, data: bytes) -> tuple[bytes, list[str]]:
-        lines = data.decode().split("\n")[:-1]
+        # A cut may go through a mark.
+        lines = data.decode(errors="surrogateescape").split("\n")[:-1]
         return (b"id,text\n", lines[1:]) if path.suffix == ".csv" else (b"", lines)
 
     def write(self, path: Path, head: bytes, rows: Sequence[str]) -> None:
@@ -112,7 +113,7 @@ class Folder:
 
 
 def _joined(rows: Sequence[str]) -> bytes:
-    return "".join(f"{row}\n" for row in rows).encode()
+    return "".join(f"{row}\n" for row in rows).encode(errors="surrogateescape")
 
 
 Outcome = Ingested | tuple[type[Exception], str]

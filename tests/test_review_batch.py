@@ -105,7 +105,7 @@ def test_a_wrong_token_ends_in_one_line_and_everything_is_committed(desk: Desk, 
     )
     assert (result["added"], result["funnel"]["review"], result["review"]["unsent"]) == (4, 3, 3)
     shown = terminal.goldleaf("curate", "dataset.yaml", exit_code=1).stdout
-    assert "read 4 rows: 0 new, 4 known" in shown and ": Label Studio refuses, see below" in shown
+    assert "read 4 rows: 0 new or edited, 4 known" in shown and ": Label Studio refuses, see below" in shown
     assert terminal.json("status")["unsent"] == 3
     sends_what_waits_once(desk)
 

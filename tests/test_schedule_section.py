@@ -98,6 +98,7 @@ def test_prefect_means_the_same_times(text: str, moment: datetime) -> None:
     just_after = moment.replace(second=0, microsecond=0)
     assert last == just_after or last == croniter(text, just_after).get_prev(datetime)
     assert croniter.match(text, last)
+    assert read_cron(text).next(moment, "UTC") == croniter(text, moment).get_next(datetime)
 
 
 def test_a_time_that_the_clocks_leave_out_is_not_waited_for() -> None:
@@ -105,3 +106,5 @@ def test_a_time_that_the_clocks_leave_out_is_not_waited_for() -> None:
     # At 2 the clocks of Berlin went to 3.
     assert read_cron("30 2 * * *").last(noon, "Europe/Berlin") == datetime(2026, 3, 28, 1, 30, tzinfo=UTC)
     assert read_cron("30 3 * * *").last(noon, "Europe/Berlin") == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    before = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    assert read_cron("30 2 * * *").next(before, "Europe/Berlin") == datetime(2026, 3, 30, 0, 30, tzinfo=UTC)

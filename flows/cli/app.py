@@ -34,7 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-_PANELS = ("Setup", "Workflow", "Inspect")
+_PANELS = ("Setup", "Workflow", "Inspect", "Maintenance")
 """The groups of commands in the order in which a new user needs them."""
 
 

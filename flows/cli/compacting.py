@@ -7,7 +7,7 @@ from flows.cli.console import out, show_rows
 from pipeline.text.wording import counted
 
 
-@app.command(rich_help_panel="Setup")
+@app.command(rich_help_panel="Maintenance")
 @explained
 def compact(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     """Put the small files of many runs together, and delete those that nothing refers to any more.
@@ -29,3 +29,5 @@ def compact(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     show_rows("", ["files of", "before", "after", "deleted", "MB freed"], rows)
     before, after = (sum(getattr(one, name) for one in found.values()) for name in ("before", "after"))
     out.print(f"{counted(before, 'file')} before, {counted(after, 'file')} now")
+    if after < before:
+        out.print("[dim]the files that were replaced are deleted by a compact that is an hour later[/]")

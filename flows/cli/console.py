@@ -197,9 +197,11 @@ def show_funnel(funnel: Funnel, title: str, change: "Changed | None" = None) -> 
 
     def add(name: str, shown: str, more: str = "") -> None:
         count = getattr(news, name) if news else 0
-        table.add_row(shown, f"{getattr(funnel, name):,}", *([f"+{count:,}" if count else ""] if news else []), more)
+        table.add_row(shown, f"{getattr(funnel, name):,}", *([f"{count:,}" if count else ""] if news else []), more)
 
-    add("raw", "raw", "[dim]all rows ever read" + (", and this run's" if news else ""))
+    if news:
+        table.add_row("", "[dim]all", "this run's", "[dim]rows that are new, edited or gone")
+    add("raw", "raw", "" if news else "[dim]all rows ever read")
     for name in ("superseded", "withdrawn"):
         if getattr(funnel, name):
             add(name, f"  - {name}")
@@ -209,7 +211,7 @@ def show_funnel(funnel: Funnel, title: str, change: "Changed | None" = None) -> 
         add(fate.value, f"  [{style}]{fate}", f"[{style}]{'█' * width}")
     out.print(table, soft_wrap=False)
     if change and change.others:
-        out.print(f"{counted(change.others, 'other row')} got another decision")
+        out.print(f"{counted(change.others, 'other row')} got another decision: a fate, a reason or a score")
 
 
 def show_attention(items: "Sequence[Attention]") -> None:

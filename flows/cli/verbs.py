@@ -110,7 +110,7 @@ def _with_error_below(result: "Curated") -> "Curated":
 def show_curated(result: "Curated") -> None:
     """Print the result of a curate run."""
     out.print(
-        f"read {counted(result.lines, 'row')}: {result.added:,} new, {result.lines - result.added:,} known"
+        f"read {counted(result.lines, 'row')}: {result.added:,} new or edited, {result.lines - result.added:,} known"
         + (f"; {result.withdrawn:,} withdrawn" if result.withdrawn else "")
     )
     out.print(str(result.looked), markup=False)

@@ -46,20 +46,25 @@ class DatasetLine(BaseModel):
     """Why nothing else can be said."""
 
 
-def all_datasets(home: Path) -> list[DatasetLine]:
-    """Every dataset in a home, by name; one that cannot be read does not hide the others."""
+def all_datasets(home: Path, now: datetime | None = None) -> list[DatasetLine]:
+    """Every dataset in a home, by name; one that cannot be read does not hide the others.
+
+    Args:
+        home: has the datasets.
+        now: when something is overdue; the time of the clock if it is not given.
+    """
     stores = [Store(home, name) for name in Store(home, _NOBODY).siblings()]
-    return [_line(store) for store in stores]
+    return [_line(store, now or datetime.now(UTC)) for store in stores]
 
 
-def _line(store: Store) -> DatasetLine:
+def _line(store: Store, now: datetime) -> DatasetLine:
     try:
-        return _read(store)
+        return _read(store, now)
     except GoldleafError as error:
         return DatasetLine(dataset=store.dataset, at_work=at_work(store), problem=str(error))
 
 
-def _read(store: Store) -> DatasetLine:
+def _read(store: Store, now: datetime) -> DatasetLine:
     snapshot = store.snapshot().at_last_commit()
     curated = snapshot.last_run(CurateFacts)
     funnel = snapshot.settled_funnel()
@@ -76,7 +81,7 @@ def _read(store: Store) -> DatasetLine:
         latest_release=versions[-1].version if versions else None,
         at_work=at_work(store),
         unfinished=is_unfinished(store),
-        overdue=_overdue(snapshot, Path(file), datetime.now(UTC)) if file else [],
+        overdue=_overdue(snapshot, Path(file), now) if file else [],
         problem=" ".join(damaged),
     )
 
@@ -85,12 +90,13 @@ def _overdue(snapshot: Snapshot, file: Path, now: datetime) -> list[str]:
     """What the schedule of a dataset.yaml wanted after the verb last ran, longer ago than a run would wait."""
     schedules = schedules_in(file)
     patience = timedelta(seconds=seconds_of(schedules.wait))
-    found = []
+    found, first = [], snapshot.runs.select(pl.col("started_at").min())
     for verb in _COMMITS:
         if (times := schedules.of(verb)) is None:
             continue
         due_at = read_cron(times.cron).last(now, times.timezone or schedules.timezone)
         began = snapshot.runs_that_did(verb).filter(pl.col("started_at") >= due_at)
-        if began.is_empty() and now - due_at > patience:
+        # Nothing was due in a dataset that was not there.
+        if began.is_empty() and now - due_at > patience and first.item() <= due_at:
             found.append(f"{verb} was due at {due_at:%F %T} UTC")
     return found

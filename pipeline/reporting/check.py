@@ -17,6 +17,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
 from pipeline.reporting.check_finetuning import check_finetuning
 from pipeline.reporting.check_model import check_model
+from pipeline.reporting.check_schedules import check_schedules
 from pipeline.reporting.check_source import CheckResult, TriedSource
 from pipeline.reporting.overview import nobody_left
 from pipeline.review.form import labeling_config
@@ -79,6 +80,7 @@ def check_dataset(workspace: Workspace, secret: Callable[[str], str] = lambda na
     findings += _check_team(workspace)
     findings += _check_what_is_there(workspace)
     findings += [_check_home(workspace.store.root), _check_label_studio(workspace)]
+    findings += check_schedules(workspace)
     return findings
 
 

@@ -18,6 +18,6 @@ def funnel_markdown(name: str, funnel: Funnel, change: Changed) -> str:
     others = f"{counted(change.others, 'other row')} got another decision.\n\n" if change.others else ""
     chart = "".join(f"  current --> {fate}[{fate}: {getattr(funnel, fate):,}]\n" for fate in Fate)
     return (
-        f"# {name}\n\n| | records | new in this run |\n|---|---:|---:|\n{rows}\n{others}"
+        f"# {name}\n\n| | records | of this run's rows |\n|---|---:|---:|\n{rows}\n{others}"
         f"```mermaid\nflowchart LR\n  raw[raw: {funnel.raw:,}] --> current[current: {funnel.current:,}]\n{chart}```\n\n"
     )

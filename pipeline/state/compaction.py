@@ -57,7 +57,8 @@ def compact_table(
         folder: of the table; the caller keeps other writers away, but for those that only append, which may go on.
         schema: its columns.
         bound: only files that this version names are put together: who asks what was added since will not find them.
-        pinned: the versions whose files are kept, beside the newest.
+            -1 for a table that is younger than that.
+        pinned: the versions whose files are kept, beside the newest; -1 for one of before there was a table.
         compressed: whether compression makes its files smaller.
         now: seconds since 1970; the time of the clock if it is not given.
 
@@ -67,11 +68,12 @@ def compact_table(
     """
     log = read_log(folder)
     before = len(log.files)
-    small = _small(log, read_log(folder, min(bound, log.version)))
+    small = _small(log, read_log(folder, min(bound, log.version))) if bound >= 0 else []
     if len(small) >= FEW:
         _commit(folder, small, _put_together(folder, small, schema, bound, compressed), now or time.time())
         log = read_log(folder)
-    removed, freed = _vacuum(folder, {log.version, *pinned}, now or time.time())
+    kept = {log.version, *(version for version in pinned if version >= 0)}
+    removed, freed = _vacuum(folder, kept, now or time.time())
     return Compacted(before, len(log.files), removed, freed)
 
 
