@@ -339,7 +339,7 @@ def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
     # Imported here, as what fetches is: the client takes half a second.
     from pipeline.review.pushing import push_questions
 
-    label = f"sending the review batch to {connection.shown}"
+    label = f"sending the questions that are not at {connection.shown} yet"
     try:
         with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting) as advance:
             pushed = engine.run_with_retries(push_questions, context.store, context.dataset, connection, run, advance)

@@ -14,12 +14,12 @@ _FEW = 8
 
 
 @contextmanager
-def comparing(steps: Steps, shards: int) -> Iterator[Map]:
-    """What runs the passes over so many shards of texts while they are compared."""
+def comparing(steps: Steps, shards: int, what: str) -> Iterator[Map]:
+    """What runs the passes over so many shards of texts while they are compared; ``what`` is done if they are few."""
     if shards > _FEW:
         yield _shown(steps)
         return
-    with steps.progress.step("comparing texts"):
+    with steps.progress.step(what):
         yield lambda step, items, what: steps.map(step, items)
 
 

@@ -183,7 +183,7 @@ def _look_at_changes(
         "whole": [*(part.whole for part in new if part.whole.exists()), *([answers.path] if answers.records else [])],
     }
     threshold, known_answers = dataset.config.duplicates.threshold, answers_before(said, task)
-    with comparing(steps, len(new)) as each:
+    with comparing(steps, len(new), "comparing new texts") as each:
         met = meet(files, standing, kept, known_answers, store, task, threshold, folder, each)
     fresh = related_rows(new, answers.records, met)
     known = {view: links(store, view, threshold, fresh[column].to_numpy()) for view, column in VIEWS.items()}
