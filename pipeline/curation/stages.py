@@ -155,7 +155,7 @@ def decide(
     if opened is None or focus is None:
         focus = snapshot
         opened = steps.run(open_cases, look, focus, dataset, before.judge, rescore, read is not None)
-    with comparing(steps, len(look.prepared), "comparing texts of related rows") as each:
+    with comparing(steps, len(look.prepared), "comparing texts") as each:
         compared = compare_rows(opened, look.prepared, of_evaluation, focus, dataset, folder, each)
     triaged = triage_cases(opened, look, compared, snapshot, focus, dataset, run.id, folder, steps)
     made = _Made(look, opened.scoring, triaged, adopted, snapshot, heard)
