@@ -64,7 +64,7 @@ class Chance:
 
     def _edit(self) -> Edit:
         draw, pick = self._random, self._random.randrange(1000)
-        match draw.choice(("put", "put", "relabel", "touch", "delete", "copy", "copy", "visit")):
+        match draw.choice(("put", "put", "relabel", "touch", "delete", "return", "copy", "copy", "visit")):
             case "put" | "visit" as name:
                 return name, draw.randrange(20), draw.choice(TEXTS), draw.choice(LABELS)
             case "relabel" as name:

@@ -1,4 +1,5 @@
-"""The law of small runs: a run that looks at everything, after any chain of them, changes nothing.
+"""The law of small runs: a run that looks at everything, after any chain of them, changes nothing; nor does one that
+compares all texts again.
 
 It decides in many small chunks, where the chain's runs mostly have a single one: their size decides nothing, either.
 """
@@ -34,7 +35,13 @@ def must_agree_with_a_full_run(context: Context) -> None:
     assert not told, told[:3]
 
 
-def changed_by_a_full_run(context: Context) -> list[Any]:
+def must_agree_with_a_new_index(context: Context) -> None:
+    """The same, if all texts are compared again, too."""
+    told = changed_by_a_full_run(context, reindex=True)
+    assert not told, told[:3]
+
+
+def changed_by_a_full_run(context: Context, *, reindex: bool = False) -> list[Any]:
     """What a run over everything decides otherwise, in a copy of the home: the decisions after and before."""
     home = context.store.root.parent
     with tempfile.TemporaryDirectory() as scratch:
@@ -44,7 +51,7 @@ def changed_by_a_full_run(context: Context) -> list[Any]:
         beside = Context.load(context.dataset.path, settings)
         before, placed, similar = _decisions(beside), _splits(beside), last_similarities(beside.store.snapshot())
         with _small_chunks():
-            result = curate(beside, Inline(), full=True, push=False, suggest=False)
+            result = curate(beside, Inline(), full=True, reindex=reindex, push=False, suggest=False)
         after = _decisions(beside)
         assert_frame_equal(_splits(beside), placed)
         assert last_similarities(beside.store.snapshot()) == similar

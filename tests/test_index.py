@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from candidates import CLAUSE
 from forked import Point, die_at, process
@@ -26,11 +27,11 @@ from pipeline.similarity import pair_chunks as chunks
 from pipeline.similarity.index import StoredIndex, take_in
 from pipeline.similarity.pairs import similar_pairs
 from pipeline.similarity.search import Elsewhere, SearchResult, search
-from pipeline.similarity.signatures import FULL_BUCKET, Identities, Scheme, sign
+from pipeline.similarity.signatures import FULL_BUCKET, NO_IDENTITIES, Identities, Scheme, sign
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.arrays import load, save
 from pipeline.state.store import Store
-from pipeline.state.tables import Table
+from pipeline.state.tables import INDEX, Table
 from pipeline.text.words import jaccard
 from schemas.fate import Fate
 
@@ -48,6 +49,7 @@ def compare(
     shards: Sequence[Sequence[str]],
     at: float = AT,
     elsewhere: Elsewhere | None = None,
+    compared: Identities | None = None,
     *,
     narrowed: bool = False,
 ) -> SearchResult:
@@ -58,7 +60,9 @@ def compare(
     for path, texts in zip(paths, shards, strict=True):
         Texts.of(list(texts)).write(path)
     scheme = Scheme(at)
-    known = index.index_for(paths, store.snapshot(), scheme) if narrowed else StoredIndex(store.snapshot(), scheme)
+    snapshot = store.snapshot()
+    whole = StoredIndex(snapshot, scheme, compared=compared)
+    known = index.index_for(paths, snapshot, scheme, compared) if narrowed else whole
     found = search(paths, folder, scheme, known, each, elsewhere)
     take_in(store, scheme, found)
     return found
@@ -169,6 +173,22 @@ def test_a_search_among_few_texts_needs_only_a_part_of_the_index(
     assert pairs_of(others, fresh=True) == pairs_of(found, fresh=True)
     # Both have taken in the same, and now know all of them.
     assert pairs_of(compare(beside, [first, second], narrowed=True)) == pairs_of(compare(here, [first, second]))
+
+
+@examples(40)
+@given(TEXTS, st.lists(st.lists(st.booleans(), min_size=FULL_BUCKET, max_size=FULL_BUCKET), max_size=4), st.booleans())
+def test_texts_that_come_and_go_are_compared_as_if_all_were_new(
+    new_store: Callable[[], Store], texts: list[str], days: list[list[bool]], narrowed: bool
+) -> None:
+    store, before = new_store(), NO_IDENTITIES
+    for day in [*days, [True] * FULL_BUCKET]:
+        there = [text for text, is_there in zip(texts, day, strict=False) if is_there]
+        found = compare(store, [there], compared=before, narrowed=narrowed)
+        before = found.identities()
+        assert pairs_of(found) == pairs_of(compare(new_store(), [there]))
+    # Nothing was written twice.
+    signed, paired = (store.scan(table).select(pl.exclude(pl.Binary)).collect() for table in INDEX)
+    assert signed.height == found.count and paired.height == len(found.pairs)
 
 
 def corpus(count: int, seed: int = 3) -> list[str]:

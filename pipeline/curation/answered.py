@@ -15,7 +15,6 @@ from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
 from pipeline.text.normalize import compared_text
-from schemas.annotation import Verdict
 from schemas.fate import LabelSource
 from schemas.task import Task
 
@@ -62,7 +61,8 @@ def new_answers(
     texts = {
         known.record_id: (compared_text(task, known.inputs), text)
         for known in records
-        if known.human is Verdict.LABELED and (text := answers.free_text(known.targets))
+        # What the row itself says counts again once an answer is taken back: it may have missed others meanwhile.
+        if (text := answers.free_text(known.targets))
     }
     if texts:
         asked, answered_texts = zip(*texts.values(), strict=True)

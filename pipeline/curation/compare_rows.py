@@ -15,6 +15,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.chunks import chunk_of_each, read_prepared, rows_of_chunks
 from pipeline.curation.contamination import Contaminated, find_contaminated
+from pipeline.curation.look import Look
 from pipeline.curation.mark_duplicates import COMPARED, PastRow, Related, past_group_keys
 from pipeline.curation.open_cases import Opened
 from pipeline.curation.prepare import Prepared
@@ -94,7 +95,7 @@ class Comparison:
 
 def compare_rows(
     opened: Opened,
-    prepared: Sequence[Prepared],
+    look: Look,
     of_evaluation: pl.DataFrame,
     snapshot: Snapshot,
     dataset: LoadedDataset,
@@ -105,7 +106,7 @@ def compare_rows(
 
     Args:
         opened: what is known about them.
-        prepared: the rows.
+        look: the rows.
         of_evaluation: the rows that a model is evaluated on.
         snapshot: their committed past, with the index, to which new texts are added.
         dataset: configuration and task.
@@ -114,7 +115,8 @@ def compare_rows(
     """
     task, config = dataset.task, dataset.config
     threshold, texts = config.duplicates.threshold, of_evaluation["text"].to_list()
-    similar = find_similar_texts(prepared, opened.free_texts, texts, snapshot, task, threshold, folder, each)
+    prepared, said = look.prepared, opened.free_texts
+    similar = find_similar_texts(prepared, said, texts, snapshot, task, threshold, folder, each, look.compared)
     contaminated = find_contaminated(similar, of_evaluation, config, folder, each)
     names, relations = _relations(prepared, similar)
     gone, past = _past(similar, snapshot, dataset)

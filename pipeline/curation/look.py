@@ -11,6 +11,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
 from pipeline.curation.answered import NewAnswers, answers_before, new_answers
+from pipeline.curation.compared_texts import compared_texts
 from pipeline.curation.comparing_steps import comparing
 from pipeline.curation.derived_rows import DerivedRows, NotDerived, derivation_digest
 from pipeline.curation.found_changes import Changes, read_changes
@@ -21,6 +22,7 @@ from pipeline.curation.prepare import Prepared, prepare_again
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
 from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_shards
+from pipeline.curation.similar_texts import Compared
 from pipeline.curation.standing import PAST, PLACED, Others, Standing, read_standing
 from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
@@ -56,14 +58,16 @@ class Look:
     """The rows of others that annotators have answered: ``record_id``, ``revision``, ``inputs`` and ``content``."""
     standing: Standing | None = None
     """The same as ``others``, if nothing has changed."""
+    compared: Compared | None = None
+    """The texts that need not be compared with each other again; None if those of the index need not."""
 
     def focus(self, snapshot: Snapshot) -> Snapshot:
         """The state of the records that it looks at."""
         return snapshot if self.records is None else snapshot.of_records(self.records)
 
 
-def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str) -> Look:
-    """Derive and look at all current rows; says why."""
+def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str, last: Standing | None) -> Look:
+    """Derive and look at all current rows; says why. What stands of the last run tells which texts were compared."""
     store, dataset = workspace.store, workspace.dataset
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     kept.renew()
@@ -76,7 +80,13 @@ def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str) -
     prepared = _derived(steps, shards, aged.height, kept, dataset)
     places = aged.select(*columns, "order").hstack(_kept_at(prepared))
     told = Looked(changed=0, withdrawn=0, answered=0, related=places.height, untouched=0, why=why)
-    return Look(prepared, places.select(*PLACES, "order"), Facts.of_all(kept.facts(places["file"])), told)
+    return Look(
+        prepared,
+        places.select(*PLACES, "order"),
+        Facts.of_all(kept.facts(places["file"])),
+        told,
+        compared=partial(compared_texts, last, snapshot),
+    )
 
 
 def _derived(
@@ -101,12 +111,17 @@ def _kept_at(prepared: Sequence[Prepared]) -> pl.DataFrame:
 class Earlier:
     """What the last curate has left to this one."""
 
-    standing: Standing | None = None
-    """What stands of it, if this run may go on from there."""
+    last: Standing | None = None
+    """What stands of it; None if that is not known."""
     judge: Judge | None = None
     """What judged its labels, if it may judge others."""
     why: str = "it is the first run"
-    """Why this run may not go on from there."""
+    """Why this run may not go on from there; empty if it may."""
+
+    @property
+    def standing(self) -> Standing | None:
+        """What stands of it, if this run may go on from there."""
+        return None if self.why else self.last
 
 
 def earlier(workspace: Workspace, evaluation: str) -> Earlier:
@@ -122,15 +137,15 @@ def earlier(workspace: Workspace, evaluation: str) -> Earlier:
         return Earlier(None, judge, "what stands of the last run is not known")
     header, derivation = standing.header, derivation_digest(dataset)
     if header.curation != dataset.curation_digest or header.evaluation != evaluation:
-        return Earlier(None, judge, "dataset.yaml, its task or its evaluation sets have changed")
+        return Earlier(standing, judge, "dataset.yaml, its task or its evaluation sets have changed")
     there = DerivedRows(store.derived(derivation)).sizes.keys()
     if header.derivation != derivation or not there >= standing.files:
-        return Earlier(None, judge, _LOST)
+        return Earlier(standing, judge, _LOST)
     if any(snapshot.versions[table] < header.versions.get(table.value, -1) for table in INDEX):
-        return Earlier(None, judge, "the index of similar texts is gone")
+        return Earlier(standing, judge, "the index of similar texts is gone")
     if judge is None and not kind_of(dataset.task).judges_alone:
-        return Earlier(None, None, "what judges the labels is gone, or of another Goldleaf")
-    return Earlier(standing, judge)
+        return Earlier(standing, None, "what judges the labels is gone, or of another Goldleaf")
+    return Earlier(standing, judge, why="")
 
 
 _LOST = "what was derived from the rows is gone, or of another Goldleaf"

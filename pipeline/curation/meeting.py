@@ -1,4 +1,4 @@
-"""Compares the texts of new rows with those of all others, of which only the similar ones are read again."""
+"""Compares new or returned texts with those of all rows that stand, of which only the similar ones are read again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 import polars as pl
 
+from pipeline.curation.compared_texts import TEXT_COLUMNS, compared_texts
 from pipeline.curation.derived_rows import DerivedRows
 from pipeline.curation.relations import Links, Names
 from pipeline.curation.standing import Standing
@@ -23,7 +24,6 @@ from schemas.task import Task
 
 VIEWS = {"inputs": "text_one", "whole": "whole_one"}
 """Texts are compared twice: the inputs, and the inputs with free-text answers; the columns with their identities."""
-_COLUMNS = {"inputs": ("text_one", "text_other"), "whole": ("whole_one", "whole_other")}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Elsewhere:
     ) -> None:
         """Take those of them that are in an index (``met``, by identity)."""
         self._view, self._kept, self._task, self._answers = view, kept, task, answers
-        one, other = _COLUMNS[view]
+        one, other = TEXT_COLUMNS[view]
         names = {one: "one", other: "other"}
         rows = standing.columns("record_id", "file", "row", *names)
         past = standing.past.select("record_id", "inputs", *names.keys())
@@ -118,7 +118,8 @@ def meet(
         work = folder / f"meet-{view}"
         work.mkdir()
         scheme = Scheme(threshold, view)
-        index = index_for(shards, store.snapshot(), scheme)
+        snapshot = store.snapshot()
+        index = index_for(shards, snapshot, scheme, compared_texts(standing, snapshot, scheme))
         others = _Elsewhere(view, standing, index.identities(), kept, answers, task)
         result = search(shards, work, scheme, index, each, others)
         take_in(store, scheme, result)

@@ -4,7 +4,7 @@ The texts go to files, one per shard; the search runs over them, and the new one
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pipeline.curation.prepare import Prepared
 from pipeline.similarity.index import index_for, take_in
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.search import Map, SearchResult, search
-from pipeline.similarity.signatures import Scheme
+from pipeline.similarity.signatures import Identities, Scheme
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.decisions import from_frame
 from pipeline.state.mapped_rows import read_rows
@@ -26,6 +26,8 @@ from pipeline.text.normalize import compared_text
 from schemas.decision import Decision
 from schemas.task import Task
 
+Compared = Callable[[Scheme], Identities]
+"""Which texts of a scheme were all compared with each other, by identity."""
 _TEXTS_A_SHARD = 100_000
 
 
@@ -67,6 +69,7 @@ def find_similar_texts(
     threshold: float,
     folder: Path,
     each: Map,
+    compared: Compared | None = None,
 ) -> SimilarTexts:
     """Compare all texts, including those of published rows that are gone.
 
@@ -79,6 +82,7 @@ def find_similar_texts(
         threshold: minimum Jaccard similarity.
         folder: for files.
         each: runs a step for every item.
+        compared: the texts that were all compared with each other; None if those of the index were.
     """
     gone = _gone(prepared, snapshot)
     past = _write(folder / "past", [compared_text(task, decision.inputs) for decision in gone])
@@ -87,11 +91,12 @@ def find_similar_texts(
         # There is nothing to compare evaluation rows with.
         evaluation = []
     of_evaluation = _write(folder / "evaluation", evaluation)
-    inputs = _search("inputs", [*own, *past, *of_evaluation], snapshot, threshold, folder, each)
+    inputs = _search([*own, *past, *of_evaluation], snapshot, Scheme(threshold, "inputs"), folder, each, compared)
     numbers, count = _numbers(inputs), sum(part.rows for part in prepared)
     behind = count + len(gone)
     shards, rows = _whole_texts(prepared, free_texts, folder)
-    whole = _search("whole", shards, snapshot, threshold, folder, each) if len(rows) else None
+    by_whole = Scheme(threshold, "whole")
+    whole = _search(shards, snapshot, by_whole, folder, each, compared) if len(rows) else None
     free_text = np.full(count, -1, dtype=np.int64)
     if whole is not None:
         free_text[rows] = _numbers(whole)
@@ -163,12 +168,12 @@ def _write(path: Path, asked: Sequence[str]) -> list[Path]:
 
 
 def _search(
-    view: str, shards: Sequence[Path], snapshot: Snapshot, threshold: float, folder: Path, each: Map
+    shards: Sequence[Path], snapshot: Snapshot, scheme: Scheme, folder: Path, each: Map, compared: Compared | None
 ) -> SearchResult:
-    work = folder / view
+    work = folder / scheme.view
     work.mkdir()
-    scheme = Scheme(threshold, view)
-    found = search(shards, work, scheme, index_for(shards, snapshot, scheme) if shards else None, each)
+    some = compared(scheme) if compared else None
+    found = search(shards, work, scheme, index_for(shards, snapshot, scheme, some) if shards else None, each)
     take_in(snapshot.store, scheme, found)
     let_go()
     return found

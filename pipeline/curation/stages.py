@@ -49,6 +49,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import Adopted, Adoption, adopt_splits, adopted_before, adoption_of
 from pipeline.releases.recovery import commit_version
 from pipeline.similarity.index import require_pairs
+from pipeline.similarity.signatures import Scheme
 from pipeline.state.memory import let_go
 from pipeline.state.outline import keep_outline, outline_stands, renewed
 from pipeline.state.runs import Run
@@ -156,7 +157,7 @@ def decide(
         focus = snapshot
         opened = steps.run(open_cases, look, focus, dataset, before.judge, rescore, read is not None)
     with comparing(steps, len(look.prepared), "comparing texts") as each:
-        compared = compare_rows(opened, look.prepared, of_evaluation, focus, dataset, folder, each)
+        compared = compare_rows(opened, look, of_evaluation, focus, dataset, folder, each)
     triaged = triage_cases(opened, look, compared, snapshot, focus, dataset, run.id, folder, steps)
     made = _Made(look, opened.scoring, triaged, adopted, snapshot, heard)
     return _commit(workspace, steps, run, evaluation, read, made)
@@ -183,7 +184,7 @@ def _look(
             if not opened.is_anew:
                 return look, opened, focus
         why = look if isinstance(look, str) else CORRECTED
-    return look_at_everything(workspace, steps, run, why), None, None
+    return look_at_everything(workspace, steps, run, why, before.last), None, None
 
 
 def _unchanged(workspace: Workspace, run: Run, before: Earlier, read: Ingested | None) -> Decided | None:
@@ -259,7 +260,8 @@ def _leave_standing(
     store, dataset, look, triaged = workspace.store, workspace.dataset, made.look, made.triaged
     versions = {table.value: version for table, version in store.snapshot().versions.items()}
     beyond = {code.value: count for code, count in triaged.use.beyond_by_reason.items()}
-    rules = (dataset.curation_digest, derivation_digest(dataset), evaluation)
+    scheme = Scheme(dataset.config.duplicates.threshold).name
+    rules = (dataset.curation_digest, derivation_digest(dataset), evaluation, scheme)
     header = Header(run.id, *rules, versions, near, beyond)
     if triaged.is_same and look.standing is not None:
         look.standing.keep(store, header)

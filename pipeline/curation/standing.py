@@ -75,6 +75,8 @@ class Header:
     """The digest of what rows are derived by."""
     evaluation: str
     """That of the evaluation rows."""
+    scheme: str
+    """The name of that by which texts were compared, whatever their view."""
     versions: dict[str, int]
     """Of the tables, after the run."""
     near: int

@@ -1,8 +1,9 @@
 """The near-duplicate index: signatures and verified pairs in the tables of a dataset.
 
 A search compares new texts with the index and with each other, then adds them to it. Its rows are
-facts about texts, so it does not matter which run wrote them. Pairs are written before the signatures
-that mark their texts as compared: after a kill in between, the next run finds the same pairs again.
+facts about texts, so it does not matter which run wrote them. But that two texts are in it does not mean
+that they were compared: one was perhaps away when the other came. Pairs are written before the signatures
+of their texts: after a kill in between, the next run finds the same pairs again.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -35,9 +37,18 @@ _LEFT, _RIGHT = ["left_one", "left_other"], ["right_one", "right_other"]
 class StoredIndex:
     """The index in a snapshot, for one scheme."""
 
-    def __init__(self, snapshot: Snapshot, scheme: Scheme, among: Identities | None = None) -> None:
-        """Take the whole index, or what it says of some texts."""
-        self._all = snapshot.scan(Table.SIGNATURES)
+    def __init__(
+        self, snapshot: Snapshot, scheme: Scheme, among: Identities | None = None, compared: Identities | None = None
+    ) -> None:
+        """Take the whole index, or what it says of some texts.
+
+        Args:
+            snapshot: has the tables.
+            scheme: of the texts.
+            among: few texts, of which all is read at once.
+            compared: any number of texts, without which the index counts as if it lacked the others.
+        """
+        self._all, self._compared = snapshot.scan(Table.SIGNATURES), compared
         self._name = scheme.name
         self._pairs = snapshot.scan(Table.SIMILARITIES).filter(pl.col("scheme") == scheme.name)
         if among is not None:
@@ -86,8 +97,11 @@ class StoredIndex:
 
     @cached_property
     def _mine(self) -> pl.Series | None:
-        """Which rows are of this scheme; None if all are, as long as no other threshold was tried."""
-        mine = self._all.select(pl.col("scheme") == self._name).collect().to_series()
+        """Which rows count; None if all do, as long as no other threshold was tried and no text is away."""
+        is_mine = pl.col("scheme") == self._name
+        if self._compared is not None:
+            is_mine &= _is_one_of(_IDENTITY, self._compared)
+        mine = self._all.select(is_mine).collect().to_series()
         return None if mine.all() else mine
 
     def pairs(self, among: Identities | None = None) -> tuple[Identities, Identities, Pairs]:
@@ -105,24 +119,37 @@ class StoredIndex:
         return _identities(frame, _LEFT), _identities(frame, _RIGHT), pairs
 
 
-def index_for(shards: Sequence[Path], snapshot: Snapshot, scheme: Scheme) -> StoredIndex:
+def index_for(
+    shards: Sequence[Path], snapshot: Snapshot, scheme: Scheme, compared: Identities | None = None
+) -> StoredIndex:
     """The index for a search among the texts of some shards.
 
     If they are few, only what it says of them, and of texts that share a key with those of them that it does not know:
     no others can be similar, and a search would sort the million that there are.
+
+    Args:
+        shards: have the texts.
+        snapshot: has the index.
+        scheme: of the texts.
+        compared: the texts that were all compared with each other, if that is not the whole index. It counts as if it
+            lacked the others: those of them that are in the shards are new to the search.
     """
     texts = [Texts.read(shard) for shard in shards]
-    whole = StoredIndex(snapshot, scheme)
     if snapshot.versions[Table.SIGNATURES] < 0 or sum(map(len, texts)) > _FEW_TEXTS:
-        return whole
+        return StoredIndex(snapshot, scheme, compared=compared)
     signed = [one.take(np.flatnonzero(one.sizes > 0)) for one in (sign(some, scheme) for some in texts)]
     theirs = np.concatenate([NO_IDENTITIES, *(one.identities for one in signed)])
-    known = StoredIndex(snapshot, scheme, theirs)
+    known = StoredIndex(snapshot, scheme, _those_of(theirs, compared))
     is_new = ~np.isin(theirs[:, 0], known.identities()[:, 0])
     if not is_new.any():
         return known
     keys = np.concatenate([one.keys for one in signed], axis=1)[:, is_new]
-    return StoredIndex(snapshot, scheme, np.concatenate([theirs, whole.sharing(keys)]))
+    sharing = StoredIndex(snapshot, scheme).sharing(keys)
+    return StoredIndex(snapshot, scheme, _those_of(np.concatenate([theirs, sharing]), compared))
+
+
+def _those_of(identities: Identities, compared: Identities | None) -> Identities:
+    return identities if compared is None else identities[np.isin(identities[:, 0], compared[:, 0])]
 
 
 def _is_one_of(side: list[str], identities: Identities) -> pl.Expr:
@@ -131,7 +158,7 @@ def _is_one_of(side: list[str], identities: Identities) -> pl.Expr:
 
 
 def require_pairs(snapshot: Snapshot) -> None:
-    """Check that the pairs of texts marked as compared exist: they would never be searched for again.
+    """Check that the pairs of the texts in the index exist: they would never be searched for again.
 
     A run does so before it adds to the index. If that is gone it rebuilds it, and so does the next one if this one is
     killed.
@@ -149,9 +176,11 @@ def require_pairs(snapshot: Snapshot) -> None:
 
 
 def take_in(store: Store, scheme: Scheme, found: SearchResult) -> None:
-    """Add the new texts of a search, and the pairs that it found, to the index."""
+    """Add the new texts of a search, and the pairs that it found, to the index, but for what it has already."""
+    if found.known == found.count:
+        return
     identities = found.identities()
-    fresh = found.fresh
+    is_new, fresh = _lacking(store.snapshot(), scheme, found, identities)
     columns = {
         **dict(zip(_LEFT, identities[fresh.left].view(np.int64).T, strict=True)),
         **dict(zip(_RIGHT, identities[fresh.right].view(np.int64).T, strict=True)),
@@ -168,7 +197,27 @@ def take_in(store: Store, scheme: Scheme, found: SearchResult) -> None:
             "sketch": _binary(sketches),
             **dict(zip(BAND_COLUMNS, keys.view(np.int32), strict=True)),
         }
-        store.append(Table.SIGNATURES, _frame(Table.SIGNATURES, columns, scheme))
+        rows = _frame(Table.SIGNATURES, columns, scheme)
+        store.append(Table.SIGNATURES, rows.filter(pl.Series(is_new[start - found.known : stop - found.known])))
+
+
+def _lacking(
+    snapshot: Snapshot, scheme: Scheme, found: SearchResult, identities: Identities
+) -> tuple[npt.NDArray[np.bool_], Pairs]:
+    """Which of the texts that were new to a search are new to the index, too, and the pairs that this lacks."""
+    new = identities[found.known :]
+    if snapshot.versions[Table.SIGNATURES] < 0:
+        return np.ones(len(new), dtype=np.bool_), found.fresh
+    mine = snapshot.scan(Table.SIGNATURES).filter(pl.col("scheme") == scheme.name, _is_one_of(_IDENTITY, new))
+    there = _identities(mine.select(_IDENTITY).collect(), _IDENTITY)
+    is_new = ~np.isin(new[:, 0], there[:, 0])
+    if not len(there):
+        return is_new, found.fresh
+    left, right, _ = StoredIndex(snapshot, scheme).pairs_with(there)
+    known = pl.DataFrame(np.concatenate([np.hstack([left, right]), np.hstack([right, left])]))
+    fresh = pl.DataFrame(np.hstack([identities[found.fresh.left], identities[found.fresh.right]])).with_row_index("at")
+    lacks = fresh.join(known, on=known.columns, how="anti")["at"]
+    return is_new, found.fresh.where(lacks.cast(pl.Int64).sort().to_numpy())
 
 
 def _frame(table: Table, columns: dict[str, object], scheme: Scheme) -> pl.DataFrame:
