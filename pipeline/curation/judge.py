@@ -20,6 +20,7 @@ from pipeline.state.store import Store
 _HEADER = "judge.json"
 _GROWTH = 1.1
 """A judge is trained anew once there are so many times as many labeled rows as there were then."""
+GROWN = "labels are learned anew, since the labeled rows have grown by a tenth"
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,14 @@ class Judge:
     """What it depends on beside the rows: task, rules that are off, Goldleaf itself."""
     kept: Kept
 
-    def is_due(self, labeled: int) -> bool:
-        """Whether the rows have grown so much that it must be trained anew."""
-        return labeled >= max(_GROWTH * self.labeled, self.labeled + 1)
+    def is_due(self, labeled: int, least: int) -> bool:
+        """Whether the rows have grown so much that it must be trained anew.
+
+        Args:
+            labeled: how many of them have an answer by now.
+            least: so many are needed to learn anything (``Kind.least_labeled``).
+        """
+        return labeled >= max(_GROWTH * self.labeled, self.labeled + 1, least)
 
     def write(self, store: Store) -> None:
         """Keep it; a run that is killed before its commit leaves one that no run names."""

@@ -15,7 +15,7 @@ from pipeline.curation.comparing_steps import comparing
 from pipeline.curation.derived_rows import DerivedRows, NotDerived, derivation_digest
 from pipeline.curation.found_changes import Changes, read_changes
 from pipeline.curation.heard_answers import ASKED
-from pipeline.curation.judge import Judge, read_judge
+from pipeline.curation.judge import GROWN, Judge, read_judge
 from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again
 from pipeline.curation.row_facts import Facts
@@ -24,6 +24,7 @@ from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_s
 from pipeline.curation.standing import PAST, PLACED, Others, Standing, read_standing
 from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
+from pipeline.state.mapped_rows import read_rows
 from pipeline.state.memory import let_go
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
@@ -134,8 +135,7 @@ def earlier(workspace: Workspace, evaluation: str) -> Earlier:
 
 
 _LOST = "what was derived from the rows is gone, or of another Goldleaf"
-_GROWN = "labels are learned anew once the labeled rows have grown by a tenth, which they may have"
-CORRECTED = "all labels are scored anew, since annotators have corrected many"
+_MOST_ARE_NEW = "more rows came in than were there"
 
 
 def look_at_changes(
@@ -145,7 +145,7 @@ def look_at_changes(
     if before.standing is None:
         return before.why
     try:
-        return _look_at_changes(workspace, steps, run, before.standing, before.judge, of_evaluation) or _GROWN
+        return _look_at_changes(workspace, steps, run, before.standing, before.judge, of_evaluation)
     except NotDerived:
         return _LOST
 
@@ -157,20 +157,19 @@ def _look_at_changes(
     standing: Standing,
     judge: Judge | None,
     of_evaluation: Sequence[str],
-) -> Look | None:
+) -> Look | str:
     store, dataset, folder = workspace.store, workspace.dataset, workspace.store.work(run.id)
     snapshot, task = store.snapshot(), dataset.task
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     changes = read_changes(snapshot, standing, dataset)
-    stands = standing.columns("record_id", "labeled").filter(~pl.col("record_id").is_in(list(changes.records)))
-    # All that have changed may have an answer now.
-    most = int(stands["labeled"].sum()) + len(changes.records - changes.withdrawn)
-    if judge is not None and judge.is_due(most):
-        # Rows without a score may be judged otherwise than by what was kept.
-        return None
     if changes.are_none:
         return _look_at_nothing(standing, Facts.of_all(kept.facts(standing.files)))
+    if changes.rows.height > standing.height:
+        return _MOST_ARE_NEW
     new, delivered = _derive_new(steps, snapshot, changes, kept, dataset, folder)
+    if judge is not None and judge.is_due(_labeled(standing, changes, new), kind_of(task).least_labeled):
+        # Rows without a score may be judged otherwise than by what was kept.
+        return GROWN
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
     said = snapshot.answered
     answers = _new_answers(said, changes, delivered, standing, kept, dataset, folder)
@@ -201,6 +200,15 @@ def _look_at_changes(
         selection.past,
         kept.take(beside).select(ASKED),
     )
+
+
+def _labeled(standing: Standing, changes: Changes, new: Sequence[Prepared]) -> int:
+    """How many rows have an answer by now, but for what annotators have said since: that is heard later, and may be
+    another reason to look at everything.
+    """
+    gone = pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]])
+    stands = standing.columns("record_id", "labeled").filter("labeled", ~gone).height
+    return stands + sum(read_rows(part.path, ["targets"])["targets"].drop_nulls().len() for part in new)
 
 
 def _look_at_nothing(standing: Standing, facts: Facts) -> Look:

@@ -10,9 +10,9 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.heard_answers import Heard, hear
 from pipeline.curation.history import ROW_COLUMNS, of_answers, read_known
-from pipeline.curation.judge import Judge
+from pipeline.curation.judge import GROWN, Judge
 from pipeline.curation.look import Look
-from pipeline.curation.rescoring import Scoring, is_due
+from pipeline.curation.rescoring import CORRECTED, Scoring, is_due
 from pipeline.kinds.registry import kind_of
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
@@ -38,8 +38,9 @@ class Opened:
     """What judges those that no run has scored; None if it is trained anew."""
     forgets: bool
     """Whether what earlier runs have scored counts no more."""
-    is_anew: bool
-    """Whether labels are learned anew; rows keep the scores that they have, unless these are forgotten."""
+    anew: str
+    """Why labels are learned anew, empty if they are not; rows keep the scores that they have, unless these are
+    forgotten."""
 
 
 def open_cases(
@@ -63,16 +64,16 @@ def open_cases(
     others = look.others.columns("was_wrong", "labeled")
     corrections = rows.corrections + int(others["was_wrong"].sum())
     labeled = rows.labeled + int(others["labeled"].sum())
-    scoring = Scoring.now(corrections) if facts is None else Scoring(facts.scores, facts.corrections)
+    scoring, anew = Scoring.now(corrections) if facts is None else Scoring(facts.scores, facts.corrections), GROWN
     is_rescored = rescore or (may_rescore and is_due(corrections, labeled, facts, dataset))
     if is_rescored:
-        scoring, judge = Scoring.now(corrections), None
-    elif judge is not None and judge.is_due(labeled):
+        scoring, judge, anew = Scoring.now(corrections), None, CORRECTED
+    elif judge is not None and judge.is_due(labeled, kind.least_labeled):
         judge = None
     # How rare something is among others says nothing any more.
     forgets = is_rescored or (judge is None and not kind.learns_labels)
-    is_anew = judge is None and not kind.judges_alone
-    return Opened(heard, rows.free_texts, rows.repairable, scoring, labeled, judge, forgets, is_anew)
+    is_learned = judge is None and not kind.judges_alone
+    return Opened(heard, rows.free_texts, rows.repairable, scoring, labeled, judge, forgets, anew if is_learned else "")
 
 
 @dataclass(frozen=True)
