@@ -1,7 +1,7 @@
 """What a run looks at: every current record, or only those that something has changed for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pipeline.curation.heard_answers import ASKED
 from pipeline.curation.judge import GROWN, Judge, read_judge
 from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import Prepared, prepare_again
+from pipeline.curation.repairable_rows import offered_otherwise
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
 from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_shards
@@ -171,6 +172,8 @@ def _look_at_changes(
         # Rows without a score may be judged otherwise than by what was kept.
         return GROWN
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
+    if dataset.config.review.repair:
+        changes = _with_other_repairs(changes, standing, new)
     said = snapshot.answered
     answers = _new_answers(said, changes, delivered, standing, kept, dataset, folder)
     answered = changes.records.intersection(annotated) - changes.withdrawn
@@ -206,9 +209,22 @@ def _labeled(standing: Standing, changes: Changes, new: Sequence[Prepared]) -> i
     """How many rows have an answer by now, but for what annotators have said since: that is heard later, and may be
     another reason to look at everything.
     """
-    gone = pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]])
-    stands = standing.columns("record_id", "labeled").filter("labeled", ~gone).height
+    stands = standing.columns("record_id", "labeled").filter("labeled", ~changes.is_replaced).height
     return stands + sum(read_rows(part.path, ["targets"])["targets"].drop_nulls().len() for part in new)
+
+
+def _with_other_repairs(changes: Changes, standing: Standing, new: Sequence[Prepared]) -> Changes:
+    """The same with the broken rows of sources whose rows are offered for repair now, and were not, or the other way:
+    that depends on the share of them.
+    """
+    before = standing.columns("record_id", "source", "repairable", "component")
+    came = [read_rows(part.path, ["source", "draft"]) for part in new]
+    now = [before.filter(~changes.is_replaced).select("source", "repairable")]
+    is_broken = pl.col("draft").is_not_null()
+    now += [rows.select(pl.col("source").cast(PLACED["source"]), repairable=is_broken) for rows in came]
+    sources = offered_otherwise(before, pl.concat(now))
+    touched = before.filter("repairable", pl.col("source").is_in(sources))["component"]
+    return replace(changes, components=pl.concat([changes.components, touched]).unique())
 
 
 def _look_at_nothing(standing: Standing, facts: Facts) -> Look:
@@ -243,9 +259,7 @@ def _new_answers(
     ids = said.scan(Table.DECISIONS).select("record_id").collect().to_series()
     if ids.is_empty():
         return NewAnswers([], path)
-    stand = standing.columns(*PLACES).filter(
-        ~pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]])
-    )
+    stand = standing.columns(*PLACES).filter(~changes.is_replaced)
     rows = pl.concat([stand, delivered.select(PLACES)]).filter(pl.col("record_id").is_in(ids.implode()))
     is_new = pl.col("record_id").is_in(list(changes.records))
     answered = _prepared_again(rows.filter(is_new).with_row_index("order"), kept, dataset, folder, "answered")
