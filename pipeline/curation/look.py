@@ -15,9 +15,10 @@ from pipeline.curation.comparing_steps import comparing
 from pipeline.curation.derived_rows import DerivedRows, NotDerived, derivation_digest
 from pipeline.curation.found_changes import Changes, read_changes
 from pipeline.curation.heard_answers import ASKED
-from pipeline.curation.judge import GROWN, Judge, read_judge
+from pipeline.curation.judge import LEARNED_ANEW, Judge, read_judge
+from pipeline.curation.labeled_rows import LabeledRows
 from pipeline.curation.meeting import VIEWS, links, meet
-from pipeline.curation.prepare import Prepared, prepare_again
+from pipeline.curation.prepare import STATE, Prepared, prepare_again
 from pipeline.curation.repairable_rows import offered_otherwise
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
@@ -168,9 +169,9 @@ def _look_at_changes(
     if changes.rows.height > standing.height:
         return _MOST_ARE_NEW
     new, delivered = _derive_new(steps, snapshot, changes, kept, dataset, folder)
-    if judge is not None and judge.is_due(_labeled(standing, changes, new), kind_of(task).least_labeled):
+    if judge is not None and _is_due(judge, standing, changes, new, kind_of(task).least_labeled):
         # Rows without a score may be judged otherwise than by what was kept.
-        return GROWN
+        return LEARNED_ANEW
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
     if dataset.config.review.repair:
         changes = _with_other_repairs(changes, standing, new)
@@ -205,12 +206,16 @@ def _look_at_changes(
     )
 
 
-def _labeled(standing: Standing, changes: Changes, new: Sequence[Prepared]) -> int:
-    """How many rows have an answer by now, but for what annotators have said since: that is heard later, and may be
+def _is_due(judge: Judge, standing: Standing, changes: Changes, new: Sequence[Prepared], least: int) -> bool:
+    """Whether labels are to be learned anew, but for what annotators have said since: that is heard later, and may be
     another reason to look at everything.
     """
-    stands = standing.columns("record_id", "labeled").filter("labeled", ~changes.is_replaced).height
-    return stands + sum(read_rows(part.path, ["targets"])["targets"].drop_nulls().len() for part in new)
+    stands = standing.columns("record_id", "labeled", "unlearned").filter("labeled", ~changes.is_replaced)
+    parts = [read_rows(part.path, ["record_id", "revision", "content", "targets"]) for part in new]
+    came = [part.filter(pl.col("targets").is_not_null()).select("record_id", state=STATE) for part in parts]
+    labeled = LabeledRows.together([LabeledRows.of(rows["record_id"], rows["state"]) for rows in came])
+    unlearned = int(stands["unlearned"].sum()) + int(judge.rows.unlearned(labeled.records, labeled.states).sum())
+    return judge.is_due(stands.height + labeled.height, unlearned, least)
 
 
 def _with_other_repairs(changes: Changes, standing: Standing, new: Sequence[Prepared]) -> Changes:
