@@ -1,7 +1,7 @@
 """The law of small runs: a run that looks at everything, after any chain of them, changes nothing; nor does one that
 compares all texts again.
 
-It decides in many small chunks, where the chain's runs mostly have a single one: their size decides nothing, either.
+It decides in many chunks, where the chain's runs mostly have a single one: their size decides nothing, either.
 """
 
 import shutil
@@ -50,7 +50,7 @@ def changed_by_a_full_run(context: Context, *, reindex: bool = False) -> list[An
         settings = context.settings.model_copy(update={"goldleaf_home": str(copy)})
         beside = Context.load(context.dataset.path, settings)
         before, placed, similar = _decisions(beside), _splits(beside), last_similarities(beside.store.snapshot())
-        with _small_chunks():
+        with _many_chunks(before.height):
             result = curate(beside, Inline(), full=True, reindex=reindex, push=False, suggest=False)
         after = _decisions(beside)
         assert_frame_equal(_splits(beside), placed)
@@ -63,9 +63,9 @@ def changed_by_a_full_run(context: Context, *, reindex: bool = False) -> list[An
 
 
 @contextmanager
-def _small_chunks() -> Iterator[None]:
+def _many_chunks(rows: int) -> Iterator[None]:
     usual = chunks.CHUNK_ROWS
-    chunks.CHUNK_ROWS = 3
+    chunks.CHUNK_ROWS = max(3, rows // 12)
     try:
         yield
     finally:

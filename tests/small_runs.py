@@ -29,13 +29,13 @@ Night = tuple[Looked, list[dict[str, Any]]]
 """What a run has looked at, and what is decided after it."""
 
 TOPICS = ("billing", "delivery", "returns")
-_FIRST = 200
+_FIRST = 320
 
 
 def rows(night: int) -> list[dict[str, Any]]:
     """The rows of a night: one more than the night before, one of the old ones edited, some copies, some gone.
 
-    So few that what judges labels is not trained anew every other night.
+    So few that what judges labels is not trained anew in two weeks.
     """
     made = [row(key, f"Where is parcel {key * 11} of order {key}?", TOPICS[key % 3]) for key in range(_FIRST + night)]
     for key in range(min(night, _FIRST)):

@@ -1,10 +1,15 @@
-"""Random lives of a dataset keep every law: four here, two of them with a team, and always the same ones.
+"""Random lives of a dataset keep every law: four here, two of them with a team, two longer ones, and always the same.
 
-``make soak`` has two hundred others.
+``make soak`` has two hundred others, and forty longer ones.
 """
 
+from pathlib import Path
+
+import pytest
 from hypothesis import Phase, settings
+from long_lives import long_life, must_be_small
 from random_lives import Lives, TeamLives
+from themes import THEMES
 
 # A failing life is printed as it is: to shrink one takes minutes.
 _FEW = settings(max_examples=2, stateful_step_count=8, phases=[Phase.generate], report_multiple_bugs=False)
@@ -12,3 +17,11 @@ Lives.TestCase.settings = _FEW
 TestLives = Lives.TestCase
 TeamLives.TestCase.settings = _FEW
 TestTeamLives = TeamLives.TestCase
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("classification", 2), ("rewriting", 1)])
+def test_a_long_life_of_small_runs_ends_in_what_a_run_over_everything_decides(
+    tmp_path: Path, kind: str, seed: int
+) -> None:
+    [theme] = [theme for theme in THEMES if theme.name == kind]
+    must_be_small(long_life(tmp_path, theme, seed, days=6))

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio, fake_studio
+from full_runs import must_agree_with_a_full_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lost_homes import TOPICS
 from support import row, state
 from triage_cases import ALL, NONE, case, codes, decide, run, suspected
 
@@ -235,6 +237,25 @@ def test_a_source_that_is_broken_throughout_is_not_repaired_row_by_row(studio: F
         file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
         curated = desk.curate()
         assert (curated.review.waiting, "repair" in curated.note) == (4, False), "half of them may be mistakes"
+
+
+def test_too_many_broken_rows_take_back_the_offers_of_all_and_fewer_give_them_again(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    """Where nothing else has changed, no other row is looked at."""
+    texts = [f"lamp{key} chair{key} desk{key} broke{key}" for key in range(45)]
+    good = [row(key, texts[key], TOPICS[key % 3]) for key in range(21)]
+    broken = [row(key, texts[key], "retruns") for key in range(21, 45)]
+    with desk_at(studio, tmp_path, [*good, *broken[:19]], "review: {budget: 100, audit: 0.0}\n") as desk:
+        file = desk.folder / "dataset.yaml"
+        file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
+        assert desk.curate().review.waiting == 19
+        for count, waiting, looked in ((21, 21, (2, 0)), (22, 0, (1, 21)), (24, 0, (2, 0)), (21, 21, (0, 21))):
+            desk.rows(*good, *broken[:count])
+            result = desk.curate()
+            assert (result.review.waiting, result.looked.why) == (waiting, "")
+            assert (result.looked.changed, result.looked.related) == looked
+            must_agree_with_a_full_run(desk.context)
 
 
 def test_repairs_fill_what_the_budget_leaves() -> None:

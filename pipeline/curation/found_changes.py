@@ -33,6 +33,11 @@ class Changes:
     """Records that stood and have no current row any more."""
 
     @property
+    def is_replaced(self) -> pl.Expr:
+        """Whether a row that stood is replaced by what came in, or gone, by its ``record_id``."""
+        return pl.col("record_id").is_in([*self.withdrawn, *self.rows["record_id"]])
+
+    @property
     def are_none(self) -> bool:
         """Whether nothing has changed."""
         return self.rows.is_empty() and not self.records and self.components.is_empty()

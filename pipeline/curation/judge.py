@@ -3,12 +3,13 @@
 import json
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.labeled_rows import LabeledRows
 from pipeline.errors import StoreError
 from pipeline.kinds.interface import Kept
 from pipeline.kinds.registry import kind_of
@@ -18,8 +19,10 @@ from pipeline.state.own_code import code_digest
 from pipeline.state.store import Store
 
 _HEADER = "judge.json"
-_GROWTH = 1.1
-"""A judge is trained anew once there are so many times as many labeled rows as there were then."""
+_TENTH = 10
+"""A judge is trained anew once one in so many labeled rows has changed, come or gone."""
+LEARNED_ANEW = "labels are learned anew, since a tenth of the labeled rows has changed, come or gone"
+_ROWS = ("labeled records", "labeled states")
 
 
 @dataclass(frozen=True)
@@ -28,24 +31,31 @@ class Judge:
 
     run: str
     """The curate that trained it."""
-    labeled: int
-    """How many labeled rows there were."""
+    rows: LabeledRows
+    """The labeled rows that there were."""
     rules: str
     """What it depends on beside the rows: task, rules that are off, Goldleaf itself."""
     kept: Kept
 
-    def is_due(self, labeled: int) -> bool:
-        """Whether the rows have grown so much that it must be trained anew."""
-        return labeled >= max(_GROWTH * self.labeled, self.labeled + 1)
+    def is_due(self, labeled: int, unlearned: int, least: int) -> bool:
+        """Whether so many labeled rows have changed, come or gone that it must be trained anew.
+
+        Args:
+            labeled: how many there are by now.
+            unlearned: the sum of what it does not know of them (``LabeledRows.unlearned``).
+            least: so many are needed to learn anything (``Kind.least_labeled``).
+        """
+        return labeled >= least and _TENTH * self.rows.others(labeled, unlearned) >= max(self.rows.height, 1)
 
     def write(self, store: Store) -> None:
         """Keep it; a run that is killed before its commit leaves one that no run names."""
         folder = store.judges / self.run
         folder.mkdir(parents=True, exist_ok=True)
-        for number, array in enumerate(self.kept.values()):
+        arrays = dict(zip(_ROWS, (self.rows.records, self.rows.states), strict=True)) | dict(self.kept)
+        for number, array in enumerate(arrays.values()):
             save(folder / f"{number:03}", array)
-        shapes = [[name, str(array.dtype), list(array.shape)] for name, array in self.kept.items()]
-        header = {name: value for name, value in asdict(self).items() if name != "kept"} | {"arrays": shapes}
+        shapes = [[name, str(array.dtype), list(array.shape)] for name, array in arrays.items()]
+        header = {"run": self.run, "rules": self.rules, "arrays": shapes}
         with replacing(folder / _HEADER, sealed=True) as sink:
             sink.write(json.dumps(header).encode())
 
@@ -63,9 +73,9 @@ def read_judge(store: Store, run: str, dataset: LoadedDataset) -> Judge | None:
         header = json.loads(sealed_bytes(folder / _HEADER).tobytes())
         if header["rules"] != rules_of(dataset):
             return None
-        arrays = [_array(folder, number, *one[1:]) for number, one in enumerate(header["arrays"])]
-        names = [one[0] for one in header["arrays"]]
-        return Judge(header["run"], header["labeled"], header["rules"], dict(zip(names, arrays, strict=True)))
+        arrays = {name: _array(folder, number, *one) for number, (name, *one) in enumerate(header["arrays"])}
+        rows = LabeledRows(*(arrays.pop(name) for name in _ROWS))
+        return Judge(header["run"], rows, header["rules"], arrays)
     return None
 
 

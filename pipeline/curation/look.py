@@ -1,7 +1,7 @@
 """What a run looks at: every current record, or only those that something has changed for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from pipeline.curation.comparing_steps import comparing
 from pipeline.curation.derived_rows import DerivedRows, NotDerived, derivation_digest
 from pipeline.curation.found_changes import Changes, read_changes
 from pipeline.curation.heard_answers import ASKED
-from pipeline.curation.judge import Judge, read_judge
+from pipeline.curation.judge import LEARNED_ANEW, Judge, read_judge
+from pipeline.curation.labeled_rows import LabeledRows
 from pipeline.curation.meeting import VIEWS, links, meet
-from pipeline.curation.prepare import Prepared, prepare_again
+from pipeline.curation.prepare import STATE, Prepared, prepare_again
+from pipeline.curation.repairable_rows import offered_otherwise
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
 from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_shards
@@ -26,6 +28,7 @@ from pipeline.curation.similar_texts import Compared
 from pipeline.curation.standing import PAST, PLACED, Others, Standing, read_standing
 from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
+from pipeline.state.mapped_rows import read_rows
 from pipeline.state.memory import let_go
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
@@ -149,8 +152,7 @@ def earlier(workspace: Workspace, evaluation: str) -> Earlier:
 
 
 _LOST = "what was derived from the rows is gone, or of another Goldleaf"
-_GROWN = "labels are learned anew once the labeled rows have grown by a tenth, which they may have"
-CORRECTED = "all labels are scored anew, since annotators have corrected many"
+_MOST_ARE_NEW = "more rows came in than were there"
 
 
 def look_at_changes(
@@ -160,7 +162,7 @@ def look_at_changes(
     if before.standing is None:
         return before.why
     try:
-        return _look_at_changes(workspace, steps, run, before.standing, before.judge, of_evaluation) or _GROWN
+        return _look_at_changes(workspace, steps, run, before.standing, before.judge, of_evaluation)
     except NotDerived:
         return _LOST
 
@@ -172,21 +174,22 @@ def _look_at_changes(
     standing: Standing,
     judge: Judge | None,
     of_evaluation: Sequence[str],
-) -> Look | None:
+) -> Look | str:
     store, dataset, folder = workspace.store, workspace.dataset, workspace.store.work(run.id)
     snapshot, task = store.snapshot(), dataset.task
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
     changes = read_changes(snapshot, standing, dataset)
-    stands = standing.columns("record_id", "labeled").filter(~pl.col("record_id").is_in(list(changes.records)))
-    # All that have changed may have an answer now.
-    most = int(stands["labeled"].sum()) + len(changes.records - changes.withdrawn)
-    if judge is not None and judge.is_due(most):
-        # Rows without a score may be judged otherwise than by what was kept.
-        return None
     if changes.are_none:
         return _look_at_nothing(standing, Facts.of_all(kept.facts(standing.files)))
+    if changes.rows.height > standing.height:
+        return _MOST_ARE_NEW
     new, delivered = _derive_new(steps, snapshot, changes, kept, dataset, folder)
+    if judge is not None and _is_due(judge, standing, changes, new, kind_of(task).least_labeled):
+        # Rows without a score may be judged otherwise than by what was kept.
+        return LEARNED_ANEW
     annotated = snapshot.scan(Table.ANNOTATIONS).select(pl.col("record_id").unique()).collect().to_series()
+    if dataset.config.review.repair:
+        changes = _with_other_repairs(changes, standing, new)
     said = snapshot.answered
     answers = _new_answers(said, changes, delivered, standing, kept, dataset, folder)
     answered = changes.records.intersection(annotated) - changes.withdrawn
@@ -216,6 +219,32 @@ def _look_at_changes(
         selection.past,
         kept.take(beside).select(ASKED),
     )
+
+
+def _is_due(judge: Judge, standing: Standing, changes: Changes, new: Sequence[Prepared], least: int) -> bool:
+    """Whether labels are to be learned anew, but for what annotators have said since: that is heard later, and may be
+    another reason to look at everything.
+    """
+    stands = standing.columns("record_id", "labeled", "unlearned").filter("labeled", ~changes.is_replaced)
+    parts = [read_rows(part.path, ["record_id", "revision", "content", "targets"]) for part in new]
+    came = [part.filter(pl.col("targets").is_not_null()).select("record_id", state=STATE) for part in parts]
+    labeled = LabeledRows.together([LabeledRows.of(rows["record_id"], rows["state"]) for rows in came])
+    unlearned = int(stands["unlearned"].sum()) + int(judge.rows.unlearned(labeled.records, labeled.states).sum())
+    return judge.is_due(stands.height + labeled.height, unlearned, least)
+
+
+def _with_other_repairs(changes: Changes, standing: Standing, new: Sequence[Prepared]) -> Changes:
+    """The same with the broken rows of sources whose rows are offered for repair now, and were not, or the other way:
+    that depends on the share of them.
+    """
+    before = standing.columns("record_id", "source", "repairable", "component")
+    came = [read_rows(part.path, ["source", "draft"]) for part in new]
+    now = [before.filter(~changes.is_replaced).select("source", "repairable")]
+    is_broken = pl.col("draft").is_not_null()
+    now += [rows.select(pl.col("source").cast(PLACED["source"]), repairable=is_broken) for rows in came]
+    sources = offered_otherwise(before, pl.concat(now))
+    touched = before.filter("repairable", pl.col("source").is_in(sources))["component"]
+    return replace(changes, components=pl.concat([changes.components, touched]).unique())
 
 
 def _look_at_nothing(standing: Standing, facts: Facts) -> Look:
@@ -250,9 +279,7 @@ def _new_answers(
     ids = said.scan(Table.DECISIONS).select("record_id").collect().to_series()
     if ids.is_empty():
         return NewAnswers([], path)
-    stand = standing.columns(*PLACES).filter(
-        ~pl.col("record_id").is_in([*changes.withdrawn, *changes.rows["record_id"]])
-    )
+    stand = standing.columns(*PLACES).filter(~changes.is_replaced)
     rows = pl.concat([stand, delivered.select(PLACES)]).filter(pl.col("record_id").is_in(ids.implode()))
     is_new = pl.col("record_id").is_in(list(changes.records))
     answered = _prepared_again(rows.filter(is_new).with_row_index("order"), kept, dataset, folder, "answered")

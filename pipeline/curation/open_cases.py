@@ -10,9 +10,11 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.heard_answers import Heard, hear
 from pipeline.curation.history import ROW_COLUMNS, of_answers, read_known
-from pipeline.curation.judge import Judge
+from pipeline.curation.judge import LEARNED_ANEW, Judge
+from pipeline.curation.labeled_rows import LabeledRows
 from pipeline.curation.look import Look
-from pipeline.curation.rescoring import Scoring, is_due
+from pipeline.curation.prepare import STATE
+from pipeline.curation.rescoring import CORRECTED, Scoring, is_due
 from pipeline.kinds.registry import kind_of
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
@@ -32,14 +34,15 @@ class Opened:
     repairable: pl.Series
     """Of each row, whether a person could repair a broken answer."""
     scoring: Scoring
-    labeled: int
-    """How many of all records have an answer."""
+    labeled: LabeledRows
+    """Those that have an answer."""
     judge: Judge | None
     """What judges those that no run has scored; None if it is trained anew."""
     forgets: bool
     """Whether what earlier runs have scored counts no more."""
-    is_anew: bool
-    """Whether labels are learned anew; rows keep the scores that they have, unless these are forgotten."""
+    anew: str
+    """Why labels are learned anew, empty if they are not; rows keep the scores that they have, unless these are
+    forgotten."""
 
 
 def open_cases(
@@ -60,49 +63,55 @@ def open_cases(
     rows = _read(look, heard, dataset)
     last = snapshot.last_run(CurateFacts)
     facts = last.summary if last else None
-    others = look.others.columns("was_wrong", "labeled")
+    others = look.others.columns("was_wrong", "labeled", "unlearned")
     corrections = rows.corrections + int(others["was_wrong"].sum())
-    labeled = rows.labeled + int(others["labeled"].sum())
+    labeled = rows.labeled.height + int(others["labeled"].sum())
+    unlearned = int(others["unlearned"].sum())
+    if judge is not None:
+        unlearned += int(judge.rows.unlearned(rows.labeled.records, rows.labeled.states).sum())
     scoring = Scoring.now(corrections) if facts is None else Scoring(facts.scores, facts.corrections)
     is_rescored = rescore or (may_rescore and is_due(corrections, labeled, facts, dataset))
     if is_rescored:
         scoring, judge = Scoring.now(corrections), None
-    elif judge is not None and judge.is_due(labeled):
+    elif judge is not None and judge.is_due(labeled, unlearned, kind.least_labeled):
         judge = None
     # How rare something is among others says nothing any more.
     forgets = is_rescored or (judge is None and not kind.learns_labels)
     is_anew = judge is None and not kind.judges_alone
-    return Opened(heard, rows.free_texts, rows.repairable, scoring, labeled, judge, forgets, is_anew)
+    anew = (CORRECTED if is_rescored else LEARNED_ANEW) if is_anew else ""
+    return Opened(heard, rows.free_texts, rows.repairable, scoring, rows.labeled, judge, forgets, anew)
 
 
 @dataclass(frozen=True)
 class _Read:
-    labeled: int
+    labeled: LabeledRows
     corrections: int
     free_texts: Mapping[int, str]
     repairable: pl.Series
 
 
 def _read(look: Look, heard: Heard, dataset: LoadedDataset) -> _Read:
-    """Count the rows with an answer, and those whose answer an annotator corrected."""
+    """Find the rows with an answer, and count those whose answer an annotator corrected."""
     answers, past = Answers(dataset.task), of_answers(heard)
-    labeled = corrections = start = 0
+    corrections = start = 0
+    labeled: list[LabeledRows] = []
     free_texts: dict[int, str] = {}
     repairable = [pl.Series("repairable", [], dtype=pl.Boolean)]
     for part in look.prepared:
-        given = read_rows(part.path, ["record_id", "targets", "draft"])
-        rows = given.select("record_id", labeled=pl.col("targets").is_not_null(), draft=pl.col("draft").is_not_null())
-        repairable.append(rows["draft"].alias("repairable"))
-        labeled += int(rows["labeled"].sum())
+        given = read_rows(part.path, ["record_id", "revision", "content", "targets", "draft"])
+        is_labeled = given["targets"].is_not_null()
+        repairable.append(given["draft"].is_not_null().alias("repairable"))
         if past:
-            places = rows["record_id"].is_in(list(past)).arg_true()
+            places = given["record_id"].is_in(list(past)).arg_true()
             records = read_known(
                 read_rows(part.path, ROW_COLUMNS, places.cast(pl.Int64).to_numpy()), past, dataset.task
             )
-            labeled += sum(known.targets is not None for known in records) - int(rows["labeled"][places].sum())
+            is_labeled = is_labeled.scatter(places, [known.targets is not None for known in records])
             corrections += sum(known.was_wrong for known in records)
             for place, known in zip(places, records, strict=True):
                 if known.human is Verdict.LABELED:
                     free_texts[start + place] = answers.free_text(known.targets)
+        rows = given.filter(is_labeled).select("record_id", state=STATE)
+        labeled.append(LabeledRows.of(rows["record_id"], rows["state"]))
         start += part.rows
-    return _Read(labeled, corrections, free_texts, pl.concat(repairable))
+    return _Read(LabeledRows.together(labeled), corrections, free_texts, pl.concat(repairable))

@@ -67,6 +67,8 @@ PREPARED = pl.Schema(
         "source": pl.String(),
     }
 )
+STATE = pl.coalesce("content", "revision")
+"""What of a row changes with what it asks and answers (``Decision.state``)."""
 _WITH_TEXTS = pl.Schema(PREPARED | {"text": pl.String(), "free_text": pl.String()})
 _PARSED = ["inputs", "targets", "content", "rejection_reasons", "review_reasons", "draft"]
 _COMPARED = ["key", "answer", "closed", "has_free_text", "text", "free_text"]

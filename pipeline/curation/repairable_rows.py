@@ -26,6 +26,23 @@ def accept_answer(known: Known) -> Known:
     return replace(known, rejection_reasons=others)
 
 
+def _too_many(rows: pl.DataFrame) -> pl.DataFrame:
+    """The sources of which too many rows are broken, with the numbers of both."""
+    counts = rows.group_by("source").agg(pl.col("repairable").sum().alias("broken"), pl.len().alias("rows"))
+    return counts.filter(pl.col("broken") > _MOST_SLIPS * pl.col("rows"))
+
+
+def offered_otherwise(before: pl.DataFrame, now: pl.DataFrame) -> list[str]:
+    """The sources whose broken rows annotators may be asked about now, and not before, or the other way.
+
+    Args:
+        before: the ``source`` of all rows that stood, and whether a person could repair each (``repairable``).
+        now: the same of all rows that there are.
+    """
+    many = [set(_too_many(rows)["source"].cast(pl.String)) for rows in (before, now)]
+    return sorted(many[0] ^ many[1])
+
+
 @dataclass(frozen=True)
 class Offered:
     """The rejected rows that wait for a repair."""
@@ -44,8 +61,7 @@ class Repairs:
         that the run looks at, and others.
         """
         rows = pl.concat([frame.select("source", "repairable") for frame in (mine, others)])
-        counts = rows.group_by("source").agg(pl.col("repairable").sum().alias("broken"), pl.len().alias("rows"))
-        self._many = counts.filter(pl.col("broken") > _MOST_SLIPS * pl.col("rows")).sort("source")
+        self._many = _too_many(rows).sort("source")
 
     def offer(self, cases: Sequence[Case], sources: Iterable[str]) -> Offered:
         """Find the rows that annotators may be asked to repair.

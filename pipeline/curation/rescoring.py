@@ -10,6 +10,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.kinds.registry import kind_of
 from schemas.run_summary import CurateFacts
 
+CORRECTED = "all labels are scored anew, since annotators have corrected many"
 _VERSION = 4
 """The version of what scores mean, stored with each curate; those of another version are computed anew."""
 _CORRECTIONS = 20

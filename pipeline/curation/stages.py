@@ -35,7 +35,7 @@ from pipeline.curation.known_fields import (
     require_mapped_fields,
     require_named_layouts,
 )
-from pipeline.curation.look import CORRECTED, Earlier, Look, earlier, look_at_changes, look_at_everything
+from pipeline.curation.look import Earlier, Look, earlier, look_at_changes, look_at_everything
 from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.rescoring import Scoring, rules_off
 from pipeline.curation.similarity_histogram import count_similarities, last_similarities, similarities_stand
@@ -181,9 +181,11 @@ def _look(
         if isinstance(look, Look):
             focus = look.focus(workspace.store.snapshot())
             opened = steps.run(open_cases, look, focus, workspace.dataset, before.judge, False, may_rescore)
-            if not opened.is_anew:
+            if not opened.anew:
                 return look, opened, focus
-        why = look if isinstance(look, str) else CORRECTED
+            why = opened.anew
+        else:
+            why = look
     return look_at_everything(workspace, steps, run, why, before.last), None, None
 
 

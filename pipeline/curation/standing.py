@@ -51,8 +51,9 @@ STANDING = pl.Schema(
     # What triage looks at beside these, before it looked at the budget.
     | {"settled_fate": pl.String(), "settled_routed": pl.String()}
     | {"group": pl.String(), "label_error_score": pl.Float64()}
-    # Whether it has an answer, whether a person could repair a broken one, and whether it must go to a certain split.
-    | {"labeled": pl.Boolean(), "repairable": pl.Boolean(), "pinned": pl.Boolean()}
+    # Whether it has an answer, and what of that the judge does not know (``LabeledRows.unlearned``); whether a person
+    # could repair a broken one, and whether it must go to a certain split.
+    | {"labeled": pl.Boolean(), "unlearned": pl.UInt8(), "repairable": pl.Boolean(), "pinned": pl.Boolean()}
     | {name: kind for name, kind in VERDICT.items() if name != "record_id"}
     | dict.fromkeys(_FEW_VALUES, pl.Categorical())
 )

@@ -31,6 +31,7 @@ from pipeline.curation.look import Look
 from pipeline.curation.open_cases import Opened
 from pipeline.curation.open_questions import open_questions_of
 from pipeline.curation.pasts import Pasts
+from pipeline.curation.relations import hashed
 from pipeline.curation.repairable_rows import Repairs
 from pipeline.curation.score_labels import Scoring
 from pipeline.curation.second_voice import SecondVoice
@@ -161,6 +162,7 @@ class _Decided:
         self._paths: list[Path] = []
         self._told: list[pl.DataFrame] = []
         self._settled: pl.DataFrame | None = None
+        self._judge: Judge | None = None
 
     def decide(
         self,
@@ -184,6 +186,7 @@ class _Decided:
                 kept = scoring.learn(self._cases.read)
             judge = Judge(run, self._opened.labeled, rules_of(dataset), kept)
             judge.write(snapshot.store)
+        self._judge = judge
         sources = self._look.places.select("source")
         mine = sources.with_columns(repairable=self._opened.repairable)
         repairs = Repairs(mine, self._look.others.columns("source", "repairable")) if config.review.repair else None
@@ -223,8 +226,20 @@ class _Decided:
         """The rows with the columns of ``STANDING`` but for verdicts."""
         at = pl.Series("at", np.concatenate(self._compared.chunks))
         told, self._told = pl.concat(self._told).with_columns(at), []
-        return looked_at(self._look.places, self._compared.relations, told.sort("at").drop("at"))
+        told = told.sort("at").drop("at")
+        told = told.with_columns(unlearned=_unlearned(self._look.places["record_id"], told, self._judge))
+        return looked_at(self._look.places, self._compared.relations, told)
 
     def settled(self, chunk: int) -> pl.DataFrame:
         """The decisions about a chunk's rows, before the budget was looked at."""
         return read_rows(self._paths[chunk]) if self._settled is None else self._settled
+
+
+def _unlearned(records: pl.Series, told: pl.DataFrame, judge: Judge | None) -> pl.Series:
+    """What of each row the judge does not know; nothing if it has no answer, or if there is no judge."""
+    found = np.zeros(told.height, dtype=np.uint8)
+    if judge is not None:
+        is_labeled = told["labeled"]
+        records, states = records.filter(is_labeled), told["state"].filter(is_labeled)
+        found[is_labeled.to_numpy()] = judge.rows.unlearned(hashed(records), hashed(states))
+    return pl.Series(found)

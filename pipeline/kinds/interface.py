@@ -111,6 +111,8 @@ class Kind(ABC):
     """The names of the rules by which answers are doubted; users can turn each off."""
     learns_labels: ClassVar[bool]
     """Whether label scores come from a model of the other rows: then a score is kept until a new one is asked for."""
+    least_labeled: ClassVar[int] = 1
+    """From fewer labeled rows nothing is learned."""
     judges_alone: ClassVar[bool] = False
     """Whether each row is judged by itself, whatever the others are like."""
     scores_are_chances: ClassVar[bool] = True

@@ -6,6 +6,7 @@ from typing import ClassVar
 from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_member
 from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
 from pipeline.kinds.judged_parts import judged_in_parts
+from pipeline.label_errors.judged_labels import MIN_LABELED
 from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, label_set_scores, learn_label_sets
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
@@ -21,6 +22,7 @@ class MultiLabel(Kind):
     answers_repeat: ClassVar[bool] = True
     digits_answer: ClassVar[bool] = True
     learns_labels: ClassVar[bool] = True
+    least_labeled: ClassVar[int] = MIN_LABELED
     on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
     breakdown: ClassVar[Breakdown] = Breakdown.LABEL
     part_metric: ClassVar[PartMetric] = PartMetric.F1

@@ -10,6 +10,7 @@ __all__ = [
     "classifier",
     "extractions",
     "grounding",
+    "judged_labels",
     "kept_arrays",
     "label_sets",
     "rewrite_rules",
