@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import polars as pl
@@ -11,7 +12,9 @@ from fake_studio import FakeStudio
 from full_runs import must_agree_with_a_full_run
 from hypothesis import given
 from hypothesis import strategies as st
+from loopback import Reply
 from lost_homes import TOPICS, Row, rows_of
+from model_server import completion, model_server
 from odd import QUESTION, Odd
 from support import current, row, write_rows
 
@@ -177,3 +180,18 @@ def test_each_row_counts_once_that_has_changed_come_or_gone(before: dict[str, st
     assert learned.others(later.height, unlearned) == sum(
         before.get(name) != now.get(name) for name in before.keys() | now.keys()
     )
+
+
+def test_rows_that_a_model_was_asked_about_are_not_taken_for_labeled(tmp_path: Path) -> None:
+    """They are looked at in every run, since what its word counts depends on all of them."""
+
+    def billing(_request: dict[str, Any], _number: int) -> Reply:
+        return completion('{"topic": "billing"}')
+
+    rows = [*rows_of(0, 40), *unlabeled(1000, 1008)]
+    with model_server(billing) as server:
+        suggest = f"suggest: {{endpoint: {server.endpoint}, model: m, parallel: 1, rows: unlabeled}}\n"
+        odd = Odd(tmp_path / "odd", QUESTION, rows, suggest)
+        odd.curate()
+        told = looked(odd, [*rows, *unlabeled(2000, 2001)])
+        assert (told.why, told.changed, told.related, told.untouched) == ("", 1, 8, 40)
