@@ -55,7 +55,7 @@ def answered(keys: range, of: int = 0, tail: str = "") -> Rows:
     return [{"id": key, "question": f"ask {key}", "answer": text(key - of) + tail} for key in keys]
 
 
-STAY, AWAY, MEANWHILE = asked(range(100, 160)), asked(range(4)), asked(range(50, 54), 50, " and more")
+STAY, AWAY, MEANWHILE = asked(range(100, 260)), asked(range(4)), asked(range(50, 54), 50, " and more")
 
 
 def snapshots(folder: Path, rows: Rows, task: str = QUESTION) -> Odd:
@@ -95,7 +95,7 @@ def test_rows_that_come_back_meet_those_that_came_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, rows: Callable[..., Rows], few: int
 ) -> None:
     monkeypatch.setattr(index, "_FEW_TEXTS", few)
-    stay, away, meanwhile = rows(range(100, 160)), rows(range(4)), rows(range(50, 54), 50, " and more")
+    stay, away, meanwhile = rows(range(100, 260)), rows(range(4)), rows(range(50, 54), 50, " and more")
     odd = snapshots(tmp_path / "odd", [*stay, *away], task)
     odd.curate()
     for _ in range(2):
