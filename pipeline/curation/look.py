@@ -210,14 +210,14 @@ def _look_at_changes(
     let_go()
     beside = selection.others.columns("record_id", "file", "row").filter(pl.col("record_id").is_in(annotated.implode()))
     return Look(
-        _prepared_again(selection.rows, kept, dataset, folder),
-        selection.rows,
-        Facts.of_all(kept.facts([*standing.files, *(part.derived for part in new)])),
-        _told(selection, changes, len(answered)),
-        frozenset([*selection.rows["record_id"], *selection.gone, *annotated]),
-        selection.others,
-        selection.past,
-        kept.take(beside).select(ASKED),
+        prepared=_prepared_again(selection.rows, kept, dataset, folder),
+        places=selection.rows,
+        facts=Facts.of_all(kept.facts([*standing.files, *(part.derived for part in new)])),
+        told=_told(selection, changes, len(answered)),
+        records=frozenset([*selection.rows["record_id"], *selection.gone, *annotated]),
+        others=selection.others,
+        past=selection.past,
+        beside=kept.take(beside).select(ASKED),
     )
 
 
@@ -252,7 +252,16 @@ def _look_at_nothing(standing: Standing, facts: Facts) -> Look:
     others = Others(standing, np.ones(standing.height, dtype=np.bool_))
     told = Looked(changed=0, withdrawn=0, answered=0, related=0, untouched=others.height)
     places = pl.DataFrame(schema={name: PLACED[name] for name in PLACES} | {"order": pl.Int64()})
-    return Look([], places, facts, told, frozenset(), others, standing.past, None, standing)
+    return Look(
+        prepared=[],
+        places=places,
+        facts=facts,
+        told=told,
+        records=frozenset(),
+        others=others,
+        past=standing.past,
+        standing=standing,
+    )
 
 
 def _told(selection: Selection, changes: Changes, answered: int) -> Looked:

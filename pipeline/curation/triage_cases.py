@@ -105,12 +105,12 @@ def triage_cases(
     decided = _Decided(look, opened, compared, ChunkCases(look, opened, compared, pasts, focus, dataset, folder))
     judge, notes = decided.decide(snapshot, dataset, steps, folder, run)
     last = snapshot.last_run(CurateFacts)
-    past = last.summary.last_proof if last else None
+    last_proof = last.summary.last_proof if last else None
     rows = decided.rows() if questions is None else questions.noted(decided.rows())
     everything = as_triaged(look.others, rows, () if questions is None else ("state",))
     everything = everything if questions is None else questions.noted(everything)
     orders = everything["order"].to_numpy()
-    result = triage(everything, config.review, proof=past)
+    result = triage(everything, config.review, proof=last_proof)
     del everything
     let_go()
     places, stood = (
@@ -131,9 +131,9 @@ def triage_cases(
     frozen = frozen_sources(snapshot, config.sources, stands.read(("record_id", "source", "fate", "first")).lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
-    proofs = (result.proof, None if result.proof else past)
-    past_of_all = pl.concat([look.past.select(compared.past.columns), compared.past])
-    return Triaged(stands, past_of_all, fresh(), note, result.use, judge, *proofs, is_same)
+    proofs = (result.proof, None if result.proof else last_proof)
+    gone = pl.concat([look.past.select(compared.past.columns), compared.past])
+    return Triaged(stands, gone, fresh(), note, result.use, judge, *proofs, is_same)
 
 
 def _left(snapshot: Snapshot, look: Look, rows: pl.DataFrame, verdicts: pl.DataFrame, run: str) -> MappedRows:
