@@ -17,6 +17,7 @@ from flows.release import release
 from flows.turns import waiting
 from pipeline.errors import Needless
 from pipeline.reporting.all_datasets import all_datasets
+from pipeline.reporting.status import read_status
 from pipeline.steps import Silent
 from schemas.fate import LabelSource
 from schemas.run_summary import Verb
@@ -68,7 +69,18 @@ def test_collect_and_release_say_what_they_looked_at(desk: Desk) -> None:
     collected = desk.collect()
     assert collected.looked is not None
     assert collected.change is not None
-    # All three: labels may have to be learned, of which there are few.
-    assert collected.looked.untouched + collected.looked.related + collected.looked.answered == len(ROWS)
+    assert (collected.looked.answered, collected.looked.untouched) == (1, 2)
     assert desk.collect().looked is None, "nothing was new"
     assert release(desk.context, Inline()).looked is None, "collect has followed the answer"
+
+
+def test_status_says_what_each_of_the_last_runs_did(desk: Desk) -> None:
+    desk.curate()
+    desk.label(1, "delivery")
+    desk.collect()
+    release(desk.context, Inline())
+    released, followed, collected, curated = read_status(desk.context).runs
+    assert released.did == "published 1.0.0"
+    assert followed.did.startswith("followed answers: ")
+    assert collected.did == "1 annotation, 1 record decided"
+    assert curated.did == "looked at all 3 rows: it is the first run"

@@ -97,8 +97,8 @@ def status(
         out.print(str(source), markup=False)
     _show_versions(result)
     if result.runs:
-        runs = [[run.run, str(run), f"{run.finished_at:%F %T}"] for run in result.runs]
-        show_rows("last runs", ["run", "command", "finished"], runs)
+        runs = [[run.run, str(run), f"{run.finished_at:%F %T}", run.did] for run in result.runs]
+        show_rows("last runs", ["run", "command", "finished", "what it did"], runs)
     out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 

@@ -57,6 +57,8 @@ class RunLine(BaseModel):
     finished_at: datetime
     model: str = ""
     """Whose new answers it decided with; empty if it was about more than these."""
+    did: str = ""
+    """What came of it: what a curate looked at, what a collect pulled, which version was published or trained on."""
 
     def __str__(self) -> str:
         """The command as a user knows it."""
@@ -189,7 +191,25 @@ def _last_runs(snapshot: Snapshot) -> Iterator[RunLine]:
     for run, verb, finished_at in last.select("run", "verb", "finished_at").iter_rows():
         curated = snapshot.committed_run(run, CurateFacts)
         model = curated.summary.heard if curated else ""
-        yield RunLine(run=run, verb="suggest" if model else verb, finished_at=finished_at, model=model)
+        yield RunLine(
+            run=run,
+            verb="suggest" if model else verb,
+            finished_at=finished_at,
+            model=model,
+            did=_what_it_did(snapshot, run, curated.summary if curated else None),
+        )
+
+
+def _what_it_did(snapshot: Snapshot, run: str, curated: CurateFacts | None) -> str:
+    if curated is not None:
+        looked = str(curated.looked or "")
+        return looked if curated.reads else f"followed answers: {looked}"
+    if collected := snapshot.committed_run(run, CollectSummary):
+        return f"{counted(collected.summary.annotations, 'annotation')}, {counted(collected.summary.decided, 'record')} decided"
+    if released := snapshot.committed_run(run, ReleaseSummary):
+        return f"published {released.summary.version}"
+    trained = snapshot.committed_run(run, FinetuneSummary)
+    return f"trained on {trained.summary.version}" if trained else ""
 
 
 def _finetuned(workspace: Workspace, snapshot: Snapshot) -> str | None:
