@@ -22,6 +22,7 @@ import pytest
 import yaml
 from cli_shop import ROWS
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
@@ -102,10 +103,26 @@ class Team:
     def plan(self) -> dict[Verb, Deployment]:
         return {one.verb: one for one in planned([self.context])}
 
-    def deploy(self, *args: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *args: str) -> list[str]:
         code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from flows.cli.main import app; app()"
-        command = [sys.executable, "-c", code, "deploy", *args]
+        return [sys.executable, "-c", code, *args]
+
+    def deploy(self, *args: str) -> subprocess.CompletedProcess[str]:
+        command = self.command("deploy", *args)
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
+
+    @contextlib.contextmanager
+    def serve(self) -> Iterator[subprocess.Popen[str]]:
+        """`goldleaf serve`, which looks for runs every second."""
+        quick = os.environ | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+        with subprocess.Popen(
+            self.command("serve"), cwd=self.folder, env=quick, stderr=subprocess.PIPE, text=True, process_group=0
+        ) as serving:
+            try:
+                yield serving
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(serving.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -212,6 +229,31 @@ def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(team: Team,
     assert not [line for line in lines if "parcel" in line or "nonsense" in line], "no row's text"
 
 
+def test_ctrl_c_cancels_the_runs_of_serve_which_hear_it_themselves_at_a_terminal(
+    team: Team, prefect: SyncPrefectClient
+) -> None:
+    team.file.write_text(team.file.read_text().replace(', collect: "*/5 * * * *"', ""))
+    curate = f"curate/{team.context.dataset.config.name}"
+    with team.context.store.lock(Verb.RELEASE), team.serve() as serving:
+        assert serving.stderr
+        for line in serving.stderr:
+            if line.startswith("serving "):
+                break
+        run = prefect.create_flow_run_from_deployment(prefect.read_deployment_by_name(curate).id)
+        wait_until(lambda: state_of(prefect, run.id).is_running())
+        [process] = Path(f"/proc/{serving.pid}/task/{serving.pid}/children").read_text().split()
+        os.kill(int(process), signal.SIGINT)
+        time.sleep(2)
+        assert state_of(prefect, run.id).is_running(), "it leaves the end to serve"
+        serving.send_signal(signal.SIGINT)
+        said = serving.stderr.read()
+        assert serving.wait(60) == 0, said
+    state = state_of(prefect, run.id)
+    assert (state.name, state.message) == ("Cancelled", "Runner is shutting down."), said
+    assert "stopping: active runs are cancelled" in said
+    assert "Traceback" not in said
+
+
 def test_one_automation_fine_tunes_on_whatever_is_published(team: Team, prefect: SyncPrefectClient) -> None:
     """By the guide's own file: only the id of a deployment is put in."""
     [text] = re.findall(r"^```yaml automation\n(.*?)^```$", (ROOT / "docs" / "data-teams.md").read_text(), re.M | re.S)
@@ -258,6 +300,12 @@ def runs_of(prefect: SyncPrefectClient, deployment: UUID, now: float | None = No
 
 def due(prefect: SyncPrefectClient, deployment: UUID) -> list[dict[str, Any]]:
     return [run for run in runs_of(prefect, deployment) if run["state"]["type"] == "SCHEDULED"]
+
+
+def state_of(prefect: SyncPrefectClient, run: UUID) -> State[Any]:
+    state = prefect.read_flow_run(run).state
+    assert state
+    return state
 
 
 def log_of(prefect: SyncPrefectClient, run: str) -> list[str]:

@@ -1,11 +1,16 @@
 """Runs schedules with Prefect: in this process for as long as it lives, or on the workers of a pool."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -23,6 +28,8 @@ from pipeline.state.atomic import replacing
 
 _PAUSE = 5.0
 """Seconds between two looks whether the server is back."""
+_AGAIN = 1.0
+"""Seconds between two looks for runs that were just being started when everything was to end."""
 _MESSAGE = 2_000
 """Characters of what Prefect says."""
 
@@ -34,12 +41,13 @@ def serve(plan: Sequence[Deployment], say: Callable[[str], None]) -> None:
     """
     while True:
         _await_server(say)
-        runner = Runner(name="goldleaf", pause_on_shutdown=False)
+        runner = _Runner(say)
         try:
             for deployment in plan:
                 register(runner, deployment)
             say("serving " + ", ".join(_shown(deployment) for deployment in plan))
-            asyncio.run(runner.start())
+            with _runs_that_hear_no_interrupt():
+                asyncio.run(_run(runner))
         except (Exception, ExceptionGroup) as error:
             if not _is_outage(error):
                 raise
@@ -47,6 +55,59 @@ def serve(plan: Sequence[Deployment], say: Callable[[str], None]) -> None:
             time.sleep(_PAUSE)
             continue
         return
+
+
+class _Runner(Runner):
+    """Prefect's runner, which ends on Ctrl-C as it does on SIGTERM: it cancels the active runs, and says so."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(name="goldleaf", pause_on_shutdown=False)
+        self._say = say
+        self._is_told = False
+
+    def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+        """Cancel what runs, and end; told twice, end at once."""
+        if self._is_told:
+            # Whoever insists may not want to wait for a server that is away.
+            self._say("ended; Prefect may go on to show runs as active")
+            os._exit(1)
+        if not self.started:
+            raise KeyboardInterrupt
+        self._is_told = True
+        self.stopping = True
+        self.execute_in_background(self._end)
+
+    async def _end(self) -> None:
+        self._say("stopping: active runs are cancelled (Ctrl-C again: do not wait for that)")
+        await self.astop()
+        # Otherwise those that had no process yet would be waited for; this task ends with the loop.
+        while True:
+            await asyncio.sleep(_AGAIN)
+            await self.cancel_all()
+
+
+async def _run(runner: _Runner) -> None:
+    # ``nohup`` ignores it.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, runner.handle_sigterm)
+    await runner.start()
+
+
+@contextmanager
+def _runs_that_hear_no_interrupt() -> Iterator[None]:
+    """Keep SIGINT from the processes that this thread starts.
+
+    A terminal sends it to all of them: runs would end before Prefect knows that they are cancelled. They inherit what
+    is blocked here; another thread takes the signal, and Python handles it in this one.
+    """
+    ended = threading.Event()
+    threading.Thread(target=ended.wait, daemon=True).start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        ended.set()
 
 
 def _shown(deployment: Deployment) -> str:
