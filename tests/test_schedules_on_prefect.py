@@ -195,8 +195,11 @@ def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
         deploy(list(team.plan().values()), "team", team.folder, file)
 
 
-def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(team: Team, prefect: SyncPrefectClient) -> None:
+def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(
+    team: Team, prefect: SyncPrefectClient, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The runs are processes of their own, in a folder with a team's own `flows`."""
+    name = team.context.dataset.config.name
     plan = team.plan()[Verb.CURATE]
     runner = Runner(name="test", pause_on_shutdown=False, limit=2)
     often = RunnerDeployment.from_entrypoint(
@@ -220,12 +223,15 @@ def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(team: Team,
     assert len(found) >= 5
     assert {run["state"]["type"] for run in found} == {"COMPLETED"}, "none is red"
     whys = {run["state"]["message"] for run in found if run["state"]["name"] == "Skipped"}
-    assert all(re.search("does its work$|has done its work$|waits for it already$", why) for why in whys), whys
+    left_to = rf"^the curate of {name} that was due at .* UTC does its work$"
+    assert all(re.search(f"{left_to}|has done its work$|waits for it already$", why) for why in whys), whys
     assert team.context.store.snapshot().runs.height == 1
     [did] = [run for run in found if run["state"]["name"] == "Completed"]
-    assert did["name"] == f"curate-{team.context.dataset.config.name}"
+    assert {run["name"] for run in found} == {f"curate-{name}"}
     lines = log_of(prefect, did["id"])
-    assert "looked at all 8 rows: it is the first run" in lines
+    looked = "looked at all 8 rows: it is the first run"
+    assert looked in lines
+    assert f"goldleaf - curate {name}: {looked}" in "".join(capfd.readouterr())
     assert not [line for line in lines if "parcel" in line or "nonsense" in line], "no row's text"
 
 
