@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -29,6 +30,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, 
 from support import offline, write_dataset
 
 from flows.context import Context
+from flows.deploy import serving
 from flows.deploy.deployments import SLUG, TAG, Deployment, planned
 from flows.deploy.serving import deploy, register
 from pipeline.errors import ConfigError
@@ -117,12 +119,12 @@ class Team:
         quick = os.environ | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
         with subprocess.Popen(
             self.command("serve"), cwd=self.folder, env=quick, stderr=subprocess.PIPE, text=True, process_group=0
-        ) as serving:
+        ) as process:
             try:
-                yield serving
+                yield process
             finally:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(serving.pid, signal.SIGKILL)
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -240,24 +242,46 @@ def test_ctrl_c_cancels_the_runs_of_serve_which_hear_it_themselves_at_a_terminal
 ) -> None:
     team.file.write_text(team.file.read_text().replace(', collect: "*/5 * * * *"', ""))
     curate = f"curate/{team.context.dataset.config.name}"
-    with team.context.store.lock(Verb.RELEASE), team.serve() as serving:
-        assert serving.stderr
-        for line in serving.stderr:
+    with team.context.store.lock(Verb.RELEASE), team.serve() as process:
+        assert process.stderr
+        for line in process.stderr:
             if line.startswith("serving "):
                 break
         run = prefect.create_flow_run_from_deployment(prefect.read_deployment_by_name(curate).id)
         wait_until(lambda: state_of(prefect, run.id).is_running())
-        [process] = Path(f"/proc/{serving.pid}/task/{serving.pid}/children").read_text().split()
-        os.kill(int(process), signal.SIGINT)
+        [own] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(own), signal.SIGINT)
         time.sleep(2)
         assert state_of(prefect, run.id).is_running(), "it leaves the end to serve"
-        serving.send_signal(signal.SIGINT)
-        said = serving.stderr.read()
-        assert serving.wait(60) == 0, said
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(60) == 0, said
     state = state_of(prefect, run.id)
     assert (state.name, state.message) == ("Cancelled", "Runner is shutting down."), said
     assert "stopping: active runs are cancelled" in said
     assert "Traceback" not in said
+
+
+def test_serve_says_which_server_it_waits_for_and_every_minute_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept, told = [0.0], list[str]()
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(serving, "time", clock)
+    monkeypatch.setattr(serving, "_PAUSE", 30.0)
+
+    def say(text: str) -> None:
+        told.append(text)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with (
+        temporary_settings({PREFECT_API_URL: f"http://ann:secret@127.0.0.1:{free_port()}/api"}),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        serving.serve([], say)
+    assert sum(slept) == 120
+    first, *later = told
+    assert re.match(r"waiting for Prefect's server at http://127\.0\.0\.1:\d+/api \(.*Connection refused\)$", first)
+    assert [re.search(r"^still waiting .*/api, for (.*) \(", line)[1] for line in later] == ["1 min", "2 min"]  # type: ignore[index]
 
 
 def test_one_automation_fine_tunes_on_whatever_is_published(team: Team, prefect: SyncPrefectClient) -> None:

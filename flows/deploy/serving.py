@@ -20,14 +20,19 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows.deploy.deployments import SLUG, Deployment
 from flows.deploy.prefect_file import prefect_yaml
+from pipeline.config.workspace import shown_address
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.state.atomic import replacing
 
 _PAUSE = 5.0
 """Seconds between two looks whether the server is back."""
+_PATIENCE = 10.0
+"""Seconds within which the server must answer then."""
+_MINUTE = 60.0
 _AGAIN = 1.0
 """Seconds between two looks for runs that were just being started when everything was to end."""
 _MESSAGE = 2_000
@@ -116,16 +121,22 @@ def _shown(deployment: Deployment) -> str:
 
 
 def _await_server(say: Callable[[str], None]) -> None:
-    told = False
-    while True:
-        with get_client(sync_client=True) as client:
-            problem = client.api_healthcheck()
-        if problem is None:
-            return
-        if not told:
-            say(f"waiting for Prefect's server ({problem})")
-            told = True
-        time.sleep(_PAUSE)
+    began, told = time.monotonic(), 0
+    where = f"waiting for Prefect's server at {shown_address(PREFECT_API_URL.value() or '')}"
+    with (
+        # Prefect would try again for minutes before it says what is wrong.
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client,
+    ):
+        while (problem := client.api_healthcheck()) is not None:
+            minutes = int((time.monotonic() - began) / _MINUTE)
+            if not told:
+                say(f"{where} ({problem})")
+                told = 1
+            elif minutes >= told:
+                say(f"still {where}, for {minutes:,} min ({problem})")
+                told = minutes + 1
+            time.sleep(_PAUSE)
 
 
 def _is_outage(error: BaseException) -> bool:
