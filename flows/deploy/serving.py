@@ -56,6 +56,8 @@ def serve(plan: Sequence[Deployment], say: Callable[[str], None]) -> None:
         except (Exception, ExceptionGroup) as error:
             if not _is_outage(error):
                 raise
+            if runner.is_ending:
+                return
             say(f"Prefect's server is gone ({error}); the schedules go on when it is back")
             time.sleep(_PAUSE)
             continue
@@ -68,17 +70,17 @@ class _Runner(Runner):
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(name="goldleaf", pause_on_shutdown=False)
         self._say = say
-        self._is_told = False
+        self.is_ending = False
 
     def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
         """Cancel what runs, and end; told twice, end at once."""
-        if self._is_told:
+        if self.is_ending:
             # Whoever insists may not want to wait for a server that is away.
             self._say("ended; Prefect may go on to show runs as active")
             os._exit(1)
         if not self.started:
             raise KeyboardInterrupt
-        self._is_told = True
+        self.is_ending = True
         self.stopping = True
         self.execute_in_background(self._end)
 
