@@ -1,7 +1,10 @@
 """What the page of a run says about it: counts, notes and links; never a row's text, nor a key."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from pipeline.reporting.funnel_page import funnel_markdown
 from pipeline.text.wording import counted, questions_wait
@@ -124,10 +127,21 @@ def _bullets(lines: Iterator[str]) -> str:
 
 
 def links_markdown(context: "Context") -> str:
-    """Where the rest is."""
+    """Where the rest is; of the report also when it was written, since not every verb writes it."""
+    report = context.store.report
     places = [f"the file: `{context.dataset.path}`", f"the home: `{context.store.root}`"]
-    if context.store.report.exists():
-        places.append(f"the report: [{context.store.report}]({context.store.report.as_uri()})")
+    if report.exists():
+        written = datetime.fromtimestamp(report.stat().st_mtime, UTC)
+        places.append(f"the report, written {written:%F %H:%M} UTC: [{report}]({report.as_uri()})")
     if context.connection is not None:
-        places.append(f"Label Studio: [{context.connection.shown}]({context.connection.shown})")
+        address = context.connection.shown.rstrip("/") + _project_path(context)
+        places.append(f"Label Studio: [{address}]({address})")
     return "\n## Where things are\n\n" + _bullets(iter(places))
+
+
+def _project_path(context: "Context") -> str:
+    """Of the project to which the last questions went; empty if none did."""
+    tasks = context.store.snapshot().tasks()
+    asked = tasks.filter(pl.col("task_digest") == context.dataset.task.task_digest()).sort("pushed_at")
+    last = asked.select("project").tail(1).collect().to_series().to_list()
+    return f"/projects/{last[0]}/data" if last else ""

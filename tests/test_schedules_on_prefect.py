@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,12 +23,14 @@ import pytest
 import yaml
 from cli_shop import ROWS
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 from support import offline, write_dataset
 
 from flows.context import Context
+from flows.deploy import serving
 from flows.deploy.deployments import SLUG, TAG, Deployment, planned
 from flows.deploy.serving import deploy, register
 from pipeline.errors import ConfigError
@@ -102,10 +105,26 @@ class Team:
     def plan(self) -> dict[Verb, Deployment]:
         return {one.verb: one for one in planned([self.context])}
 
-    def deploy(self, *args: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *args: str) -> list[str]:
         code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from flows.cli.main import app; app()"
-        command = [sys.executable, "-c", code, "deploy", *args]
+        return [sys.executable, "-c", code, *args]
+
+    def deploy(self, *args: str) -> subprocess.CompletedProcess[str]:
+        command = self.command("deploy", *args)
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
+
+    @contextlib.contextmanager
+    def serve(self) -> Iterator[subprocess.Popen[str]]:
+        """`goldleaf serve`, which looks for runs every second."""
+        quick = os.environ | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+        with subprocess.Popen(
+            self.command("serve"), cwd=self.folder, env=quick, stderr=subprocess.PIPE, text=True, process_group=0
+        ) as process:
+            try:
+                yield process
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -178,8 +197,11 @@ def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
         deploy(list(team.plan().values()), "team", team.folder, file)
 
 
-def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(team: Team, prefect: SyncPrefectClient) -> None:
+def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(
+    team: Team, prefect: SyncPrefectClient, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The runs are processes of their own, in a folder with a team's own `flows`."""
+    name = team.context.dataset.config.name
     plan = team.plan()[Verb.CURATE]
     runner = Runner(name="test", pause_on_shutdown=False, limit=2)
     often = RunnerDeployment.from_entrypoint(
@@ -203,13 +225,63 @@ def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(team: Team,
     assert len(found) >= 5
     assert {run["state"]["type"] for run in found} == {"COMPLETED"}, "none is red"
     whys = {run["state"]["message"] for run in found if run["state"]["name"] == "Skipped"}
-    assert all(re.search("does its work$|has done its work$|waits for it already$", why) for why in whys), whys
+    left_to = rf"^the curate of {name} that was due at .* UTC does its work$"
+    assert all(re.search(f"{left_to}|has done its work$|waits for it already$", why) for why in whys), whys
     assert team.context.store.snapshot().runs.height == 1
     [did] = [run for run in found if run["state"]["name"] == "Completed"]
-    assert did["name"] == f"curate-{team.context.dataset.config.name}"
+    assert {run["name"] for run in found} == {f"curate-{name}"}
     lines = log_of(prefect, did["id"])
-    assert "looked at all 8 rows: it is the first run" in lines
+    looked = "looked at all 8 rows: it is the first run"
+    assert looked in lines
+    assert f"goldleaf - curate {name}: {looked}" in "".join(capfd.readouterr())
     assert not [line for line in lines if "parcel" in line or "nonsense" in line], "no row's text"
+
+
+def test_ctrl_c_cancels_the_runs_of_serve_which_hear_it_themselves_at_a_terminal(
+    team: Team, prefect: SyncPrefectClient
+) -> None:
+    team.file.write_text(team.file.read_text().replace(', collect: "*/5 * * * *"', ""))
+    curate = f"curate/{team.context.dataset.config.name}"
+    with team.context.store.lock(Verb.RELEASE), team.serve() as process:
+        assert process.stderr
+        for line in process.stderr:
+            if line.startswith("serving "):
+                break
+        run = prefect.create_flow_run_from_deployment(prefect.read_deployment_by_name(curate).id)
+        wait_until(lambda: state_of(prefect, run.id).is_running())
+        [own] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(own), signal.SIGINT)
+        time.sleep(2)
+        assert state_of(prefect, run.id).is_running(), "it leaves the end to serve"
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(60) == 0, said
+    state = state_of(prefect, run.id)
+    assert (state.name, state.message) == ("Cancelled", "Runner is shutting down."), said
+    assert "stopping: active runs are cancelled" in said
+    assert "Traceback" not in said
+
+
+def test_serve_says_which_server_it_waits_for_and_every_minute_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept, told = [0.0], list[str]()
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(serving, "time", clock)
+    monkeypatch.setattr(serving, "_PAUSE", 30.0)
+
+    def say(text: str) -> None:
+        told.append(text)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with (
+        temporary_settings({PREFECT_API_URL: f"http://ann:secret@127.0.0.1:{free_port()}/api"}),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        serving.serve([], say)
+    assert sum(slept) == 120
+    first, *later = told
+    assert re.match(r"waiting for Prefect's server at http://127\.0\.0\.1:\d+/api \(.*Connection refused\)$", first)
+    assert [re.search(r"^still waiting .*/api, for (.*) \(", line)[1] for line in later] == ["1 min", "2 min"]  # type: ignore[index]
 
 
 def test_one_automation_fine_tunes_on_whatever_is_published(team: Team, prefect: SyncPrefectClient) -> None:
@@ -258,6 +330,12 @@ def runs_of(prefect: SyncPrefectClient, deployment: UUID, now: float | None = No
 
 def due(prefect: SyncPrefectClient, deployment: UUID) -> list[dict[str, Any]]:
     return [run for run in runs_of(prefect, deployment) if run["state"]["type"] == "SCHEDULED"]
+
+
+def state_of(prefect: SyncPrefectClient, run: UUID) -> State[Any]:
+    state = prefect.read_flow_run(run).state
+    assert state
+    return state
 
 
 def log_of(prefect: SyncPrefectClient, run: str) -> list[str]:

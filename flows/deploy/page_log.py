@@ -25,11 +25,18 @@ from prefect.states import Completed
 
 from pipeline.steps import Advance, Progress
 
-_LOG = logging.getLogger("goldleaf")
+_OUTPUT = logging.getLogger("goldleaf")
+"""What a deployed run says, in the output of ``serve`` or of its worker."""
+_PAGE = logging.getLogger("goldleaf.page")
 _LOGGED = 60.0
 """Seconds between two lines about a step."""
 _AT_LEAST = 1.0
 """Seconds from which on a step is told."""
+
+
+def run_name(verb: str, dataset: str) -> str:
+    """As Prefect shows a run, for example ``curate-clauses``."""
+    return f"{verb}-{dataset}"
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,12 @@ class ThisRun:
         """Whether nobody at a terminal waits for it."""
         return self.deployment is not None
 
-    def skip_backlog(self) -> tuple[datetime | None, list[str]]:
+    def skip_backlog(self, verb: str, dataset: str) -> tuple[datetime | None, list[str]]:
         """Skip the other runs of the deployment that are due by now, if a schedule wanted this one: it does their work.
+
+        Args:
+            verb: what they do.
+            dataset: the name of theirs.
 
         Returns:
             the latest time at which one of them was due, and what to tell.
@@ -70,7 +81,8 @@ class ThisRun:
             expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
         )
         latest, skipped = self.due_at, set[UUID]()
-        state: State[None] = Completed(name="Skipped", message=f"run {self.id} began later and does its work")
+        why = f"the {verb} of {dataset} that was due at {self.due_at:%F %H:%M} UTC does its work"
+        state: State[None] = Completed(name="Skipped", message=why)
         try:
             with get_client(sync_client=True) as client:
                 # The server shows 200 of them at a time.
@@ -81,6 +93,8 @@ class ThisRun:
                 ]:
                     for run in others:
                         client.set_flow_run_state(run.id, state, force=True)
+                        # It never starts, which would name it.
+                        client.update_flow_run(run.id, name=run_name(verb, dataset))
                         latest = max(latest, run.expected_start_time or latest)
                         skipped.add(run.id)
         except httpx.HTTPError as error:
@@ -106,14 +120,23 @@ def _say_no_more() -> None:
 class PageLog:
     """Progress that also goes to the page of the run: a line per step, and one a minute."""
 
-    def __init__(self, run: ThisRun, shown: Progress) -> None:
+    def __init__(self, run: ThisRun, about: str, shown: Progress) -> None:
+        """Find the page.
+
+        Args:
+            run: whose page it is.
+            about: tells the run from others in the output of ``serve``.
+            shown: the progress that others see.
+        """
         self._extra = {"flow_run_id": str(run.id)} if run.id else {}
-        self._shown = shown
-        if not _LOG.handlers:
-            _LOG.setLevel(logging.INFO)
-            _LOG.addHandler(APILogHandler())
         # Who runs it at a terminal sees progress and results already.
-        _LOG.propagate = run.is_deployed
+        self._about = about if run.is_deployed else None
+        self._shown = shown
+        if not _PAGE.handlers:
+            _PAGE.setLevel(logging.INFO)
+            _PAGE.addHandler(APILogHandler())
+            _PAGE.propagate = False
+            _OUTPUT.setLevel(logging.INFO)
         # Each of the many steps would say that it has finished.
         logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
 
@@ -141,9 +164,11 @@ class PageLog:
         self.tell([text])
 
     def tell(self, lines: Sequence[str]) -> None:
-        """Write lines to the page only."""
+        """Write lines to the page, and if nobody at a terminal waits for the run, to its output."""
         for line in lines:
-            _LOG.info("%s", line, extra=self._extra)
+            _PAGE.info("%s", line, extra=self._extra)
+            if self._about is not None:
+                _OUTPUT.info("%s: %s", self._about, line)
 
 
 def _so_far(label: str, total: int | None, unit: str, done: int, seconds: float) -> str:

@@ -21,7 +21,7 @@ from flows.collect import Collected
 from flows.context import Context
 from flows.curate import Curated, NotSent
 from flows.deploy.deployments import TAG
-from flows.deploy.page_log import PageLog, ThisRun
+from flows.deploy.page_log import PageLog, ThisRun, run_name
 from flows.engines.prefect_engine import PrefectEngine
 from flows.finetune import Finetuned
 from flows.release import Released
@@ -55,9 +55,9 @@ def _run(verb: str, dataset: str, wait: str | None, story: Callable[[Context, Pr
     """
     run = ThisRun.now()
     context = Context.load(Path(dataset))
-    choice = context.dataset.config.engine
-    page = PageLog(run, PROGRESS.get())
-    due_at, skipped = run.skip_backlog()
+    choice, name = context.dataset.config.engine, context.dataset.config.name
+    page = PageLog(run, f"{verb} {name}", PROGRESS.get())
+    due_at, skipped = run.skip_backlog(verb, name)
     page.tell(skipped)
     patience = wait or (context.dataset.config.schedules.wait if run.is_deployed else "0")
     try:
@@ -80,8 +80,7 @@ def _run(verb: str, dataset: str, wait: str | None, story: Callable[[Context, Pr
 
 
 def _run_name() -> str:
-    """For example ``curate-clauses``."""
-    return f"{flow_run.flow_name}-{name_in(Path(str(flow_run.parameters['dataset'])))}"
+    return run_name(str(flow_run.flow_name), name_in(Path(str(flow_run.parameters["dataset"]))))
 
 
 @flow(name="curate", flow_run_name=_run_name)

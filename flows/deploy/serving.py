@@ -1,11 +1,16 @@
 """Runs schedules with Prefect: in this process for as long as it lives, or on the workers of a pool."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -15,14 +20,21 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows.deploy.deployments import SLUG, Deployment
 from flows.deploy.prefect_file import prefect_yaml
+from pipeline.config.workspace import shown_address
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.state.atomic import replacing
 
 _PAUSE = 5.0
 """Seconds between two looks whether the server is back."""
+_PATIENCE = 10.0
+"""Seconds within which the server must answer then."""
+_MINUTE = 60.0
+_AGAIN = 1.0
+"""Seconds between two looks for runs that were just being started when everything was to end."""
 _MESSAGE = 2_000
 """Characters of what Prefect says."""
 
@@ -34,19 +46,75 @@ def serve(plan: Sequence[Deployment], say: Callable[[str], None]) -> None:
     """
     while True:
         _await_server(say)
-        runner = Runner(name="goldleaf", pause_on_shutdown=False)
+        runner = _Runner(say)
         try:
             for deployment in plan:
                 register(runner, deployment)
             say("serving " + ", ".join(_shown(deployment) for deployment in plan))
-            asyncio.run(runner.start())
+            with _runs_that_hear_no_interrupt():
+                asyncio.run(_run(runner))
         except (Exception, ExceptionGroup) as error:
             if not _is_outage(error):
                 raise
+            if runner.is_ending:
+                return
             say(f"Prefect's server is gone ({error}); the schedules go on when it is back")
             time.sleep(_PAUSE)
             continue
         return
+
+
+class _Runner(Runner):
+    """Prefect's runner, which ends on Ctrl-C as it does on SIGTERM: it cancels the active runs, and says so."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(name="goldleaf", pause_on_shutdown=False)
+        self._say = say
+        self.is_ending = False
+
+    def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+        """Cancel what runs, and end; told twice, end at once."""
+        if self.is_ending:
+            # Whoever insists may not want to wait for a server that is away.
+            self._say("ended; Prefect may go on to show runs as active")
+            os._exit(1)
+        if not self.started:
+            raise KeyboardInterrupt
+        self.is_ending = True
+        self.stopping = True
+        self.execute_in_background(self._end)
+
+    async def _end(self) -> None:
+        self._say("stopping: active runs are cancelled (Ctrl-C again: do not wait for that)")
+        await self.astop()
+        # Otherwise those that had no process yet would be waited for; this task ends with the loop.
+        while True:
+            await asyncio.sleep(_AGAIN)
+            await self.cancel_all()
+
+
+async def _run(runner: _Runner) -> None:
+    # ``nohup`` ignores it.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, runner.handle_sigterm)
+    await runner.start()
+
+
+@contextmanager
+def _runs_that_hear_no_interrupt() -> Iterator[None]:
+    """Keep SIGINT from the processes that this thread starts.
+
+    A terminal sends it to all of them: runs would end before Prefect knows that they are cancelled. They inherit what
+    is blocked here; another thread takes the signal, and Python handles it in this one.
+    """
+    ended = threading.Event()
+    threading.Thread(target=ended.wait, daemon=True).start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        ended.set()
 
 
 def _shown(deployment: Deployment) -> str:
@@ -55,16 +123,22 @@ def _shown(deployment: Deployment) -> str:
 
 
 def _await_server(say: Callable[[str], None]) -> None:
-    told = False
-    while True:
-        with get_client(sync_client=True) as client:
-            problem = client.api_healthcheck()
-        if problem is None:
-            return
-        if not told:
-            say(f"waiting for Prefect's server ({problem})")
-            told = True
-        time.sleep(_PAUSE)
+    began, told = time.monotonic(), 0
+    where = f"waiting for Prefect's server at {shown_address(PREFECT_API_URL.value() or '')}"
+    with (
+        # Prefect would try again for minutes before it says what is wrong.
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client,
+    ):
+        while (problem := client.api_healthcheck()) is not None:
+            minutes = int((time.monotonic() - began) / _MINUTE)
+            if not told:
+                say(f"{where} ({problem})")
+                told = 1
+            elif minutes >= told:
+                say(f"still {where}, for {minutes:,} min ({problem})")
+                told = minutes + 1
+            time.sleep(_PAUSE)
 
 
 def _is_outage(error: BaseException) -> bool:
