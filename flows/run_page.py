@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from pipeline.reporting.funnel_page import funnel_markdown
+from pipeline.reporting.status import project_address
 from pipeline.text.wording import counted, questions_wait
 from schemas.fate import EXPLANATIONS, Fate
 from schemas.run_summary import Verb
@@ -134,14 +133,6 @@ def links_markdown(context: "Context") -> str:
         written = datetime.fromtimestamp(report.stat().st_mtime, UTC)
         places.append(f"the report, written {written:%F %H:%M} UTC: [{report}]({report.as_uri()})")
     if context.connection is not None:
-        address = context.connection.shown.rstrip("/") + _project_path(context)
+        address = project_address(context, context.store.snapshot()) or context.connection.shown.rstrip("/")
         places.append(f"Label Studio: [{address}]({address})")
     return "\n## Where things are\n\n" + _bullets(iter(places))
-
-
-def _project_path(context: "Context") -> str:
-    """Of the project to which the last questions went; empty if none did."""
-    tasks = context.store.snapshot().tasks()
-    asked = tasks.filter(pl.col("task_digest") == context.dataset.task.task_digest()).sort("pushed_at")
-    last = asked.select("project").tail(1).collect().to_series().to_list()
-    return f"/projects/{last[0]}/data" if last else ""

@@ -205,7 +205,8 @@ def _what_it_did(snapshot: Snapshot, run: str, curated: CurateFacts | None) -> s
         looked = str(curated.looked or "")
         return looked if curated.reads else f"followed answers: {looked}"
     if collected := snapshot.committed_run(run, CollectSummary):
-        return f"{counted(collected.summary.annotations, 'annotation')}, {counted(collected.summary.decided, 'record')} decided"
+        pulled = collected.summary
+        return f"{counted(pulled.annotations, 'annotation')}, {counted(pulled.decided, 'record')} decided"
     if released := snapshot.committed_run(run, ReleaseSummary):
         return f"published {released.summary.version}"
     trained = snapshot.committed_run(run, FinetuneSummary)
@@ -251,8 +252,8 @@ def _has_news(snapshot: Snapshot) -> bool:
     return not made.select("run").head(1).collect().is_empty()
 
 
-def _project(workspace: Workspace, snapshot: Snapshot) -> str:
-    """The address of the project that the last questions went to; empty if no server is configured."""
+def project_address(workspace: Workspace, snapshot: Snapshot) -> str:
+    """The address of the project that the last questions went to; empty if none did, or no server is configured."""
     if workspace.connection is None:
         return ""
     asked = snapshot.tasks().filter(pl.col("task_digest") == workspace.dataset.task.task_digest())
@@ -309,7 +310,7 @@ def _step(workspace: Workspace, snapshot: Snapshot, asked: Waiting, needed: int)
         file = shlex.quote(str(workspace.dataset.path))
         return f"send each annotator the address of their tab (goldleaf invite {file}), then ", Verb.COLLECT, ""
     if asked.questions:
-        project = _project(workspace, snapshot)
+        project = project_address(workspace, snapshot)
         return f"{connect}label in Label Studio{f' at {project}' if project else ''}, then ", Verb.COLLECT, ""
     funnel, released = snapshot.settled_funnel(), readable_versions(workspace.store.releases)[0]
     if not funnel.accepted:
