@@ -44,7 +44,12 @@ def long_life(folder: Path, theme: Theme, seed: int, days: int) -> list[Looked]:
             life.check()
             if draw.random() < 0.3:
                 life.release()
-            life.edit([*chance.edits(4), *_many(draw, ROWS + 2 * day, 2), _visitor(draw, draw.randrange(8))])
+            more = [
+                *_many(draw, ROWS + 2 * day, 2),
+                _visitor(draw, draw.randrange(8)),
+                ("delete", draw.randrange(ROWS)),
+            ]
+            life.edit([*chance.edits(4), *more])
         return [run.summary.looked for run in life.snapshot.committed_runs(CurateSummary)][1:]
 
 
