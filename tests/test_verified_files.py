@@ -1,6 +1,7 @@
 """A table's file is read whole once to see that it holds what was written, and again only if it may have changed."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pipeline.state import table_files
 from pipeline.state.file_stamps import stamp_of
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
+from pipeline.state.verified_files import VerifiedFiles
 
 pytestmark = pytest.mark.usefixtures("settled")
 
@@ -51,6 +53,22 @@ def damaged(store: Store) -> Path:
 def test_what_was_verified_is_not_read_whole_again(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_files, "checksum_of", None)
     assert records(context.store) == 1
+
+
+def test_what_other_versions_of_a_table_need_stays_known(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).write_bytes(b"")
+    for name in ("old", "new"):
+        verified, stamp = VerifiedFiles(tmp_path), stamp_of(tmp_path / name)
+        assert stamp is not None
+        verified.note(name, stamp, time.time_ns())
+        verified.keep()
+    (tmp_path / "old").unlink()
+    assert VerifiedFiles(tmp_path).knows("new", stamp)
+    assert set(json.loads((tmp_path / ".verified").read_bytes())) == {"old", "new"}
+    verified.note("new", stamp, time.time_ns())
+    verified.keep()
+    assert set(json.loads((tmp_path / ".verified").read_bytes())) == {"new"}, "what is gone is forgotten"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": [1]}'])

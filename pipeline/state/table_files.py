@@ -269,7 +269,7 @@ def sound_files(folder: Path, named: Iterable[tuple[str, int]]) -> list[Path]:
     """
     verified, paths = VerifiedFiles(folder), [(folder / unquote(name), size) for name, size in named]
     found = [_sound(path, size, verified) for path, size in paths]
-    verified.keep(path.name for path in found)
+    verified.keep()
     return found
 
 

@@ -4,7 +4,6 @@ A cache: what it says of a file counts only while the file has the stamp that it
 """
 
 import json
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,10 +33,11 @@ class VerifiedFiles:
         if stamp.is_settled(now):
             self._known[name], self._is_new = stamp, True
 
-    def keep(self, names: Iterable[str]) -> None:
-        """Keep what is known of some files, if any of it is new."""
+    def keep(self) -> None:
+        """Keep what is known of the files that are there, if any of it is new."""
         if self._is_new:
-            there = {name: self._known[name] for name in names if name in self._known}
+            # Those of other versions of the table, too: whoever reads these would have to verify them again.
+            there = {name: stamp for name, stamp in self._known.items() if self._file.with_name(name).exists()}
             # In a folder that may only be read, they are verified each time.
             with suppress(OSError), replacing(self._file) as sink:
                 sink.write(json.dumps(there).encode())
