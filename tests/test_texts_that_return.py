@@ -107,11 +107,17 @@ def test_rows_that_come_back_meet_those_that_came_meanwhile(
     must_say_nothing_twice(odd.context.store)
 
 
-def test_a_run_over_everything_compares_them_too(tmp_path: Path) -> None:
-    odd = snapshots(tmp_path / "odd", [*STAY, *AWAY])
+def with_others_meanwhile(folder: Path) -> Odd:
+    """Some rows are away, and others have come, one near each."""
+    odd = snapshots(folder, [*STAY, *AWAY])
     odd.curate()
     curated(odd, STAY)
     curated(odd, STAY, MEANWHILE)
+    return odd
+
+
+def test_a_run_over_everything_compares_them_too(tmp_path: Path) -> None:
+    odd = with_others_meanwhile(tmp_path / "odd")
     odd.edit("budget: 0", "budget: 1")
     assert "dataset.yaml" in curated(odd, STAY, MEANWHILE, AWAY).why
     assert fates(odd, range(4)) == [NEAR] * 4
@@ -119,10 +125,7 @@ def test_a_run_over_everything_compares_them_too(tmp_path: Path) -> None:
 
 
 def test_so_does_one_that_does_not_know_what_stood(tmp_path: Path) -> None:
-    odd = snapshots(tmp_path / "odd", [*STAY, *AWAY])
-    odd.curate()
-    curated(odd, STAY)
-    curated(odd, STAY, MEANWHILE)
+    odd = with_others_meanwhile(tmp_path / "odd")
     shutil.rmtree(odd.context.store.standing)
     assert "not known" in curated(odd, STAY, MEANWHILE, AWAY).why
     assert fates(odd, range(4)) == [NEAR] * 4
@@ -162,10 +165,7 @@ def test_an_edit_that_is_undone_brings_back_a_text_that_has_missed_others(tmp_pa
 
 
 def test_a_threshold_that_is_taken_back_does_not_count_what_another_one_has_compared(tmp_path: Path) -> None:
-    odd = snapshots(tmp_path / "odd", [*STAY, *AWAY])
-    odd.curate()
-    curated(odd, STAY)
-    curated(odd, STAY, MEANWHILE)
+    odd = with_others_meanwhile(tmp_path / "odd")
     odd.edit("review:", "duplicates: {threshold: 0.8}\nreview:")
     curated(odd, STAY, MEANWHILE, AWAY)
     odd.edit("duplicates: {threshold: 0.8}\n", "")
