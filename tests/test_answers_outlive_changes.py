@@ -169,6 +169,7 @@ def test_a_release_decides_about_the_conflicting_rows_if_collect_was_killed_befo
             desk.collect()
         assert desk.decision(2).fate is Fate.REVIEW
         released = release(desk.context, Inline())
+        assert released.looked is not None
         assert sum(released.splits.values()) == 11
         assert [reason.code for reason in desk.decision(2).reasons] == [ReasonCode.OVERRIDDEN]
 
