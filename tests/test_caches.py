@@ -11,6 +11,7 @@ from lost_homes import opened, rows_of
 from odd import QUESTION, Odd
 from support import state, write_rows
 
+import pipeline.curation.prepare
 import pipeline.ingest.sources
 from flows.curate import Curated, curate
 from flows.engines.engine import Inline
@@ -22,12 +23,16 @@ ROWS = 60
 
 @pytest.fixture(scope="module")
 def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return curated_in(tmp_path_factory.mktemp("caches") / "curated").folder
+
+
+def curated_in(folder: Path) -> Odd:
     """A dataset that two runs have curated, with enough labels for a judge."""
-    odd = Odd(tmp_path_factory.mktemp("caches") / "curated", QUESTION, rows_of(0, ROWS))
+    odd = Odd(folder, QUESTION, rows_of(0, ROWS))
     for until in (ROWS, ROWS + 2):
         write_rows(odd.folder, rows_of(0, until))
         odd.curate()
-    return odd.folder
+    return odd
 
 
 def copied(curated: Path, folder: Path) -> Odd:
@@ -122,3 +127,49 @@ def test_only_a_full_run_reads_and_decides_about_what_has_not_changed(
     assert len(parsed) == ROWS + 2
     assert (full.looked.related, full.looked.untouched, full.decided) == (ROWS + 2, 0, 0)
     assert whole(odd) == before
+
+
+# --- everything is looked at, but not derived --------------------------------------------------------
+@pytest.fixture
+def derived(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The rows that were parsed by their task."""
+    rows: list[object] = []
+    parse_row: Callable[..., Any] = pipeline.curation.prepare.parse_row
+
+    def noted(raw: object, *args: Any) -> Any:
+        rows.append(raw)
+        return parse_row(raw, *args)
+
+    monkeypatch.setattr(pipeline.curation.prepare, "parse_row", noted)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("change", "of_old"),
+    [("duplicates: {threshold: 0.83}\n", 0), ("normalize: {whitespace: keep}\n", ROWS + 2)],
+    ids=["other threshold", "other cleaning"],
+)
+def test_a_changed_configuration_derives_anew_what_follows_from_it(
+    tmp_path: Path, derived: list[object], change: str, of_old: int
+) -> None:
+    odd = curated_in(tmp_path / "curated")
+    derived.clear()
+    with (odd.folder / "dataset.yaml").open("a", encoding="utf-8") as file:
+        file.write(change)
+    looked = later(odd).looked
+    assert (looked.why, looked.untouched) == ("dataset.yaml, its task or its evaluation sets have changed", 0)
+    assert len(derived) == of_old + 3
+    decided_by_itself(odd)
+
+
+def test_labels_are_learned_anew_from_what_is_derived(curated: Path, tmp_path: Path, derived: list[object]) -> None:
+    odd = copied(curated, tmp_path / "copy")
+    write_rows(odd.folder, rows_of(0, ROWS + 20))
+    assert odd.curate().looked.why.startswith("labels are learned anew")
+    assert len(derived) == 18
+    decided_by_itself(odd)
+
+
+def decided_by_itself(odd: Odd) -> None:
+    """A run that derives all rows anew decides about none otherwise."""
+    assert curate(odd.context, Inline(), full=True).decided == 0

@@ -43,6 +43,9 @@ DERIVED = pl.Schema(
 )
 """What is kept of a row; what else is prepared of it follows from these without parsing it again."""
 
+PLACES = pl.Schema({"record_id": pl.String(), "revision": pl.String(), "file": pl.Categorical(), "row": pl.UInt32()})
+"""Where the derived row of a record is."""
+
 
 class NotDerived(Exception):
     """A file of derived rows is gone or damaged; the text says which."""
@@ -95,6 +98,20 @@ class DerivedRows:
                 rows = read_rows(path, list(columns), some["row"].cast(pl.Int64).to_numpy())
                 parts.append(rows.with_columns(at=some["at"]))
         return pl.concat(parts).sort("at").drop("at")
+
+    def of_run(self, run: str) -> pl.DataFrame:
+        """Where the rows are that a run has derived: ``record_id``, ``revision``, ``file`` and ``row``.
+
+        Raises:
+            NotDerived: a file is damaged.
+        """
+        parts = [pl.DataFrame(schema=PLACES)]
+        for name in sorted(self.sizes):
+            if name.startswith(f"{run}-"):
+                with _found(self.folder / name) as path:
+                    rows = read_rows(path, ["record_id", "revision"])
+                parts.append(rows.with_columns(file=pl.lit(name), row=pl.int_range(pl.len())).cast(PLACES))
+        return pl.concat(parts)
 
     def facts(self, names: Iterable[str]) -> list[Facts]:
         """What the rows of some files are like; a killed run may have left others.

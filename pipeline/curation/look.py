@@ -1,6 +1,7 @@
 """What a run looks at: every current record, or only those that something has changed for."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from pipeline.curation.prepare import STATE, Prepared, prepare_again
 from pipeline.curation.repairable_rows import offered_otherwise
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
-from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, write_shards
+from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, shard_size, write_shards
 from pipeline.curation.similar_texts import Compared
 from pipeline.curation.standing import PAST, PLACED, Others, Standing, read_standing
 from pipeline.kinds.registry import kind_of
@@ -37,6 +38,8 @@ from pipeline.steps import Steps
 from schemas.run_summary import CurateFacts, Looked
 
 PLACES = [name for name in PLACED if name != "state"]
+_AGED = ["record_id", "revision", "source", "since", "turn"]
+"""What ``PLACED`` says of a current record before it is derived, but its state."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,28 @@ class Look:
         return snapshot if self.records is None else snapshot.of_records(self.records)
 
 
-def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str, last: Standing | None) -> Look:
-    """Derive and look at all current rows; says why. What stands of the last run tells which texts were compared."""
+def look_at_everything(
+    workspace: Workspace, steps: Steps, run: Run, why: str, last: Standing | None, *, anew: bool
+) -> Look:
+    """Look at all current rows; says why. What stands of the last run tells which texts were compared, and, unless
+    everything is derived ``anew``, where what follows from the rows is kept.
+    """
     store, dataset = workspace.store, workspace.dataset
     kept = DerivedRows(store.derived(derivation_digest(dataset)))
-    kept.renew()
-    snapshot = store.snapshot()
-    columns = ["record_id", "revision", "source", "since", "turn"]
-    records = snapshot.by_age().select(*columns, "batch", "position")
+    snapshot, folder = store.snapshot(), store.work(run.id)
+    records = snapshot.by_age().select(*_AGED, "batch", "position")
     aged = records.with_row_index("order").with_columns(pl.col("order").cast(pl.Int64)).collect()
     aged = aged.cast(pl.Schema({name: PLACED[name] for name in ("source", "since")}))
-    shards = steps.run(shard_records, snapshot, aged, store.work(run.id), dataset.config.engine.workers)
-    prepared = _derived(steps, shards, aged.height, kept, dataset)
-    places = aged.select(*columns, "order").hstack(_kept_at(prepared))
+    found = None
+    if not anew and last is not None and _holds_all(kept, last):
+        with suppress(NotDerived):
+            found = _derived_before(steps, snapshot, aged, last, kept, dataset, folder)
+    if found is None:
+        kept.renew()
+        shards = steps.run(shard_records, snapshot, aged, folder, dataset.config.engine.workers)
+        prepared = _derived(steps, shards, aged.height, kept, dataset)
+        found = prepared, aged.select(*_AGED, "order").hstack(_kept_at(prepared))
+    prepared, places = found
     told = Looked(changed=0, withdrawn=0, answered=0, related=places.height, untouched=0, why=why)
     return Look(
         prepared,
@@ -90,6 +102,55 @@ def look_at_everything(workspace: Workspace, steps: Steps, run: Run, why: str, l
         told,
         compared=partial(compared_texts, last, snapshot),
     )
+
+
+def _derived_before(
+    steps: Steps,
+    snapshot: Snapshot,
+    aged: pl.DataFrame,
+    last: Standing,
+    kept: DerivedRows,
+    dataset: LoadedDataset,
+    folder: Path,
+) -> tuple[list[Prepared], pl.DataFrame] | None:
+    """All current rows and their places, of which only those are derived that no run has; None if these are most.
+
+    Raises:
+        NotDerived: a file of the others is gone or damaged.
+    """
+    there = last.columns("record_id", "revision", "file", "row")
+    places = aged.join(there, on=["record_id", "revision"], how="left", maintain_order="left")
+    missing = places.filter(pl.col("file").is_null()).select(*_AGED, "order")
+    if missing.height > places.height / 2:
+        return None
+    # Most often the same run derived them, before it found that it has to look at everything.
+    delivered = missing.join(kept.of_run(folder.name), on=["record_id", "revision"], maintain_order="left")
+    if delivered.height < missing.height:
+        _, delivered = _derive_new(steps, snapshot, missing, kept, dataset, folder)
+    names = [*_AGED, "order", "file", "row"]
+    places = pl.concat([places.drop_nulls("file").select(names), delivered.select(names)]).sort("order")
+    size = shard_size(places.height, dataset.config.engine.workers)
+    parts = [(f"{number:05}", part) for number, part in enumerate(places.iter_slices(size))]
+    again = partial(_again, kept=kept, dataset=dataset, folder=folder)
+    with steps.progress.step("reading checked rows", places.height, "rows") as advance:
+        return steps.map_in_processes(again, parts, lambda part: advance(part.rows)), places
+
+
+def _again(part: tuple[str, pl.DataFrame], *, kept: DerivedRows, dataset: LoadedDataset, folder: Path) -> Prepared:
+    """Prepare some rows again, given a number for their file.
+
+    Raises:
+        NotDerived: a file is gone or damaged.
+    """
+    number, places = part
+    kept.facts(places["file"])
+    rows = kept.take(places).with_columns(order=places["order"])
+    return prepare_again(rows, folder / f"again-{number}.rows", dataset)
+
+
+def _holds_all(kept: DerivedRows, standing: Standing) -> bool:
+    """Whether there is a file for all of its rows, derived by the same rules."""
+    return standing.header.derivation == kept.folder.name and kept.sizes.keys() >= standing.files
 
 
 def _derived(
@@ -138,11 +199,10 @@ def earlier(workspace: Workspace, evaluation: str) -> Earlier:
     standing = read_standing(store, last.id)
     if standing is None:
         return Earlier(None, judge, "what stands of the last run is not known")
-    header, derivation = standing.header, derivation_digest(dataset)
+    header = standing.header
     if header.curation != dataset.curation_digest or header.evaluation != evaluation:
         return Earlier(standing, judge, "dataset.yaml, its task or its evaluation sets have changed")
-    there = DerivedRows(store.derived(derivation)).sizes.keys()
-    if header.derivation != derivation or not there >= standing.files:
+    if not _holds_all(DerivedRows(store.derived(derivation_digest(dataset))), standing):
         return Earlier(standing, judge, _LOST)
     if any(snapshot.versions[table] < header.versions.get(table.value, -1) for table in INDEX):
         return Earlier(standing, judge, "the index of similar texts is gone")
@@ -183,7 +243,7 @@ def _look_at_changes(
         return _look_at_nothing(standing, Facts.of_all(kept.facts(standing.files)))
     if changes.rows.height > standing.height:
         return _MOST_ARE_NEW
-    new, delivered = _derive_new(steps, snapshot, changes, kept, dataset, folder)
+    new, delivered = _derive_new(steps, snapshot, changes.rows, kept, dataset, folder)
     if judge is not None and _is_due(judge, standing, changes, new, kind_of(task).least_labeled):
         # Rows without a score may be judged otherwise than by what was kept.
         return LEARNED_ANEW
@@ -297,19 +357,19 @@ def _new_answers(
 
 
 def _derive_new(
-    steps: Steps, snapshot: Snapshot, changes: Changes, kept: DerivedRows, dataset: LoadedDataset, folder: Path
+    steps: Steps, snapshot: Snapshot, rows: pl.DataFrame, kept: DerivedRows, dataset: LoadedDataset, folder: Path
 ) -> tuple[list[Prepared], pl.DataFrame]:
-    """Derive and prepare the rows that were delivered; returns their places, too."""
+    """Derive and prepare rows that no run has derived; returns their places, too."""
     ids = ["record_id", "revision"]
-    if changes.rows.is_empty():
-        return [], changes.rows.hstack(_kept_at([]))
-    is_one = pl.col("record_id").is_in(changes.rows["record_id"].implode())
+    if rows.is_empty():
+        return [], rows.hstack(_kept_at([]))
+    is_one = pl.col("record_id").is_in(rows["record_id"].implode())
     raws = snapshot.scan(Table.RECORDS).filter(is_one, ~pl.col("withdrawn"))
-    delivered = changes.rows.lazy().select(ids).with_row_index("order")
-    rows = raws.join(delivered, on=ids).unique(ids, keep="last").collect()
-    shards = write_shards([rows], rows["order"].cast(pl.Int64).to_numpy(), folder, dataset.config.engine.workers)
-    prepared = _derived(steps, shards, rows.height, kept, dataset)
-    return prepared, changes.rows.hstack(_kept_at(prepared))
+    delivered = rows.lazy().select(ids).with_row_index("order")
+    read = raws.join(delivered, on=ids).unique(ids, keep="last").collect()
+    shards = write_shards([read], read["order"].cast(pl.Int64).to_numpy(), folder, dataset.config.engine.workers)
+    prepared = _derived(steps, shards, read.height, kept, dataset)
+    return prepared, rows.hstack(_kept_at(prepared))
 
 
 def _prepared_again(

@@ -40,11 +40,16 @@ def write_shards(
         workers: how many prepare them at once.
     """
     count = int(orders.max(initial=-1)) + 1
-    even = math.ceil(count / (workers * _SHARDS_A_WORKER))
-    size = min(max(even, FEW_ROWS), SHARD_ROWS)
+    size = shard_size(count, workers)
     shards = [folder / f"records-{number:05}.rows" for number in range(math.ceil(count / size))]
     scatter(_numbered(pieces, orders, size), shards, _RECORDS)
     return shards
+
+
+def shard_size(rows: int, workers: int) -> int:
+    """How many of these rows a shard has, for so many workers."""
+    even = math.ceil(rows / (workers * _SHARDS_A_WORKER))
+    return min(max(even, FEW_ROWS), SHARD_ROWS)
 
 
 def _numbered(

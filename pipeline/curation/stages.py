@@ -144,7 +144,9 @@ def decide(
     if not why and (unchanged := _unchanged(workspace, run, before, read)) is not None:
         return unchanged
     folder, of_evaluation = store.work(run.id), evaluation_rows(store.snapshot(), evaluation)
-    look, opened, focus = _look(workspace, steps, run, before, of_evaluation, why=why, may_rescore=read is not None)
+    look, opened, focus = _look(
+        workspace, steps, run, before, of_evaluation, why=why, may_rescore=read is not None, anew=full
+    )
     # Before anything is written: with a misspelled field no row would be recognized, and splits are kept for good.
     require_group_fields(look.facts, dataset.config)
     require_mapped_fields(look.facts, dataset.config)
@@ -172,6 +174,7 @@ def _look(
     *,
     why: str,
     may_rescore: bool,
+    anew: bool,
 ) -> tuple[Look, Opened | None, Snapshot | None]:
     """What the run looks at: everything, if there is a reason (``why``); else also what is known about it, and its
     committed past.
@@ -186,7 +189,7 @@ def _look(
             why = opened.anew
         else:
             why = look
-    return look_at_everything(workspace, steps, run, why, before.last), None, None
+    return look_at_everything(workspace, steps, run, why, before.last, anew=anew), None, None
 
 
 def _unchanged(workspace: Workspace, run: Run, before: Earlier, read: Ingested | None) -> Decided | None:
