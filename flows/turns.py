@@ -8,6 +8,7 @@ import polars as pl
 
 from flows.context import Context
 from pipeline.errors import Needless
+from pipeline.releases.versions import version_folders
 from pipeline.state.locks import TURN, Turn
 from pipeline.steps import Progress
 from schemas.durations import seconds_of
@@ -31,6 +32,9 @@ def waiting(
         Needless: the scheduled run has nothing left to do.
         ValueError: ``wait`` is no duration.
     """
+    if due_at is not None and verb == Verb.FINETUNE and not version_folders(context.store.releases):
+        # It looks for the version before it takes its turn.
+        raise Needless(f"'{context.dataset.config.name}' has no published version yet, so there is nothing to train on")
     turn = Turn(seconds_of(wait), progress.step, verb, due_at, lambda latest: _require_need(context, verb, latest))
     token = TURN.set(turn)
     try:
@@ -40,15 +44,19 @@ def waiting(
 
 
 def _require_need(context: Context, verb: str, due_at: datetime) -> None:
-    """Refuse what a run that began after this one was due has done: it has read what was there.
+    """Refuse what a run that began after this one was due has done, since that has read what was there; and what
+    nothing is there for yet.
 
     Raises:
-        Needless: there is such a run.
+        Needless: there is such a run, or nothing is curated yet.
     """
-    later = context.store.snapshot().runs_that_did(Verb(verb)).filter(pl.col("started_at") >= due_at)
+    snapshot, name = context.store.snapshot(), context.dataset.config.name
+    if verb in (Verb.COLLECT, Verb.RELEASE) and not snapshot.runs_that_did(Verb.CURATE).height:
+        raise Needless(f"'{name}' has not been curated yet, so there is nothing to {verb}")
+    later = snapshot.runs_that_did(Verb(verb)).filter(pl.col("started_at") >= due_at)
     if later.height:
         run, began_at = later.select("run", "started_at").row(-1)
         raise Needless(
-            f"run {run} of '{context.dataset.config.name}' began at {began_at:%F %T} UTC, after this {verb} was due "
+            f"run {run} of '{name}' began at {began_at:%F %T} UTC, after this {verb} was due "
             f"({due_at:%F %T} UTC), and has done its work"
         )

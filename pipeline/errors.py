@@ -6,7 +6,7 @@ GoldleafError            one line: what, which value, what to do next
 ├── SourceError          a source cannot be read at all
 ├── StoreError           the home or a table is damaged or cannot be written
 │   ├── Busy             another process is using the same dataset
-│   └── Needless         another run has done what a scheduled one would do
+│   └── Needless         a scheduled run has nothing to do
 ├── LabelStudioError     the server refuses a request or cannot be reached
 │   └── Unreachable      no answer: not running, wrong URL, network down
 ├── EndpointError        a model that is asked for answers refuses or cannot be reached
@@ -46,7 +46,7 @@ class Busy(StoreError):
 
 
 class Needless(StoreError):
-    """Another run has done what a scheduled one would do."""
+    """A scheduled run has nothing to do: another one has done it, or what it works on is not there yet."""
 
 
 class LabelStudioError(GoldleafError):

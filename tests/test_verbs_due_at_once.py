@@ -54,6 +54,23 @@ def test_each_of_them_does_its_work(desk: Desk, order: tuple[Verb, ...]) -> None
     assert desk.decision(1).label_source is LabelSource.HUMAN
 
 
+def test_what_is_due_before_there_is_anything_to_work_on_is_skipped(desk: Desk) -> None:
+    said = {}
+    for verb in (Verb.COLLECT, Verb.RELEASE, Verb.FINETUNE):
+        with (
+            pytest.raises(Needless) as refused,
+            waiting(desk.context, verb.value, "0", Silent(), datetime.now(UTC)),
+            desk.context.store.lock(verb),
+        ):
+            pytest.fail("it has begun")
+        said[verb] = str(refused.value)
+    assert said == {
+        Verb.COLLECT: "'questions' has not been curated yet, so there is nothing to collect",
+        Verb.RELEASE: "'questions' has not been curated yet, so there is nothing to release",
+        Verb.FINETUNE: "'questions' has no published version yet, so there is nothing to train on",
+    }
+
+
 def test_a_curate_that_only_follows_answers_leaves_one_that_is_overdue_so(desk: Desk) -> None:
     desk.curate()
     desk.label(1, "delivery")

@@ -65,6 +65,7 @@ def test_every_lock_is_waited_for_in_one_time(context: Context) -> None:
 
 
 def test_one_scheduled_run_of_a_verb_waits_and_the_next_one_leaves_the_work_to_it(context: Context) -> None:
+    curate(context, Inline())
     store, begun, due_at = context.store, threading.Event(), datetime.now(UTC)
     done: list[str] = []
 
@@ -119,6 +120,7 @@ def test_a_scheduled_run_is_needless_if_a_later_one_is_committed_and_needed_othe
 
 def test_a_run_that_waits_does_the_work_of_those_that_left_it_theirs(context: Context) -> None:
     """It would be needless itself: a run that began after it was due is committed when its turn comes."""
+    curate(context, Inline())
     store, held, due_at = context.store, threading.Event(), datetime.now(UTC)
     runs: list[str] = []
 

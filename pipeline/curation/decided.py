@@ -39,9 +39,6 @@ def looked_at(places: pl.DataFrame, relations: pl.DataFrame, told: pl.DataFrame)
     return places.drop("order").hstack(relations).hstack(told)
 
 
-_COLUMNS_AT_ONCE = 6
-
-
 def as_triaged(others: Others, rows: pl.DataFrame, also: Sequence[str] = ()) -> pl.DataFrame:
     """All rows as triage takes them, by age: those that stand, and those that a run has looked at.
 
@@ -62,10 +59,10 @@ def as_triaged(others: Others, rows: pl.DataFrame, also: Sequence[str] = ()) -> 
     places = np.concatenate([np.flatnonzero(others.stay), np.arange(rows.height) + len(others.stay)])
     orders = np.concatenate([others.columns("order")["order"].to_numpy(), rows["order"].to_numpy()])
     by_age = np.argsort(orders, kind="stable")
-    parts = []
-    for start in range(0, len(names), _COLUMNS_AT_ONCE):
-        parts.append(some(names[start : start + _COLUMNS_AT_ONCE]).select(pl.all().gather(places[by_age])))
-        # What was read of the mapped files.
+    at, parts = places[by_age], []
+    for name in names:
+        # Of the mapped files, a column at a time is in memory.
+        parts.append(some([name]).select(pl.all().gather(at)))
         let_go()
     return pl.concat(parts, how="horizontal").rename(_SETTLED).with_columns(order=pl.Series(orders[by_age]))
 
@@ -126,6 +123,7 @@ def changed_verdicts(
         if name != "record_id":
             # A column at a time: all of them would be two copies of all rows.
             differs |= others.columns(name)[name].ne_missing(verdicts[name].gather(places))
+            let_go()
     at = differs.arg_true()
     return others.at(at, *VERDICT, *_SETTLED, "order"), verdicts[places[at.to_numpy()]]
 

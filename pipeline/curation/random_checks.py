@@ -17,6 +17,10 @@ _WAS_UNCERTAIN = (pl.col("past_route") == Routed.UNCERTAIN.value).fill_null(valu
 _HAS_CHANCE = pl.col("past_stratum").is_not_null()
 _IS_ANSWERED = pl.col("human").is_not_null()
 _IS_ACCEPTED = pl.col("fate") == Fate.ACCEPTED.value
+_DRAWN_BY = [
+    *("record_id", "number", "label_error_score", "past_stratum", "past_probability"),
+    *("human", "awaits", "was_wrong", "in_vain"),
+]
 STANDS_FOR_OTHERS = (
     _HAS_CHANCE
     & ~pl.col("rejected")
@@ -47,7 +51,8 @@ def draw_checks(
         The rows, those that are drawn routed and with their chance; and the new state of the proof.
     """
     rows = rows.with_columns(awaits=_awaits_another(review), drawn_from=_is_drawn_from(review))
-    frame = rows.filter("drawn_from")
+    # Nearly all rows are: a copy of all their columns would be large.
+    frame = rows.select(*_DRAWN_BY, "drawn_from").filter("drawn_from")
     known = AuditFrame(
         frame["record_id"],
         frame["number"].to_numpy(),

@@ -31,7 +31,8 @@ def count_similarities(rows: pl.DataFrame, store: Store, threshold: float) -> Si
         store: has the pairs of similar texts.
         threshold: of near-duplicates.
     """
-    rows = rows.select("record_id", "fate", *VIEWS.values(), "order").sort("order")
+    if not rows["order"].is_sorted():
+        rows = rows.select("record_id", "fate", *VIEWS.values(), "order").sort("order")
     record_ids = rows["record_id"]
     kept = _is_kept(rows).to_numpy()
     texts = rows["text_one"].to_numpy()
@@ -64,12 +65,15 @@ def count_similarities(rows: pl.DataFrame, store: Store, threshold: float) -> Si
 
 def _most_similar(pairs: pl.DataFrame) -> pl.DataFrame:
     """Distinct pairs, least similar first: two records may be similar by their inputs and as a whole."""
-    return pairs.group_by("one", "other").agg(pl.col("similarity").max()).sort("similarity", "one", "other")
+    # By sorting: groups would take several times the memory of the pairs.
+    ordered = pairs.sort("one", "other", "similarity")
+    is_another = [(pl.col(end) != pl.col(end).shift(-1)).fill_null(value=True) for end in ("one", "other")]
+    return ordered.filter(pl.any_horizontal(is_another)).sort("similarity", "one", "other")
 
 
 def _of_equal_words(texts: Names, kept: npt.NDArray[np.bool_]) -> pl.DataFrame:
     """Kept rows with equal words but different answers or signs: the first of each text with the others."""
-    rows = pl.DataFrame({"other": np.arange(len(texts)), "text": texts, "kept": kept})
+    rows = pl.DataFrame({"other": np.arange(len(texts), dtype=np.uint32), "text": texts, "kept": kept})
     same = rows.filter(pl.col("kept"), pl.col("text") != 0).with_columns(one=pl.col("other").first().over("text"))
     pairs = same.filter(pl.col("one") != pl.col("other")).with_columns(similarity=pl.lit(1.0))
     return pairs.select("one", "other", "similarity")
@@ -96,10 +100,10 @@ def _telling(pairs: pl.DataFrame) -> pl.DataFrame:
 
 def _rows_of(view: str, texts: Names, kept: npt.NDArray[np.bool_], store: Store, threshold: float) -> pl.DataFrame:
     """Pairs of texts as pairs of rows that have them: the first kept row of each text, else the first."""
-    schema = {"one": pl.Int64, "other": pl.Int64, "similarity": pl.Float64}
+    schema = {"one": pl.UInt32, "other": pl.UInt32, "similarity": pl.Float64}
     left, right, pairs = StoredIndex(store.snapshot(), Scheme(threshold, view)).pairs()
     paired = pl.Series(np.concatenate([left[:, 0], right[:, 0]])).unique().implode()
-    rows = pl.DataFrame({"text": texts, "row": np.arange(len(texts)), "kept": kept})
+    rows = pl.DataFrame({"text": texts, "row": np.arange(len(texts), dtype=np.uint32), "kept": kept})
     rows = rows.filter(pl.col("text").is_in(paired), pl.col("text") != 0)
     first = rows.sort(~pl.col("kept"), "row").unique("text", keep="first").sort("text")
     names, places = first["text"].to_numpy(), first["row"].to_numpy()

@@ -247,6 +247,7 @@ def _commit(
     summary = _summary(dataset, evaluation, found, read, added, made, change)
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
     _forget_others(workspace, triaged)
+    let_go()
     layouts = notes_about_layouts(look.facts, dataset) if added else []
     said = (near, triaged.note, triaged.use, triaged.proof)
     return Decided(run.id, changed, added, *said, funnel, made.adopted, layouts, look.told, change)

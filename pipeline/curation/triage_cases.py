@@ -38,6 +38,7 @@ from pipeline.curation.second_voice import SecondVoice
 from pipeline.curation.settle_chunks import Chunk, ChunkSettled, Rules, forget_rules, settle_cases, settle_chunk
 from pipeline.curation.standing import STANDING, Others, write_standing_rows
 from pipeline.curation.triage import VERDICT, BudgetUse, decisions, triage
+from pipeline.label_errors.text_languages import forget_languages
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.decisions import changed_decisions
 from pipeline.state.mapped_rows import MappedRows, read_rows, values_of
@@ -45,6 +46,9 @@ from pipeline.state.memory import let_go
 from pipeline.state.snapshot import Snapshot
 from pipeline.steps import Steps
 from schemas.run_summary import CurateFacts, Proof
+
+_MANY_ROWS = 100_000
+"""From so many on, memory that the next step does not need is worth the time to read it again."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ def triage_cases(
     questions = open_questions_of(snapshot, dataset) if config.review.error_rate is not None else None
     decided = _Decided(look, opened, compared, ChunkCases(look, opened, compared, pasts, focus, dataset, folder))
     judge, notes = decided.decide(snapshot, dataset, steps, folder, run)
+    if look.places.height + look.others.height > _MANY_ROWS:
+        forget_languages()
     last = snapshot.last_run(CurateFacts)
     last_proof = last.summary.last_proof if last else None
     rows = decided.rows() if questions is None else questions.noted(decided.rows())
@@ -119,21 +125,24 @@ def triage_cases(
     before, changed = changed_verdicts(look.others, result.verdicts, stood)
     is_same = look.standing is not None and changed.is_empty()
     stands = look.standing.mapped if look.standing and is_same else _left(snapshot, look, rows, result.verdicts, run)
+    # Those of all rows are let go: until the run is committed, decisions need only these.
+    looked, (use, proof) = result.verdicts[places], (result.use, result.proof)
+    del result
 
     def fresh() -> Iterator[pl.DataFrame]:
         for chunk, mine in enumerate(compared.chunks):
-            made = decisions(decided.settled(chunk), result.verdicts[places[mine]], config.review, run)
+            made = decisions(decided.settled(chunk), looked[mine], config.review, run)
             yield changed_decisions(made, pasts.of(chunk).latest_decisions().collect())
         of_others = settled_before(snapshot, before, changed, config.review)
-        yield decisions(of_others, result.verdicts, config.review, run)
+        yield decisions(of_others, changed, config.review, run)
 
     notes += [stale_answers(focus, dataset.task), *notes_about_fields(look.facts, dataset)]
     frozen = frozen_sources(snapshot, config.sources, stands.read(("record_id", "source", "fate", "first")).lazy())
     notes += [str(source) for source in frozen if not source.is_whole]
     note = "\n".join(filter(None, notes))
-    proofs = (result.proof, None if result.proof else last_proof)
+    proofs = (proof, None if proof else last_proof)
     gone = pl.concat([look.past.select(compared.past.columns), compared.past])
-    return Triaged(stands, gone, fresh(), note, result.use, judge, *proofs, is_same)
+    return Triaged(stands, gone, fresh(), note, use, judge, *proofs, is_same)
 
 
 def _left(snapshot: Snapshot, look: Look, rows: pl.DataFrame, verdicts: pl.DataFrame, run: str) -> MappedRows:
@@ -149,7 +158,9 @@ def _values(others: Others, rows: pl.DataFrame, verdicts: pl.DataFrame) -> dict[
     found = values_of(verdicts)
     for name in names:
         if name not in VERDICT:
-            found |= values_of(others.columns(name), rows.select(name))
+            # Those of rows that are gone do no harm; without them, each column would be copied.
+            found |= values_of(others.unfiltered(name), rows.select(name))
+            let_go()
     # What was decided is the past of the next run.
     return found | {"past_route": pl.concat([found["past_route"], found["routed"]]).unique().sort()}
 

@@ -130,8 +130,8 @@ def _threshold(spots: Floats, probability: float) -> float:
 
 def _raised(stratum: Strata, probability: Floats, spots: Floats, wanted: float) -> Floats:
     """Earlier chances, raised by one factor if they draw too few."""
-    chances, cells = np.unique(probability, return_inverse=True)
-    cells = stratum.astype(np.int64) * len(chances) + cells
+    chances = np.unique(probability)
+    cells = stratum.astype(np.int64) * len(chances) + np.searchsorted(chances, probability)
     drawn = np.bincount(cells, weights=spots < probability)
     expected = np.bincount(cells, weights=probability)
     # Of few rows, chance decides how many are drawn; that is no reason to draw more.

@@ -21,6 +21,12 @@ def languages() -> Sequence[str]:
     return names
 
 
+def forget_languages() -> None:
+    """Give back the 70 MB of the model; it is read again, in half a second, if it is needed."""
+    _identifier.cache_clear()
+    _automaton.cache_clear()
+
+
 def language_shares(texts: Sequence[str]) -> Shares:
     """How likely each text is in each language: texts x languages."""
     found: list[Shares] = [np.zeros((0, len(languages())), dtype=np.float32)]
@@ -79,4 +85,7 @@ def _identifier() -> Any:
 def _automaton() -> tuple[npt.NDArray[np.int32], ...]:
     """Its next states, rows and features."""
     model = _identifier()
-    return tuple(np.asarray(part, dtype=np.int32) for part in (model.tk_nextmove, model.tk_row, model.tk_output))
+    # The states are 40 MB, which a cast would copy; they are far from the end of either type.
+    states = np.frombuffer(model.tk_nextmove, dtype=model.tk_nextmove.typecode)
+    states = states.view(np.int32) if states.itemsize == 4 else states.astype(np.int32)
+    return states, *(np.asarray(part, dtype=np.int32) for part in (model.tk_row, model.tk_output))
