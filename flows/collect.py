@@ -102,7 +102,7 @@ def collect(context: Context, engine: Engine, *, everything: bool = False) -> Co
             pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, before, advance)
         with store.lock(Verb.COLLECT, LOCK_PATIENCE, engine.progress.step):
             _require_same_task(context, curated)
-            with store.own_work():
+            with store.own_work(Verb.COLLECT):
                 result = _decide(context, engine, connection, pulled, known)
     engine.emit("dataset.collected", context.event(run=result.run, decided=result.decided))
     engine.artifact(f"goldleaf-{result.dataset}-collect", lambda: verb_markdown(context, Verb.COLLECT, result))

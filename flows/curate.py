@@ -225,7 +225,7 @@ def _read_and_decide(
     if reindex:
         store.drop_index()
     unknown = recover_unrecorded_releases(store, context.dataset.config.name)
-    with store.own_work():
+    with store.own_work(Verb.CURATE):
         run = context.new_run(Verb.CURATE)
         read, evaluation = _read(context, engine, run, anew=full)
         is_full = full or reindex

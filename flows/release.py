@@ -84,9 +84,9 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         # What is published must be what was written.
         store.verify_anew()
         require_curated(store, context.dataset)
-        with store.own_work():
+        with store.own_work(Verb.RELEASE):
             followed = follow_answers(context, engine)
-        with store.own_work():
+        with store.own_work(Verb.RELEASE):
             snapshot = store.snapshot().at_last_commit()
             run = context.new_run(Verb.RELEASE)
             with without_garbage_collection():

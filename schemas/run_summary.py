@@ -120,11 +120,11 @@ class Looked(BaseModel):
     withdrawn: int
     """Rows that are gone."""
     answered: int
-    """Rows that answers came in about."""
+    """Of the others, rows that answers came in about, were changed or taken back."""
     related: int
-    """Rows that one of these may matter to, directly or through others."""
+    """Rows that one of these may matter to, directly or through others. Nothing else has changed for them."""
     untouched: int
-    """Rows that keep their decision without being looked at."""
+    """The rest of the current rows: they keep their decision without being looked at."""
     why: str = ""
     """Why everything was looked at; empty if it was not."""
 
@@ -152,7 +152,16 @@ class Changed(BaseModel):
     duplicate: int = 0
     review: int = 0
     others: int = 0
-    """Other rows whose decision has changed."""
+    """Other rows that have another fate, reason or score."""
+    other_fates: int = 0
+    """Of these, those that have another fate."""
+
+    @property
+    def told_of_others(self) -> str:
+        """In words; empty if there are none."""
+        kinds = {"fate": self.other_fates, "reason or score": self.others - self.other_fates}
+        told = [f"{count:,} with another {name}" for name, count in kinds.items() if count]
+        return f"other rows: {', '.join(told)}" if told else ""
 
     @property
     def current(self) -> int:

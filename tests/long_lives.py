@@ -12,6 +12,7 @@ from chances import CHOICES, LABELS, Chance, Edit
 from full_runs import must_agree_with_a_full_run
 from lives import Life
 from themes import Theme
+from told_changes import must_say_what_changed
 
 from schemas.run_summary import CurateSummary, Looked
 
@@ -33,7 +34,8 @@ def long_life(folder: Path, theme: Theme, seed: int, days: int) -> list[Looked]:
     with closing(Life(folder, theme)) as life:
         life.change(review=draw.choice(_REVIEWS), on_conflict=draw.choice(("any_of", "review")))
         life.compares = False
-        life.edit([*_many(draw, 0, ROWS), *(_visitor(draw, key) for key in range(6))])
+        table = _many(draw, 0, ROWS)
+        life.edit([*table, *(_visitor(draw, key) for key in range(6))])
         for day in range(days):
             life.curate()
             life.check()
@@ -46,10 +48,12 @@ def long_life(folder: Path, theme: Theme, seed: int, days: int) -> list[Looked]:
                 life.release()
             more = [
                 *_many(draw, ROWS + 2 * day, 2),
+                _copy(draw, 2 * ROWS + day, table),
                 _visitor(draw, draw.randrange(8)),
                 ("delete", draw.randrange(ROWS)),
             ]
             life.edit([*chance.edits(4), *more])
+        must_say_what_changed(life.snapshot)
         return [run.summary.looked for run in life.snapshot.committed_runs(CurateSummary)][1:]
 
 
@@ -59,6 +63,11 @@ def _many(draw: Random, first: int, count: int) -> list[Edit]:
         ("put", key, _text(draw), draw.choice(LABELS) if draw.random() < 0.1 else CHOICES[key % 3])
         for key in range(first, first + count)
     ]
+
+
+def _copy(draw: Random, key: int, table: list[Edit]) -> Edit:
+    """A new row with the text of an old one, which is related to it."""
+    return "put", key, draw.choice(table)[2], draw.choice(CHOICES)
 
 
 def _visitor(draw: Random, key: int) -> Edit:

@@ -3,17 +3,26 @@
 import json
 import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from cli_shop import opened_shop
 from desk import rename
 from support import offline, row, write_dataset
 from terminal import Terminal
 
 from flows.context import Context
+from flows.turns import waiting
+from pipeline.errors import Busy
 from pipeline.reporting.all_datasets import all_datasets
+from pipeline.state.at_work import at_work
 from pipeline.state.tables import Table
+from pipeline.steps import Advance, Silent
+from schemas.cron import read_cron
 from schemas.run_summary import Verb
 
 
@@ -43,14 +52,39 @@ def test_every_dataset_has_a_line_whatever_it_holds(tmp_path: Path) -> None:
 def test_who_is_at_work_and_what_was_killed_is_told(tmp_path: Path) -> None:
     shop = two_shops(tmp_path)
     store = Context.load(tmp_path / "dataset.yaml", offline(shop.home)).store
-    (store.work("20260101T000000.000000Z") / "part").write_bytes(b"x")
-    with store.lock(Verb.CURATE):
+    with store.lock(Verb.CURATE), pytest.raises(SystemExit), store.own_work(Verb.CURATE):
+        (store.work("20260101T000000.000000Z") / "part").write_bytes(b"x")
         told = shop.goldleaf("status", "--all").stdout
+        sys.exit("as if it were killed")
     assert f"questions: goldleaf curate, process {os.getpid()}\n" in told
     assert "killed" not in told
-    assert "questions: a run was killed; the next one does its work\n" in shop.goldleaf("status", "--all").stdout
+    killed = re.compile(r"a curate was killed; it began at 20.* UTC, and the next curate does its work\n")
+    for command in (["status", "--all"], ["release"], ["status", "--all"]):
+        told = shop.goldleaf(*command).stdout
+    assert killed.search(told), "the release has not done its work"
+    told = shop.goldleaf("status").stdout
+    assert killed.search(told)
+    assert "next: goldleaf curate" in told
     shop.goldleaf("curate")
     assert "killed" not in shop.goldleaf("status", "--all").stdout
+
+
+def test_who_holds_one_lock_and_waits_for_another_has_one_line(tmp_path: Path) -> None:
+    context = Context.load(tmp_path / "dataset.yaml", offline(opened_shop(tmp_path).home))
+    with ExitStack() as stack, pytest.raises(Busy):
+        for lock in (context.store.lock(Verb.CURATE), context.store.pull_lock()):
+            stack.enter_context(lock)
+        seen: list[list[str]] = []
+
+        class Shown(Silent):
+            @contextmanager
+            def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
+                seen.append(at_work(context.store))
+                yield lambda units, note="": None
+
+        with waiting(context, "collect", "1s", Shown(), datetime.now(UTC)), context.store.lock(Verb.COLLECT):
+            pytest.fail("two writers at once")
+    assert seen == [[f"goldleaf collect, process {os.getpid()} (waits)"]]
 
 
 def test_a_run_that_failed_was_not_killed(tmp_path: Path) -> None:
@@ -69,6 +103,23 @@ def test_what_a_schedule_wanted_and_nobody_did_is_told(tmp_path: Path) -> None:
     [parcels, _] = all_datasets(shop.home, now + timedelta(days=366))
     year = (now + timedelta(days=366)).year
     assert parcels.overdue == [f"{verb} was due at {year}-01-01 00:00:00 UTC" for verb in ("curate", "collect")]
+
+
+@pytest.mark.parametrize(("cron", "days"), [("* * * * *", 1), ("*/30 * * * *", 1), ("0 2 * * *", 30)])
+def test_what_is_due_often_is_overdue_since_it_was_first_left_out(tmp_path: Path, cron: str, days: int) -> None:
+    shop = two_shops(tmp_path)
+    file = tmp_path / "parcels" / "dataset.yaml"
+    file.write_text(file.read_text().replace("* * * * *", cron).replace("wait: 0s", "wait: 30m"))
+    [parcels, _] = all_datasets(shop.home)
+    assert not parcels.overdue
+    ran_at, now = datetime.now(UTC), datetime.now(UTC) + timedelta(days=days)
+    times = read_cron(cron)
+    first, last = times.next(ran_at, "UTC"), times.last(now, "UTC")
+    [parcels, _] = all_datasets(shop.home, now)
+    assert parcels.overdue == [f"curate was due at {first:%F %T} UTC, and last at {last:%F %T}"]
+    store = Context.load(file, offline(shop.home)).store
+    with store.lock(Verb.CURATE):
+        assert not all_datasets(shop.home, now)[0].overdue, "it is at work"
 
 
 def test_a_dataset_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:

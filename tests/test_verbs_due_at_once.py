@@ -55,7 +55,7 @@ def test_each_of_them_does_its_work(desk: Desk, order: tuple[Verb, ...]) -> None
 
 
 def test_what_is_due_before_there_is_anything_to_work_on_is_skipped(desk: Desk) -> None:
-    said = {}
+    said, name = {}, desk.context.dataset.config.name
     for verb in (Verb.COLLECT, Verb.RELEASE, Verb.FINETUNE):
         with (
             pytest.raises(Needless) as refused,
@@ -65,9 +65,9 @@ def test_what_is_due_before_there_is_anything_to_work_on_is_skipped(desk: Desk) 
             pytest.fail("it has begun")
         said[verb] = str(refused.value)
     assert said == {
-        Verb.COLLECT: "'questions' has not been curated yet, so there is nothing to collect",
-        Verb.RELEASE: "'questions' has not been curated yet, so there is nothing to release",
-        Verb.FINETUNE: "'questions' has no published version yet, so there is nothing to train on",
+        Verb.COLLECT: f"'{name}' has not been curated yet, so there is nothing to collect",
+        Verb.RELEASE: f"'{name}' has not been curated yet, so there is nothing to release",
+        Verb.FINETUNE: f"'{name}' has no published version yet, so there is nothing to train on",
     }
 
 
@@ -99,5 +99,5 @@ def test_status_says_what_each_of_the_last_runs_did(desk: Desk) -> None:
     released, followed, collected, curated = read_status(desk.context).runs
     assert released.did == "published 1.0.0"
     assert followed.did.startswith("followed answers: ")
-    assert collected.did == "1 annotation, 1 record decided"
+    assert collected.did == "1 annotation about 1 record"
     assert curated.did == "looked at all 3 rows: it is the first run"

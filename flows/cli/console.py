@@ -211,7 +211,7 @@ def show_funnel(funnel: Funnel, title: str, change: "Changed | None" = None) -> 
         add(fate.value, f"  [{style}]{fate}", f"[{style}]{'█' * width}")
     out.print(table, soft_wrap=False)
     if change and change.others:
-        out.print(f"{counted(change.others, 'other row')} got another decision: a fate, a reason or a score")
+        out.print(change.told_of_others)
 
 
 def show_attention(items: "Sequence[Attention]") -> None:

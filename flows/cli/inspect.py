@@ -32,7 +32,7 @@ from flows.cli.console import (
     show_rejections,
     show_rows,
 )
-from flows.cli.show_all import show_all
+from flows.cli.show_all import killed_line, show_all
 from flows.cli.show_team import show_nobody_left, show_seats
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.text.wording import counted, questions_wait
@@ -99,6 +99,8 @@ def status(
     if result.runs:
         runs = [[run.run, str(run), f"{run.finished_at:%F %T}", run.did] for run in result.runs]
         show_rows("last runs", ["run", "command", "finished", "what it did"], runs)
+    for verb, began_at in result.killed.items():
+        out.print(killed_line(verb, began_at))
     out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 

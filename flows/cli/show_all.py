@@ -1,5 +1,6 @@
 """How `goldleaf status --all` shows the datasets of a home."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -30,12 +31,17 @@ def show_all(as_json: bool) -> None:
     for line in found:
         for holder in line.at_work:
             out.print(f"{line.dataset}: {holder}", markup=False)
-        if line.unfinished:
-            out.print(f"{line.dataset}: [yellow]a run was killed[/]; the next one does its work")
+        for verb, began_at in line.killed.items():
+            out.print(f"{line.dataset}: {killed_line(verb, began_at)}")
         for text in line.overdue:
             out.print(f"{line.dataset}: [yellow]{text}[/]; run it, or look whether its scheduler is up")
         if line.problem:
             out.print(f"{line.dataset}: [red]{escape(line.problem)}")
+
+
+def killed_line(verb: str, began_at: datetime) -> str:
+    """That a run was killed, and what follows."""
+    return f"[yellow]a {verb} was killed[/]; it began at {began_at:%F %T} UTC, and the next {verb} does its work"
 
 
 def _row(line: "DatasetLine") -> list[object]:

@@ -7,6 +7,10 @@ from pipeline.state.tables import Table
 from schemas.fate import Fate
 from schemas.run_summary import Changed, CurateFacts
 
+# What the reasons say is long: of many rows only this is held.
+_SEEN = [pl.col("record_id"), pl.col("fate"), pl.col("reasons").hash(), pl.col("label_error_score").alias("score")]
+"""What of a decision a reader sees change."""
+
 
 def change_of(snapshot: Snapshot, rows: pl.DataFrame, fresh: pl.LazyFrame) -> Changed:
     """What has changed since the last curate.
@@ -14,7 +18,7 @@ def change_of(snapshot: Snapshot, rows: pl.DataFrame, fresh: pl.LazyFrame) -> Ch
     Args:
         snapshot: the newest state, before the decisions of the run.
         rows: ``record_id`` and ``fate`` of every current record, as the run decides.
-        fresh: ``record_id`` of the decisions that differ from those before.
+        fresh: the decisions that differ from those before, as rows of their table.
     """
     last = snapshot.last_run(CurateFacts)
     seen = last.inputs.get(Table.RECORDS.value, -1) if last else -1
@@ -23,10 +27,32 @@ def change_of(snapshot: Snapshot, rows: pl.DataFrame, fresh: pl.LazyFrame) -> Ch
     there = rows.filter(pl.col("record_id").is_in(ids.implode()))
     fates = dict(there["fate"].value_counts().iter_rows())
     raw = added.filter(~pl.col("withdrawn")).join(there, on="record_id", how="semi").height
+    others = fresh.filter(~pl.col("record_id").is_in(ids.implode())).select(_SEEN).collect()
+    fate, finding = _moved(snapshot.at_last_commit(), others)
     return Changed(
         raw=raw,
         superseded=raw - there.height,
         withdrawn=len(ids) - there.height,
-        others=fresh.filter(~pl.col("record_id").is_in(ids.implode())).select(pl.len()).collect().item(),
+        others=fate + finding,
+        other_fates=fate,
         **{fate.value: fates.get(fate.value, 0) for fate in Fate},
     )
+
+
+def _moved(before: Snapshot, others: pl.DataFrame) -> tuple[int, int]:
+    """How many rows have another fate, and how many another reason or score only.
+
+    Args:
+        before: the state after the last run.
+        others: what they have now (``_SEEN``).
+    """
+    if others.is_empty():
+        return 0, 0
+    outline, later = before.last_outline()
+    known = before.latest_decisions() if outline is None else outline.lazy()
+    mine = pl.col("record_id").is_in(others["record_id"].implode())
+    had = [rows.filter(mine).select(_SEEN).collect() for rows in (known, later) if rows is not None]
+    both = others.join(pl.concat(had).unique("record_id", keep="last", maintain_order=True), on="record_id")
+    fate = both["fate"].ne_missing(both["fate_right"])
+    finding = both["reasons"].ne_missing(both["reasons_right"]) | both["score"].ne_missing(both["score_right"])
+    return int(fate.sum()), int((finding & ~fate).sum())

@@ -31,6 +31,8 @@ class Changes:
     """The components of these, as far as they stood."""
     withdrawn: frozenset[str]
     """Records that stood and have no current row any more."""
+    answered: frozenset[str]
+    """Records that answers came in about, were changed or taken back."""
 
     @property
     def is_replaced(self) -> pl.Expr:
@@ -59,7 +61,8 @@ def read_changes(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset)
         is_changed = pl.col("record_id").is_in(list(changed)) | pl.col("key").is_in(keys)
         touched = pl.concat([stand.filter(is_changed)["component"], touched])
     withdrawn = set(delivered["record_id"]) - set(rows["record_id"])
-    return Changes(rows, frozenset(changed), touched.unique(), frozenset(withdrawn))
+    came = frozenset(_ids(snapshot, standing, Table.ANNOTATIONS))
+    return Changes(rows, frozenset(changed), touched.unique(), frozenset(withdrawn), came)
 
 
 def _ids(snapshot: Snapshot, standing: Standing, table: Table) -> pl.Series:

@@ -252,7 +252,6 @@ def _look_at_changes(
         changes = _with_other_repairs(changes, standing, new)
     said = snapshot.answered
     answers = _new_answers(said, changes, delivered, standing, kept, dataset, folder)
-    answered = changes.records.intersection(annotated) - changes.withdrawn
     evaluation = folder / "met-evaluation.arrow"
     Texts.of(list(of_evaluation)).write(evaluation)
     files = {
@@ -273,7 +272,7 @@ def _look_at_changes(
         prepared=_prepared_again(selection.rows, kept, dataset, folder),
         places=selection.rows,
         facts=Facts.of_all(kept.facts([*standing.files, *(part.derived for part in new)])),
-        told=_told(selection, changes, len(answered)),
+        told=_told(selection, changes),
         records=frozenset([*selection.rows["record_id"], *selection.gone, *annotated]),
         others=selection.others,
         past=selection.past,
@@ -324,12 +323,15 @@ def _look_at_nothing(standing: Standing, facts: Facts) -> Look:
     )
 
 
-def _told(selection: Selection, changes: Changes, answered: int) -> Looked:
+def _told(selection: Selection, changes: Changes) -> Looked:
+    changed = changes.rows.height
+    others = set(selection.rows["record_id"]) - set(changes.rows["record_id"])
+    answered = len(others & changes.answered)
     return Looked(
-        changed=changes.rows.height,
+        changed=changed,
         withdrawn=len(changes.withdrawn),
         answered=answered,
-        related=selection.rows.height - changes.rows.height,
+        related=selection.rows.height - changed - answered,
         untouched=selection.others.height,
     )
 

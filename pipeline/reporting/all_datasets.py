@@ -1,15 +1,15 @@
 """The state of all datasets in a home, by their tables and locks alone: a scheduler's pages may be wrong about runs."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.dataset_file import schedules_in
 from pipeline.errors import GoldleafError
 from pipeline.releases.versions import readable_versions
-from pipeline.state.at_work import at_work, is_unfinished
+from pipeline.state.at_work import at_work, is_by, killed
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from schemas.cron import read_cron
@@ -38,8 +38,8 @@ class DatasetLine(BaseModel):
     latest_release: str | None = None
     at_work: list[str] = []
     """Who is using it, or waits for that."""
-    unfinished: bool = False
-    """A run was killed; the next one does its work."""
+    killed: dict[str, datetime] = {}
+    """By verb: when a run began that was killed. The next one of the verb does its work."""
     overdue: list[str] = []
     """What its schedule wanted, and no run has done."""
     problem: str = ""
@@ -70,6 +70,7 @@ def _read(store: Store, now: datetime) -> DatasetLine:
     funnel = snapshot.settled_funnel()
     versions, damaged = readable_versions(store.releases)
     file = curated.summary.file if curated else ""
+    now_at_work = at_work(store)
     last = {verb.value: at for verb in Verb if (at := snapshot.runs_that_did(verb)["finished_at"].max()) is not None}
     return DatasetLine(
         dataset=store.dataset,
@@ -79,24 +80,28 @@ def _read(store: Store, now: datetime) -> DatasetLine:
         review=funnel.review,
         last=last,
         latest_release=versions[-1].version if versions else None,
-        at_work=at_work(store),
-        unfinished=is_unfinished(store),
-        overdue=_overdue(snapshot, Path(file), now) if file else [],
+        at_work=now_at_work,
+        killed=killed(store),
+        overdue=_overdue(snapshot, Path(file), now, now_at_work) if file else [],
         problem=" ".join(damaged),
     )
 
 
-def _overdue(snapshot: Snapshot, file: Path, now: datetime) -> list[str]:
-    """What the schedule of a dataset.yaml wanted after the verb last ran, longer ago than a run would wait."""
+def _overdue(snapshot: Snapshot, file: Path, now: datetime, now_at_work: Sequence[str]) -> list[str]:
+    """What the schedule of a dataset.yaml has wanted since the verb last ran, longer ago than a run would wait."""
     schedules = schedules_in(file)
     patience = timedelta(seconds=seconds_of(schedules.wait))
-    found, first = [], snapshot.runs.select(pl.col("started_at").min())
+    found, first = [], min(snapshot.runs["started_at"].to_list())
     for verb in _COMMITS:
-        if (times := schedules.of(verb)) is None:
+        times = schedules.of(verb)
+        if times is None or any(is_by(verb, holder) for holder in now_at_work):
             continue
-        due_at = read_cron(times.cron).last(now, times.timezone or schedules.timezone)
-        began = snapshot.runs_that_did(verb).filter(pl.col("started_at") >= due_at)
         # Nothing was due in a dataset that was not there.
-        if began.is_empty() and now - due_at > patience and first.item() <= due_at:
-            found.append(f"{verb} was due at {due_at:%F %T} UTC")
+        began = snapshot.runs_that_did(verb)["started_at"].to_list()
+        cron, zone = read_cron(times.cron), times.timezone or schedules.timezone
+        due_at = cron.next(max([first, *began]), zone)
+        if now - due_at > patience:
+            last = cron.last(now, zone)
+            again = f", and last at {last:%F %T}" if last > due_at else ""
+            found.append(f"{verb} was due at {due_at:%F %T} UTC{again}")
     return found

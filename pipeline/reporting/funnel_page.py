@@ -1,6 +1,5 @@
 """The funnel of a dataset as a page stored with a run."""
 
-from pipeline.text.wording import counted
 from schemas.fate import Fate
 from schemas.manifest import Funnel
 from schemas.run_summary import Changed
@@ -15,7 +14,7 @@ def funnel_markdown(name: str, funnel: Funnel, change: Changed) -> str:
         change: how many of them a run was the first to see.
     """
     rows = "".join(f"| {key} | {value:,} | {getattr(change, key):,} |\n" for key, value in funnel.model_dump().items())
-    others = f"{counted(change.others, 'other row')} got another decision.\n\n" if change.others else ""
+    others = f"{change.told_of_others}\n\n" if change.others else ""
     chart = "".join(f"  current --> {fate}[{fate}: {getattr(funnel, fate):,}]\n" for fate in Fate)
     return (
         f"# {name}\n\n| | records | of this run's rows |\n|---|---:|---:|\n{rows}\n{others}"

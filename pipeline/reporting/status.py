@@ -35,6 +35,7 @@ from pipeline.reporting.overview import (
 )
 from pipeline.reporting.score_of_suggestions import SuggestionScore, score_of_suggestions
 from pipeline.reporting.unreliable import unreliable
+from pipeline.state.at_work import killed
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.wording import counted
@@ -124,6 +125,8 @@ class Status(BaseModel):
     """Whether arms that need no training are asked on this machine just now."""
     training: UnfinishedTraining | None = None
     """One that has not ended, if it is newer than the last fine-tuning."""
+    killed: dict[str, datetime] = {}
+    """By verb: when a run began that was killed. The next one of the verb does its work."""
     damaged_releases: list[str]
     """What is wrong with each version that cannot be read."""
     runs: list[RunLine]
@@ -179,6 +182,7 @@ def read_status(workspace: Workspace) -> Status:
         is_finetuning=workspace.store.is_finetuning,
         is_asking_baselines=workspace.store.is_asking_baselines,
         training=_training(workspace, snapshot),
+        killed=killed(workspace.store),
         damaged_releases=damaged,
         runs=list(_last_runs(snapshot)),
         next_step=str(todo),
@@ -206,7 +210,7 @@ def _what_it_did(snapshot: Snapshot, run: str, curated: CurateFacts | None) -> s
         return looked if curated.reads else f"followed answers: {looked}"
     if collected := snapshot.committed_run(run, CollectSummary):
         pulled = collected.summary
-        return f"{counted(pulled.annotations, 'annotation')}, {counted(pulled.decided, 'record')} decided"
+        return f"{counted(pulled.annotations, 'annotation')} about {counted(pulled.decided, 'record')}"
     if released := snapshot.committed_run(run, ReleaseSummary):
         return f"published {released.summary.version}"
     trained = snapshot.committed_run(run, FinetuneSummary)
@@ -295,6 +299,8 @@ def _step(workspace: Workspace, snapshot: Snapshot, asked: Waiting, needed: int)
         return "", Verb.CURATE, ""
     if workspace.dataset.has_changed_since(curated.summary):
         return "", Verb.CURATE, ", since the file or its task was changed"
+    if Verb.CURATE in killed(workspace.store):
+        return "", Verb.CURATE, ", since the last one was killed"
     if _is_interrupted(workspace, snapshot):
         return "", Verb.FINETUNE, ", with the options that it had, to go on with the fine-tuning that was interrupted"
     connection = workspace.connection

@@ -1,5 +1,7 @@
 """Who is using a dataset just now, and whether a run was killed."""
 
+from datetime import datetime
+
 from pipeline.state.locks import holder_of
 from pipeline.state.store import Store
 
@@ -7,11 +9,26 @@ from pipeline.state.store import Store
 def at_work(store: Store) -> list[str]:
     """Who holds one of the dataset's locks, and who waits for one: ``goldleaf curate, process 12``."""
     held = {file: holder_of(file) for file in sorted(store.root.glob("*.lock"))}
-    waiting = [f"{holder} (waits)" for file, holder in held.items() if holder and ".next-" in file.name]
-    working = [holder for file, holder in held.items() if holder and ".next-" not in file.name]
-    return [*dict.fromkeys(working), *dict.fromkeys(waiting)]
+    waiting = dict.fromkeys(holder for file, holder in held.items() if holder and ".next-" in file.name)
+    working = dict.fromkeys(holder for file, holder in held.items() if holder and ".next-" not in file.name)
+    # Who waits may hold another lock.
+    waits = {_process(holder) for holder in waiting}
+    return [
+        *(holder for holder in working if _process(holder) not in waits),
+        *(f"{holder} (waits)" for holder in waiting),
+    ]
 
 
-def is_unfinished(store: Store) -> bool:
-    """Whether a run has left intermediate files and nobody is at work: the next one clears them and does its work."""
-    return any(store.root.glob("work/*")) and not at_work(store)
+def _process(holder: str) -> str:
+    return holder.rpartition(", ")[2]
+
+
+def killed(store: Store) -> dict[str, datetime]:
+    """By verb: when a run began that has not ended, though none of this verb is at work. The next one does its work."""
+    begun, now = store.begun, at_work(store)
+    return {verb: at for verb, at in begun.items() if not any(is_by(verb, holder) for holder in now)}
+
+
+def is_by(verb: str, holder: str) -> bool:
+    """Whether somebody who is at work does what a verb says."""
+    return holder.startswith((f"goldleaf {verb},", f"goldleaf {verb} ("))

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.state.atomic import remove_unfinished
@@ -21,6 +22,8 @@ _BASELINES = "goldleaf baselines"
 _OWN_ENDINGS = (".lock", REPORT)
 _OWN_SERVERS = {".prefect", ".label-studio"}
 _A_DAY = 24 * 60 * 60
+_BEGUN = ".begun"
+"""The ending of a file that is there while a verb's run has not ended."""
 
 
 class DatasetFolder:
@@ -141,21 +144,39 @@ class DatasetFolder:
 
         A file unfinished for a day belongs to a killed run; a younger one may belong to another running verb.
         """
-        shutil.rmtree(self.root / "work", ignore_errors=True)
+        for folder in (self.root / "work").glob("*/"):
+            shutil.rmtree(folder, ignore_errors=True)
         remove_unfinished(self.root, before=time.time() - _A_DAY)
 
     @contextmanager
-    def own_work(self) -> Iterator[None]:
-        """Let a run have the intermediate files to itself: none are there before and after it. What a killed run leaves
-        shows that it was killed.
+    def own_work(self, verb: Verb | None = None) -> Iterator[None]:
+        """Let a run have the intermediate files to itself: none are there before and after it.
+
+        Args:
+            verb: what it does. Until a run of this verb has ended, it shows that one has ``begun``; None for a run
+                whose work any other one does.
         """
         self.clear_work()
+        begun = self.root / "work" / f"{verb}{_BEGUN}"
+        if verb is not None:
+            begun.parent.mkdir(parents=True, exist_ok=True)
+            begun.touch()
         try:
             yield
         except Exception:
-            self.clear_work()
+            self._end_work(begun)
             raise
+        self._end_work(begun)
+
+    def _end_work(self, begun: Path) -> None:
         self.clear_work()
+        begun.unlink(missing_ok=True)
+
+    @property
+    def begun(self) -> dict[str, datetime]:
+        """By verb: when a run began that has not ended, be it at work or killed."""
+        found = {path.stem: path.stat().st_mtime for path in (self.root / "work").glob(f"*{_BEGUN}")}
+        return {verb: datetime.fromtimestamp(time, UTC) for verb, time in sorted(found.items())}
 
     @property
     def downloads(self) -> Path:
