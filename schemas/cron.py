@@ -92,7 +92,8 @@ def read_cron(text: str) -> Cron:
     """
     parts = text.split()
     if len(parts) != len(_FIELDS):
-        raise ValueError(f"'{text}' has {len(parts)} fields instead of 5; {_EXAMPLE}")
+        fields = "1 field" if len(parts) == 1 else f"{len(parts)} fields"
+        raise ValueError(f"'{text}' has {fields} instead of 5; {_EXAMPLE}")
     minutes, hours, days, months, weekdays = (_numbers(part, field) for part, field in zip(parts, _FIELDS, strict=True))
     week = frozenset(day % 7 for day in weekdays)
     cron = Cron(minutes, hours, days, months, week, len(days) == 31, len(week) == 7)

@@ -3,9 +3,10 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+_HOW = "write a number and its unit, such as 45s, 30m or 2h"
 _WRITTEN = re.compile(r"(\d{1,6})([smh])")
 
 
@@ -18,8 +19,15 @@ def seconds_of(duration: str) -> int:
     if duration == "0":
         return 0
     if not (found := _WRITTEN.fullmatch(duration)):
-        raise ValueError(f"'{duration}' is not a duration; write a number and its unit, such as 45s, 30m or 2h")
+        raise ValueError(f"'{duration}' is not a duration; {_HOW}")
     return int(found[1]) * _SECONDS[found[2]]
+
+
+def _text(value: object) -> object:
+    if isinstance(value, int | float) and value:
+        raise ValueError(f"{value} has no unit; {_HOW}")
+    # In YAML, 0 is a number.
+    return "0" if value == 0 else value
 
 
 def _checked(duration: str) -> str:
@@ -27,4 +35,4 @@ def _checked(duration: str) -> str:
     return duration
 
 
-Duration = Annotated[str, AfterValidator(_checked)]
+Duration = Annotated[str, BeforeValidator(_text), AfterValidator(_checked)]

@@ -157,9 +157,33 @@ def test_a_changed_configuration_derives_anew_what_follows_from_it(
     with (odd.folder / "dataset.yaml").open("a", encoding="utf-8") as file:
         file.write(change)
     looked = later(odd).looked
-    assert (looked.why, looked.untouched) == ("dataset.yaml, its task or its evaluation sets have changed", 0)
+    assert (looked.why, looked.untouched) == (f"dataset.yaml has changed ({change.partition(':')[0]})", 0)
     assert len(derived) == of_old + 3
     decided_by_itself(odd)
+
+
+def test_what_has_changed_is_named(tmp_path: Path) -> None:
+    odd = curated_in(tmp_path / "curated")
+    write_rows(odd.folder, rows_of(900, 901), "exam.jsonl")
+    said = []
+    for old, new, file in (
+        ("Name the topic", "Say the topic", "task.py"),
+        ("budget: 0,", "budget: 1,", "dataset.yaml"),
+        (
+            "review:",
+            "on_conflict: any_of\ndecontaminate: {against: [{name: exam, path: exam.jsonl}]}\nreview:",
+            "dataset.yaml",
+        ),
+    ):
+        odd.edit(old, new, file)
+        said.append(odd.curate().looked.why)
+    assert said == [
+        "the task has changed",
+        "dataset.yaml has changed (review)",
+        "dataset.yaml has changed (decontaminate, on_conflict); the evaluation sets have changed",
+    ]
+    write_rows(odd.folder, rows_of(900, 902), "exam.jsonl")
+    assert odd.curate().looked.why == "the evaluation sets have changed"
 
 
 def test_labels_are_learned_anew_from_what_is_derived(curated: Path, tmp_path: Path, derived: list[object]) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,11 +27,13 @@ from prefect.client.schemas.objects import State
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from prefect.states import Pending
 from support import offline, write_dataset
 
 from flows.context import Context
-from flows.deploy import serving
+from flows.deploy import page_log, serving
 from flows.deploy.deployments import SLUG, TAG, Deployment, planned
+from flows.deploy.page_log import ThisRun
 from flows.deploy.serving import deploy, register
 from pipeline.errors import ConfigError
 from schemas.run_summary import Verb
@@ -198,7 +200,7 @@ def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
 
 
 def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(
-    team: Team, prefect: SyncPrefectClient, capfd: pytest.CaptureFixture[str]
+    team: Team, prefect: SyncPrefectClient, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The runs are processes of their own, in a folder with a team's own `flows`."""
     name = team.context.dataset.config.name
@@ -213,6 +215,9 @@ def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(
     [times] = prefect.read_deployment(deployment).schedules
     path = f"/deployments/{deployment}/schedules/{times.id}"
     prefect._client.patch(path, json={"active": False}).raise_for_status()
+    # As if serve had been killed just when it started one of them.
+    left = UUID(due(prefect, deployment)[0]["id"])
+    prefect.set_flow_run_state(left, Pending(name="Submitting"), force=True)
     now = time.time()
     # A runner keeps SIGTERM for itself.
     before = signal.getsignal(signal.SIGTERM)
@@ -220,6 +225,10 @@ def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(
         asyncio.run(runner.start(run_once=True))
     finally:
         signal.signal(signal.SIGTERM, before)
+    due_at = datetime.fromtimestamp(now, UTC)
+    assert state_of(prefect, left).is_pending(), "it might have been about to start"
+    monkeypatch.setattr(page_log, "_STARTED", timedelta(0))
+    assert "1 other run that was due is skipped" in ThisRun(None, deployment, due_at).skip_backlog("curate", name)[1][0]
     found = runs_of(prefect, deployment, now)
     assert Counter(run["state"]["name"] for run in found) == {"Completed": 1, "Skipped": len(found) - 1}
     assert len(found) >= 5

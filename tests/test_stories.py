@@ -55,7 +55,7 @@ def test_a_withdrawn_row_is_withdrawn_now_and_its_task_is_taken_back(desk: Desk)
     lines = shown(desk)
     assert lines[1].startswith("now withdrawn; split: none yet")
     assert sum(PARCEL in line for line in lines) == 1, "the row is shown once"
-    assert any(line.startswith("withdrawn, ") and line.endswith("its row is gone from the source") for line in lines)
+    assert any(line.startswith("withdrawn, ") and line.endswith("or the source from dataset.yaml") for line in lines)
     assert any(line.startswith("Label Studio task ") and line.endswith("(withdrawn)") for line in lines)
     desk.rows(row(1, PARCEL, "billing"), row(2, LAMP, "billing"))
     desk.curate()

@@ -4,6 +4,7 @@ from rich.markup import escape
 
 from flows.cli.console import out
 from pipeline.reporting.explain import Asked, Decided, Published, Revision, Said, Story, TaskState
+from schemas.fate import LabelSource
 from schemas.seat import Seat, SeatKind
 
 _SHOWN_COPIES = 10
@@ -61,7 +62,8 @@ def _whose(asked: Asked) -> str:
 
 def _show_revision(revision: Revision) -> None:
     if revision.withdrawn:
-        out.print(f"[red]withdrawn[/], {revision.ingested_at:%F %T}: its row is gone from the source")
+        what = "its row is gone from the source, or the source from dataset.yaml"
+        out.print(f"[red]withdrawn[/], {revision.ingested_at:%F %T}: {what}")
         return
     later = " [yellow](superseded)[/]" if revision.superseded else ""
     when = f"revision {revision.revision[:12]}, {revision.ingested_at:%F %T}"
@@ -70,7 +72,8 @@ def _show_revision(revision: Revision) -> None:
 
 
 def _show_decision(decision: Decided, story: Story) -> None:
-    routed = f", for annotators: {decision.routed}" if decision.routed else ""
+    asked = "asked about" if decision.label_source == LabelSource.HUMAN else "for annotators"
+    routed = f", {asked}: {decision.routed}" if decision.routed else ""
     out.print(f"run {decision.run}, {decision.verb}: [bold]{decision.fate}[/]{routed}")
     for reason in decision.reasons:
         out.print(f"  {_with_places(str(reason), story)}", markup=False)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -24,12 +24,15 @@ from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
 from prefect.states import Completed
 
 from pipeline.steps import Advance, Progress
+from pipeline.text.wording import counted
 
 _OUTPUT = logging.getLogger("goldleaf")
 """What a deployed run says, in the output of ``serve`` or of its worker."""
 _PAGE = logging.getLogger("goldleaf.page")
 _LOGGED = 60.0
 """Seconds between two lines about a step."""
+_STARTED = timedelta(minutes=10)
+"""A run that was due so long ago and is still about to start was left behind."""
 _AT_LEAST = 1.0
 """Seconds from which on a step is told."""
 
@@ -75,11 +78,12 @@ class ThisRun:
         """
         if self.deployment is None or self.due_at is None:
             return self.due_at, []
-        due = FlowRunFilter(
-            deployment_id=FlowRunFilterDeploymentId(any_=[self.deployment]),
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-            expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
-        )
+        now = datetime.now(UTC)
+        # What is pending is about to start, or was when serve or its worker was killed; then it never does.
+        due = [
+            _due(self.deployment, StateType.SCHEDULED, now),
+            _due(self.deployment, StateType.PENDING, now - _STARTED),
+        ]
         latest, skipped = self.due_at, set[UUID]()
         why = f"the {verb} of {dataset} that was due at {self.due_at:%F %H:%M} UTC does its work"
         state: State[None] = Completed(name="Skipped", message=why)
@@ -88,7 +92,8 @@ class ThisRun:
                 # The server shows 200 of them at a time.
                 while others := [
                     run
-                    for run in client.read_flow_runs(flow_run_filter=due)
+                    for some in due
+                    for run in client.read_flow_runs(flow_run_filter=some)
                     if run.auto_scheduled and run.id not in skipped
                 ]:
                     for run in others:
@@ -99,8 +104,18 @@ class ThisRun:
                         skipped.add(run.id)
         except httpx.HTTPError as error:
             return latest, [f"the backlog could not be looked at: {error}"]
-        told = f"{len(skipped):,} other runs that were due are skipped: this one does their work"
+        is_one = len(skipped) == 1
+        told = f"{counted(len(skipped), 'other run')} that {'was due is' if is_one else 'were due are'} skipped"
+        told += ": this one does its work" if is_one else ": this one does their work"
         return latest, [told] if skipped else []
+
+
+def _due(deployment: UUID, state: StateType, before: datetime) -> FlowRunFilter:
+    return FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=before),
+    )
 
 
 def outlive_readers() -> None:

@@ -36,6 +36,8 @@ from schemas.user_code_errors import described, in_a_line, no_json, own, writabl
 _SHOWN_MISTAKES = 10
 
 
+TASK = "task"
+"""The key of the task, in ``LoadedDataset.curation_parts`` also of its code."""
 _LATER: Any = {
     "finetune": True,
     "arms": True,
@@ -105,6 +107,14 @@ class LoadedDataset:
         values = self.config.model_dump(mode="json", exclude=_LATER)
         text = json.dumps([values, *self.task_code], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def curation_parts(self) -> dict[str, str]:
+        """The same for each key of the configuration, and for the task (``TASK``): to say what has changed."""
+        values: dict[str, object] = self.config.model_dump(mode="json", exclude=_LATER)
+        texts = {key: json.dumps(value, sort_keys=True) for key, value in values.items() if key != TASK}
+        texts[TASK] = json.dumps([values.get(TASK), *self.task_code])
+        return {key: hashlib.sha256(text.encode()).hexdigest()[:16] for key, text in texts.items()}
 
     @property
     def task_code(self) -> tuple[str, str, str]:

@@ -15,9 +15,10 @@ from pipeline.curation.answered import NewAnswers, answers_before, new_answers
 from pipeline.curation.compared_texts import compared_texts
 from pipeline.curation.comparing_steps import comparing
 from pipeline.curation.derived_rows import DerivedRows, NotDerived, derivation_digest
+from pipeline.curation.earlier_run import LOST, Earlier, holds_all
 from pipeline.curation.found_changes import Changes, read_changes
 from pipeline.curation.heard_answers import ASKED
-from pipeline.curation.judge import LEARNED_ANEW, Judge, read_judge
+from pipeline.curation.judge import LEARNED_ANEW, Judge
 from pipeline.curation.labeled_rows import LabeledRows
 from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import STATE, Prepared, prepare_again
@@ -26,16 +27,16 @@ from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
 from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, shard_size, write_shards
 from pipeline.curation.similar_texts import Compared
-from pipeline.curation.standing import PAST, PLACED, Others, Standing, read_standing
+from pipeline.curation.standing import PAST, PLACED, Others, Standing
 from pipeline.kinds.registry import kind_of
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.memory import let_go
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.tables import INDEX, Table
+from pipeline.state.tables import Table
 from pipeline.steps import Steps
-from schemas.run_summary import CurateFacts, Looked
+from schemas.run_summary import Looked
 
 PLACES = [name for name in PLACED if name != "state"]
 _AGED = ["record_id", "revision", "source", "since", "turn"]
@@ -85,7 +86,7 @@ def look_at_everything(
     aged = records.with_row_index("order").with_columns(pl.col("order").cast(pl.Int64)).collect()
     aged = aged.cast(pl.Schema({name: PLACED[name] for name in ("source", "since")}))
     found = None
-    if not anew and last is not None and _holds_all(kept, last):
+    if not anew and last is not None and holds_all(kept, last):
         with suppress(NotDerived):
             found = _derived_before(steps, snapshot, aged, last, kept, dataset, folder)
     if found is None:
@@ -148,11 +149,6 @@ def _again(part: tuple[str, pl.DataFrame], *, kept: DerivedRows, dataset: Loaded
     return prepare_again(rows, folder / f"again-{number}.rows", dataset)
 
 
-def _holds_all(kept: DerivedRows, standing: Standing) -> bool:
-    """Whether there is a file for all of its rows, derived by the same rules."""
-    return standing.header.derivation == kept.folder.name and kept.sizes.keys() >= standing.files
-
-
 def _derived(
     steps: Steps, shards: Sequence[Path], rows: int, kept: DerivedRows, dataset: LoadedDataset
 ) -> list[Prepared]:
@@ -171,47 +167,6 @@ def _kept_at(prepared: Sequence[Prepared]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=schema), *parts])
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """What the last curate has left to this one."""
-
-    last: Standing | None = None
-    """What stands of it; None if that is not known."""
-    judge: Judge | None = None
-    """What judged its labels, if it may judge others."""
-    why: str = "it is the first run"
-    """Why this run may not go on from there; empty if it may."""
-
-    @property
-    def standing(self) -> Standing | None:
-        """What stands of it, if this run may go on from there."""
-        return None if self.why else self.last
-
-
-def earlier(workspace: Workspace, evaluation: str) -> Earlier:
-    """What the last curate has left to this one."""
-    store, dataset = workspace.store, workspace.dataset
-    snapshot = store.snapshot()
-    last = snapshot.last_run(CurateFacts)
-    if last is None:
-        return Earlier()
-    judge = read_judge(store, last.summary.judge, dataset) if last.summary.judge else None
-    standing = read_standing(store, last.id)
-    if standing is None:
-        return Earlier(None, judge, "what stands of the last run is not known")
-    header = standing.header
-    if header.curation != dataset.curation_digest or header.evaluation != evaluation:
-        return Earlier(standing, judge, "dataset.yaml, its task or its evaluation sets have changed")
-    if not _holds_all(DerivedRows(store.derived(derivation_digest(dataset))), standing):
-        return Earlier(standing, judge, _LOST)
-    if any(snapshot.versions[table] < header.versions.get(table.value, -1) for table in INDEX):
-        return Earlier(standing, judge, "the index of similar texts is gone")
-    if judge is None and not kind_of(dataset.task).judges_alone:
-        return Earlier(standing, None, "what judges the labels is gone, or of another Goldleaf")
-    return Earlier(standing, judge, why="")
-
-
-_LOST = "what was derived from the rows is gone, or of another Goldleaf"
 _MOST_ARE_NEW = "more rows came in than were there"
 
 
@@ -224,7 +179,7 @@ def look_at_changes(
     try:
         return _look_at_changes(workspace, steps, run, before.standing, before.judge, of_evaluation)
     except NotDerived:
-        return _LOST
+        return LOST
 
 
 def _look_at_changes(

@@ -27,6 +27,7 @@ from pipeline.curation.change_of_run import change_of
 from pipeline.curation.compare_rows import compare_rows
 from pipeline.curation.comparing_steps import comparing
 from pipeline.curation.derived_rows import DerivedRows, derivation_digest
+from pipeline.curation.earlier_run import Earlier, earlier
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.judge import forget_other_judges
 from pipeline.curation.known_fields import (
@@ -35,7 +36,7 @@ from pipeline.curation.known_fields import (
     require_mapped_fields,
     require_named_layouts,
 )
-from pipeline.curation.look import Earlier, Look, earlier, look_at_changes, look_at_everything
+from pipeline.curation.look import Look, look_at_changes, look_at_everything
 from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.rescoring import Scoring, rules_off
 from pipeline.curation.similarity_histogram import count_similarities, last_similarities, similarities_stand
@@ -268,7 +269,7 @@ def _leave_standing(
     beyond = {code.value: count for code, count in triaged.use.beyond_by_reason.items()}
     scheme = Scheme(dataset.config.duplicates.threshold).name
     rules = (dataset.curation_digest, derivation_digest(dataset), evaluation, scheme)
-    header = Header(run.id, *rules, versions, near, beyond)
+    header = Header(run.id, *rules, versions, near, beyond, dataset.curation_parts)
     if triaged.is_same and look.standing is not None:
         look.standing.keep(store, header)
         outline_stands(store.standing / look.standing.header.run, store.standing / run.id)

@@ -84,6 +84,8 @@ class Header:
     """How many records are near-duplicates."""
     beyond: dict[str, int]
     """How many records would be asked about if the budget were larger, by the code of the reason."""
+    parts: dict[str, str]
+    """The digests of the task and of each part of the configuration (``LoadedDataset.curation_parts``)."""
 
 
 class Standing:

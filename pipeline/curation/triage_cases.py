@@ -108,8 +108,6 @@ def triage_cases(
     questions = open_questions_of(snapshot, dataset) if config.review.error_rate is not None else None
     decided = _Decided(look, opened, compared, ChunkCases(look, opened, compared, pasts, focus, dataset, folder))
     judge, notes = decided.decide(snapshot, dataset, steps, folder, run)
-    if look.places.height + look.others.height > _MANY_ROWS:
-        forget_languages()
     last = snapshot.last_run(CurateFacts)
     last_proof = last.summary.last_proof if last else None
     rows = decided.rows() if questions is None else questions.noted(decided.rows())
@@ -125,8 +123,8 @@ def triage_cases(
     before, changed = changed_verdicts(look.others, result.verdicts, stood)
     is_same = look.standing is not None and changed.is_empty()
     stands = look.standing.mapped if look.standing and is_same else _left(snapshot, look, rows, result.verdicts, run)
-    # Those of all rows are let go: until the run is committed, decisions need only these.
-    looked, (use, proof) = result.verdicts[places], (result.use, result.proof)
+    # Decisions need only these; those of all rows are let go before the run is committed.
+    looked, use, proof = result.verdicts[places], result.use, result.proof
     del result
 
     def fresh() -> Iterator[pl.DataFrame]:
@@ -137,12 +135,16 @@ def triage_cases(
         yield decisions(of_others, changed, config.review, run)
 
     notes += [stale_answers(focus, dataset.task), *notes_about_fields(look.facts, dataset)]
-    frozen = frozen_sources(snapshot, config.sources, stands.read(("record_id", "source", "fate", "first")).lazy())
-    notes += [str(source) for source in frozen if not source.is_whole]
-    note = "\n".join(filter(None, notes))
+    note = "\n".join(filter(None, [*notes, *_not_whole(snapshot, stands, dataset)]))
     proofs = (proof, None if proof else last_proof)
     gone = pl.concat([look.past.select(compared.past.columns), compared.past])
     return Triaged(stands, gone, fresh(), note, use, judge, *proofs, is_same)
+
+
+def _not_whole(snapshot: Snapshot, stands: MappedRows, dataset: LoadedDataset) -> list[str]:
+    """What is missing of frozen sources."""
+    rows = stands.read(("record_id", "source", "fate", "first")).lazy()
+    return [str(source) for source in frozen_sources(snapshot, dataset.config.sources, rows) if not source.is_whole]
 
 
 def _left(snapshot: Snapshot, look: Look, rows: pl.DataFrame, verdicts: pl.DataFrame, run: str) -> MappedRows:
@@ -203,6 +205,8 @@ class _Decided:
         repairs = Repairs(mine, self._look.others.columns("source", "repairable")) if config.review.repair else None
         rules = Rules(scoring.scores, voice.voice(), repairs)
         notes, waits = self._settle(rules, sources["source"], dataset, steps, folder)
+        if self._look.places.height + self._look.others.height > _MANY_ROWS:
+            forget_languages()
         told = "; ".join(filter(None, dict.fromkeys([scoring.note, *notes])))
         return judge, [told, *(repairs.notes if repairs is not None and waits else [])]
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from pipeline.config.workspace import Workspace
 from pipeline.curation.derived_rows import DerivedRows, NotDerived
+from pipeline.curation.earlier_run import Earlier
 from pipeline.curation.known_fields import notes_about_fields
-from pipeline.curation.look import Earlier
 from pipeline.curation.rescoring import is_due
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.standing import Header, Standing

@@ -16,4 +16,5 @@ __all__ = [
     "rewrite_rules",
     "rewrites",
     "span_tokens",
+    "text_languages",
 ]
