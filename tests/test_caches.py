@@ -1,6 +1,7 @@
 """What is kept between runs is a cache: damaged or gone, it is made anew, and nothing is decided differently."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from odd import QUESTION, Odd
 from support import state, write_rows
 
 import pipeline.curation.prepare
+import pipeline.curation.stages
 import pipeline.ingest.sources
 from flows.curate import Curated, curate
 from flows.engines.engine import Inline
@@ -26,9 +28,9 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return curated_in(tmp_path_factory.mktemp("caches") / "curated").folder
 
 
-def curated_in(folder: Path) -> Odd:
+def curated_in(folder: Path, task: str = QUESTION) -> Odd:
     """A dataset that two runs have curated, with enough labels for a judge."""
-    odd = Odd(folder, QUESTION, rows_of(0, ROWS))
+    odd = Odd(folder, task, rows_of(0, ROWS))
     for until in (ROWS, ROWS + 2):
         write_rows(odd.folder, rows_of(0, until))
         odd.curate()
@@ -197,3 +199,35 @@ def test_labels_are_learned_anew_from_what_is_derived(curated: Path, tmp_path: P
 def decided_by_itself(odd: Odd) -> None:
     """A run that derives all rows anew decides about none otherwise."""
     assert curate(odd.context, Inline(), full=True).decided == 0
+
+
+def test_a_row_that_came_in_again_is_derived_anew(tmp_path: Path) -> None:
+    """Its bytes are the same, and broken for another reason. It was away in a run that was killed."""
+    odd = Odd(tmp_path / "broken", QUESTION, rows_of(0, 30))
+    odd.edit("sources:\n", "sources:\n  - {name: lines, path: lines.csv, mode: snapshot}\n")
+    file = odd.folder / "lines.csv"
+    file.write_text("question,topic,more\na,b,c,d,e,f\n")
+    odd.curate()
+    file.write_text("question,topic,more\nu,v,w,x,y,z\n")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(pipeline.curation.stages, "triage_cases", lambda *args: sys.exit("as if it were killed"))
+        odd.curate()
+    file.write_text("question,topic,more,still\na,b,c,d,e,f\n")
+    with (odd.folder / "dataset.yaml").open("a", encoding="utf-8") as text:
+        text.write("duplicates: {threshold: 0.83}\n")
+    assert odd.curate().looked.why == "dataset.yaml has changed (duplicates)"
+    decided_by_itself(odd)
+
+
+def test_a_module_that_the_task_uses_is_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directly, or through another one."""
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {"checks_of_team": "from words_of_team import WORDS\n", "words_of_team": "WORDS = ['billing']\n"}
+    for name, text in names.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    odd = curated_in(tmp_path / "curated", "from checks_of_team import WORDS\n" + QUESTION)
+    assert odd.curate().looked.why == ""
+    for name, text in names.items():
+        (tmp_path / f"{name}.py").write_text(text + "# another one\n")
+        assert odd.curate().looked.why == "the task has changed", name
+    assert odd.curate().looked.why == ""

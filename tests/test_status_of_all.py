@@ -19,7 +19,8 @@ from flows.context import Context
 from flows.turns import waiting
 from pipeline.errors import Busy
 from pipeline.reporting.all_datasets import all_datasets
-from pipeline.state.at_work import at_work
+from pipeline.state.at_work import at_work, killed
+from pipeline.state.locks import held
 from pipeline.state.tables import Table
 from pipeline.steps import Advance, Silent
 from schemas.cron import read_cron
@@ -58,12 +59,16 @@ def test_who_is_at_work_and_what_was_killed_is_told(tmp_path: Path) -> None:
         sys.exit("as if it were killed")
     assert f"questions: goldleaf curate, process {os.getpid()}\n" in told
     assert "killed" not in told
-    killed = re.compile(r"a curate was killed; it began at 20.* UTC, and the next curate does its work\n")
+    data = tmp_path / "data.jsonl"
+    data.rename(tmp_path / "gone.jsonl")
+    shop.error("curate")
+    (tmp_path / "gone.jsonl").rename(data)
+    told_so = re.compile(r"a curate was killed; it began at 20.* UTC, and the next curate does its work\n")
     for command in (["status", "--all"], ["release"], ["status", "--all"]):
         told = shop.goldleaf(*command).stdout
-    assert killed.search(told), "the release has not done its work"
+        assert told_so.search(told) or command == ["release"], "neither a failed curate nor a release has done its work"
     told = shop.goldleaf("status").stdout
-    assert killed.search(told)
+    assert told_so.search(told)
     assert "next: goldleaf curate" in told
     shop.goldleaf("curate")
     assert "killed" not in shop.goldleaf("status", "--all").stdout
@@ -84,7 +89,32 @@ def test_who_holds_one_lock_and_waits_for_another_has_one_line(tmp_path: Path) -
 
         with waiting(context, "collect", "1s", Shown(), datetime.now(UTC)), context.store.lock(Verb.COLLECT):
             pytest.fail("two writers at once")
-    assert seen == [[f"goldleaf collect, process {os.getpid()} (waits)"]]
+    process = os.getpid()
+    assert seen == [[f"goldleaf curate, process {process}", f"goldleaf collect, process {process} (waits)"]]
+
+
+def test_a_run_that_ends_while_we_look_was_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Context.load(tmp_path / "dataset.yaml", offline(opened_shop(tmp_path).home)).store
+    with store.own_work(Verb.CURATE):
+        assert set(killed(store)) == {"curate"}
+        begun = store.begun
+        monkeypatch.setattr(type(store), "begun", property(lambda one: seen.pop()))
+        seen: list[dict[str, datetime]] = [{}, begun]
+        assert killed(store) == {}
+
+
+def test_two_runs_of_one_number_are_two(tmp_path: Path) -> None:
+    """In two containers, for example."""
+    store = Context.load(tmp_path / "dataset.yaml", offline(opened_shop(tmp_path).home)).store
+    with ExitStack() as stack:
+        stack.enter_context(store.lock(Verb.CURATE))
+        waits = store.root / "state.next-collect.lock"
+        stack.enter_context(held(waits, "questions", "goldleaf collect", ""))
+        stack.enter_context(store.own_work(Verb.CURATE))
+        process = os.getpid()
+        curate, collect = f"goldleaf curate, process {process}", f"goldleaf collect, process {process} (waits)"
+        assert at_work(store) == [curate, collect]
+        assert killed(store) == {}
 
 
 def test_a_run_that_failed_was_not_killed(tmp_path: Path) -> None:
@@ -115,6 +145,7 @@ def test_what_is_due_often_is_overdue_since_it_was_first_left_out(tmp_path: Path
     ran_at, now = datetime.now(UTC), datetime.now(UTC) + timedelta(days=days)
     times = read_cron(cron)
     first, last = times.next(ran_at, "UTC"), times.last(now, "UTC")
+    file.touch()
     [parcels, _] = all_datasets(shop.home, now)
     assert parcels.overdue == [f"curate was due at {first:%F %T} UTC, and last at {last:%F %T}"]
     store = Context.load(file, offline(shop.home)).store

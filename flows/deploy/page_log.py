@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
 from prefect.states import Completed
@@ -32,7 +32,7 @@ _PAGE = logging.getLogger("goldleaf.page")
 _LOGGED = 60.0
 """Seconds between two lines about a step."""
 _STARTED = timedelta(minutes=10)
-"""A run that was due so long ago and is still about to start was left behind."""
+"""A run that has been about to start for so long was left behind, when serve or its worker was killed."""
 _AT_LEAST = 1.0
 """Seconds from which on a step is told."""
 
@@ -79,11 +79,11 @@ class ThisRun:
         if self.deployment is None or self.due_at is None:
             return self.due_at, []
         now = datetime.now(UTC)
-        # What is pending is about to start, or was when serve or its worker was killed; then it never does.
-        due = [
-            _due(self.deployment, StateType.SCHEDULED, now),
-            _due(self.deployment, StateType.PENDING, now - _STARTED),
-        ]
+        due = FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=[self.deployment]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])),
+            expected_start_time=FlowRunFilterExpectedStartTime(before_=now),
+        )
         latest, skipped = self.due_at, set[UUID]()
         why = f"the {verb} of {dataset} that was due at {self.due_at:%F %H:%M} UTC does its work"
         state: State[None] = Completed(name="Skipped", message=why)
@@ -92,9 +92,8 @@ class ThisRun:
                 # The server shows 200 of them at a time.
                 while others := [
                     run
-                    for some in due
-                    for run in client.read_flow_runs(flow_run_filter=some)
-                    if run.auto_scheduled and run.id not in skipped
+                    for run in client.read_flow_runs(flow_run_filter=due)
+                    if run.auto_scheduled and run.id not in skipped and not _starts(run, now)
                 ]:
                     for run in others:
                         client.set_flow_run_state(run.id, state, force=True)
@@ -110,12 +109,8 @@ class ThisRun:
         return latest, [told] if skipped else []
 
 
-def _due(deployment: UUID, state: StateType, before: datetime) -> FlowRunFilter:
-    return FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=before),
-    )
+def _starts(run: FlowRun, now: datetime) -> bool:
+    return run.state is not None and run.state.is_pending() and run.state.timestamp > now - _STARTED
 
 
 def outlive_readers() -> None:

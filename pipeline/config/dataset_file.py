@@ -4,7 +4,6 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
-import inspect
 import itertools
 import json
 import sys
@@ -19,6 +18,7 @@ import phonenumbers
 import yaml
 from pydantic import ValidationError
 
+from pipeline.config.authors_code import code_of
 from pipeline.config.mistakes import messages, node_at
 from pipeline.config.plain_yaml import PlainYamlError, line_of, read_yaml
 from pipeline.config.task_code import guard
@@ -119,8 +119,7 @@ class LoadedDataset:
     @property
     def task_code(self) -> tuple[str, str, str]:
         """What changes with the task: the digest of its schema, its kind, the code that makes prompts and checks."""
-        code = inspect.getsource(inspect.getmodule(self.task) or self.task)
-        return self.task.task_digest(), kind_of(self.task).name, code
+        return self.task.task_digest(), kind_of(self.task).name, code_of(self.task)
 
     def __reduce__(self) -> "tuple[Callable[[Path, str], LoadedDataset], tuple[Path, str]]":
         # A task that was loaded from a file is in no module that another process could import.

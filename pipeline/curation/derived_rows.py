@@ -43,7 +43,7 @@ DERIVED = pl.Schema(
 )
 """What is kept of a row; what else is prepared of it follows from these without parsing it again."""
 
-PLACES = pl.Schema({"record_id": pl.String(), "revision": pl.String(), "file": pl.Categorical(), "row": pl.UInt32()})
+KEPT_AT = pl.Schema({"record_id": pl.String(), "revision": pl.String(), "file": pl.Categorical(), "row": pl.UInt32()})
 """Where the derived row of a record is."""
 
 
@@ -105,12 +105,12 @@ class DerivedRows:
         Raises:
             NotDerived: a file is damaged.
         """
-        parts = [pl.DataFrame(schema=PLACES)]
+        parts = [pl.DataFrame(schema=KEPT_AT)]
         for name in sorted(self.sizes):
             if name.startswith(f"{run}-"):
                 with _found(self.folder / name) as path:
                     rows = read_rows(path, ["record_id", "revision"])
-                parts.append(rows.with_columns(file=pl.lit(name), row=pl.int_range(pl.len())).cast(PLACES))
+                parts.append(rows.with_columns(file=pl.lit(name), row=pl.int_range(pl.len())).cast(KEPT_AT))
         return pl.concat(parts)
 
     def facts(self, names: Iterable[str]) -> list[Facts]:

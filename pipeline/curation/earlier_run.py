@@ -60,8 +60,9 @@ def _changed(header: Header, dataset: LoadedDataset, evaluation: str) -> str:
     if header.curation != dataset.curation_digest:
         now = dataset.curation_parts
         keys = sorted(key for key in now if header.parts.get(key) != now[key] and key != TASK)
-        found += [f"dataset.yaml has changed ({', '.join(keys)})"] * bool(keys)
-        found += ["the task has changed"] * (header.parts.get(TASK) != now[TASK])
+        is_task = header.parts.get(TASK) != now[TASK]
+        found += [f"dataset.yaml has changed ({', '.join(keys)})"] * bool(keys or not is_task)
+        found += ["the task has changed"] * is_task
     if header.evaluation != evaluation:
         found.append("the evaluation sets have changed")
     return "; ".join(found)

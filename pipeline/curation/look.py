@@ -114,12 +114,15 @@ def _derived_before(
     dataset: LoadedDataset,
     folder: Path,
 ) -> tuple[list[Prepared], pl.DataFrame] | None:
-    """All current rows and their places, of which only those are derived that no run has; None if these are most.
+    """All current rows and their places, of which only those are derived that no run has; None if these are most, or
+    what was derived of the others is damaged.
 
     Raises:
-        NotDerived: a file of the others is gone or damaged.
+        NotDerived: a file that this run has derived is.
     """
-    there = last.columns("record_id", "revision", "file", "row")
+    # What came in since may have the same bytes, and be broken for another reason.
+    came = snapshot.added_since(Table.RECORDS, last.header.versions[Table.RECORDS.value]).select("record_id")
+    there = last.columns("record_id", "revision", "file", "row").join(came.collect(), on="record_id", how="anti")
     places = aged.join(there, on=["record_id", "revision"], how="left", maintain_order="left")
     missing = places.filter(pl.col("file").is_null()).select(*_AGED, "order")
     if missing.height > places.height / 2:
@@ -132,20 +135,23 @@ def _derived_before(
     places = pl.concat([places.drop_nulls("file").select(names), delivered.select(names)]).sort("order")
     size = shard_size(places.height, dataset.config.engine.workers)
     parts = [(f"{number:05}", part) for number, part in enumerate(places.iter_slices(size))]
-    again = partial(_again, kept=kept, dataset=dataset, folder=folder)
+    again = partial(prepare_derived, kept=kept, dataset=dataset, folder=folder)
     with steps.progress.step("reading checked rows", places.height, "rows") as advance:
-        return steps.map_in_processes(again, parts, lambda part: advance(part.rows)), places
+        prepared = steps.map_in_processes(again, parts, lambda part: advance(part.rows if part else 0))
+    sound = [part for part in prepared if part is not None]
+    return (sound, places) if len(sound) == len(parts) else None
 
 
-def _again(part: tuple[str, pl.DataFrame], *, kept: DerivedRows, dataset: LoadedDataset, folder: Path) -> Prepared:
-    """Prepare some rows again, given a number for their file.
-
-    Raises:
-        NotDerived: a file is gone or damaged.
-    """
+def prepare_derived(
+    part: tuple[str, pl.DataFrame], *, kept: DerivedRows, dataset: LoadedDataset, folder: Path
+) -> Prepared | None:
+    """Prepare some rows again, given a number for their file; None if a file of what was derived is gone or damaged."""
     number, places = part
-    kept.facts(places["file"])
-    rows = kept.take(places).with_columns(order=places["order"])
+    try:
+        kept.facts(places["file"])
+        rows = kept.take(places).with_columns(order=places["order"])
+    except NotDerived:
+        return None
     return prepare_again(rows, folder / f"again-{number}.rows", dataset)
 
 

@@ -4,7 +4,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -158,25 +158,30 @@ class DatasetFolder:
         """
         self.clear_work()
         begun = self.root / "work" / f"{verb}{_BEGUN}"
-        if verb is not None:
+        # One that was killed stays so if this one fails.
+        was_begun = begun.exists()
+        if verb is not None and not was_begun:
             begun.parent.mkdir(parents=True, exist_ok=True)
             begun.touch()
         try:
             yield
         except Exception:
-            self._end_work(begun)
+            self.clear_work()
+            if not was_begun:
+                begun.unlink(missing_ok=True)
             raise
-        self._end_work(begun)
-
-    def _end_work(self, begun: Path) -> None:
         self.clear_work()
         begun.unlink(missing_ok=True)
 
     @property
     def begun(self) -> dict[str, datetime]:
         """By verb: when a run began that has not ended, be it at work or killed."""
-        found = {path.stem: path.stat().st_mtime for path in (self.root / "work").glob(f"*{_BEGUN}")}
-        return {verb: datetime.fromtimestamp(time, UTC) for verb, time in sorted(found.items())}
+        found: dict[str, datetime] = {}
+        for path in sorted((self.root / "work").glob(f"*{_BEGUN}")):
+            # A run may end just now.
+            with suppress(FileNotFoundError):
+                found[path.stem] = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return found
 
     @property
     def downloads(self) -> Path:

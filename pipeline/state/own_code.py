@@ -2,11 +2,12 @@
 
 import hashlib
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-import polars as pl
-import pydantic
+_LIBRARIES = ("polars", "pydantic", "tiktoken", "phonenumbers")
+"""By which rows are read, checked, screened and counted."""
 
 
 @lru_cache
@@ -15,7 +16,7 @@ def code_digest() -> str:
 
     An upgrade of either changes it, and so does an edit in a checkout.
     """
-    digest = hashlib.sha256(f"{pl.__version__} {pydantic.VERSION}".encode())
+    digest = hashlib.sha256(" ".join(map(version, _LIBRARIES)).encode())
     for package in ("schemas", "pipeline"):
         root = Path(str(files(package)))
         for path in sorted(root.rglob("*.py")):
