@@ -13,7 +13,7 @@ from pipeline.curation.standing import STANDING, Others
 from pipeline.curation.triage import TRIAGED, VERDICT, unreviewed
 from pipeline.state.decisions import json_of_reasons, latest
 from pipeline.state.mapped_rows import ROWS_AT_ONCE
-from pipeline.state.memory import let_go
+from pipeline.state.memory import let_go_of_files
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.dataset import Review
@@ -63,7 +63,7 @@ def as_triaged(others: Others, rows: pl.DataFrame, also: Sequence[str] = ()) -> 
     for name in names:
         # Of the mapped files, a column at a time is in memory.
         parts.append(some([name]).select(pl.all().gather(at)))
-        let_go()
+        let_go_of_files()
     return pl.concat(parts, how="horizontal").rename(_SETTLED).with_columns(order=pl.Series(orders[by_age]))
 
 
@@ -123,7 +123,7 @@ def changed_verdicts(
         if name != "record_id":
             # A column at a time: all of them would be two copies of all rows.
             differs |= others.columns(name)[name].ne_missing(verdicts[name].gather(places))
-            let_go()
+            let_go_of_files()
     at = differs.arg_true()
     return others.at(at, *VERDICT, *_SETTLED, "order"), verdicts[places[at.to_numpy()]]
 

@@ -42,7 +42,7 @@ from pipeline.label_errors.text_languages import forget_languages
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.decisions import changed_decisions
 from pipeline.state.mapped_rows import MappedRows, read_rows, values_of
-from pipeline.state.memory import let_go
+from pipeline.state.memory import let_go, let_go_of_files
 from pipeline.state.snapshot import Snapshot
 from pipeline.steps import Steps
 from schemas.run_summary import CurateFacts, Proof
@@ -162,7 +162,7 @@ def _values(others: Others, rows: pl.DataFrame, verdicts: pl.DataFrame) -> dict[
         if name not in VERDICT:
             # Those of rows that are gone do no harm; without them, each column would be copied.
             found |= values_of(others.unfiltered(name), rows.select(name))
-            let_go()
+            let_go_of_files()
     # What was decided is the past of the next run.
     return found | {"past_route": pl.concat([found["past_route"], found["routed"]]).unique().sort()}
 

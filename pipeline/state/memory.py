@@ -19,11 +19,16 @@ def mapped(content: mmap.mmap) -> mmap.mmap:
     return content
 
 
-def let_go() -> None:
-    """Give back what was read of mapped files, which are read again if they are asked, and what was freed."""
+def let_go_of_files() -> None:
+    """Give back what was read of mapped files, which are read again if they are asked: often done, it costs little."""
     with _LOCK:
         known = list(_MAPPED)
     for content in known:
         content.madvise(mmap.MADV_DONTNEED)
+
+
+def let_go() -> None:
+    """The same, and what was freed."""
+    let_go_of_files()
     if _TRIM is not None:
         _TRIM(0)
