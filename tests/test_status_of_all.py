@@ -153,6 +153,13 @@ def test_what_is_due_often_is_overdue_since_it_was_first_left_out(tmp_path: Path
         assert not all_datasets(shop.home, now)[0].overdue, "it is at work"
 
 
+def test_a_dataset_whose_file_is_gone_is_there(tmp_path: Path) -> None:
+    shop = two_shops(tmp_path)
+    (tmp_path / "parcels" / "dataset.yaml").unlink()
+    parcels, questions = shop.json("status", "--all")
+    assert (parcels["current"], parcels["overdue"], questions["current"]) == (1, [], 8)
+
+
 def test_a_dataset_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     shop = two_shops(tmp_path)
     log = shop.home / "parcels" / "tables" / Table.RUNS / "_delta_log" / f"{0:020}.json"

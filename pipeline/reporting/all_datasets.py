@@ -91,7 +91,7 @@ def _overdue(snapshot: Snapshot, file: Path, now: datetime, now_at_work: Sequenc
     """What the schedule of a dataset.yaml has wanted since the verb last ran, longer ago than a run would wait."""
     schedules = schedules_in(file)
     patience = timedelta(seconds=seconds_of(schedules.wait))
-    found, there = [], [min(snapshot.runs["started_at"].to_list()), _written_at(file)]
+    found, first = [], min(snapshot.runs["started_at"].to_list())
     for verb in _COMMITS:
         times = schedules.of(verb)
         if times is None or any(is_by(verb, holder) for holder in now_at_work):
@@ -99,7 +99,7 @@ def _overdue(snapshot: Snapshot, file: Path, now: datetime, now_at_work: Sequenc
         # Nothing was due in a dataset that was not there, or by times that may not have been there.
         began = snapshot.runs_that_did(verb)["started_at"].to_list()
         cron, zone = read_cron(times.cron), times.timezone or schedules.timezone
-        due_at = cron.next(max([*began, *there]), zone)
+        due_at = cron.next(max([*began, first, _written_at(file)]), zone)
         if now - due_at > patience:
             last = cron.last(now, zone)
             again = f", and last at {last:%F %T}" if last > due_at else ""
