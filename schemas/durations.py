@@ -24,10 +24,12 @@ def seconds_of(duration: str) -> int:
 
 
 def _text(value: object) -> object:
-    if isinstance(value, int | float) and value:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if value:
         raise ValueError(f"{value} has no unit; {_HOW}")
     # In YAML, 0 is a number.
-    return "0" if value == 0 else value
+    return "0"
 
 
 def _checked(duration: str) -> str:

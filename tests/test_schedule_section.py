@@ -46,6 +46,7 @@ def test_a_verb_has_its_own_zone_or_that_of_the_section_and_none_without_times(t
             "'Europe/Berln' is not a time zone; use a name such as",
         ),
         ("  timezone: CEST+1", "'CEST+1' is not a time zone"),
+        ("  wait: false", "valid string"),
         ("  wait: 30", "30 has no unit; write a number and its unit, such as 45s, 30m or 2h"),
         ("  wait: 30 min", "'30 min' is not a duration; write a number and its unit"),
         (
