@@ -34,4 +34,4 @@ def killed(store: Store) -> dict[str, datetime]:
 
 def is_by(verb: str, holder: str) -> bool:
     """Whether somebody who is at work does what a verb says."""
-    return holder.startswith((f"goldleaf {verb},", f"goldleaf {verb} ("))
+    return _who(holder)[0] == verb
