@@ -20,7 +20,7 @@ def code_of(task: type) -> str:
     own = inspect.getmodule(task)
     source = inspect.getsource(own or task)
     found: dict[str, str] = {}
-    waiting = [*(base.__module__ for base in task.__mro__), *_imported(source, own.__package__ if own else None)]
+    waiting = [*(base.__module__ for base in task.__mro__), *(_imported(source, own.__package__) if own else ())]
     while waiting:
         name = waiting.pop()
         module = sys.modules.get(name)
