@@ -86,7 +86,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         require_curated(store, context.dataset)
         with store.own_work(Verb.RELEASE):
             followed = follow_answers(context, engine)
-        with store.own_work(Verb.RELEASE):
+            store.clear_work()
             snapshot = store.snapshot().at_last_commit()
             run = context.new_run(Verb.RELEASE)
             with without_garbage_collection():

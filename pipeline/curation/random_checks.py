@@ -21,6 +21,7 @@ _DRAWN_BY = [
     *("record_id", "number", "label_error_score", "past_stratum", "past_probability"),
     *("human", "awaits", "was_wrong", "in_vain"),
 ]
+"""The columns that a draw looks at."""
 STANDS_FOR_OTHERS = (
     _HAS_CHANCE
     & ~pl.col("rejected")
