@@ -8,7 +8,7 @@ from naughty_texts import NAUGHTY
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from tried_examples import examples
 
-from pipeline.label_errors.text_languages import language_shares, languages
+from pipeline.label_errors.text_languages import forget_languages, language_shares, languages
 
 IDENTIFIER = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 TEXTS = [
@@ -56,3 +56,9 @@ def test_the_second_column_of_a_language_is_always_empty() -> None:
     second = [column for column, name in enumerate(names) if name in names[:column]]
     assert second
     assert not shares[:, second].any()
+
+
+def test_a_model_that_was_given_back_is_read_again() -> None:
+    before = language_shares(TEXTS)
+    forget_languages()
+    assert np.array_equal(language_shares(TEXTS), before)
