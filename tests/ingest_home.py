@@ -30,7 +30,10 @@ class Home:
     def ingest(self, *sources: Source, run: str | None = None, progress: Progress | None = None) -> Ingested:
         name = run or self.store.new_run(Verb.CURATE, "c", "0").id
         with self.store.fetching():
-            return ingest(self.store, list(sources), self.folder, name, progress, on_rows=self._count)
+            read = ingest(self.store, list(sources), self.folder, name, progress, on_rows=self._count)
+        # As a commit does.
+        self.store.put_in_place(name)
+        return read
 
     def _count(self, rows: int) -> None:
         self.read += rows

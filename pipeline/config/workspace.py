@@ -68,7 +68,11 @@ class Workspace:
     def new_run(self, verb: Verb) -> Run:
         """A run of this dataset under its current configuration.
 
-        A scheduled one has started when it was its turn: it may have fetched or pulled since.
+        A scheduled one has started when it was its turn: it may have fetched or pulled since. A curate begins from
+        what was committed: what one has read that failed or was killed is taken back first; it holds the lock.
         """
         run, turn = self.store.new_run(verb, self.dataset.config_digest, version("goldleaf")), TURN.get(None)
+        if verb is Verb.CURATE:
+            # After its id was chosen, which is later than what is taken back.
+            self.store.take_back_records()
         return replace(run, started_at=turn.began_at) if turn and turn.began_at else run

@@ -2,6 +2,7 @@
 
 from pipeline.curation.stages import Decided
 from pipeline.ingest.ingest_sources import Ingested
+from pipeline.text.wording import counted
 from schemas.dataset import Source
 
 _OFTEN = 0.25
@@ -16,6 +17,14 @@ def _left(read: Ingested) -> list[str]:
         f"source '{name}' is no longer in the file, so its records ({count:,}) are withdrawn; if you add it "
         "again, they come back with their answers"
         for name, count in read.left
+    ]
+
+
+def _returned(read: Ingested) -> list[str]:
+    """Report records that are back without a row in any file."""
+    return [
+        f"source '{name}' is in the file again, and with it {counted(count, 'record')} that no file of it has any more"
+        for name, count in read.returned
     ]
 
 
@@ -57,6 +66,7 @@ def notes_about(read: Ingested, decided: Decided, sources: list[Source]) -> list
     """All notes; empty texts if there is nothing to report."""
     return [
         *_left(read),
+        *_returned(read),
         *_empty(read),
         decided.adopted.note,
         decided.note,

@@ -228,7 +228,7 @@ def _commit(
     """Write the decisions that changed, what stands of all, and then the run."""
     store, dataset = workspace.store, workspace.dataset
     look, triaged, snapshot = made.look, made.triaged, made.snapshot
-    rows, added = triaged.rows.read(_COUNTED), _added(snapshot, read)
+    rows, added = triaged.rows.read(_COUNTED), read.added if read else 0
     let_go()
     before = last_similarities(snapshot) if triaged.is_same or similarities_stand(look, rows, store) else None
     found = before or steps.run(count_similarities, rows, store, dataset.config.duplicates.threshold)
@@ -356,7 +356,6 @@ def _adopt_splits(workspace: Workspace, steps: Steps, run: Run, look: Look, adop
     """Adopt splits from versions that the home does not know, and commit those that are its own."""
     store, dataset = workspace.store, workspace.dataset
     if adoption is None:
-        # Rows that a killed run has read were not looked up, either: the next curate does.
         has_new = look.records is None or look.told.changed
         return Adopted(digests=() if has_new else adopted_before(store.snapshot()))
     if not (adoption.named or adoption.unknown):
@@ -367,12 +366,3 @@ def _adopt_splits(workspace: Workspace, steps: Steps, run: Run, look: Look, adop
         for manifest in reversed(adopted.own):
             commit_version(store, manifest)
     return adopted
-
-
-def _added(snapshot: Snapshot, read: Ingested | None) -> int:
-    """The records without a decision, including those that a killed run has left."""
-    if read is None:
-        return 0
-    last = snapshot.last_run(CurateSummary)
-    records = snapshot.scan(Table.RECORDS).filter(~pl.col("withdrawn"), pl.col("batch") > (last.id if last else ""))
-    return min(int(records.select(pl.len()).collect().item()), read.lines)

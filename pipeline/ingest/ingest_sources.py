@@ -11,6 +11,7 @@ table only the rows of records that a change concerns are looked at. The result 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,7 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.ingest.field_checks import Seen, hinted, names_of
 from pipeline.ingest.new_rows import NewRows, new_rows, require_sound, rows_to_append
 from pipeline.ingest.read_cache import NotEnough, ReadCache, SourceRead, SourcesRead, digest_of
+from pipeline.ingest.returned_sources import appended_again, returned_rows
 from pipeline.ingest.row_index import Index, changed_index, superseded, whole_index
 from pipeline.ingest.row_keys import BY_CONTENT
 from pipeline.ingest.row_places import note_moved, state_of_places
@@ -38,11 +40,13 @@ class Ingested:
     lines: int
     """Rows read, including unreadable ones."""
     added: int
-    """New records and new revisions."""
+    """New records and new revisions that were read."""
     withdrawn: int
     """Records whose row vanished from a snapshot source, or whose source is no longer in dataset.yaml."""
     left: tuple[tuple[str, int], ...] = ()
     """The sources that are no longer named, with the number of records withdrawn with them."""
+    returned: tuple[tuple[str, int], ...] = ()
+    """The sources that are named again, with the number of their records that are back though no file has them."""
     doubled: tuple[tuple[str, int, int], ...] = ()
     """The sources with rows whose key recurs later with other content: how many, of how many rows."""
     empty: tuple[tuple[str, tuple[str, ...], int], ...] = ()
@@ -92,9 +96,11 @@ def _known(store: Store, sources: Sequence[Source]) -> SourcesRead | None:
     known = ReadCache(store.read).load()
     if known is None or known.records != store.state_of(Table.RECORDS) or known.moved != state_of_places(store):
         return None
-    # A source that is no longer named takes its records along; a new one has none that count.
+    # A source that is no longer named takes its records along; one that is named again brings them back.
     is_same = {source.digest for source in known.sources} <= {digest_of(source) for source in sources}
-    return known if is_same else None
+    new = {source.name for source in sources} - {source.name for source in known.sources}
+    again = store.scan(Table.RECORDS).filter(pl.col("source").is_in(list(new))).head(1)
+    return known if is_same and (not new or again.collect().is_empty()) else None
 
 
 class _Ingestion:
@@ -108,6 +114,7 @@ class _Ingestion:
         self._chunks: list[Path] = []
         self._lines = 0
         self._new: NewRows | None = None
+        self._returned = pl.DataFrame()
 
     def run_with(self, progress: Progress, on_rows: Callable[[int], None]) -> Ingested:
         """Read, append, and keep what was read.
@@ -128,14 +135,19 @@ class _Ingestion:
             return read
         self._require_known_places()
         appended = self._store.append_if_unseen(Table.RECORDS, self._run, lambda present: self._build(index, present))
-        if self._new is None or appended != self._new.wanted.height + self._new.gone.height:
+        if self._new is None or appended != self._new.wanted.height + self._new.gone.height + self._returned.height:
             # The rows of this run were appended before.
             return read
-        self._keep(counts, note_moved(self._store, self._new, index, self._files()))
+        self._keep(counts, note_moved(self._store, self._run, self._new, index, self._files()))
         gone = self._new.gone
         left = gone.filter(~pl.col("source").is_in([source.name for source in self._sources]))
-        by_source = left.group_by("source").len().sort("source")
-        return replace(read, added=self._new.wanted.height, withdrawn=gone.height, left=tuple(by_source.iter_rows()))
+        return replace(
+            read,
+            added=self._new.wanted.height,
+            withdrawn=gone.height,
+            left=_by_source(left),
+            returned=_by_source(self._returned),
+        )
 
     def _read_all(self, progress: Progress, on_rows: Callable[[int], None]) -> None:
         """Write all rows that are read to intermediate files."""
@@ -172,10 +184,13 @@ class _Ingestion:
                     if index.is_whole:
                         raise
                     raise NotEnough from error
-        self._new = new
+        # A run that does not look at all rows has no source that was not there before.
+        self._returned = returned_rows(index, present, new.latest, self._sources if index.is_whole else [])
+        self._new = replace(new, unread=pl.concat([new.unread, self._returned]))
         yield from rows_to_append(new.wanted, index, self._chunks, present, self._run)
         if new.gone.height:
             yield new.gone
+        yield from appended_again(self._returned, present, self._run, self._lines + new.gone.height)
 
     # --- checks -----------------------------------------------------------------------------------
     def _require_keys(self, index: Index) -> None:
@@ -233,8 +248,8 @@ class _Ingestion:
 
     # --- what is kept -----------------------------------------------------------------------------
     def _keep(self, superseded: dict[str, int], lost: set[tuple[str, str]]) -> None:
-        """Keep what was read for the next run."""
-        moved = state_of_places(self._store)
+        """Keep what was read for the next run, once this one is committed."""
+        moved = state_of_places(self._store, self._run)
         if moved is None or any(len(reading.files) > len(reading.found.files) for reading in self._readings):
             # A file that a source has twice has no rows of its own.
             self._cache.forget()
@@ -254,7 +269,8 @@ class _Ingestion:
             )
         read = SourcesRead(records=self._store.state_of(Table.RECORDS), moved=moved, sources=tuple(sources))
         if read != self._known:
-            self._cache.save(read, [file.fresh for reading in self._readings for file in reading.files])
+            fresh = [file.fresh for reading in self._readings for file in reading.files]
+            self._cache.save(read, fresh, partial(self._store.until_commit, self._run))
 
 
 @contextmanager
@@ -271,6 +287,10 @@ def _reading(progress: Progress, total: int) -> Iterator[Callable[[int], None]]:
             shown(-(-passed // size) - -(-before // size))
 
         yield advance
+
+
+def _by_source(rows: pl.DataFrame) -> tuple[tuple[str, int], ...]:
+    return tuple(rows.group_by("source").len().sort("source").iter_rows()) if rows.height else ()
 
 
 def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame) -> bool:

@@ -7,7 +7,7 @@ everything. It counts only as long as the table of records is as it was left, an
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -124,12 +124,13 @@ class ReadCache:
                 raise NotEnough from error
         return self._pieces[name]
 
-    def save(self, read: SourcesRead, fresh: Sequence[Sequence[Rows]]) -> None:
-        """Keep what was read, in place of what was kept before.
+    def save(self, read: SourcesRead, fresh: Sequence[Sequence[Rows]], header: Callable[[Path], Path]) -> None:
+        """Keep what was read, in place of what was kept before as soon as the header is in its place.
 
         Args:
             read: whose files have their pieces of before, if their rows are still there.
             fresh: the rows that are new in each file, in the same order; they become one more piece.
+            header: where the header waits for that, given its place.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         files = [file for source in read.sources for file in source.files]
@@ -143,8 +144,10 @@ class ReadCache:
                 return
         left = iter(files)
         sources = [one.model_copy(update={"files": tuple(next(left) for _ in one.files)}) for one in read.sources]
-        with replacing(self._folder / _HEADER, sealed=True) as sink:
+        with replacing(header(self._folder / _HEADER), sealed=True) as sink:
             sink.write(read.model_copy(update={"sources": tuple(sources)}).model_dump_json().encode())
+        before = self.load()
+        files += [file for source in before.sources for file in source.files] if before else []
         used = {piece.file for file in files for piece in file.pieces}
         for path in self._folder.glob(f"*{_ENDING}"):
             if path.name not in used:

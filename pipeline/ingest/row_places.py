@@ -22,11 +22,12 @@ _WHERE = {name: SCHEMAS[Table.RECORDS][name] for name in (*_ROW, *_PLACE)}
 _SCHEMA = {**_WHERE, "gone": pl.Boolean()}
 
 
-def note_moved(store: Store, new: NewRows, index: Index, files: pl.DataFrame) -> set[tuple[str, str]]:
-    """Store where rows have moved to; rows without a place in any file, such as an old log's, keep their last one.
+def note_moved(store: Store, run: str, new: NewRows, index: Index, files: pl.DataFrame) -> set[tuple[str, str]]:
+    """Note where rows have moved to; rows without a place in any file, such as an old log's, keep their last one.
 
     Args:
         store: of the dataset.
+        run: with its commit the new places take the place of those before.
         new: what an ingest has appended.
         index: the rows that it was chosen from; the places of all other records stay.
         files: ``source`` and ``file`` of all files that have rows.
@@ -43,7 +44,7 @@ def note_moved(store: Store, new: NewRows, index: Index, files: pl.DataFrame) ->
     kept = known.clear() if index.is_whole else known.filter(~pl.col("record_id").is_in(index.records.implode()))
     now = pl.concat([kept, _noted(last, files), _moved(new, index.now)]).sort("record_id")
     if before is None or not now.equals(before):
-        write_work(now, store.moved)
+        write_work(now, store.until_commit(run, store.moved))
     return set(last.select("source", "file").unique().iter_rows())
 
 
@@ -71,12 +72,16 @@ def _noted(last: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
     return rows.select(*_WHERE, gone=is_gone)
 
 
-def state_of_places(store: Store) -> str | None:
-    """What tells the places of moved rows from any others; empty if none was ever noted, None if they are damaged."""
-    if not store.moved.exists():
+def state_of_places(store: Store, run: str = "") -> str | None:
+    """What tells the places of moved rows from any others, as they are once a run is committed, if there is one; empty
+    if none was ever noted, None if they are damaged.
+    """
+    noted = store.until_commit(run, store.moved) if run else store.moved
+    noted = noted if noted.exists() else store.moved
+    if not noted.exists():
         return ""
     try:
-        return f"{sealed_checksum(store.moved):016x}"
+        return f"{sealed_checksum(noted):016x}"
     except (StoreError, OSError):
         return None
 

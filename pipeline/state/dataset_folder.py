@@ -22,6 +22,7 @@ _BASELINES = "goldleaf baselines"
 _OWN_ENDINGS = (".lock", REPORT)
 _OWN_SERVERS = {".prefect", ".label-studio"}
 _A_DAY = 24 * 60 * 60
+_AT_COMMIT = "at-commit"
 _BEGUN = ".begun"
 """The ending of a file that is there while a verb's run has not ended."""
 
@@ -138,6 +139,22 @@ class DatasetFolder:
         folder = self.root / "work" / run
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def until_commit(self, run: str, file: Path) -> Path:
+        """Where a file waits for the commit of a run, with which it takes the place of an older one; if the run fails,
+        that one stays.
+        """
+        waiting = self.work(run) / _AT_COMMIT / file.relative_to(self.root)
+        waiting.parent.mkdir(parents=True, exist_ok=True)
+        return waiting
+
+    def put_in_place(self, run: str) -> None:
+        """Let the files that have waited for the commit of a run take their places."""
+        folder = self.root / "work" / run / _AT_COMMIT
+        for waiting in [path for path in folder.rglob("*") if path.is_file()]:
+            final = self.root / waiting.relative_to(folder)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            waiting.replace(final)
 
     def clear_work(self) -> None:
         """Remove intermediate files, including those of killed runs; call it while holding the lock.

@@ -23,7 +23,16 @@ from pipeline.state.compaction import Compacted, compact_table
 from pipeline.state.dataset_folder import DatasetFolder
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.table_files import Log, add_file, collect_once, create_table, read_log, read_pieces, scan_files
+from pipeline.state.table_files import (
+    Log,
+    add_file,
+    collect_once,
+    create_table,
+    read_log,
+    read_pieces,
+    restore_version,
+    scan_files,
+)
 from pipeline.state.tables import INDEX, SCHEMAS, Table
 from pipeline.state.verified_files import forget_verified
 from schemas.identity import stable_hash
@@ -75,11 +84,11 @@ class Store(DatasetFolder):
         return -1 if log is None else log.version
 
     def state_of(self, table: Table) -> str:
-        """What tells the table's newest state from any other, also from one of the same version in a backup; empty if
-        the table does not exist yet.
+        """What tells the table's rows from any others, by the names of their files; empty if the table does not exist
+        yet.
         """
         log = self._log(table)
-        return "" if log is None else stable_hash(str(log.version), *(name for name, _ in log.files))
+        return "" if log is None else stable_hash(*sorted(name for name, _ in log.files))
 
     def scan(self, table: Table, version: int | None = None) -> pl.LazyFrame:
         """The table's rows at a version (default: the newest), lazily."""
@@ -242,6 +251,22 @@ class Store(DatasetFolder):
             create_table(self._path(Table.RUNS), SCHEMAS[Table.RUNS])
         return create_table(self._path(table), SCHEMAS[table])
 
+    def take_back_records(self) -> None:
+        """Take back the records that a curate has left which failed or was killed: they were never decided about.
+
+        The caller holds the lock of the state.
+        """
+        snapshot = self.snapshot()
+        committed, now = (one.versions[Table.RECORDS] for one in (snapshot.at_last_commit(), snapshot))
+        committed = max(committed, 0)
+        if now <= committed or self.scan_added(Table.RECORDS, committed, now).head(1).collect().is_empty():
+            return
+        path = self._path(Table.RECORDS)
+        try:
+            restore_version(path, committed)
+        except (ValueError, DeltaError) as error:
+            raise self._damaged(Table.RECORDS, error) from error
+
     def compact(self, table: Table, bound: int, pinned: Collection[int], now: float | None = None) -> Compacted:
         """Put small files of a table together and delete what no pinned version names; see ``compact_table``.
 
@@ -256,7 +281,7 @@ class Store(DatasetFolder):
             raise self._damaged(table, error) from error
 
     def commit(self, run: "Run", *, inputs: dict[str, int], funnel: Funnel | None, summary: RunSummary) -> None:
-        """Write the ``runs`` row: from now on the run counts."""
+        """Write the ``runs`` row: from now on the run counts, and the files that waited for it take their places."""
         row = {
             "run": run.id,
             "verb": run.verb,
@@ -271,6 +296,7 @@ class Store(DatasetFolder):
         }
         self.append(Table.RUNS, pl.DataFrame([row], schema=SCHEMAS[Table.RUNS]))
         self.rebuilding.unlink(missing_ok=True)
+        self.put_in_place(run.id)
 
     def new_run(self, verb: Verb, config_digest: str, goldleaf: str) -> "Run":
         """A run whose id sorts after every earlier one, even if the clock was set back.

@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 import polars as pl
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
@@ -102,6 +102,19 @@ def add_file(
     return rows
 
 
+def restore_version(folder: Path, version: int) -> None:
+    """Let a table have the rows of an earlier version again, as a new version.
+
+    Raises:
+        DeltaError: a file of it is gone.
+    """
+    table, files = DeltaTable(folder), len(read_log(folder, version).files)
+    short = Transaction(SHORT_OF, table.version() + 1 - files)
+    table.restore(version, commit_properties=CommitProperties(max_commit_retries=0, app_transactions=[short]))
+    flush(folder / "_delta_log" / f"{table.version():020}.json")
+    flush(folder / "_delta_log")
+
+
 def write_file(
     folder: Path, frames: Iterable[pl.DataFrame], schema: pl.Schema, *, compressed: bool, name: str
 ) -> tuple[Path, int, int]:
@@ -161,7 +174,7 @@ class Log:
     files: tuple[tuple[str, int], ...]
     """Their names, as URLs, and sizes in bytes."""
     short_of: int = 0
-    """How many files it has less than entries, since some were put together."""
+    """How many files it has less than entries, since some were put together or taken back."""
 
     def added_since(self, earlier: "Log") -> list[tuple[str, int]]:
         """The files whose rows an earlier version does not have; files that were put together, as far as that is
@@ -231,7 +244,7 @@ def scan_files(
     Raises:
         ValueError: a file is corrupt, or the log names too few; the text says which and how.
     """
-    # Every log entry except the first adds a file, unless it puts some together.
+    # Every log entry except the first adds a file, unless it puts some together or takes some back.
     if len(log.files) < log.version - log.short_of:
         raise ValueError(f"its log names {len(log.files):,} files at version {log.version:,}")
     named = log.files if only is None else only

@@ -1,0 +1,65 @@
+"""Finds the records of a source that dataset.yaml names again, if it is one that appends: they come from the table,
+whether or not a file still has them.
+
+They were withdrawn because nothing named their source; nobody has said that they are gone.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import polars as pl
+
+from pipeline.ingest.row_index import Index
+from pipeline.state.tables import SCHEMAS, Table
+from schemas.dataset import Mode, Source
+
+_RECORD = SCHEMAS[Table.RECORDS]
+_PLACE = ["record_id", "batch", "position"]
+_AT_ONCE = 50_000
+"""Rows that are held in memory with what they say."""
+
+
+def returned_rows(index: Index, present: pl.LazyFrame, latest: pl.DataFrame, sources: Sequence[Source]) -> pl.DataFrame:
+    """The last row of every record that left with its source and that no file has any more.
+
+    Args:
+        index: all rows of all sources.
+        present: the table's rows.
+        latest: the current row of every record so far; its columns are those of the result.
+        sources: all that are read.
+    """
+    here = set(latest["source"].unique())
+    back = [source.name for source in sources if source.mode is Mode.APPEND and source.name not in here]
+    if not back:
+        return latest.clear()
+    rows = present.filter(pl.col("source").is_in(back)).select(latest.columns).collect()
+    marks = rows.filter("withdrawn")
+    # With the last ones, none of its records were left: its source had gone. It may have been a snapshot before.
+    left = marks.filter(pl.col("batch") == pl.col("batch").max().over("source"))
+    read = index.now.select("record_id", "revision", "source")
+    # Under another key the same rows are other records.
+    renamed = read.join(rows, on="record_id", how="anti")
+    gone = left.join(read, on="record_id", how="anti").join(renamed, on=["source", "revision"], how="anti")
+    ever = rows.filter(~pl.col("withdrawn")).sort("batch", "position")
+    return ever.unique("record_id", keep="last", maintain_order=True).join(gone, on="record_id", how="semi")
+
+
+def appended_again(returned: pl.DataFrame, present: pl.LazyFrame, run: str, first: int) -> Iterator[pl.DataFrame]:
+    """These rows with all columns of the table, to be appended.
+
+    Args:
+        returned: those of ``returned_rows``.
+        present: the table's rows.
+        run: becomes their ``batch``.
+        first: the position of the first of them.
+    """
+    for part in returned.iter_slices(_AT_ONCE):
+        ids = part["record_id"].implode()
+        found = present.filter(pl.col("record_id").is_in(ids)).join(part.select(_PLACE).lazy(), on=_PLACE, how="semi")
+        rows = found.collect()
+        yield rows.with_columns(
+            batch=pl.lit(run),
+            position=pl.int_range(first, first + rows.height, dtype=_RECORD["position"]),
+            ingested_at=pl.lit(datetime.now(UTC)).cast(_RECORD["ingested_at"]),
+        ).select(_RECORD.names())
+        first += rows.height
