@@ -22,7 +22,7 @@ from pipeline.ingest.new_rows import NewRows, new_rows, require_sound, rows_to_a
 from pipeline.ingest.read_cache import NotEnough, ReadCache, SourceRead, SourcesRead, digest_of
 from pipeline.ingest.returned_sources import appended_again, returned_rows
 from pipeline.ingest.row_index import Index, changed_index, superseded, whole_index
-from pipeline.ingest.row_keys import BY_CONTENT
+from pipeline.ingest.row_keys import BY_CONTENT, Integers, integers_of
 from pipeline.ingest.row_places import note_moved, state_of_places
 from pipeline.ingest.source_files import source_files
 from pipeline.ingest.sources import SourceReading
@@ -152,10 +152,14 @@ class _Ingestion:
     def _read_all(self, progress: Progress, on_rows: Callable[[int], None]) -> None:
         """Write all rows that are read to intermediate files."""
         work, paths, total = self._store.work(self._run), list[list[Path]](), 0
+        integers = {name: source.integers for name, source in self._before.items()}
+        if self._known is None:
+            integers = integers_of(self._store.scan(Table.RECORDS))
         for source in self._sources:
             paths.append(source_files(source, self._folder, self._store.downloads, self._store))
             before = self._before[source.name].files if source.name in self._before else ()
-            reading = SourceReading(source, self._folder, {file.name: file for file in before}, self._run)
+            known = {file.name: file for file in before}
+            reading = SourceReading(source, self._folder, known, self._run, integers.get(source.name, Integers.NUMBERS))
             self._readings.append(reading)
             total += reading.unread(paths[-1])
         with _reading(progress, total) as advance:
@@ -261,6 +265,7 @@ class _Ingestion:
             sources.append(
                 SourceRead(
                     name=name,
+                    integers=reading.integers,
                     digest=digest_of(reading.source),
                     superseded=superseded[name],
                     lost_files=tuple(sorted(files)),

@@ -19,6 +19,7 @@ from pipeline.errors import StoreError
 from pipeline.ingest.checked_file import Content
 from pipeline.ingest.found_rows import FoundInFile
 from pipeline.ingest.narrow_rows import NO_ROWS, ROW, Rows
+from pipeline.ingest.row_keys import Integers
 from pipeline.state.atomic import replacing, sealed_bytes
 from pipeline.state.file_stamps import Stamp
 from pipeline.state.own_code import code_digest
@@ -62,6 +63,8 @@ class SourceRead(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
+    integers: Integers
+    """How its keys are written that are integers."""
     digest: str
     """Of all that its rows follow from, beside its files."""
     superseded: int

@@ -1,4 +1,7 @@
-"""How a row's key is written: the user's, such that keys of two types never coincide, or else its content."""
+"""How a row's key is written: the user's, the same from files of any format, or else its content."""
+
+import re
+from enum import StrEnum
 
 import orjson
 import polars as pl
@@ -7,11 +10,41 @@ _TYPES = ("bool", "int", "float", "list", "dict", "str")
 """JSON types that a row can hold."""
 BY_CONTENT = pl.col("key").str.starts_with(pl.col("revision") + "#")
 """Marks rows without a key from the user."""
+_NUMBER = "int:"
+_INTEGER = re.compile(r"-?[1-9][0-9]*|0")
 _MARKS = tuple(f"{name}:" for name in _TYPES)
 
 
-def typed_key(value: object) -> str:
-    """The type is part of the key: 1, "1" and "int:1" are three keys. Most texts stay as they are."""
+class Integers(StrEnum):
+    """How a source's keys that are integers are written. CSV only has texts: 7 and "7" are one key in every format."""
+
+    NUMBERS = "numbers"
+    TEXTS = "texts"
+    """In homes of before they were one, from files that only have texts."""
+    APART = "apart"
+    """In homes of before that have both: 7 and "7" are two keys of the source."""
+
+
+def integers_of(records: pl.LazyFrame) -> dict[str, Integers]:
+    """How each source with rows in the table of records writes them; a record never gets another id."""
+    seen = records.group_by("source").agg(
+        texts=pl.col("key").str.contains(f"^(?:{_INTEGER.pattern})$").any(),
+        numbers=pl.col("key").str.starts_with(_NUMBER).any(),
+    )
+    found = {(False, False): Integers.NUMBERS, (True, False): Integers.TEXTS, (True, True): Integers.APART}
+    return {name: found.get((texts, numbers), Integers.NUMBERS) for name, texts, numbers in seen.collect().iter_rows()}
+
+
+def typed_key(value: object, integers: Integers = Integers.NUMBERS) -> str:
+    """The type is part of the key, but for integers: 1 and "1" are one key. Most texts stay as they are."""
+    key = _with_type(value)
+    number = key.removeprefix(_NUMBER)
+    if integers is Integers.APART or not _INTEGER.fullmatch(number):
+        return key
+    return number if integers is Integers.TEXTS else f"{_NUMBER}{number}"
+
+
+def _with_type(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         # A single empty cell turns a whole column of integers into floats.
         value = int(value)

@@ -23,7 +23,7 @@ from pipeline.ingest.found_rows import FoundInFile, FoundInSource
 from pipeline.ingest.narrow_rows import Rows, narrow_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.read_cache import FileRead
-from pipeline.ingest.row_keys import typed_key
+from pipeline.ingest.row_keys import Integers, typed_key
 from pipeline.ingest.source_urls import is_url
 from pipeline.state.file_stamps import Stamp, stamp_of
 from pipeline.state.tables import SCHEMAS, Table
@@ -77,7 +77,9 @@ class FileReading:
 class SourceReading:
     """A source, and what came of reading it."""
 
-    def __init__(self, source: Source, folder: Path, before: Mapping[str, FileRead], run: str) -> None:
+    def __init__(
+        self, source: Source, folder: Path, before: Mapping[str, FileRead], run: str, integers: Integers
+    ) -> None:
         """Read nothing yet.
 
         Args:
@@ -85,8 +87,9 @@ class SourceReading:
             folder: that of the dataset.yaml.
             before: what an earlier run has read of its files, by name.
             run: becomes the rows' ``batch``.
+            integers: how keys are written that are integers.
         """
-        self.source = source
+        self.source, self.integers = source, integers
         self.files: list[FileReading] = []
         """In the order of reading."""
         self.found = FoundInSource(source.key)
@@ -125,7 +128,7 @@ class SourceReading:
                 count += 1
                 self.found.note(file.name, raw)
                 revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES).hexdigest()
-                key = _key(self.source, raw)
+                key = _key(self.source, raw, self.integers)
                 identity = stable_hash(self.source.name, key) if key else revision
                 error = raw.error.model_dump_json() if raw.error else ""
                 rows.append((identity, revision, key, raw.line, raw.raw, error, file))
@@ -203,13 +206,13 @@ def _read(source: Source, path: Path, resumption: Resumption) -> Iterator[RawRow
         raise SourceError(f"source '{source.name}': {problem}") from error
 
 
-def _key(source: Source, raw: RawRow) -> str:
+def _key(source: Source, raw: RawRow, integers: Integers) -> str:
     """The user's id of a row; empty if it has none, so that it is identified by its content."""
     value = field_value(raw.row, source.key) if source.key and raw.row is not None else None
     if isinstance(value, float) and abs(value) >= _EXACT_BELOW:
         # An integer beyond 64 bits, which the fast parser rounds: many ids would become one.
         value = field_value(json.loads(raw.raw), str(source.key))
-    return "" if value is None or value == "" else typed_key(value)
+    return "" if value is None or value == "" else typed_key(value, integers)
 
 
 def shown_file(file: Path, folder: Path, source: Source) -> str:

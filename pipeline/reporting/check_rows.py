@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -12,8 +13,9 @@ from pipeline.curation.prepare import parse_row
 from pipeline.ingest.chat_layouts import Layouts, layouts_found
 from pipeline.ingest.field_checks import Seen, names_of
 from pipeline.ingest.raw_rows import RawRow
-from pipeline.ingest.row_keys import typed_key
+from pipeline.ingest.row_keys import Integers, integers_of, typed_key
 from pipeline.reporting.overview import Rejection, by_reason, is_optional, rejection_lines
+from pipeline.state.tables import Table
 from pipeline.text.field_paths import field_value
 from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
@@ -90,7 +92,13 @@ class TriedRows:
 
     def _record_id(self, row: dict[str, Any]) -> str:
         value = field_value(row, self.source.key) if self.source.key else None
-        return "" if value in (None, "") else stable_hash(self.source.name, typed_key(value))
+        return "" if value in (None, "") else stable_hash(self.source.name, typed_key(value, self._integers))
+
+    @cached_property
+    def _integers(self) -> Integers:
+        store = self.workspace.store
+        known = integers_of(store.snapshot().at_last_commit().scan(Table.RECORDS)) if store.exists else {}
+        return known.get(self.source.name, Integers.NUMBERS)
 
     def _refuse(self, file: str, row: RawRow, reason: Reason | None) -> None:
         if reason is not None:
@@ -101,8 +109,9 @@ class TriedRows:
         value = field_value(row.row or {}, self.source.key) if self.source.key else None
         if value in (None, ""):
             return
-        # As keys, 1 and 1.0 are one number.
-        name = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
+        # As keys, 1, 1.0 and "1" are one number.
+        number = typed_key(value).removeprefix("int:")
+        name = number if number.removeprefix("-").isdecimal() else repr(value)
         self.keys.setdefault(name, []).append((place, row.raw))
 
     # --- what is said about them --------------------------------------------------------------
