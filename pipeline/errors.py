@@ -4,6 +4,7 @@ GoldleafError            one line: what, which value, what to do next
 ├── ConfigError          dataset.yaml, a task file or a setting cannot be used
 │   └── TaskCodeError    a method of the task raised an error or returned an unusable value
 ├── SourceError          a source cannot be read at all
+│   └── Rewritten        a file was written to while it was read
 ├── StoreError           the home or a table is damaged or cannot be written
 │   ├── Busy             another process is using the same dataset
 │   └── Needless         a scheduled run has nothing to do
@@ -35,6 +36,10 @@ class TaskCodeError(ConfigError):
 
 class SourceError(GoldleafError):
     """A source cannot be read at all."""
+
+
+class Rewritten(SourceError):
+    """A file was written to while it was read: what was read of it may be of two states."""
 
 
 class StoreError(GoldleafError):

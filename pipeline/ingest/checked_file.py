@@ -3,10 +3,15 @@
 import io
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pipeline.errors import Rewritten
+from pipeline.state.atomic import opened
+from pipeline.state.file_stamps import Stamp, stamp_of
 
 _BLOCK = 2**20
 
@@ -24,11 +29,13 @@ class Content(NamedTuple):
 class CheckedFile(io.FileIO):
     """An open file that keeps the checksum of all that is read of it.
 
-    Once it has ended, it stays so: a line that a writer completes meanwhile would be read as two.
+    It ends where it ended when it was opened: what a writer appends meanwhile is for the next reading, and a line that
+    it completes would be read as two.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self._end = os.fstat(self.fileno()).st_size
         self._size = self._checksum = 0
         self._last = b"\n"
         self._has_ended = False
@@ -44,16 +51,17 @@ class CheckedFile(io.FileIO):
 
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer, at most its size."""
-        count = 0 if self._has_ended else super().readinto(buffer) or 0
-        self._note(memoryview(buffer)[:count])
+        view = memoryview(buffer)[: self._end - self._size]
+        count = 0 if self._has_ended else super().readinto(view) or 0
+        self._note(view[:count])
         return count
 
     def readall(self) -> bytes:
         """Read the rest."""
-        data = b"" if self._has_ended else super().readall() or b""
-        self._note(memoryview(data))
-        self._has_ended = True
-        return data
+        rest, read = bytearray(self._end - self._size), 0
+        while count := self.readinto(memoryview(rest)[read:]):
+            read += count
+        return bytes(rest[:read])
 
     def _note(self, data: memoryview) -> None:
         if not data.nbytes:
@@ -96,6 +104,10 @@ class Resumption:
     """Known at the end, except of a Parquet or compressed file."""
     goes_on: bool = False
     """Whether the rows that are read follow those of before."""
+    may_grow: bool = False
+    """Whether what is appended while it is read may wait for the next reading; only so if its rows are lines."""
+    stamp: Stamp | None = None
+    """Known at the end: that of the file as it was opened, and still was when all was read."""
     passed: Callable[[], int] = _nothing
     """How many bytes of the file were read so far, of a compressed file as it is stored."""
 
@@ -120,3 +132,58 @@ class Resumption:
             return 0
         self.goes_on = True
         return lines if may_grow else None
+
+
+@contextmanager
+def unmoved(path: Path, reading: Resumption) -> Iterator[None]:
+    """Require that nobody writes to a file while it is read; another one may take its place.
+
+    Raises:
+        Rewritten: somebody has.
+    """
+    with opened(path) as file:
+        reading.stamp = stamp_of(file)
+        try:
+            yield
+        except Exception as error:
+            # What cannot be read may be half of what was there and half of what is there now.
+            if not _is_as_read(path, file, reading):
+                raise _rewritten(path) from error
+            raise
+        if not _is_as_read(path, file, reading):
+            raise _rewritten(path)
+
+
+def _is_as_read(path: Path, file: int, reading: Resumption) -> bool:
+    before, there, now = reading.stamp, stamp_of(path), stamp_of(file)
+    if before is None or now is None or there == before:
+        return True
+    # A file whose place another one has taken has another entry, and with it another time of its last change.
+    is_gone = there is None or there.inode != before.inode
+    return now[:2] == before[:2] if is_gone else _has_only_grown(path, reading)
+
+
+def require_as_read(path: Path, reading: Resumption) -> None:
+    """Require that nobody has written to a file since it was read; another one may be in its place.
+
+    Raises:
+        Rewritten: somebody has.
+    """
+    now, before = stamp_of(path), reading.stamp
+    is_there = now is not None and before is not None and now.inode == before.inode
+    if is_there and now != before and not _has_only_grown(path, reading):
+        raise _rewritten(path)
+
+
+def _has_only_grown(path: Path, reading: Resumption) -> bool:
+    if not reading.may_grow or reading.now is None:
+        return False
+    with CheckedFile(path) as file:
+        return file.pass_over(reading.now) is not None
+
+
+def _rewritten(path: Path) -> Rewritten:
+    return Rewritten(
+        f"'{path}' was rewritten while it was read, so that its rows may be of two states; let its writer write to a "
+        "temporary name and rename that, and run it again"
+    )

@@ -20,7 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.errors import SourceError
-from pipeline.ingest.checked_file import CheckedFile, Resumption
+from pipeline.ingest.checked_file import CheckedFile, Resumption, unmoved
 from pipeline.ingest.csv_rows import read_csv
 from pipeline.ingest.json_rows import read_json, read_jsonl
 from pipeline.ingest.parquet_rows import read_parquet
@@ -54,24 +54,26 @@ def read_rows(path: Path, format: Format = Format.AUTO, resumption: Resumption |
 
     Raises:
         SourceError: the file is missing or damaged, its format is unknown, or a CSV has no usable header.
+        Rewritten: it was written to while it was read.
     """
     extension, compression = _endings(path)
     chosen = _format_of(path, extension) if format is Format.AUTO else format
-    with _explained(path):
+    reading = resumption or Resumption()
+    with _explained(path), unmoved(path, reading):
         if chosen is Format.PARQUET:
-            yield from read_parquet(path, resumption)
+            yield from read_parquet(path, reading)
             return
+        reading.may_grow = reading.may_grow and chosen is not Format.JSON
         file, stream = opened_file(path, compression)
         with stream:
-            if resumption is not None:
-                resumption.passed = file.passed
-            if resumption is None or not isinstance(file, CheckedFile):
+            reading.passed = file.passed
+            if not isinstance(file, CheckedFile):
                 yield from _read(path, stream, chosen, extension, 0)
                 return
-            passed = resumption.start(file, may_grow=chosen is Format.JSONL)
+            passed = reading.start(file, may_grow=chosen is Format.JSONL)
             if passed is not None:
                 yield from _read(path, stream, chosen, extension, passed)
-            resumption.now = file.content
+            reading.now = file.content
 
 
 def _read(path: Path, stream: io.BufferedReader, format: Format, extension: str, lines: int) -> Iterator[RawRow]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.errors import ConfigError, SourceError
+from pipeline.errors import ConfigError, Rewritten, SourceError
 from pipeline.ingest.field_checks import Seen, hinted, names_of
 from pipeline.ingest.new_rows import NewRows, new_rows, require_sound, rows_to_append
 from pipeline.ingest.read_cache import NotEnough, ReadCache, SourceRead, SourcesRead, digest_of
@@ -82,13 +82,29 @@ def ingest(
     Raises:
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
             source is empty or damaged.
+        Rewritten: a file was written to while it was read, twice; nothing is appended.
         ConfigError: no row of a source has its key, now or earlier.
     """
     known = None if anew else _known(store, sources)
+    with suppress(Rewritten):
+        return _ingested(store, sources, folder, run, known, progress or Silent(), on_rows)
+    # Once more: perhaps the writer has finished.
+    return _ingested(store, sources, folder, run, known, progress or Silent(), on_rows)
+
+
+def _ingested(
+    store: Store,
+    sources: list[Source],
+    folder: Path,
+    run: str,
+    known: SourcesRead | None,
+    progress: Progress,
+    on_rows: Callable[[int], None],
+) -> Ingested:
     if known is not None:
         with suppress(NotEnough):
-            return _Ingestion(store, sources, folder, run, known).run_with(progress or Silent(), on_rows)
-    return _Ingestion(store, sources, folder, run, None).run_with(progress or Silent(), on_rows)
+            return _Ingestion(store, sources, folder, run, known).run_with(progress, on_rows)
+    return _Ingestion(store, sources, folder, run, None).run_with(progress, on_rows)
 
 
 def _known(store: Store, sources: Sequence[Source]) -> SourcesRead | None:
@@ -195,6 +211,8 @@ class _Ingestion:
         if new.gone.height:
             yield new.gone
         yield from appended_again(self._returned, present, self._run, self._lines + new.gone.height)
+        for reading in self._readings:
+            reading.require_as_read()
 
     # --- checks -----------------------------------------------------------------------------------
     def _require_keys(self, index: Index) -> None:

@@ -21,14 +21,13 @@ _NO_VALUE = (ValueError, OverflowError, KeyError)
 """What pyarrow raises for invalid UTF-8, for dates beyond Python's range and for unknown time zones."""
 
 
-def read_parquet(path: Path, reading: Resumption | None = None) -> Iterator[RawRow]:
+def read_parquet(path: Path, reading: Resumption) -> Iterator[RawRow]:
     """Every row of a Parquet file; ``reading`` is told how far it is, as if all rows were equally long."""
     with pq.ParquetFile(path) as file:
         refuse_doubled(path, file.schema_arrow.names)
         number, left = 1, most_unpacked(path)
-        if reading is not None:
-            size, rows = path.stat().st_size, max(1, file.metadata.num_rows)
-            reading.passed = lambda: size * (number - 1) // rows
+        size, rows = path.stat().st_size, max(1, file.metadata.num_rows)
+        reading.passed = lambda: size * (number - 1) // rows
         for batch in file.iter_batches(batch_size=PARQUET_BATCH):
             for row in _parquet_rows(batch, number):
                 left -= len(row.raw)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -17,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.errors import SourceError
-from pipeline.ingest.checked_file import Content, Resumption
+from pipeline.ingest.checked_file import Content, Resumption, require_as_read
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.found_rows import FoundInFile, FoundInSource
 from pipeline.ingest.narrow_rows import Rows, narrow_rows
@@ -28,7 +29,7 @@ from pipeline.ingest.source_urls import is_url
 from pipeline.state.file_stamps import Stamp, stamp_of
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import field_value
-from schemas.dataset import Source
+from schemas.dataset import Mode, Source
 from schemas.identity import ID_BYTES, stable_hash
 
 _CHUNK_ROWS = 50_000
@@ -95,6 +96,17 @@ class SourceReading:
         self.found = FoundInSource(source.key)
         self._folder, self._before, self._run = folder, before, run
         self._ended, self._current = 0, Resumption()
+        self._read_now = list[tuple[Path, Resumption]]()
+
+    def require_as_read(self) -> None:
+        """Require that what was read is still what the files say, but for rows that were appended.
+
+        Raises:
+            Rewritten: it is not.
+        """
+        for path, reading in self._read_now:
+            with _of_source(self.source, path):
+                require_as_read(path, reading)
 
     @property
     def rows(self) -> int:
@@ -158,14 +170,17 @@ class SourceReading:
             file.stamp, file.content = before.stamp, before.content
             return
         resumption = self._current = Resumption(before.content if before else None)
-        rows = _read(self.source, path, resumption)
-        first = next(rows, None)
-        if before is not None and resumption.goes_on:
-            self._go_on(file, before)
-        if first is not None:
-            yield first
-            yield from rows
-        file.content = resumption.now
+        resumption.may_grow = self.source.mode is Mode.APPEND
+        with _of_source(self.source, path):
+            rows = read_rows(path, self.source.format, resumption)
+            first = next(rows, None)
+            if before is not None and resumption.goes_on:
+                self._go_on(file, before)
+            if first is not None:
+                yield first
+                yield from rows
+        file.content, stamp = resumption.now, resumption.stamp
+        self._read_now.append((path, resumption))
         self._ended, self._current = self._ended + resumption.passed(), Resumption()
         # If it changed since, it has another stamp by now.
         file.stamp = stamp if stamp is not None and stamp.is_settled(now) else None
@@ -197,13 +212,15 @@ class SourceReading:
         return frame.select(schema.names())
 
 
-def _read(source: Source, path: Path, resumption: Resumption) -> Iterator[RawRow]:
+@contextmanager
+def _of_source(source: Source, path: Path) -> Iterator[None]:
+    """Name the source of a file in an error about it."""
     try:
-        yield from read_rows(path, source.format, resumption)
+        yield
     except SourceError as error:
         # A download has an internal name.
         problem = str(error).replace(str(path), shown_file(path, path.parent, source)) if is_url(source) else error
-        raise SourceError(f"source '{source.name}': {problem}") from error
+        raise type(error)(f"source '{source.name}': {problem}") from error
 
 
 def _key(source: Source, raw: RawRow, integers: Integers) -> str:

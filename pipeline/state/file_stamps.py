@@ -1,5 +1,6 @@
 """Tells by its stamp whether a file is the one that was read before, without opening it."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +22,10 @@ class Stamp(NamedTuple):
         return now - max(self.modified, self.changed) >= _SETTLED_NS
 
 
-def stamp_of(path: Path) -> Stamp | None:
-    """The stamp of a file; None if it has none, being gone or out of reach."""
+def stamp_of(file: Path | int) -> Stamp | None:
+    """The stamp of a file, by its path or descriptor; None if it has none, being gone or out of reach."""
     try:
-        found = path.stat()
+        found = os.stat(file)  # noqa: PTH116 (Path.stat takes no descriptor)
     except OSError:
         return None
     return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
