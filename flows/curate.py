@@ -1,6 +1,6 @@
 """Curate: raw rows in, a fate for every record, and the review batch out to annotators."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
@@ -132,6 +132,7 @@ def curate(
     rescore: bool = False,
     reindex: bool = False,
     full: bool = False,
+    withdraw: Collection[str] = (),
     push: bool = True,
     suggest: bool = True,
 ) -> Curated:
@@ -143,6 +144,7 @@ def curate(
         rescore: score all labels again, not only those that no run has scored.
         reindex: compare all texts again, not only new ones.
         full: read all files and decide about all records anew, not only what has changed and what that matters to.
+        withdraw: the snapshot sources that may lose any number of rows, as they were removed on purpose.
         push: send the review batch; otherwise it waits for the next run.
         suggest: ask the model of `suggest`, if there is one; what it answered before counts either way.
 
@@ -155,7 +157,9 @@ def curate(
     with _fetched(context, engine) as curated, store.lock(Verb.CURATE, patience, engine.progress.step):
         context.require_owner()
         _require_same_file(context, curated)
-        read, decided = _read_and_decide(context, engine, rescore=rescore, reindex=reindex, full=full)
+        read, decided = _read_and_decide(
+            context, engine, rescore=rescore, reindex=reindex, full=full, withdraw=withdraw
+        )
     suggested, heard = _ask_and_decide(context, engine) if suggest else (None, None)
     snapshot = store.snapshot().at_last_commit()
     review, refusal = _sent(context, engine, (heard or decided).run) if push else (_waiting(context), None)
@@ -216,7 +220,7 @@ def _sent(context: Context, engine: Engine, run: str) -> tuple[ReviewBatch, Labe
 
 
 def _read_and_decide(
-    context: Context, engine: Engine, *, rescore: bool, reindex: bool, full: bool
+    context: Context, engine: Engine, *, rescore: bool, reindex: bool, full: bool, withdraw: Collection[str]
 ) -> tuple[Ingested, Decided]:
     """What a run commits; the state's lock is held."""
     store = context.store
@@ -227,7 +231,7 @@ def _read_and_decide(
     unknown = recover_unrecorded_releases(store, context.dataset.config.name)
     with store.own_work(Verb.CURATE):
         run = context.new_run(Verb.CURATE)
-        read, evaluation = _read(context, engine, run, anew=full)
+        read, evaluation = _read(context, engine, run, anew=full, withdraw=withdraw)
         is_full = full or reindex
         decided = decide(context, engine, run, evaluation, rescore=rescore, read=read, unknown=unknown, full=is_full)
     return read, decided
@@ -284,7 +288,7 @@ def _require_same_file(context: Context, curated: str) -> None:
         )
 
 
-def _read(context: Context, engine: Engine, run: Run, *, anew: bool) -> tuple[Ingested, str]:
+def _read(context: Context, engine: Engine, run: Run, *, anew: bool, withdraw: Collection[str]) -> tuple[Ingested, str]:
     """Read the sources, and the sets that training data is kept away from; ``anew`` reads unchanged files, too."""
     store, dataset = context.store, context.dataset
     read = engine.run(
@@ -296,6 +300,7 @@ def _read(context: Context, engine: Engine, run: Run, *, anew: bool) -> tuple[In
         engine.progress,
         on_rows=_expecting(engine, dataset),
         anew=anew,
+        withdraw=withdraw,
     )
     with engine.progress.step("reading the evaluation sets") if dataset.config.decontaminate.against else nullcontext():
         return read, engine.run(read_evaluation_sets, store, dataset)

@@ -62,6 +62,8 @@ class Source(Section):
     license: str = "unknown"
     """SPDX id or a text; shown in the dataset card."""
     mode: Mode = Mode.APPEND
+    most_withdrawn: Share = 0.3
+    """Of a snapshot with 20 rows or more: the share of them that a run withdraws without being told to."""
     split: str | None = None
     """A split that all rows of this source belong to."""
     frozen: bool = False

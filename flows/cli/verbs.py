@@ -69,6 +69,10 @@ def curate(
     full: Annotated[
         bool, typer.Option("--full", help="Read and decide about all rows anew, not only those that a change affects.")
     ] = False,
+    withdraw: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Withdraw what this snapshot has lost, however many rows these are."),
+    ] = None,
     engine: EngineName = None,
     wait: Wait = "0",
     as_json: AsJson = False,
@@ -77,7 +81,8 @@ def curate(
 
     Reading the same files again adds nothing. Never waits for annotators: `goldleaf collect` fetches the answers.
     """
-    options = {"push": push, "suggest": suggest, "rescore": rescore, "reindex": reindex, "full": full}
+    options: dict[str, Any] = {"push": push, "suggest": suggest, "rescore": rescore, "reindex": reindex, "full": full}
+    options["withdraw"] = withdraw or []
     context = load_context(dataset)
     with _shown_if_not_sent(print_json if as_json else show_curated, as_json):
         result: Curated = run_verb(context, engine, as_json, "curate", wait=wait, **options)

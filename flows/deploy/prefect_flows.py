@@ -89,6 +89,7 @@ def curate(
     rescore: bool = False,
     reindex: bool = False,
     full: bool = False,
+    withdraw: list[str] | None = None,
     push: bool = True,
     suggest: bool = True,
     wait: str | None = None,
@@ -96,9 +97,8 @@ def curate(
     """Ingest, decide, commit and send the review batch of a dataset.yaml."""
 
     def story(context: Context, engine: PrefectEngine) -> Curated:
-        return curate_story.curate(
-            context, engine, rescore=rescore, reindex=reindex, full=full, push=push, suggest=suggest
-        )
+        options = {"rescore": rescore, "reindex": reindex, "full": full, "push": push, "suggest": suggest}
+        return curate_story.curate(context, engine, withdraw=withdraw or (), **options)
 
     return _run("curate", dataset, wait, story)
 

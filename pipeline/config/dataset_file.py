@@ -46,6 +46,8 @@ _LATER: Any = {
     "engine": True,
     "schedules": True,
     "review": {"guidelines"},
+    # When a run stops, not what it decides.
+    "sources": {"__all__": {"most_withdrawn"}},
     # Which rows a model is asked about, how, and what that may cost; what it answers is in the ledger.
     "suggest": set(Suggest.model_fields) - {"model", "adapter", "examples", "max_tokens", "options"},
 }

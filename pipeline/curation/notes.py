@@ -40,6 +40,15 @@ def _empty(read: Ingested) -> list[str]:
     return notes
 
 
+def _shrunk(read: Ingested) -> list[str]:
+    """Report rows that a log has lost, since a file that was cut off looks like one."""
+    return [
+        f"source '{name}': {count:,} of its {known:,} records are no longer in their files; they stay, since its mode "
+        "is append; if a file was cut off, restore it"
+        for name, count, known in read.shrunk
+    ]
+
+
 def _doubled(read: Ingested, sources: list[Source]) -> list[str]:
     """Question a key that repeats, since only the last row of a key counts; for a log that is normal."""
     keys = {source.name: source.key for source in sources}
@@ -68,6 +77,7 @@ def notes_about(read: Ingested, decided: Decided, sources: list[Source]) -> list
         *_left(read),
         *_returned(read),
         *_empty(read),
+        *_shrunk(read),
         decided.adopted.note,
         decided.note,
         *decided.layouts,

@@ -71,8 +71,16 @@ class _Lines:
         return f"line {self.first}" if self._number == self.first else f"lines {self.first} to {self._number}"
 
     def may_hold_others(self) -> bool:
-        """Whether the current row is broken and extends into the next lines or to the end of the file."""
-        return self._ended or self._number > self.first
+        """Whether the current row, if it is broken, extends into the next lines or is cut off."""
+        return self._ended or self._number > self.first or not self.has_end()
+
+    def is_last(self) -> bool:
+        """Whether no line follows the current row."""
+        return not self._stream.peek(1)
+
+    def has_end(self) -> bool:
+        """Whether the current row's last line has a line end."""
+        return self._taken[-1].endswith(b"\n")
 
 
 def read_csv(path: Path, stream: io.BufferedReader, delimiter: str) -> Iterator[RawRow]:
@@ -101,13 +109,15 @@ def read_csv(path: Path, stream: io.BufferedReader, delimiter: str) -> Iterator[
 
 def _csv_row(names: list[str], cells: list[str], lines: _Lines) -> RawRow:
     if lines.problem:
-        return RawRow(lines.first, lines.raw(), error=unreadable(lines.problem))
+        is_cut = not lines.has_end()
+        return RawRow(lines.first, lines.raw(), error=unreadable(lines.problem), holds_others=is_cut)
     if len(cells) != len(names):
+        is_cut = len(cells) < len(names) and lines.is_last()
         detail = f"{len(cells)} cells, but the header has {len(names)}"
         detail = "; ".join(filter(None, [detail, separated_otherwise(names)]))
-        return RawRow(lines.first, lines.raw(), error=unreadable(detail))
+        return RawRow(lines.first, lines.raw(), error=unreadable(detail), holds_others=is_cut)
     row = {name: cell or None for name, cell in zip(names, cells, strict=True)}
-    return RawRow(lines.first, orjson.dumps(row), row)
+    return RawRow(lines.first, orjson.dumps(row), row, may_go_on=not lines.has_end())
 
 
 def _csv_header(path: Path, reader: Iterator[list[str]], lines: _Lines) -> list[str]:

@@ -1,5 +1,6 @@
 """Notes what is found in the files of a source: rows, keys, and what cannot be read."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,8 @@ class FoundInFile:
     """The first row that cannot be read: its place, and why."""
     swallowing: str = ""
     """The first of these that may have swallowed others."""
+    last: str = ""
+    """The last row if it can be read, though its last cell may be cut off."""
 
 
 @dataclass
@@ -42,6 +45,7 @@ class FoundInSource:
         found.rows += 1
         if row.error is None:
             found.readable = True
+            found.last = row.raw.decode() if row.may_go_on else ""
             if self.key is not None and not found.keyed:
                 self._note_key(found, self.key, row.row or {})
             return
@@ -79,6 +83,10 @@ class FoundInSource:
         if swallowing:
             return f"cannot be read at {swallowing}, so that rows after it may be missing"
         return ""
+
+    def lasts(self) -> Iterator[tuple[str, str]]:
+        """The files whose last row may be cut off though it can be read, and that row."""
+        return ((name, file.last) for name, file in self.files.items() if file.last)
 
     def empty_files(self) -> tuple[str, ...]:
         """The files without rows."""

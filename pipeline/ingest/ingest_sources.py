@@ -2,13 +2,13 @@
 
 A record's identity is its source and key; its revision is its content. Reading the same file again adds
 nothing, a changed row is a new revision, and in a snapshot source a vanished row is withdrawn.
-A snapshot source that is empty or damaged is refused: its rows may only appear to be gone.
+A snapshot source that is empty, damaged or much smaller is refused: its rows may only appear to be gone.
 
 What a run costs follows what has changed: files that are as an earlier run has read them are not opened, and of the
 table only the rows of records that a change concerns are looked at. The result is that of reading everything.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.errors import ConfigError, Rewritten, SourceError
+from pipeline.errors import ConfigError, Rewritten
 from pipeline.ingest.field_checks import Seen, hinted, names_of
-from pipeline.ingest.new_rows import NewRows, new_rows, require_sound, rows_to_append
+from pipeline.ingest.new_rows import NewRows, new_rows, require_sound, rows_to_append, too_many
 from pipeline.ingest.read_cache import NotEnough, ReadCache, SourceRead, SourcesRead, digest_of
 from pipeline.ingest.returned_sources import appended_again, returned_rows
 from pipeline.ingest.row_index import Index, changed_index, superseded, whole_index
@@ -51,6 +51,8 @@ class Ingested:
     """The sources with rows whose key recurs later with other content: how many, of how many rows."""
     empty: tuple[tuple[str, tuple[str, ...], int], ...] = ()
     """The sources with files that have no rows: these files, of how many."""
+    shrunk: tuple[tuple[str, int, int], ...] = ()
+    """The append sources whose files have lost very many rows since they were read: how many, of how many records."""
 
     @property
     def known(self) -> int:
@@ -67,6 +69,7 @@ def ingest(
     *,
     on_rows: Callable[[int], None] = lambda rows: None,
     anew: bool = False,
+    withdraw: Collection[str] = (),
 ) -> Ingested:
     """Read what has changed in the sources, then append all that is new in one atomic commit.
 
@@ -78,33 +81,29 @@ def ingest(
         progress: shows how far it is.
         on_rows: called with how many more rows were read.
         anew: read all files, whatever an earlier run has read of them.
+        withdraw: the snapshot sources that may lose any number of rows.
 
     Raises:
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
-            source is empty or damaged.
+            source is empty or damaged, or has lost very many rows.
         Rewritten: a file was written to while it was read, twice; nothing is appended.
         ConfigError: no row of a source has its key, now or earlier.
     """
     known = None if anew else _known(store, sources)
+
+    def read_from(known: SourcesRead | None) -> Ingested:
+        return _Ingestion(store, sources, folder, run, known, withdraw).run_with(progress or Silent(), on_rows)
+
+    def read() -> Ingested:
+        if known is not None:
+            with suppress(NotEnough):
+                return read_from(known)
+        return read_from(None)
+
     with suppress(Rewritten):
-        return _ingested(store, sources, folder, run, known, progress or Silent(), on_rows)
+        return read()
     # Once more: perhaps the writer has finished.
-    return _ingested(store, sources, folder, run, known, progress or Silent(), on_rows)
-
-
-def _ingested(
-    store: Store,
-    sources: list[Source],
-    folder: Path,
-    run: str,
-    known: SourcesRead | None,
-    progress: Progress,
-    on_rows: Callable[[int], None],
-) -> Ingested:
-    if known is not None:
-        with suppress(NotEnough):
-            return _Ingestion(store, sources, folder, run, known).run_with(progress, on_rows)
-    return _Ingestion(store, sources, folder, run, None).run_with(progress, on_rows)
+    return read()
 
 
 def _known(store: Store, sources: Sequence[Source]) -> SourcesRead | None:
@@ -122,8 +121,17 @@ def _known(store: Store, sources: Sequence[Source]) -> SourcesRead | None:
 class _Ingestion:
     """One reading of all sources: of what has changed since an earlier one, or of everything."""
 
-    def __init__(self, store: Store, sources: list[Source], folder: Path, run: str, known: SourcesRead | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sources: list[Source],
+        folder: Path,
+        run: str,
+        known: SourcesRead | None,
+        withdraw: Collection[str],
+    ) -> None:
         self._store, self._sources, self._folder, self._run, self._known = store, sources, folder, run, known
+        self._withdraw = withdraw
         self._cache = ReadCache(store.read)
         self._before = {source.name: source for source in known.sources} if known else {}
         self._readings: list[SourceReading] = []
@@ -154,7 +162,8 @@ class _Ingestion:
         if self._new is None or appended != self._new.wanted.height + self._new.gone.height + self._returned.height:
             # The rows of this run were appended before.
             return read
-        self._keep(counts, note_moved(self._store, self._run, self._new, index, self._files()))
+        unread = note_moved(self._store, self._run, self._new, index, self._files())
+        self._keep(counts, unread.places)
         gone = self._new.gone
         left = gone.filter(~pl.col("source").is_in([source.name for source in self._sources]))
         return replace(
@@ -163,6 +172,7 @@ class _Ingestion:
             withdrawn=gone.height,
             left=_by_source(left),
             returned=_by_source(self._returned),
+            shrunk=tuple(self._shrunk(unread.lost)),
         )
 
     def _read_all(self, progress: Progress, on_rows: Callable[[int], None]) -> None:
@@ -197,13 +207,8 @@ class _Ingestion:
             raise NotEnough
         new = new_rows(index, present, self._sources, self._run, self._lines)
         for reading in self._readings:
-            if reading.source.mode is Mode.SNAPSHOT:
-                try:
-                    require_sound(reading.source, reading.found, new)
-                except SourceError as error:
-                    if index.is_whole:
-                        raise
-                    raise NotEnough from error
+            if (source := reading.source).mode is Mode.SNAPSHOT:
+                require_sound(source, reading.found, new, present, agreed=source.name in self._withdraw)
         # A run that does not look at all rows has no source that was not there before.
         self._returned = returned_rows(index, present, new.latest, self._sources if index.is_whole else [])
         self._new = replace(new, unread=pl.concat([new.unread, self._returned]))
@@ -258,6 +263,12 @@ class _Ingestion:
             if files := reading.found.empty_files():
                 yield reading.source.name, files, len(reading.found.files)
 
+    def _shrunk(self, lost: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int, int]]:
+        sources, present = {source.name: source for source in self._sources}, self._store.scan(Table.RECORDS)
+        for name, count in lost:
+            if known := too_many(sources[name], count, present):
+                yield name, count, known
+
     def _files(self) -> pl.DataFrame:
         """``source`` and ``file`` of all files with rows."""
         names = [
@@ -269,7 +280,7 @@ class _Ingestion:
         return pl.DataFrame(names, schema={"source": pl.String, "file": pl.String}, orient="row")
 
     # --- what is kept -----------------------------------------------------------------------------
-    def _keep(self, superseded: dict[str, int], lost: set[tuple[str, str]]) -> None:
+    def _keep(self, superseded: dict[str, int], lost: Set[tuple[str, str]]) -> None:
         """Keep what was read for the next run, once this one is committed."""
         moved = state_of_places(self._store, self._run)
         if moved is None or any(len(reading.files) > len(reading.found.files) for reading in self._readings):

@@ -1,9 +1,11 @@
 """Chooses from the rows of the sources what the table of records does not have yet, and what is gone from them."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 import polars as pl
 
@@ -14,10 +16,13 @@ from pipeline.ingest.row_index import Index
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work
 from schemas.dataset import Mode, Source
+from schemas.identity import ID_BYTES
 
 _RECORD = SCHEMAS[Table.RECORDS]
 _KNOWN = [name for name in _RECORD if name not in ("raw", "ingested_at")]
 _SAME = ["record_id", "revision"]
+_FEW = 20
+"""In a snapshot of fewer records, a large share of them says little."""
 _FOUND = [*_SAME, "source", "file", "line", "position"]
 
 
@@ -97,26 +102,72 @@ def _withdrawals(
     ).select(_RECORD.names())
 
 
-def require_sound(source: Source, found: FoundInSource, new: NewRows) -> None:
-    """Refuse to withdraw the rows of a snapshot source that is empty, or cannot be read to its end.
+def require_sound(source: Source, found: FoundInSource, new: NewRows, present: pl.LazyFrame, *, agreed: bool) -> None:
+    """Refuse to withdraw the rows of a snapshot source that is empty, cut off, or has lost very many rows.
+
+    Args:
+        source: of mode snapshot.
+        found: what is in its files.
+        new: what is new and gone in all sources.
+        present: the table's rows.
+        agreed: whether the user has said that many rows are really gone.
 
     Raises:
-        SourceError: it is; how many records it has is only right if ``new`` knows all of them.
+        SourceError: it is.
     """
-    of_source = pl.col("source") == source.name
-    known, lost = new.latest.filter(of_source).height, new.gone.filter(of_source)
+    present, lost = present.filter(pl.col("source") == source.name), new.gone.filter(source=source.name)
     if lost.height and found.is_empty:
         raise SourceError(
-            f"snapshot source '{source.name}' is empty, which would withdraw all its {known} records; "
+            f"snapshot source '{source.name}' is empty, which would withdraw all its {_current(present):,} records; "
             "restore its file, or set `mode: append`"
         )
     # Losing a broken row, or finding it broken differently, is no loss.
     count = lost.filter(pl.col("error") == "").height
     if count and (damage := found.damage()):
         raise SourceError(
-            f"snapshot source '{source.name}' {damage}, which would withdraw {count} of its {known} records; "
-            "fix or restore the file, or set `mode: append`"
+            f"snapshot source '{source.name}' {damage}, which would withdraw {count:,} of its {_current(present):,} "
+            "records; fix or restore the file, or set `mode: append`"
         )
+    for file, last in found.lasts():
+        if _is_cut(last.encode(), new.wanted.filter(source=source.name), lost, present):
+            raise SourceError(
+                f"snapshot source '{source.name}' ends in the middle of a row: the last one of {file} was longer "
+                "before; restore the file, or, if the row is whole, end it with a line end"
+            )
+    # Without a key, an edited row is one that is gone and another one.
+    count -= new.wanted.filter(~pl.col("has_error"), source=source.name, by_content=True, final=True).height
+    if not agreed and (known := too_many(source, count, present)):
+        raise SourceError(
+            f"snapshot source '{source.name}' has lost {count:,} of its {known:,} records, more than `most_withdrawn` "
+            f"allows ({source.most_withdrawn:.0%}); restore its files, or, if these rows are really gone, withdraw "
+            f"them with `goldleaf curate --withdraw {quote(source.name)}`"
+        )
+
+
+def too_many(source: Source, lost: int, present: pl.LazyFrame) -> int:
+    """How many records a source has, if it has lost more of them than it may; otherwise 0."""
+    if lost <= source.most_withdrawn * _FEW:
+        return 0
+    known = _current(present.filter(pl.col("source") == source.name))
+    return known if known >= _FEW and lost > source.most_withdrawn * known else 0
+
+
+def _current(present: pl.LazyFrame) -> int:
+    rows = present.select("record_id", "batch", "position", "withdrawn").sort("batch", "position")
+    latest = rows.unique("record_id", keep="last").filter(~pl.col("withdrawn"))
+    return int(latest.select(pl.len()).collect().item())
+
+
+def _is_cut(last: bytes, wanted: pl.DataFrame, lost: pl.DataFrame, present: pl.LazyFrame) -> bool:
+    """Whether a CSV's last row, which has no line end, is new and the beginning of one that was there before."""
+    revision = hashlib.blake2b(last, digest_size=ID_BYTES).hexdigest()
+    edited = wanted.filter(revision=revision)["record_id"]
+    if edited.is_empty():
+        return False
+    beginning = last.removesuffix(b"null}").removesuffix(b'"}')
+    before = present.filter(pl.col("record_id").is_in(pl.concat([edited, lost["record_id"]]).implode()))
+    longer = before.filter(pl.col("raw").bin.starts_with(beginning), pl.col("raw") != last)
+    return longer.select(pl.len()).collect().item() > 0
 
 
 # --- their bytes ----------------------------------------------------------------------------------

@@ -25,7 +25,10 @@ class RawRow:
     row: dict[str, Any] | None = None
     error: Reason | None = None
     holds_others: bool = False
-    """Whether an unreadable row may have swallowed others: it is a whole JSON file, or a quote was not closed."""
+    """Whether an unreadable row may have swallowed others, or others be cut off after it: it is a whole JSON file, a
+    quote was not closed, or the file ends within it."""
+    may_go_on: bool = False
+    """Whether the file ends without a line end after a row that can be read, so that its last cell may be cut off."""
 
 
 def skip_blank(stream: io.BufferedReader) -> int:

@@ -5,6 +5,8 @@ whenever a file is rewritten: later places are kept in a file beside the tables,
 whether a file lost a row that its source, a log, keeps.
 """
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from pipeline.errors import StoreError
@@ -22,7 +24,17 @@ _WHERE = {name: SCHEMAS[Table.RECORDS][name] for name in (*_ROW, *_PLACE)}
 _SCHEMA = {**_WHERE, "gone": pl.Boolean()}
 
 
-def note_moved(store: Store, run: str, new: NewRows, index: Index, files: pl.DataFrame) -> set[tuple[str, str]]:
+@dataclass(frozen=True)
+class Unread:
+    """Records without a row in any file, which their source, a log, keeps."""
+
+    places: frozenset[tuple[str, str]] = frozenset()
+    """``source`` and ``file`` of their last places, as far as they are in the index."""
+    lost: tuple[tuple[str, int], ...] = ()
+    """How many rows of each source were in their file until now, and are not, though others are."""
+
+
+def note_moved(store: Store, run: str, new: NewRows, index: Index, files: pl.DataFrame) -> Unread:
     """Note where rows have moved to; rows without a place in any file, such as an old log's, keep their last one.
 
     Args:
@@ -31,21 +43,20 @@ def note_moved(store: Store, run: str, new: NewRows, index: Index, files: pl.Dat
         new: what an ingest has appended.
         index: the rows that it was chosen from; the places of all other records stay.
         files: ``source`` and ``file`` of all files that have rows.
-
-    Returns:
-        ``source`` and ``file`` of the last places of the records without a row, as far as they are in the index.
     """
     before = _moves(store)
     if before is None and not index.is_whole:
         # Damaged during this run; the next one reads everything and rewrites them.
-        return set()
+        return Unread()
     known = pl.DataFrame(schema=_SCHEMA) if before is None else before
     last = _last_places(new.unread, known)
+    noted = _noted(last, files)
     kept = known.clear() if index.is_whole else known.filter(~pl.col("record_id").is_in(index.records.implode()))
-    now = pl.concat([kept, _noted(last, files), _moved(new, index.now)]).sort("record_id")
+    now = pl.concat([kept, noted.select(list(_SCHEMA)), _moved(new, index.now)]).sort("record_id")
     if before is None or not now.equals(before):
         write_work(now, store.until_commit(run, store.moved))
-    return set(last.select("source", "file").unique().iter_rows())
+    lost = noted.filter("gone", ~pl.col("was_gone")).group_by("source").len().sort("source")
+    return Unread(frozenset(last.select("source", "file").unique().iter_rows()), tuple(lost.iter_rows()))
 
 
 def _moved(new: NewRows, rows: pl.DataFrame) -> pl.DataFrame:
@@ -68,8 +79,8 @@ def _noted(last: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
     rows = last.join(files, on=["source", "file"], how="left").filter(
         pl.col("gone").is_not_null() | pl.col("has_others")
     )
-    is_gone = pl.col("gone").fill_null(False) | pl.col("has_others").fill_null(False)
-    return rows.select(*_WHERE, gone=is_gone)
+    was_gone = pl.col("gone").fill_null(False)
+    return rows.select(*_WHERE, "source", was_gone=was_gone, gone=was_gone | pl.col("has_others").fill_null(False))
 
 
 def state_of_places(store: Store, run: str = "") -> str | None:
