@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -54,6 +54,8 @@ def _require_need(context: Context, verb: str, due_at: datetime) -> None:
     if verb in (Verb.COLLECT, Verb.RELEASE) and not snapshot.runs_that_did(Verb.CURATE).height:
         raise Needless(f"'{name}' has not been curated yet, so there is nothing to {verb}")
     later = snapshot.runs_that_did(Verb(verb)).filter(pl.col("started_at") >= due_at)
+    # One that is later than now says nothing: a clock was wrong.
+    later = later.filter(pl.col("started_at") <= datetime.now(UTC))
     if later.height:
         run, began_at = later.select("run", "started_at").row(-1)
         raise Needless(

@@ -101,6 +101,8 @@ def status(
         show_rows("last runs", ["run", "command", "finished", "what it did"], runs)
     for verb, began_at in result.killed.items():
         out.print(killed_line(verb, began_at))
+    if result.clock:
+        out.print(f"[yellow]{result.clock}[/]")
     out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 

@@ -35,6 +35,8 @@ def show_all(as_json: bool) -> None:
             out.print(f"{line.dataset}: {killed_line(verb, began_at)}")
         for text in line.overdue:
             out.print(f"{line.dataset}: [yellow]{text}[/]; run it, or look whether its scheduler is up")
+        if line.clock:
+            out.print(f"{line.dataset}: [yellow]{escape(line.clock)}[/]")
         if line.problem:
             out.print(f"{line.dataset}: [red]{escape(line.problem)}")
 

@@ -10,6 +10,7 @@ from pipeline.config.dataset_file import schedules_in
 from pipeline.errors import GoldleafError
 from pipeline.releases.versions import readable_versions
 from pipeline.state.at_work import at_work, is_by, killed
+from pipeline.state.runs import ahead_of
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from schemas.cron import read_cron
@@ -42,6 +43,8 @@ class DatasetLine(BaseModel):
     """By verb: when a run began that was killed. The next one of the verb does its work."""
     overdue: list[str] = []
     """What its schedule wanted, and no run has done."""
+    clock: str = ""
+    """That a run says it was later than now."""
     problem: str = ""
     """Why nothing else can be said."""
 
@@ -83,6 +86,7 @@ def _read(store: Store, now: datetime) -> DatasetLine:
         at_work=now_at_work,
         killed=killed(store),
         overdue=_overdue(snapshot, Path(file), now, now_at_work) if file else [],
+        clock=ahead_of(snapshot.runs, now),
         problem=" ".join(damaged),
     )
 
@@ -99,7 +103,8 @@ def _overdue(snapshot: Snapshot, file: Path, now: datetime, now_at_work: Sequenc
         # Nothing was due in a dataset that was not there, or by times that may not have been there.
         began = snapshot.runs_that_did(verb)["started_at"].to_list()
         cron, zone = read_cron(times.cron), times.timezone or schedules.timezone
-        due_at = cron.next(max([*began, first, _written_at(file)]), zone)
+        # What says that it was later than now had a wrong clock.
+        due_at = cron.next(max((at for at in (*began, first, _written_at(file)) if at <= now), default=now), zone)
         if now - due_at > patience:
             last = cron.last(now, zone)
             again = f", and last at {last:%F %T}" if last > due_at else ""

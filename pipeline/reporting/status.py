@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -36,6 +36,7 @@ from pipeline.reporting.overview import (
 from pipeline.reporting.score_of_suggestions import SuggestionScore, score_of_suggestions
 from pipeline.reporting.unreliable import unreliable
 from pipeline.state.at_work import killed
+from pipeline.state.runs import ahead_of
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.wording import counted
@@ -127,6 +128,8 @@ class Status(BaseModel):
     """One that has not ended, if it is newer than the last fine-tuning."""
     killed: dict[str, datetime] = {}
     """By verb: when a run began that was killed. The next one of the verb does its work."""
+    clock: str = ""
+    """That a run says it was later than now."""
     damaged_releases: list[str]
     """What is wrong with each version that cannot be read."""
     runs: list[RunLine]
@@ -183,6 +186,7 @@ def read_status(workspace: Workspace) -> Status:
         is_asking_baselines=workspace.store.is_asking_baselines,
         training=_training(workspace, snapshot),
         killed=killed(workspace.store),
+        clock=ahead_of(snapshot.runs, datetime.now(UTC)),
         damaged_releases=damaged,
         runs=list(_last_runs(snapshot)),
         next_step=str(todo),

@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,7 +12,7 @@ import polars as pl
 from pipeline.errors import StoreError
 from pipeline.state.memory import let_go
 from pipeline.state.outline import kept_outline, outlined, renewed
-from pipeline.state.runs import CommittedRun, Summary
+from pipeline.state.runs import CommittedRun, Summary, with_possible_times
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate
 from schemas.manifest import Funnel
@@ -93,8 +94,8 @@ class Snapshot:
 
     @functools.cached_property
     def runs(self) -> pl.DataFrame:
-        """The committed runs, oldest first."""
-        return self.store.runs(self.versions[Table.RUNS])
+        """The committed runs, oldest first; their times are put right where a clock was ahead."""
+        return with_possible_times(self.store.runs(self.versions[Table.RUNS]), datetime.now(UTC))
 
     def runs_that_did(self, verb: Verb) -> pl.DataFrame:
         """The committed runs that did the work of a verb, oldest first: a curate with which collect, release or suggest

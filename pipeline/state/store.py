@@ -299,15 +299,13 @@ class Store(DatasetFolder):
         self.put_in_place(run.id)
 
     def new_run(self, verb: Verb, config_digest: str, goldleaf: str) -> "Run":
-        """A run whose id sorts after every earlier one, even if the clock was set back.
+        """A run whose id sorts after every earlier one, even if the clock was set back; its time is the clock's.
 
         What killed runs wrote before their commit counts too: records and annotations are ordered by it.
         """
-        now = datetime.now(UTC)
+        now = started_at = datetime.now(UTC)
         for table, column in ((Table.RUNS, "run"), (Table.RECORDS, "batch"), (Table.ANNOTATIONS, "run")):
             last = self.scan(table).select(pl.col(column).max()).collect().item()
             if last is not None:
                 now = max(now, datetime.strptime(last, _RUN_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1))
-        return Run(
-            id=now.strftime(_RUN_FORMAT), verb=verb, config_digest=config_digest, started_at=now, goldleaf=goldleaf
-        )
+        return Run(now.strftime(_RUN_FORMAT), verb, config_digest, started_at, goldleaf)
