@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from flows.context import Context
-from pipeline.errors import Needless
+from pipeline.errors import Busy, Needless, Stuck
 from pipeline.releases.versions import version_folders
+from pipeline.state.at_work import verb_of
 from pipeline.state.locks import TURN, Turn
+from pipeline.state.tries import note_done, note_skipped
 from pipeline.steps import Progress
 from schemas.durations import seconds_of
 from schemas.run_summary import Verb
@@ -28,14 +30,41 @@ def waiting(
         progress: shows for whom.
         due_at: when a schedule wanted it; then another one that waits, or began later and is committed, does its work.
 
+    What becomes of it is noted.
+
     Raises:
         Needless: the scheduled run has nothing left to do.
+        Stuck: it was skipped, as others before it, and somebody has to look why.
         ValueError: ``wait`` is no duration.
     """
+    began_at, patience = datetime.now(UTC), seconds_of(wait)
+    try:
+        with _turn(context, verb, patience, progress, due_at):
+            yield
+    except (Busy, Needless) as error:
+        if due_at is not None:
+            tries = note_skipped(context.store, verb, str(error), datetime.now(UTC))
+            if told := tries.told(timedelta(seconds=patience)):
+                raise Stuck(f"{verb} of '{context.dataset.config.name}' was {told}") from error
+        raise
+    note_done(context.store, verb, began_at)
+
+
+@contextmanager
+def _turn(context: Context, verb: str, patience: float, progress: Progress, due_at: datetime | None) -> Iterator[None]:
     if due_at is not None and verb == Verb.FINETUNE and not version_folders(context.store.releases):
         # It looks for the version before it takes its turn.
         raise Needless(f"'{context.dataset.config.name}' has no published version yet, so there is nothing to train on")
-    turn = Turn(seconds_of(wait), progress.step, verb, due_at, lambda latest: _require_need(context, verb, latest))
+    schedules = context.dataset.config.schedules
+    turn = Turn(
+        patience,
+        progress.step,
+        verb,
+        due_at,
+        lambda latest: _require_need(context, verb, latest),
+        lambda holder: schedules.longest(verb_of(holder)),
+        progress.say,
+    )
     token = TURN.set(turn)
     try:
         yield

@@ -50,6 +50,10 @@ class Busy(StoreError):
     """Another process is using the same dataset."""
 
 
+class Stuck(Busy):
+    """It shows no sign of life."""
+
+
 class Needless(StoreError):
     """A scheduled run has nothing to do: another one has done it, or what it works on is not there yet."""
 

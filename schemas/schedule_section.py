@@ -1,13 +1,14 @@
 """The section ``schedules`` of dataset.yaml: when each verb runs, for `goldleaf serve` and `goldleaf deploy`."""
 
 import difflib
+import math
 import zoneinfo
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from schemas.cron import CronText
-from schemas.durations import Duration
+from schemas.durations import Duration, seconds_of
 
 
 def _zone(name: str) -> str:
@@ -25,6 +26,15 @@ def _zone(name: str) -> str:
 TimeZone = Annotated[str, AfterValidator(_zone)]
 
 
+def _long_enough(duration: str) -> str:
+    if not seconds_of(duration):
+        raise ValueError("0 would end every run; write how long one may take, such as 6h")
+    return duration
+
+
+MaxRun = Annotated[Duration, AfterValidator(_long_enough)]
+
+
 class Schedule(BaseModel):
     """When a verb runs."""
 
@@ -32,6 +42,8 @@ class Schedule(BaseModel):
 
     cron: CronText
     timezone: TimeZone | None = None
+    """Default: the section's."""
+    max_run: MaxRun | None = None
     """Default: the section's."""
 
 
@@ -52,6 +64,8 @@ class Schedules(BaseModel):
     """In which the times are meant."""
     wait: Duration = "30m"
     """How long a scheduled run waits for others of its dataset, before it is skipped."""
+    max_run: MaxRun | None = None
+    """How long a run may hold the dataset before a scheduled one that waits for it ends it; for ever by default."""
     curate: Times | None = None
     collect: Times | None = None
     release: Times | None = None
@@ -61,3 +75,9 @@ class Schedules(BaseModel):
         """When a verb runs, with its time zone; None if it has no schedule."""
         found: Schedule | None = getattr(self, verb)
         return found and found.model_copy(update={"timezone": found.timezone or self.timezone})
+
+    def longest(self, verb: str) -> float:
+        """How many seconds a run of a verb may hold the dataset."""
+        times: Schedule | None = getattr(self, verb, None)
+        most = (times and times.max_run) or self.max_run
+        return seconds_of(most) if most else math.inf

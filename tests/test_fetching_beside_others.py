@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from loopback import Reply, serving
@@ -142,7 +143,7 @@ def test_a_curate_that_has_fetched_waits_for_who_is_at_work_and_says_for_whom(de
 
         server.meanwhile = release_begins
         assert curate(odd.context, Inline(watched)).lines == 2
-    assert f"waiting for goldleaf release, process {os.getpid()}" in watched.steps
+    assert f"waiting for goldleaf release, process {os.getpid()} on {gethostname()}" in watched.steps
     assert server.asked == ["/one.jsonl", "/two.jsonl", "/exam.jsonl"], "each is fetched once"
 
 
@@ -154,7 +155,7 @@ def test_a_curate_that_has_fetched_does_not_wait_longer_than_its_patience(
     with ExitStack() as other:
         server.meanwhile = lambda: other.enter_context(odd.context.store.lock(Verb.RELEASE))
         with pytest.raises(
-            Busy, match=r"in use by goldleaf release, process \d+; run curate again when it has finished"
+            Busy, match=r"in use by goldleaf release, process \d+ on .+; run curate again when it has finished"
         ):
             odd.curate()
     assert odd.curate().lines == 2

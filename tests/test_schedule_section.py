@@ -53,7 +53,7 @@ def test_a_verb_has_its_own_zone_or_that_of_the_section_and_none_without_times(t
             "  currate: 0 2 * * *",
             "'schedules.currate' is not a known key; did you mean curate? Else use one of collect, curate",
         ),
-        ("  curate: [0 2 * * *]", "'schedules.curate' is a section with the keys cron, timezone"),
+        ("  curate: [0 2 * * *]", "'schedules.curate' is a section with the keys cron, max_run, timezone"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(line: str, says: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from desk import Desk, rename
@@ -73,7 +74,9 @@ def test_while_questions_are_sent_the_dataset_is_free(tmp_path: Path) -> None:
         def others() -> None:
             with store.lock(Verb.RELEASE):
                 tried.append("release")
-            with pytest.raises(Busy, match=r"in use by goldleaf curate \(sending questions\), process \d+; the next"):
+            with pytest.raises(
+                Busy, match=r"in use by goldleaf curate \(sending questions\), process \d+ .+; the next"
+            ):
                 store.push_lock().__enter__()
             tried.append("send")
 
@@ -224,7 +227,7 @@ def test_a_collect_that_has_pulled_waits_for_who_is_at_work_and_says_for_whom(tm
 
         server.afterwards = release_begins
         assert collect(desk.context, Inline(watched)).decided == 1
-    assert f"waiting for goldleaf release, process {os.getpid()}" in watched.steps
+    assert f"waiting for goldleaf release, process {os.getpid()} on {gethostname()}" in watched.steps
 
 
 def test_a_collect_that_gives_up_waiting_keeps_nothing_and_the_next_one_pulls_it_all(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from cli_shop import opened_shop
@@ -57,7 +58,7 @@ def test_who_is_at_work_and_what_was_killed_is_told(tmp_path: Path) -> None:
         (store.work("20260101T000000.000000Z") / "part").write_bytes(b"x")
         told = shop.goldleaf("status", "--all").stdout
         sys.exit("as if it were killed")
-    assert f"questions: goldleaf curate, process {os.getpid()}\n" in told
+    assert f"questions: goldleaf curate, process {os.getpid()} on {gethostname()}\n" in told
     assert "killed" not in told
     data = tmp_path / "data.jsonl"
     data.rename(tmp_path / "gone.jsonl")
@@ -89,8 +90,13 @@ def test_who_holds_one_lock_and_waits_for_another_has_one_line(tmp_path: Path) -
 
         with waiting(context, "collect", "1s", Shown(), datetime.now(UTC)), context.store.lock(Verb.COLLECT):
             pytest.fail("two writers at once")
-    process = os.getpid()
-    assert seen == [[f"goldleaf curate, process {process}", f"goldleaf collect, process {process} (waits)"]]
+    process = f"{os.getpid()} on {gethostname()}"
+    assert seen == [
+        [
+            f"goldleaf curate, process {process}",
+            f"goldleaf collect, process {process} (waits)",
+        ]
+    ]
 
 
 def test_a_run_that_ends_while_we_look_was_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +117,11 @@ def test_two_runs_of_one_number_are_two(tmp_path: Path) -> None:
         waits = store.root / "state.next-collect.lock"
         stack.enter_context(held(waits, "questions", "goldleaf collect", ""))
         stack.enter_context(store.own_work(Verb.CURATE))
-        process = os.getpid()
-        curate, collect = f"goldleaf curate, process {process}", f"goldleaf collect, process {process} (waits)"
+        process = f"{os.getpid()} on {gethostname()}"
+        curate, collect = (
+            f"goldleaf curate, process {process}",
+            f"goldleaf collect, process {process} (waits)",
+        )
         assert at_work(store) == [curate, collect]
         assert killed(store) == {}
 
@@ -150,6 +159,7 @@ def test_what_is_due_often_is_overdue_since_it_was_first_left_out(tmp_path: Path
     assert parcels.overdue == [f"curate was due at {first:%F %T} UTC, and last at {last:%F %T}"]
     store = Context.load(file, offline(shop.home)).store
     with store.lock(Verb.CURATE):
+        os.utime(store.root / "state.lock", (now.timestamp(), now.timestamp()))
         assert not all_datasets(shop.home, now)[0].overdue, "it is at work"
 
 

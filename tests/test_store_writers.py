@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from socket import gethostname
 
 import polars as pl
 import pytest
@@ -182,11 +183,12 @@ def test_a_second_process_is_told_who_is_at_work_and_a_killed_one_frees_the_lock
             with pytest.raises(Busy) as caught, store.lock(verb):
                 pytest.fail("two writers at once")
             assert str(caught.value) == (
-                f"'toy' is in use by goldleaf curate, process {process.pid}; run {verb} again when it has finished"
+                f"'toy' is in use by goldleaf curate, process {process.pid} on {gethostname()}; "
+                f"run {verb} again when it has finished"
             )
         with store.lock(Verb.FINETUNE), Store(tmp_path, "other").lock(Verb.CURATE):
             pass
-    mine = f"goldleaf collect, process {os.getpid()};"
+    mine = f"goldleaf collect, process {os.getpid()} on {gethostname()};"
     with store.lock(Verb.COLLECT), pytest.raises(Busy, match=mine), store.lock(Verb.CURATE):
         pytest.fail("two writers at once")
 
@@ -197,11 +199,13 @@ def test_who_waits_for_a_lock_gets_it_as_soon_as_it_is_free_and_is_named_in_it(t
         threading.Timer(0.3, process.kill).start()
         with (
             store.lock(Verb.COLLECT, patience=60, waiting=shown.step),
-            pytest.raises(Busy, match=f"^'toy' is in use by goldleaf collect, process {os.getpid()}; run"),
+            pytest.raises(
+                Busy, match=f"^'toy' is in use by goldleaf collect, process {os.getpid()} on {gethostname()}; run"
+            ),
             store.lock(Verb.RELEASE),
         ):
             pytest.fail("two writers at once")
-        assert shown.steps == [f"waiting for goldleaf curate, process {process.pid}"]
+        assert shown.steps == [f"waiting for goldleaf curate, process {process.pid} on {gethostname()}"]
     with store.lock(Verb.COLLECT, patience=60, waiting=shown.step):
         assert len(shown.steps) == 1, "nobody is waited for"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from cli_shop import ROWS, opened_shop
@@ -34,7 +35,8 @@ def test_a_command_waits_as_long_as_it_is_told_and_then_says_who_is_in_the_way(t
     store = Context.load(tmp_path / "dataset.yaml", offline(shop.home)).store
     with ExitStack() as other:
         other.enter_context(store.lock(Verb.COLLECT))
-        mine = f"is in use by goldleaf collect, process {os.getpid()}; run release again when it has finished"
+        me = f"process {os.getpid()} on {gethostname()}"
+        mine = f"is in use by goldleaf collect, {me}; run release again when it has finished"
         assert mine in shop.error("release")
         assert mine in shop.goldleaf("release", "--wait", "1s", exit_code=1).stderr
         threading.Timer(0.5, other.close).start()
@@ -86,7 +88,8 @@ def test_one_scheduled_run_of_a_verb_waits_and_the_next_one_leaves_the_work_to_i
         assert begun.wait(10)
         with (
             pytest.raises(
-                Busy, match=r"in use by goldleaf curate, process \d+, and goldleaf collect, process \d+ waits"
+                Busy,
+                match=r"in use by goldleaf curate, process \d+ .+, and goldleaf collect, process \d+ .+ waits",
             ),
             waiting(context, "collect", "60s", Silent(), due_at),
             store.lock(Verb.COLLECT),

@@ -31,6 +31,8 @@ def show_all(as_json: bool) -> None:
     for line in found:
         for holder in line.at_work:
             out.print(f"{line.dataset}: {holder}", markup=False)
+        for text in (*line.stuck, *line.skipped):
+            out.print(f"{line.dataset}: [red]{escape(text)}[/]", soft_wrap=True)
         for verb, began_at in line.killed.items():
             out.print(f"{line.dataset}: {killed_line(verb, began_at)}")
         for text in line.overdue:

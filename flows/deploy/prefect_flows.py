@@ -29,7 +29,7 @@ from flows.run_page import lines_about
 from flows.suggest import Suggestions
 from flows.turns import waiting
 from pipeline.config.dataset_file import name_in
-from pipeline.errors import Busy, Needless
+from pipeline.errors import Busy, Needless, Stuck
 from pipeline.steps import Progress, Silent
 from schemas.options import Fix
 
@@ -67,7 +67,8 @@ def _run(verb: str, dataset: str, wait: str | None, story: Callable[[Context, Pr
         ):
             result = story(context, engine)
     except (Busy, Needless) as error:
-        if not run.is_deployed:
+        # That nobody has a look at what is stuck would be a failure.
+        if not run.is_deployed or isinstance(error, Stuck):
             raise
         page.tell([f"skipped: {error}"])
         # Prefect takes a state for the result.

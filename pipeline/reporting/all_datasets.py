@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.config.dataset_file import schedules_in
 from pipeline.errors import GoldleafError
 from pipeline.releases.versions import readable_versions
-from pipeline.state.at_work import at_work, is_by, killed
+from pipeline.state.at_work import at_work, is_by, killed, stuck
 from pipeline.state.runs import ahead_of
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
+from pipeline.state.tries import tries_of
 from schemas.cron import read_cron
 from schemas.durations import seconds_of
 from schemas.run_summary import CurateFacts, Verb
@@ -39,6 +40,10 @@ class DatasetLine(BaseModel):
     latest_release: str | None = None
     at_work: list[str] = []
     """Who is using it, or waits for that."""
+    stuck: list[str] = []
+    """Who of these shows no sign of life, and since when."""
+    skipped: list[str] = []
+    """Scheduled verbs that were skipped again and again, and why."""
     killed: dict[str, datetime] = {}
     """By verb: when a run began that was killed. The next one of the verb does its work."""
     overdue: list[str] = []
@@ -73,7 +78,8 @@ def _read(store: Store, now: datetime) -> DatasetLine:
     funnel = snapshot.settled_funnel()
     versions, damaged = readable_versions(store.releases)
     file = curated.summary.file if curated else ""
-    now_at_work = at_work(store)
+    now_at_work, silent, tries = at_work(store), stuck(store, now), tries_of(store)
+    alive = [holder for holder in now_at_work if holder not in silent]
     last = {verb.value: at for verb in Verb if (at := snapshot.runs_that_did(verb)["finished_at"].max()) is not None}
     return DatasetLine(
         dataset=store.dataset,
@@ -84,8 +90,10 @@ def _read(store: Store, now: datetime) -> DatasetLine:
         last=last,
         latest_release=versions[-1].version if versions else None,
         at_work=now_at_work,
+        stuck=[f"{holder} {found}" for holder, found in silent.items()],
+        skipped=[f"{verb} was {told}" for verb, one in tries.items() if (told := one.told(timedelta()))],
         killed=killed(store),
-        overdue=_overdue(snapshot, Path(file), now, now_at_work) if file else [],
+        overdue=_overdue(snapshot, Path(file), now, alive) if file else [],
         clock=ahead_of(snapshot.runs, now),
         problem=" ".join(damaged),
     )

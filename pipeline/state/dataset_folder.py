@@ -254,12 +254,13 @@ class DatasetFolder:
     @property
     def is_finetuning(self) -> bool:
         """Whether a fine-tuning is running."""
-        return bool(holder_of(self.root / _FINETUNE_LOCK)) and not self.is_asking_baselines
+        return holder_of(self.root / _FINETUNE_LOCK) is not None and not self.is_asking_baselines
 
     @property
     def is_asking_baselines(self) -> bool:
         """Whether arms that need no training are asked just now."""
-        return holder_of(self.root / _FINETUNE_LOCK).startswith(_BASELINES)
+        holder = holder_of(self.root / _FINETUNE_LOCK)
+        return holder is not None and holder.who.startswith(_BASELINES)
 
     def push_lock(self) -> AbstractContextManager[None]:
         """Let one process at a time send questions: two would ask each of them twice.

@@ -1,6 +1,7 @@
 """Keeps a second process out of what another is using; the operating system frees a lock when its process dies."""
 
 import fcntl
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,14 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from pipeline.errors import Busy, StoreError
-from schemas.user_code_errors import in_a_line
+from pipeline.errors import Busy, StoreError, Stuck
+from pipeline.state.lock_holders import Holder, beating, end, read_holder, sign
 
 Waiting = Callable[[str], AbstractContextManager[object]]
 """Shows whom we are waiting for while we do."""
-_MOST = 1_000
+WAITS = ".next-"
+"""In the name of the file that who waits for a lock holds."""
 _PAUSE = 0.1
 """Seconds between attempts to get a lock."""
+_LOOK = 1.0
+"""Seconds between two looks whether a holder is to be ended."""
 _GLANCE = 0.05
 """Seconds that whoever looks who holds a lock may keep it."""
 
@@ -32,6 +36,8 @@ class Turn:
         verb: str = "",
         due_at: datetime | None = None,
         first: Callable[[datetime], object] = lambda due_at: None,
+        most: Callable[[str], float] = lambda holder: math.inf,
+        say: Callable[[str], object] = lambda text: None,
     ) -> None:
         """Begin to count the time.
 
@@ -43,6 +49,8 @@ class Turn:
                 their work to it.
             first: called as soon as a scheduled run holds its first lock, with the latest time at which it, or one
                 that has left its work to it, was due. What it raises ends the run, which has done nothing yet.
+            most: how many seconds a holder may hold a lock, before a scheduled run that waits for it ends it.
+            say: told of that.
         """
         self.waiting = waiting
         self.verb = verb
@@ -50,12 +58,20 @@ class Turn:
         self.began_at: datetime | None = None
         """When it held its first lock."""
         self._first = first
+        self._most = most
+        self._say = say
         self._end = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
         """Seconds that it still waits."""
         return max(0.0, self._end - time.monotonic())
+
+    def end_overlong(self, lock: IO[str], file: Path) -> None:
+        """End who holds a lock, if a scheduled run has waited for it for too long."""
+        holder = read_holder(lock)
+        if self.due_at is not None and holder.seconds > self._most(holder.who) and end(holder, file):
+            self._say(f"{holder.who} was ended: it held the dataset for {holder.seconds / 60:,.0f} min (max_run)")
 
     def begin(self) -> None:
         """Note that the run holds a lock."""
@@ -102,11 +118,18 @@ def held(
                 if other:
                     raise Busy(f"'{dataset}' is in use by {_holder(lock)}, and {other} waits for it already")
                 with waiting(f"waiting for {_holder(lock)}") if patience else nullcontext():
-                    if not _is_ours_within(lock, max(patience, _GLANCE)):
-                        raise Busy(f"'{dataset}' is in use by {_holder(lock)}; {advice}")
-        _sign(lock, holder)
+                    if not _is_ours_within(lock, max(patience, _GLANCE), lambda: turn.end_overlong(lock, file)):
+                        raise _busy(dataset, read_holder(lock), advice)
+        sign(lock, holder)
         turn.begin()
-        yield
+        with beating(file):
+            yield
+
+
+def _busy(dataset: str, holder: Holder, advice: str) -> Busy:
+    if stuck := holder.stuck(datetime.now(UTC)):
+        return Stuck(f"'{dataset}' is in use by {holder.who}, which {stuck}")
+    return Busy(f"'{dataset}' is in use by {holder.who}; {advice}")
 
 
 @contextmanager
@@ -118,36 +141,30 @@ def _alone(file: Path, turn: Turn, holder: str) -> Iterator[str]:
     if turn.due_at is None:
         yield ""
         return
-    path = file.with_name(f"{file.stem}.next-{turn.verb}.lock")
+    path = file.with_name(f"{file.stem}{WAITS}{turn.verb}.lock")
     with path.open("a+", encoding="utf-8", errors="replace") as place:
         due_at = turn.due_at.timestamp()
         if not _is_ours(place):
             os.utime(path, (due_at, max(due_at, path.stat().st_mtime)))
             yield _holder(place)
             return
-        _sign(place, holder)
+        sign(place, holder)
         os.utime(path, (due_at, due_at))
         yield ""
         turn.due_at = max(turn.due_at, datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
 
-def _sign(lock: IO[str], holder: str) -> None:
-    lock.truncate(0)
-    lock.write(f"{holder}, process {os.getpid()}")
-    lock.flush()
-
-
-def holder_of(file: Path) -> str:
-    """Who holds a lock; empty if it is free, or was never held."""
+def holder_of(file: Path) -> Holder | None:
+    """Who holds a lock; None if it is free, or was never held."""
     if not file.is_file():
-        return ""
+        return None
     with file.open("r", encoding="utf-8", errors="replace") as lock:
         # Shared, so that two who look do not see each other.
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _holder(lock)
-    return ""
+            return read_holder(lock)
+    return None
 
 
 def _is_ours(lock: IO[str]) -> bool:
@@ -159,13 +176,15 @@ def _is_ours(lock: IO[str]) -> bool:
     return True
 
 
-def _is_ours_within(lock: IO[str], patience: float) -> bool:
-    end = time.monotonic() + patience
-    while not (ours := _is_ours(lock)) and time.monotonic() < end:
+def _is_ours_within(lock: IO[str], patience: float, look: Callable[[], object]) -> bool:
+    limit, looked = time.monotonic() + patience, -math.inf
+    while not (ours := _is_ours(lock)) and time.monotonic() < limit:
+        if time.monotonic() > looked + _LOOK:
+            look()
+            looked = time.monotonic()
         time.sleep(_PAUSE)
     return ours
 
 
 def _holder(lock: IO[str]) -> str:
-    lock.seek(0)
-    return in_a_line(lock.read(_MOST)) or "another process"
+    return read_holder(lock).who
