@@ -29,6 +29,29 @@ def crowd(accuracies: Sequence[float], items: int, labels: int = 3, seed: int = 
     return votes_of(said.tolist()), truth
 
 
+def misled_crowd(seed: int) -> tuple[Integers, Integers]:
+    """57 annotators, five votes about each of 576 items, and mistakes that many make about the same item.
+
+    Nearly all items have the label 1. The rare 0 and 2 are taken for it by most, and some of its own mislead most.
+    """
+    chance = np.random.default_rng([seed, 99])
+    items, annotators = 576, 57
+    truth = chance.choice(3, items, p=[0.07, 0.86, 0.07])
+    accuracy = 1 / (1 + np.exp(-chance.normal(1.8, 0.6, annotators)))
+    leaning = chance.dirichlet([1.0, 1.0, 1.0], annotators)
+    seen, other = chance.beta(1.0, 2.0, items), chance.choice([0, 2], items)
+    pull = np.where(chance.random(items) < 0.12, 0.5, 0.0)
+    votes = []
+    for item, true in enumerate(truth.tolist()):
+        for who in chance.choice(annotators, 5, replace=False).tolist():
+            looks = true
+            if chance.random() > (1 - pull[item] if true == 1 else seen[item]):
+                looks = int(other[item]) if true == 1 else 1
+            said = looks if chance.random() < accuracy[who] else chance.choice(3, p=leaning[who])
+            votes.append((item, who, said))
+    return np.array(votes, dtype=np.int64), truth
+
+
 @st.composite
 def any_votes(draw: st.DrawFn, fewest: int = 1) -> Integers:
     """A few annotators' votes about some items, with gaps."""

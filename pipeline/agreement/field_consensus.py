@@ -6,6 +6,11 @@ gave few votes have tables that are mostly chance, so a table is shrunk towards 
 errors of all annotators, as much more or less often as this one errs. How much that expectation weighs, and how much
 annotators differ in how often they err, is estimated from the votes themselves (empirical Bayes, with Minka's fixed
 point for the Dirichlet, "Estimating a Dirichlet distribution", 2000). So many votes are left nearly as they are.
+
+The model takes annotators to err independently of each other. Where they do not, as about items that mislead most of
+them, it would be too sure, and would overrule majorities that are right. So each vote is weighed by what is known of
+its annotator from other items only, it speaks for its own label beyond that, which shrinks labels towards the majority,
+and how far all of this counts is fitted to votes left out in turn, and to known labels where there are some.
 """
 
 from dataclasses import dataclass
@@ -39,6 +44,14 @@ _LABEL_WORTH = 5.0
 """Items that each label is assumed to have beyond those in the votes."""
 _VOTED_SHARE = 0.1
 """How far the labels' frequencies stay those among the votes: otherwise a frequent label can swallow all others."""
+_OWN_LABEL = 1.2
+"""Log odds that each vote adds to its label beyond what is known of its annotator: the shrinkage to the majority."""
+_OWN_LABELS = (0.0, 0.4, 0.8, _OWN_LABEL, 2.0)
+_SCALES = np.geomspace(0.1, 1, 15)
+"""By how much all log odds are multiplied: 1 if annotators err independently."""
+_USUAL_SCALE, _SCALE_WORTH, _BONUS_WORTH = 0.6, 5.0, 4.0
+"""Log likelihood that other values of the two must gain, by the distance from the usual ones."""
+_NEVER = 1e-9
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,10 @@ class Consensus:
     if the majority decided."""
     is_majority: bool
     """The votes are too few to learn how reliable annotators are: each counts the same."""
+    scale: float = 1.0
+    """By how much the log odds were multiplied: the less, the more annotators err alike."""
+    own_label: float = 0.0
+    """What each vote added to the log odds of its label."""
 
     @property
     def probability(self) -> Floats:
@@ -77,6 +94,10 @@ class _Votes:
 
     matrix: Any
     """Sparse, shape (items, columns): 1 where the annotator gave the item that label."""
+    at: Integers
+    """The item of each vote."""
+    column: Integers
+    """That of each vote."""
     annotator: Integers
     said: Integers
     annotators: int
@@ -133,8 +154,11 @@ def consensus_of_field(
     few = len(items) * (counted - 2) < _FEW and len(given) < _KNOWN_ENOUGH
     if few or count == 1:
         return Consensus(items, share, _first_best(share), people, np.empty((0, count, count)), is_majority=True)
-    probabilities, tables = _estimated(read, share, fixed)
-    return Consensus(items, probabilities, _first_best(probabilities), people, _whole(read, tables), is_majority=False)
+    estimated, tables = _estimated(read, share, fixed)
+    probabilities, scale, own_label = _calibrated(read, estimated, tables, fixed)
+    _fix(probabilities, fixed)
+    whole, best = _whole(read, tables), _first_best(probabilities)
+    return Consensus(items, probabilities, best, people, whole, is_majority=False, scale=scale, own_label=own_label)
 
 
 def without_own_vote(votes: Integers, consensus: Consensus) -> tuple[Floats, NDArray[np.bool_]]:
@@ -154,7 +178,9 @@ def without_own_vote(votes: Integers, consensus: Consensus) -> tuple[Floats, NDA
         others[np.arange(len(votes)), votes[:, 2]] -= 1
         others = np.maximum(others, 0)
     else:
-        others = consensus.probabilities[at] / consensus.tables[who, :, votes[:, 2]]
+        own = np.log(consensus.tables[who, :, votes[:, 2]])
+        own[np.arange(len(votes)), votes[:, 2]] += consensus.own_label
+        others = consensus.probabilities[at] / np.exp(consensus.scale * own)
     sums = others.sum(axis=1, keepdims=True)
     return np.divide(others, sums, out=np.zeros_like(others), where=sums > 0), number > 1
 
@@ -164,7 +190,7 @@ def _columns(at: Integers, who: Integers, said: Integers, annotators: int, label
 
     used, column = np.unique(who * labels + said, return_inverse=True)
     matrix = csr_array((np.ones(len(at)), (at, column)), shape=(int(at.max()) + 1, len(used)))
-    return _Votes(matrix, used // labels, used % labels, annotators, labels)
+    return _Votes(matrix, at, column, used // labels, used % labels, annotators, labels)
 
 
 def _shares(votes: _Votes, fixed: tuple[Integers, Integers]) -> Floats:
@@ -198,13 +224,61 @@ def _estimated(votes: _Votes, start: Floats, fixed: tuple[Integers, Integers]) -
         frequency = probabilities.sum(axis=0) + _LABEL_WORTH
         frequency = (1 - _VOTED_SHARE) * frequency / frequency.sum() + _VOTED_SHARE * voted / voted.sum()
         odds = votes.matrix @ np.log(tables.columns) + np.log(frequency)
-        now = np.exp(odds - odds.max(axis=1, keepdims=True))
-        now /= now.sum(axis=1, keepdims=True)
+        now = _softmax(odds)
         _fix(now, fixed)
         change, probabilities = np.abs(now - probabilities).max(), now
         if change < _CLOSE:
             break
     return probabilities, tables
+
+
+def _calibrated(
+    votes: _Votes, estimated: Floats, tables: _Tables, fixed: tuple[Integers, Integers]
+) -> tuple[Floats, float, float]:
+    """The probabilities of labels, by how much log odds are scaled, and what a vote adds to its own label."""
+    said, annotator = votes.said[votes.column], votes.annotator[votes.column]
+    mine = estimated[votes.at]
+    elsewhere = np.maximum(tables.counts[votes.column] - mine, 0) + tables.weight * tables.expected[annotator, :, said]
+    elsewhere /= np.maximum(tables.totals[annotator] - mine, 0) + tables.weight
+    own = (said[:, None] == np.arange(votes.labels)).astype(np.float64)
+    speaks = np.log(elsewhere)
+    odds, counts = np.zeros_like(estimated), np.zeros_like(estimated)
+    np.add.at(odds, votes.at, speaks)
+    np.add.at(counts, votes.at, own)
+    frequency = np.log(estimated.mean(axis=0) + _NEVER)
+
+    item, truth = fixed
+
+    def by_known(scale: float, bonus: float) -> float:
+        found = _softmax(frequency + scale * (odds + bonus * counts)[item])
+        return float(np.log(found[np.arange(len(item)), truth] + _NEVER).sum())
+
+    is_shared = np.bincount(votes.at)[votes.at] > 1
+    left, given = (odds + _OWN_LABEL * counts)[votes.at] - speaks - _OWN_LABEL * own, elsewhere
+
+    def by_votes(scale: float) -> float:
+        found = (_softmax(frequency + scale * left) * given).sum(axis=1)
+        return float(np.log(found[is_shared]).sum())
+
+    usual = max(_SCALES, key=lambda scale: by_votes(scale) - _far(scale, _USUAL_SCALE))
+    scale, bonus = usual, _OWN_LABEL
+    if len(fixed[0]) >= _KNOWN_ENOUGH:
+        scale, bonus = max(
+            ((scale, bonus) for scale in _SCALES for bonus in _OWN_LABELS),
+            key=lambda pair: by_known(*pair) - _far(pair[0], usual) - _BONUS_WORTH * abs(pair[1] - _OWN_LABEL),
+        )
+    return _softmax(frequency + scale * (odds + bonus * counts)), float(scale), bonus
+
+
+def _far(scale: float, usual: float) -> float:
+    """The log likelihood that a scale must gain to be taken instead of the usual one."""
+    return float(_SCALE_WORTH * np.log(scale / usual) ** 2)
+
+
+def _softmax(odds: Floats) -> Floats:
+    found: Floats = np.exp(odds - odds.max(axis=1, keepdims=True))
+    found /= found.sum(axis=1, keepdims=True)
+    return found
 
 
 def _tables(votes: _Votes, probabilities: Floats, weight: float) -> _Tables:

@@ -1,4 +1,7 @@
-"""Simulated annotators: teams, mid-sized crowds and large ones, with the ways in which annotators are known to err."""
+"""Simulated annotators: teams, mid-sized crowds and large ones, with the ways in which annotators are known to err.
+
+Those of the families ``alike`` and ``rare`` make the same mistakes about the same items, as no model of them expects.
+"""
 
 from dataclasses import dataclass
 
@@ -9,6 +12,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 FAMILIES = ("team", "mid", "crowd")
+MISLED = ("alike", "rare")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,40 @@ def crowd(seed: int, family: str) -> Crowd:
             if difficult[item]:
                 odds = (odds + mistakes[true]) / 2
             votes.append((item, annotator, chance.choice(labels, p=odds / odds.sum())))
+    return Crowd(np.array(votes), truth, labels)
+
+
+def misled(seed: int, family: str) -> Crowd:
+    """A crowd that errs alike: ``rare`` labels are taken for a frequent one; items and schools mislead (``alike``)."""
+    chance = np.random.default_rng([seed, 77])
+    is_rare = family == "rare"
+    labels, items = (3 if is_rare else int(chance.choice([2, 3, 4, 5]))), int(chance.choice([300, 576, 1000]))
+    annotators = int(chance.choice([30, 57, 120] if is_rare else [5, 12, 40, 100]))
+    frequent = chance.uniform(0.75, 0.92)
+    prior = (
+        np.array([(1 - frequent) / 2, frequent, (1 - frequent) / 2]) if is_rare else chance.dirichlet([3.0] * labels)
+    )
+    truth = chance.choice(labels, items, p=prior)
+    wrong = (truth + chance.integers(1, labels, items)) % labels
+    pull = np.where(chance.random(items) < chance.uniform(0.05, 0.2), chance.uniform(0.3, 0.8), 0.0)
+    if is_rare:
+        wrong, pull = np.where(truth == 1, wrong, 1), np.where(truth == 1, pull, 1 - chance.beta(1, 2, items))
+    schools = chance.integers(1 if is_rare else 3, size=annotators)
+    taught = (truth + chance.integers(1, labels, (3, items))) % labels
+    is_taught = chance.random((3, items)) < (0 if is_rare else chance.uniform(0, 0.25))
+    right = 1 / (1 + np.exp(-chance.normal(chance.uniform(0.8, 2.5), chance.uniform(0.1, 1.0), annotators)))
+    activity = chance.pareto(chance.choice([0.8, 1.5, 5.0]), annotators) + 0.02
+    votes = []
+    for item in range(items):
+        for who in chance.choice(annotators, 5, replace=False, p=activity / activity.sum()):
+            said = truth[item]
+            if chance.random() < pull[item]:
+                said = wrong[item]
+            elif is_taught[schools[who], item] and chance.random() < 0.8:
+                said = taught[schools[who], item]
+            if chance.random() > right[who]:
+                said = (said + chance.integers(1, labels)) % labels
+            votes.append((item, who, said))
     return Crowd(np.array(votes), truth, labels)
 
 
