@@ -50,8 +50,8 @@ class Finetune(BaseModel):
     form: Form = Form.HELD
     """Whether models are held to the form of the answers. Free, an untuned model mostly fails by its format."""
     max_new_tokens: Count | None = None
-    """Maximum tokens of a prediction; default: the longest answer of the training split, of a chat without its longest
-    tenth."""
+    """Maximum tokens of a prediction; default: half as many again as the longest known answer that is not asked for, or
+    as the longest choices need; of a chat as most of its answers have."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 17
     """Training also seeds numpy, which accepts no larger one."""
     seeds: Annotated[int, Field(ge=1, le=20)] | None = None

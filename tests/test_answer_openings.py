@@ -1,6 +1,7 @@
 """Models are asked by the very tokens that come before an answer in training, and answer by the likeliest token."""
 
 import json
+import math
 
 import pytest
 from chat_templates import TEMPLATES
@@ -10,7 +11,7 @@ from test_training_variants import CHATS
 
 from pipeline.finetuning import predict as predicting
 from pipeline.finetuning.answer_opening import Opening
-from pipeline.finetuning.exam import longest_answer
+from pipeline.finetuning.answer_room import longest_answer
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.held_to_form import FormKeeper
 from pipeline.finetuning.loaded_model import LoadedModel
@@ -89,14 +90,14 @@ def test_a_held_answer_begins_with_the_token_that_it_is_trained_with() -> None:
     assert predict(loaded, [PROMPT], max_new_tokens=4, grammar='start: "yes" | "no"')[0] in ("yes", "no")
 
 
-def test_the_longest_answer_has_room_for_what_comes_before_it() -> None:
+def test_an_answer_has_room_for_what_comes_before_it_and_half_as_much_as_the_longest_known_one() -> None:
     """In batches: of any number of rows, a few are held."""
     task = create_model("Toy", __base__=Task, __doc__="Say it.", text=(Input[str], ...), answer=(Target[str], ...))
     said = ["yes", "no, by no means", *(f"number {number}" for number in range(1_500)), "no"]
     rows = [Example(one, PROMPT, (Message(role=Speaker.ASSISTANT, content=one),), {}) for one in said]
     lengths = {name: longest_answer(iter(rows), task, model_of(FAMILIES[name])) for name in ("smollm", "reasons")}
     tokenizer = model_of(REASONS).tokenizer
-    longest = max(len(tokenizer.encode(one)) for one in said) + 1
+    longest = math.ceil(1.5 * (max(len(tokenizer.encode(one)) for one in said) + 1))
     assert lengths == {"smollm": longest, "reasons": longest + len(tokenizer.encode("<think>\n\n</think>\n\n"))}
     assert longest_answer([], task, model_of(REASONS)) == 1
 

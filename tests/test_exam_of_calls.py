@@ -11,8 +11,9 @@ from chat_templates import TEMPLATES, TOKENIZER
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Unit
 from pipeline.evaluation.text_similarity import chrf
+from pipeline.finetuning.answer_room import longest_answer
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate, questions
-from pipeline.finetuning.exam import Exam, Questions, askable, longest_answer
+from pipeline.finetuning.exam import Exam, Questions, askable
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.row_tokens import calling_turns

@@ -75,10 +75,11 @@ def show_arms(ladder: "Ladder", reference: "ArmResult", currency: str) -> None:
     arms, compared = ladder.arms, reference.evaluation
     questions = max(arm.evaluation.questions for arm in arms)
     some = any(arm.evaluation.questions != questions for arm in arms)
-    unreadable = any(arm.evaluation.unreadable for arm in arms)
+    unreadable, cut = (any(getattr(arm.evaluation, name) for arm in arms) for name in ("unreadable", "cut"))
     columns = ["arm", compared.metric_title, "95% interval"]
     columns += ["asked"] if some else []
     columns += ["wrong format"] if unreadable else []
+    columns += ["cut"] if cut else []
     columns += ["ms a call"]
     columns += [f"{currency} per 1,000"] if currency else []
     rows = []
@@ -87,6 +88,7 @@ def show_arms(ladder: "Ladder", reference: "ArmResult", currency: str) -> None:
         row: list[str | int] = [arm.title, score.unit.shown(score.value), score.interval]
         row += [arm.evaluation.questions] if some else []
         row += [arm.evaluation.unreadable] if unreadable else []
+        row += [arm.evaluation.cut] if cut else []
         row += [arm.milliseconds]
         row += ["" if arm.cost is None else shown_amount(arm.cost)] if currency else []
         rows.append(row)

@@ -16,6 +16,7 @@ from schemas.dataset import Finetune, Fix
 if TYPE_CHECKING:
     from pipeline.finetuning.preflight import Keep, Preflight
     from pipeline.text.token_lengths import TokenLengths
+    from schemas.task import Task
 
 _BINS, _WIDTH = 8, 40
 _MARKS = {"error": "[red]✗[/]", "warning": "[yellow]![/]", "note": "[dim]·[/]"}
@@ -68,7 +69,8 @@ def preflight(
     progress = progress_for(as_json)
     with progress.step(f"loading {config.base_model}"):
         base = load_base(config.base_model, quantize=config.quantize)
-    found = look_over(folder, config, base, progress.step, timing=timing, keep=_keep(folder, reference, dataset))
+    keep, task = _keep(folder, reference, dataset), _task(folder, reference, dataset)
+    found = look_over(folder, config, base, progress.step, timing=timing, keep=keep, task=task)
     if as_json:
         print_json(found)
     else:
@@ -102,6 +104,11 @@ def _keep(folder: Path, reference: str, dataset: Path) -> "Keep | None":
     if folder == Path(reference):
         return None
     return kept_timing(kept_measures(load_context(dataset).store.models, version("goldleaf"), is_read=False))
+
+
+def _task(folder: Path, reference: str, dataset: Path) -> "type[Task] | None":
+    """None where only a folder is named."""
+    return None if folder == Path(reference) else load_context(dataset).dataset.task
 
 
 def show_preflight(found: "Preflight") -> None:

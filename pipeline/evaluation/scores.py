@@ -118,6 +118,8 @@ class Outcome(BaseModel):
     """The negative log-likelihood of the gold answer, of its number of tokens; for kinds that are judged by it."""
     group: str = ""
     """Of the question; empty if it is in none."""
+    is_cut: bool = False
+    """Whether the model had not ended it at its longest length."""
 
     @property
     def right(self) -> bool:

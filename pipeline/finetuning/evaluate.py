@@ -89,6 +89,8 @@ class Evaluation(BaseModel):
     unjudged: int = 0
     """Questions that count nowhere: none of their gold answer's tokens is learned, or lies within the model's reach."""
     unreadable_ids: tuple[str, ...]
+    cut: int = 0
+    """Texts that a model had not ended at their longest length; they count as they stand."""
     measures: tuple[Measure, ...] = ()
     """What else is said of the answers."""
     outcomes: tuple[Outcome, ...] = ()
@@ -100,7 +102,13 @@ class Evaluation(BaseModel):
         unreadable = tuple(one.id for one in some if one.read is None)
         found = {"score": _score(self.metric, some), "exact": accuracy(some), "questions": len(some)}
         return self.model_copy(
-            update={**found, "outcomes": some, "unreadable": len(unreadable), "unreadable_ids": unreadable}
+            update={
+                **found,
+                "outcomes": some,
+                "unreadable": len(unreadable),
+                "unreadable_ids": unreadable,
+                "cut": sum(one.is_cut for one in some),
+            }
         )
 
 
@@ -167,6 +175,7 @@ def evaluate(
     answers: Sequence[str],
     losses: Sequence[Credit] | None = None,
     steps: Sequence[tuple[EvalQuestion, str]] = (),
+    cut: Collection[int] = (),
 ) -> Evaluation:
     """Score one answer for each question; with ``losses``, they are the score, and what has no tokens is left out.
 
@@ -177,6 +186,7 @@ def evaluate(
         losses: for each, the loss of the gold answer.
         steps: questions for the calls before the last turn, under the id of the question that they belong to, and what
             the model wrote.
+        cut: the places of answers that a model had not ended.
 
     Raises:
         TrainingError: there are no questions, or none that can be judged.
@@ -193,7 +203,11 @@ def evaluate(
     before = defaultdict[str, list[Outcome]](list)
     for question, text in steps:
         before[question.id].append(_outcome(task, question, text, None))
-    outcomes = tuple(_outcome(task, question, text, loss, before[question.id]) for question, text, loss in given)
+    unended = {asked[place].id for place in cut}
+    outcomes = tuple(
+        _outcome(task, question, text, loss, before[question.id], is_cut=question.id in unended)
+        for question, text, loss in given
+    )
     kind = kind_of(task)
     by_answers = kind.judged_by_loss and not losses
     metric, metric_title = kind.answers_metric if by_answers else (kind.metric, kind.metric_title)
@@ -210,6 +224,7 @@ def evaluate(
         confusions=kind.confusions(task, outcomes),
         unreadable=len(unreadable),
         unreadable_ids=unreadable,
+        cut=sum(one.is_cut for one in outcomes),
         unjudged=len(asked) - len(given),
         measures=(*kind.measures(task, outcomes), *_exact(kind, outcomes), *_strict(metric, outcomes)),
         outcomes=outcomes,
@@ -266,7 +281,13 @@ def _strict(metric: str, outcomes: Sequence[Outcome]) -> list[Measure]:
 
 # --- one answer -------------------------------------------------------------------------------
 def _outcome(
-    task: type[Task], question: EvalQuestion, text: str, loss: Credit | None, steps: Sequence[Outcome] = ()
+    task: type[Task],
+    question: EvalQuestion,
+    text: str,
+    loss: Credit | None,
+    steps: Sequence[Outcome] = (),
+    *,
+    is_cut: bool = False,
 ) -> Outcome:
     read = task.task_read_answer(text)
     place, credit = kind_of(task).nearest(task, read, question.golds)
@@ -283,6 +304,7 @@ def _outcome(
         loss=loss,
         steps=tuple(steps),
         group=question.group,
+        is_cut=is_cut,
     )
 
 

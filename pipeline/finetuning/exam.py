@@ -1,11 +1,9 @@
 """The exam of a model: which test questions it can be asked, how long it may answer, and what it answers."""
 
-import contextlib
 import functools
-import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,14 +12,13 @@ import numpy.typing as npt
 from pipeline.errors import OutOfMemory, TrainingError, Unrendered
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.answer_form import grammar_of
-from pipeline.finetuning.answer_opening import Opening
 from pipeline.finetuning.closed_answers import likeliest
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, evaluate
 from pipeline.finetuning.examples import Example, draw
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.losses import answer_losses
 from pipeline.finetuning.predict import answer_tokens, predict
-from pipeline.finetuning.row_tokens import Tokens, as_tokens, calling_turns, messages_of, shows_calls, written_turn
+from pipeline.finetuning.row_tokens import Tokens, as_tokens, calling_turns, messages_of, shows_calls
 from pipeline.finetuning.training_libraries import lacks_memory
 from pipeline.finetuning.training_rows import LeftOut, context, no_calls_shown, reach, readable
 from pipeline.finetuning.written_turns import readable_turn
@@ -31,11 +28,6 @@ from schemas.dataset import Finetune, Form
 from schemas.field import JsonValue, ValueType
 from schemas.task import Task
 from schemas.task_fields import conversation_target
-
-_BATCH = 1_000
-"""Answers that are held at once."""
-_MOST = 0.9
-"""Share of the answers of a chat that are not longer than a model's may be."""
 
 
 @dataclass(frozen=True)
@@ -154,47 +146,6 @@ def whole_questions(
     return found
 
 
-def longest_answer(examples: Iterable[Example], task: type[Task], base: LoadedModel) -> int:
-    """How many tokens a model may answer with: as many as the gold answers have, with what comes before them.
-
-    Where texts are not what models are judged by, as most of them have: one long turn among thousands would let an
-    untuned model write on for minutes in every answer.
-    """
-    lead: int | None = None
-    longest = answer_tokens(base, [])
-    texts: list[str] = []
-    for example in examples:
-        lead = _lead(example, base) if lead is None else lead
-        texts += _written(example, base)
-        if len(texts) >= _BATCH and not kind_of(task).judged_by_loss:
-            longest, texts = max(longest, answer_tokens(base, texts)), []
-    if kind_of(task).judged_by_loss:
-        texts = sorted(texts, key=len)[: math.ceil(_MOST * len(texts))]
-    return max(longest, answer_tokens(base, texts)) + (lead or 0)
-
-
-def _lead(example: Example, base: LoadedModel) -> int:
-    """Tokens that the template writes before an answer; where a model is not given them, it writes them, too."""
-    with contextlib.suppress(Unrendered):
-        lead = Opening.after(example.prompt, example.tools, base).lead
-        return len(base.tokenizer.encode(lead, add_special_tokens=False))
-    return 0
-
-
-def _written(example: Example, base: LoadedModel) -> list[str]:
-    """An answer and the calls before it, as a model has to write them; none if the template does not show them."""
-    messages = messages_of(example)
-    places = calling_turns(example)
-    if messages[-1].tool_calls or messages[-1].reasoning_content:
-        places.append(len(messages) - 1)
-    said = [] if len(messages) - 1 in places else [example.answer]
-    try:
-        shown = not places or shows_calls(example, base)
-        return [*said, *(written_turn(example, place, base) for place in places)] if shown else []
-    except Unrendered:
-        return []
-
-
 def _steps(question: EvalQuestion, task: type[Task]) -> list[EvalQuestion]:
     """A question for each call before the last turn; of tasks without a conversation there is none."""
     name, example = conversation_target(task), question.examples[0]
@@ -241,10 +192,21 @@ class Answers:
     asked than they."""
     settings: Mapping[str, float] = field(default_factory=dict)
     """What the arm has chosen for itself, such as the strength of a regularization."""
+    cut: Collection[int] = ()
+    """The places of texts that a model on this machine had not ended at its longest length; of kinds that are judged
+    by their loss, which is not that of what is written, nobody counts them."""
 
     def scored(self, task: type[Task], questions: Questions) -> Evaluation:
         """Judge them."""
-        return evaluate(task, questions.asked, self.texts, self.losses, self.called)
+        return evaluate(task, questions.asked, self.texts, self.losses, self.called, self.cut)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a model wrote, and the places of what it had not ended."""
+
+    texts: list[str]
+    cut: set[int]
 
 
 @dataclass(frozen=True)
@@ -319,16 +281,17 @@ class Exam:
         began = time.perf_counter()
         written = self._written(model, every, advance, form, most_tokens, beside)
         took = time.perf_counter() - began
-        texts = written[: len(questions.asked)]
+        texts = written.texts[: len(questions.asked)]
         losses = answer_losses(model, questions.golds, advance) if questions.golds else None
         return Answers(
             texts=texts,
             losses=losses,
-            called=list(zip(questions.steps, written[len(texts) :], strict=True)),
+            called=list(zip(questions.steps, written.texts[len(texts) :], strict=True)),
             tokens_in=sum(map(len, _prompts(model, questions))),
             tokens_out=sum(answer_tokens(model, [text]) for text in texts),
             # What it is judged by besides, losses and earlier calls, nobody waits or pays for.
             seconds=took * len(texts) / len(every) if questions.golds or questions.steps else None,
+            cut=() if losses else tuple(sorted(place for place in written.cut if place < len(texts))),
         )
 
     def _written(
@@ -339,7 +302,7 @@ class Exam:
         form: Form,
         most_tokens: int | None,
         beside: npt.NDArray[np.float64] | None,
-    ) -> list[str]:
+    ) -> _Written:
         prompts = [question.prompt for question in asked]
         tools = [question.examples[0].tools for question in asked]
         if unread := [place for place, one in enumerate(asked) if not _can_read(model, one)]:
@@ -348,10 +311,11 @@ class Exam:
             read = [place for place in range(len(asked)) if place not in set(unread)]
             some = None if beside is None else beside[read]
             written = self._written(model, [asked[place] for place in read], advance, form, most_tokens, some)
-            texts = dict(zip(read, written, strict=True))
-            return [texts.get(place, "") for place in range(len(asked))]
+            texts = dict(zip(read, written.texts, strict=True))
+            cut = {read[place] for place in written.cut}
+            return _Written([texts.get(place, "") for place in range(len(asked))], cut)
         calls = bool(conversation_target(self.task))
-        done = 0
+        done, cut = 0, set[int]()
 
         def progressed(answered: int, _: int) -> None:
             nonlocal done
@@ -369,7 +333,7 @@ class Exam:
                 beside=beside,
                 on_progress=progressed,
             )
-            return [one.answer for one in found]
+            return _Written([one.answer for one in found], cut)
         answers = predict(
             model,
             prompts,
@@ -378,8 +342,9 @@ class Exam:
             grammar=self.grammar if form is Form.HELD else None,
             with_marks=calls,
             on_progress=progressed,
+            on_cut=cut.add,
         )
-        if not calls:
-            return answers
-        given = zip(answers, prompts, tools, strict=True)
-        return [readable_turn(text, model, prompt, known) for text, prompt, known in given]
+        if calls:
+            given = zip(answers, prompts, tools, strict=True)
+            answers = [readable_turn(text, model, prompt, known) for text, prompt, known in given]
+        return _Written(answers, cut)

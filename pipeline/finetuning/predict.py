@@ -29,10 +29,11 @@ def predict(
     use_adapter: bool = True,
     with_marks: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
+    on_cut: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Answer every prompt, in the order given: always the likeliest next token.
 
-    What the model's ``generation_config.json`` sets beside, such as a penalty of repetitions, is not used.
+    What its ``generation_config.json`` sets beside, such as a penalty of repetitions, is not used.
 
     Args:
         loaded: a base model, or one with an adapter.
@@ -42,15 +43,14 @@ def predict(
         max_new_tokens: the maximum length of an answer; the model may end it earlier.
         batch_size: prompts answered at once, grouped by length; fewer if they are long, or if memory lacks.
         use_adapter: False uses the base model under the adapter.
-        with_marks: a turn of a conversation is asked for, in which a model may reason and call tools: what opens it is
-            left to the model, and special tokens before its end are kept, since calls begin with some of them.
+        with_marks: a turn of a conversation is asked for, with reasoning and calls: what opens it is left to the model,
+            and special tokens before its end are kept, since calls begin with some of them.
         on_progress: called with how many of how many prompts are answered.
+        on_cut: called with the place of each prompt whose answer is not ended at its longest length.
 
     Raises:
         MemoryError, RuntimeError: the memory does not even suffice for one prompt at a time.
     """
-    import torch
-
     given = list(zip(prompts, tools or [None] * len(prompts), strict=True))
     opening = Opening.after(*given[0], loaded) if given and not with_marks else Opening()
     rendered = [opening.token_ids(prompt, known, loaded) for prompt, known in given]
@@ -58,8 +58,8 @@ def predict(
     by_length = sorted(range(len(rendered)), key=lambda index: len(rendered[index]))
     answers = [""] * len(rendered)
     loaded.model.eval()
-    done, size = 0, batch_size
-    with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter), _greedy(loaded):
+    done, size, ends = 0, batch_size, set(ends_of(loaded))
+    with quiet(), _greedy(loaded), adapter_used(loaded, use_adapter):
         while done < len(by_length):
             batch = _batch(by_length[done : done + size], rendered, max_new_tokens)
             try:
@@ -71,8 +71,10 @@ def predict(
                 continue
             for index, ids in zip(batch, written, strict=True):
                 answers[index] = _text(loaded, ids, with_marks)
+                if on_cut and ends.isdisjoint(ids):
+                    on_cut(index)
             done += len(batch)
-            if on_progress is not None:
+            if on_progress:
                 on_progress(done, len(by_length))
     return answers
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import TrainingError
+from pipeline.finetuning.answer_room import longest_answer
 from pipeline.finetuning.examples import Example, SplitExamples, example_batches, how_to_fill
 from pipeline.finetuning.foreseen_verdict import foreseen_verdict
 from pipeline.finetuning.loaded_model import LoadedModel
@@ -21,12 +22,14 @@ from pipeline.finetuning.preflight_rows import UNSOUND, Measured, Meter, joined
 from pipeline.finetuning.preflight_timing import TIMED_STEPS, Timing, time_depends_on, timed
 from pipeline.finetuning.row_fixes import Fixes
 from pipeline.finetuning.training_rows import check_examples, reach
+from pipeline.kinds.registry import kind_of
 from pipeline.releases.versions import read_manifest
 from pipeline.steps import Silent
 from pipeline.text.token_lengths import TokenLengths
 from pipeline.text.wording import counted
 from schemas.dataset import Finetune, Fix, OnConflict
 from schemas.manifest import Manifest
+from schemas.task import Task
 
 TRAIN, TEST = "train", "test"
 Show = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
@@ -80,6 +83,8 @@ class Preflight(BaseModel):
     figures: Figures
     fixes: Mapping[str, Fixes] = Field(exclude=True)
     """By split, what is done about which rows."""
+    longest_answer: int | None = None
+    """Tokens that an answer may have; None if that is not known without the task."""
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -113,6 +118,7 @@ def preflight(
     *,
     timing: bool = True,
     keep: Keep | None = None,
+    task: type[Task] | None = None,
 ) -> Preflight:
     """Check the rows of a version against a model, and estimate what training on them takes.
 
@@ -123,12 +129,13 @@ def preflight(
         show: shows the stages while they run.
         timing: train for a few steps to measure their time, unless an error was found.
         keep: where the measured time is kept; by default nowhere.
+        task: of the version, for how long an answer may be; without it only ``finetune.max_new_tokens`` says that.
 
     Raises:
         ReleaseError: the folder is not a published version, or its manifest is damaged.
         TrainingError: it has no train split, or a timed step fails.
     """
-    return _Preflight(version, config, base, show or Silent().step, keep or _measure).run(timing)
+    return _Preflight(version, config, base, show or Silent().step, keep or _measure, task).run(timing)
 
 
 def _measure(depends_on: tuple[str, ...], measure: Callable[[], Timing]) -> Timing:
@@ -136,13 +143,17 @@ def _measure(depends_on: tuple[str, ...], measure: Callable[[], Timing]) -> Timi
 
 
 class _Preflight:
-    def __init__(self, version: Path, config: Finetune, base: LoadedModel, show: Show, keep: Keep) -> None:
+    def __init__(
+        self, version: Path, config: Finetune, base: LoadedModel, show: Show, keep: Keep, task: type[Task] | None
+    ) -> None:
         self._version, self._config, self._base, self._show, self._keep = version, config, base, show, keep
         self._manifest: Manifest = read_manifest(version)
         self._limit = reach(config, base)
         context = getattr(base.model.config, "max_position_embeddings", None)
         any_of = self._manifest.config.get("on_conflict") == OnConflict.ANY_OF
-        self._judge = Judge(base.name, config, self._limit, context, any_of)
+        self._room = None if task is None else longest_answer(self._known_answers(), task, base)
+        room = None if task is None or kind_of(task).judged_by_loss else self._room
+        self._judge = Judge(base.name, config, self._limit, context, any_of, room)
         self._inputs = tuple(self._manifest.input_fields) if Fix.SHORTEN in config.fix else None
 
     def run(self, timing: bool) -> Preflight:
@@ -186,6 +197,13 @@ class _Preflight:
                 memory=need,
             ),
             fixes=fixes,
+            longest_answer=self._config.max_new_tokens or self._room,
+        )
+
+    def _known_answers(self) -> Iterator[Example]:
+        """All rows but those that are asked."""
+        return (
+            row for split in (TRAIN, "validation") if self._rows(split) for row in SplitExamples(self._version, split)
         )
 
     def _measured(self, split: str) -> Measured:

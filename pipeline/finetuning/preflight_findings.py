@@ -72,6 +72,9 @@ class Judge:
     """Tokens that the model can read at all, if it says so."""
     any_of: bool = False
     """Whether any of several answers to the same prompt is right."""
+    room: int | None = None
+    """Tokens that an answer may have where ``finetune.max_new_tokens`` is not set; None if it is not judged, or not
+    known."""
 
     def trained(self, rows: Measured) -> list[Finding]:
         """What is found of the rows to train on."""
@@ -221,14 +224,18 @@ class Judge:
 
     def _unanswerable(self, rows: Measured, split: str) -> Finding | None:
         """Questions whose right answer is longer than a model may write."""
-        most = self.config.max_new_tokens
-        if most is None:
+        most = self.config.max_new_tokens or self.room
+        if most is None or split != "test":
+            # Nobody writes answers to other rows.
             return None
-        which = rows.answer > most
+        which = rows.written > most
         if not (count := int(which.sum())):
             return None
+        needed = int(rows.written.max())
         what = f"the right answer is longer than the {most:,} tokens that a model may write, so none can be right"
-        then = f"set finetune.max_new_tokens to {int(rows.answer.max()):,}, or leave it out"
+        # Without the key there may be room enough, and there may not.
+        without = self.config.max_new_tokens is not None and self.room is not None and self.room >= needed
+        then = f"set finetune.max_new_tokens to {needed:,}" + (", or leave it out" if without else "")
         return self._note(
             "beyond_max_new_tokens", Severity.WARNING, split, count, len(rows), what, then, _some(rows, which)
         )

@@ -77,6 +77,8 @@ class Measured:
     """Tokens that the loss is computed on."""
     answer: _Numbers
     """Tokens of the last turn that counts, with its end."""
+    written: _Numbers
+    """Those of them that a model has to write until generation stops, which a template may go on after."""
     problems: npt.NDArray[np.int32]
     shortened: npt.NDArray[np.bool_]
     prompts: _Numbers
@@ -113,7 +115,7 @@ class Meter:
         """Measure a few hundred rows."""
         rows = batch_rows(examples, self._loaded, self._turns, self._limit)
         shorter = self._shortened(rows)
-        numbers = np.zeros((6, len(rows)), dtype=np.int64)
+        numbers = np.zeros((7, len(rows)), dtype=np.int64)
         problems = np.zeros(len(rows), dtype=np.int32)
         refusal = ""
         for place, (example, full) in enumerate(zip(examples, rows, strict=True)):
@@ -123,13 +125,14 @@ class Meter:
                 continue
             numbers[:, place], problems[place] = self._of(shorter.get(place, full), len(full))
         is_shortened = np.array([place in shorter for place in range(len(rows))], dtype=np.bool_)
-        tokens, full_tokens, trained, answer, prompts, answers = numbers
+        tokens, full_tokens, trained, answer, written, prompts, answers = numbers
         return Measured(
             [example.id for example in examples],
             tokens,
             full_tokens,
             trained,
             answer,
+            written,
             problems,
             is_shortened,
             prompts,
@@ -156,9 +159,11 @@ class Meter:
         """The numbers of a row, and its problems."""
         learned = row.learned
         last = row.turns[-1] if row.turns else None
-        answer = int(row.within(last.start, last.stop).sum()) if last else 0
+        own = row.ids[row.within(last.start, last.stop)] if last else row.ids[:0]
+        answer, ends = len(own), np.flatnonzero(np.isin(own, list(self.marks.ends)))
+        written = int(ends[-1]) + 1 if len(ends) else answer
         asked, said = (row.text[: last.start], row.text[last.start : last.stop]) if last else (row.text, "")
-        numbers = (len(row), full, int(learned.sum()), answer, hash(asked), hash(said))
+        numbers = (len(row), full, int(learned.sum()), answer, written, hash(asked), hash(said))
         problems = self._of_template(row) | self._of_texts(row.example) | self._of_ids(row.ids)
         if len(row) > self._limit:
             too_long = Problem.LONG_LABELS if answer > self._limit else Problem(0)
@@ -251,7 +256,7 @@ def _texts(example: Example) -> Iterator[str]:
 
 def joined(parts: Sequence[Measured]) -> Measured:
     """The batches of a split as one."""
-    names = ("tokens", "full_tokens", "trained", "answer", "problems", "shortened", "prompts", "answers")
+    names = ("tokens", "full_tokens", "trained", "answer", "written", "problems", "shortened", "prompts", "answers")
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     refusal = next((part.refusal for part in parts if part.refusal), "")
     return Measured(ids=[one for part in parts for one in part.ids], refusal=refusal, **columns)

@@ -109,6 +109,7 @@ def _row(arm: ArmResult, currency: str) -> list[str]:
         "; ".join(beside),
         str(found.questions),
         str(found.unreadable),
+        str(found.cut),
         _call_time(arm),
         *([("" if arm.cost is None else shown_amount(arm.cost))] if currency else []),
     ]

@@ -129,6 +129,7 @@ class Assessment(BaseModel):
         """What else is known, in sentences."""
         found = (
             *self.cautions,
+            self.cut,
             *self.unreadable,
             self.not_audited,
             seeds_in_words(self.seeds, self.undrawn),
@@ -169,6 +170,21 @@ class Assessment(BaseModel):
         return (
             f"No audit says how many of {counted(self.unaudited, 'test row')} are wrong: none is drawn from rows "
             "that are published as they are (`frozen`), or that have left the dataset."
+        )
+
+    @property
+    def cut(self) -> str:
+        """Which models had not ended answers at their longest length; empty if none."""
+        found = [
+            f"{one.evaluation.cut:,} of {counted(one.evaluation.questions, 'answer')} of {one.title}"
+            for one in self.ladder.arms
+            if one.evaluation.cut
+        ]
+        if not found:
+            return ""
+        return (
+            f"Cut at the most tokens that an answer may have, and judged as they stand: {', '.join(found)}. With a "
+            "higher finetune.max_new_tokens, models are asked again, and nothing is trained anew."
         )
 
     @property

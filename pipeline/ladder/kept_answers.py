@@ -83,6 +83,7 @@ class _Kept(BaseModel):
     tokens_out: int
     cost: float | None
     settings: dict[str, float] = {}
+    cut: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class KeptAnswers:
             tokens_out=answers.tokens_out,
             cost=answers.cost,
             settings=dict(answers.settings),
+            cut=tuple(answers.cut),
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         with replacing(self._file(name, questions)) as sink:
@@ -175,6 +177,7 @@ def _answers(kept: _Kept, questions: Questions) -> Answers:
         cost=kept.cost,
         latency=kept.times.alone,
         settings=kept.settings,
+        cut=kept.cut,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.finetuning.adapters import find_adapter
 from pipeline.finetuning.base_model import load_base
 from pipeline.finetuning.evaluate import EvalQuestion, questions
-from pipeline.finetuning.exam import Exam, Questions, askable, longest_answer, whole_questions
+from pipeline.finetuning.exam import Exam, Questions, askable, whole_questions
 from pipeline.finetuning.examples import ChosenExamples, Example, Examples, SplitExamples, drawn_places
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.preflight import Preflight, preflight
@@ -67,7 +67,8 @@ def prepare(plan: Plan, progress: Progress, *, again: bool = False, timing: bool
     checked = _checked(plan, base, progress, measured, timing=timing and found is None)
     examples = checked.fixes[TRAIN].applied(train, base)
     rows = questions(task, checked.fixes[TEST].kept(test), checked.fixes[TEST].applied(test, base))
-    exam = Exam(task, config.max_new_tokens or longest_answer(examples, task, base))
+    assert checked.longest_answer is not None
+    exam = Exam(task, checked.longest_answer)
     whole = whole_questions(rows, checked.fixes[TEST].whole(test), task, base, exam.longest)
     asked = replace(askable(rows, task, config, base), whole=whole)
     kept = _kept(plan, base, again=again)
@@ -107,7 +108,8 @@ def _kept(plan: Plan, base: LoadedModel, *, again: bool) -> KeptAnswers:
 
 def _checked(plan: Plan, base: LoadedModel, progress: Progress, measured: KeptMeasures, *, timing: bool) -> Preflight:
     """What preflight finds: errors stop, warnings are said, and how long the training will take."""
-    checked = preflight(plan.version, plan.config, base, progress.step, timing=timing, keep=kept_timing(measured))
+    keep = kept_timing(measured)
+    checked = preflight(plan.version, plan.config, base, progress.step, timing=timing, keep=keep, task=plan.task)
     checked.require_sound()
     for finding in checked.warnings:
         progress.say(f"preflight: {finding} ({finding.next})")

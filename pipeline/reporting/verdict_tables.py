@@ -57,6 +57,7 @@ def _columns(found: Assessment, training: float) -> Iterator[tuple[str, list[str
         yield name, [_measure(arm.evaluation, name) for arm in arms]
     yield "questions", [f"{arm.evaluation.questions:,}" for arm in arms]
     yield "wrong format", [f"{arm.evaluation.unreadable:,}" for arm in arms]
+    yield "cut", [f"{arm.evaluation.cut:,}" if any(one.evaluation.cut for one in arms) else "" for arm in arms]
     yield "ms a call", [arm.milliseconds for arm in arms]
     yield "95% interval of ms", [arm.milliseconds_interval for arm in arms]
     yield "calls a second", [number(arm.per_second) if arm.seconds else "" for arm in arms]
