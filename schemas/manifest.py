@@ -111,6 +111,8 @@ class Manifest(BaseModel):
     """Rows that were accepted though uncertain, beyond the review budget; not counted in early versions."""
     in_review: int = 0
     """Rows with an answer that wait for annotators, and are in no split; not counted in early versions."""
+    in_review_pinned: dict[str, int] = {}
+    """Of these, rows whose split is certain, such as by their source, by split; not counted in early versions."""
     doubted: int = 0
     """Of these, rows whose answer models that were trained on the other rows doubt."""
     absent: list[AbsentLabel] = []

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from assessed import assessed, share_right, spread, verdict_on
 from home_of_answers import ASKED, home_in
@@ -19,7 +20,7 @@ from pipeline.releases.draft import draft_release
 from pipeline.releases.versions import read_manifest
 from pipeline.reporting.verdict_page import verdict_page
 from schemas.fate import Fate, Reason, ReasonCode
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, SplitFile
 
 WAITING = RowsInReview(rows=33, doubted=27, expected=6.0)
 FIRST = "Let annotators answer the 33 rows that wait in review first: `goldleaf status` says how. "
@@ -70,6 +71,44 @@ def of(waiting: int, fractions: dict[str, float], **more: Any) -> Manifest:
 def test_as_many_would_be_test_questions_as_of_other_rows(fractions: dict[str, float], expected: float | None) -> None:
     found = rows_in_review(of(40, fractions), "test")
     assert (found and found.expected) == (expected and pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("sources", "pinned", "exam", "expected"),
+    [
+        ({"log": "train", "exam": "test"}, {"train": 40}, 100, None),
+        ({"log": None, "exam": "test"}, {}, 104, None),
+        ({"log": None, "exam": "test"}, {}, 90, (40, 4.0)),
+        ({"log": "train", "exam": "test"}, {"train": 38, "test": 2}, 100, (2, 2.0)),
+        ({"log": "train", "more": None}, {"train": 30}, 100, (10, 1.0)),
+    ],
+    ids=["all pinned to train", "the exam is the whole share", "it leaves some", "two wait in the exam", "some free"],
+)
+def test_rows_that_cannot_become_test_questions_are_not_counted(
+    sources: dict[str, str | None], pinned: dict[str, int], exam: int, expected: tuple[int, float] | None
+) -> None:
+    splits = {"train": SplitFile.model_construct(rows=1000 - exam), "test": SplitFile.model_construct(rows=exam)}
+    manifest = of(40, {"train": 0.9, "test": 0.1}, in_review_pinned=pinned, splits=splits)
+    manifest.config["sources"] = [{"name": name, "split": split} for name, split in sources.items()]
+    found = rows_in_review(manifest.model_copy(update={"doubted": 40}), "test")
+    assert (found and (found.rows, pytest.approx(found.expected))) == expected
+    assert found is None or found.doubted == (40 if found.rows == 40 else 0)
+
+
+def test_a_version_with_a_frozen_exam_says_nothing_false_of_its_test_split(tmp_path: Path) -> None:
+    conflict = [row(98, "where is it", "billing"), row(99, "where is it", "delivery")]
+    exam = [row(n, f"the parcel of {n} is late", "delivery") for n in range(200, 206)]
+    odd = Odd(tmp_path, QUESTION, [*LABELED, *conflict], "duplicates: {threshold: 1.0}\n")
+    odd.folder.joinpath("exam.jsonl").write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in exam))
+    file = odd.folder / "dataset.yaml"
+    with_exam = "sources:\n  - {name: exam, path: exam.jsonl, key: id, license: CC0-1.0, split: test, frozen: true}\n"
+    file.write_text(file.read_text().replace("sources:\n", with_exam, 1))
+    odd.curate()
+    version = Path(release(odd.context, Inline()).path)
+    manifest, card = read_manifest(version), (version / "README.md").read_text()
+    assert (manifest.in_review, manifest.splits["test"].rows) == (2, 6)
+    assert rows_in_review(manifest, "test") is None
+    assert "in none of the splits: they are harder than the others." in card and "than on all rows" not in card
 
 
 # --- what readers of a score are told -----------------------------------------------------------------

@@ -8,7 +8,7 @@ from schemas.manifest import Manifest
 
 
 class RowsInReview(BaseModel):
-    """The rows with an answer that waited for annotators when a version was published."""
+    """The rows with an answer that waited for annotators when a version was published, and could be test questions."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,9 @@ class RowsInReview(BaseModel):
 
 
 def rows_in_review(manifest: Manifest, test: str) -> RowsInReview | None:
-    """What is known of them; None if there are none, or a new row never becomes a test question.
+    """What is known of them; None if there are none that could become a test question.
+
+    A row of a source with another split never does. Nor does any other where an exam takes up the share of the split.
 
     Args:
         manifest: of the version; early ones have not counted them.
@@ -58,6 +60,15 @@ def rows_in_review(manifest: Manifest, test: str) -> RowsInReview | None:
     """
     fractions = manifest.config.get("split", {}).get("fractions", {})
     share = fractions.get(test, 0) / (sum(fractions.values()) or 1)
-    if not manifest.in_review or not share:
+    pinned = manifest.in_review_pinned
+    free, own = manifest.in_review - sum(pinned.values()), pinned.get(test, 0)
+    drawn = share * free
+    if any(source.get("split") == test for source in manifest.config.get("sources", [])):
+        published = sum(file.rows for file in manifest.splits.values())
+        drawn = min(drawn, share * (published + manifest.in_review) - manifest.splits[test].rows - own)
+    rows = own + (free if drawn > 0 else 0)
+    if not rows:
         return None
-    return RowsInReview(rows=manifest.in_review, doubted=manifest.doubted, expected=share * manifest.in_review)
+    # Of some of them nobody knows which are doubted.
+    doubted = manifest.doubted if rows == manifest.in_review else 0
+    return RowsInReview(rows=rows, doubted=doubted, expected=own + max(0.0, drawn))

@@ -347,11 +347,12 @@ def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:
         is_later = dataset.review.error_rate is not None
         why = "before annotators were asked" if is_later else "beyond the review budget"
         lines.append(f"{count:,} {what} accepted, {why} (`review.unreviewed: accept`).")
+    has_exam = any(source.frozen and source.split == "test" for source in dataset.sources)
     if count := manifest.in_review:
         they = "row with an answer waits" if count == 1 else "rows with an answer wait"
         lines.append(
-            f"{count:,} {they} in review, in none of the splits: they are harder than the others, so that a model "
-            "scores higher on the test split than on all rows."
+            f"{count:,} {they} in review, in none of the splits: they are harder than the others"
+            + ("." if has_exam else ", so that a model scores higher on the test split than on all rows.")
         )
     for source in dataset.sources:
         if source.frozen:

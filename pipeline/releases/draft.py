@@ -1,5 +1,6 @@
 """Drafts a release from the committed decisions: rows, splits and lineage; then publishes it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class Draft:
     """Accepted rows that are uncertain, and about which nobody is asked."""
     in_review: int
     """Rows with an answer that wait for annotators."""
+    in_review_pinned: Mapping[str, int]
+    """Of these, rows whose split is certain, by split."""
     doubted: int
     """Of these, rows whose answer models doubt."""
     funnel: Funnel
@@ -134,6 +137,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, shared: Shared, le
         from_gold=_from_gold(snapshot, accepted, dataset),
         unreviewed=int(accepted["unreviewed"].sum()),
         in_review=int(decided["waits"].sum()),
+        in_review_pinned=Counter(decided.filter(pl.col("waits") & (pl.col("pinned_split") != ""))["pinned_split"]),
         doubted=int((decided["waits"] & decided["doubted"]).sum()),
         funnel=snapshot.settled_funnel(),
         frozen=frozen_sources(snapshot, dataset.config.sources),
@@ -296,6 +300,7 @@ def publish_draft(
         from_gold=draft.from_gold,
         unreviewed=draft.unreviewed,
         in_review=draft.in_review,
+        in_review_pinned=draft.in_review_pinned,
         doubted=draft.doubted,
         absent=draft.absent,
         frozen=draft.frozen,

@@ -56,6 +56,8 @@ class ReleaseInputs:
     """Rows that were accepted though uncertain."""
     in_review: int = 0
     """Rows with an answer that wait for annotators."""
+    in_review_pinned: Mapping[str, int] = field(default_factory=dict)
+    """Of these, rows whose split is certain, by split."""
     doubted: int = 0
     """Of these, rows whose answer models doubt."""
     absent: Sequence[AbsentLabel] = ()
@@ -165,6 +167,7 @@ def _manifest(
         from_gold=release.from_gold,
         unreviewed=release.unreviewed,
         in_review=release.in_review,
+        in_review_pinned=dict(sorted(release.in_review_pinned.items())),
         doubted=release.doubted,
         absent=list(release.absent),
         licenses=dict(sorted(licenses.items())),
