@@ -50,6 +50,7 @@ def test_a_training_killed_at_five_points_ends_in_the_undisturbed_one_s_bytes(li
     assert undisturbed.steps == 2 * ROWS / 8
     assert killed.losses == undisturbed.losses
     assert killed.validation == undisturbed.validation
+    assert killed.untuned_loss == undisturbed.untuned_loss is not None
     assert killed.kept_step == undisturbed.kept_step
     assert (lives / "killed" / WEIGHTS).read_bytes() == (lives / "undisturbed" / WEIGHTS).read_bytes()
     assert killed.notes == ("The training was interrupted and resumed after step 10",)

@@ -28,7 +28,15 @@ from pipeline.finetuning.train_table import TrainTable
 from pipeline.finetuning.trainer import make_trainer, run
 from pipeline.finetuning.training_libraries import lacks_memory, quiet
 from pipeline.finetuning.training_rows import LeftOut, TrainingRows, check_examples, training_rows, validation_rows
-from pipeline.finetuning.training_watch import StepReport, ValidationLoss, Watch, best_of, losses_of, validation_of
+from pipeline.finetuning.training_watch import (
+    StepReport,
+    ValidationLoss,
+    Watch,
+    best_of,
+    losses_of,
+    untuned_loss_of,
+    validation_of,
+)
 from pipeline.state.atomic import replacing
 from pipeline.state.staging import staged
 from pipeline.text.wording import counted
@@ -71,6 +79,8 @@ class TrainReport(BaseModel):
     """Mean of the last tenth of the steps."""
     validation: tuple[ValidationLoss, ...] = ()
     """Every measurement on the validation split."""
+    untuned_loss: float | None = None
+    """The same before the first step; None if it was not measured, as at first."""
     kept_step: int | None = None
     """The step whose adapter is kept; it was always the last one at first."""
     notes: tuple[str, ...] = ()
@@ -248,6 +258,7 @@ class _Training:
             first_loss=losses[0],
             last_loss=sum(tail) / len(tail),
             validation=tuple(measured),
+            untuned_loss=untuned_loss_of(state.log_history),
             kept_step=best.step if best else len(losses),
             notes=tuple(self.say.said),
             trainable_parameters=parameters[0],

@@ -64,6 +64,7 @@ def make_trainer(
             callbacks=[watching(watch, order)],
         )
         trainer.remove_callback(PrinterCallback)
+        watch.validate = lambda: _validation_loss(trainer)
         yield trainer
 
 

@@ -6,7 +6,7 @@ from there.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,8 +74,17 @@ def losses_of(log: Sequence[Mapping[str, Any]]) -> list[float]:
 
 
 def validation_of(log: Sequence[Mapping[str, Any]]) -> list[ValidationLoss]:
-    """The validation losses, from a trainer's log."""
-    return [ValidationLoss(step=entry["step"], loss=entry["eval_loss"]) for entry in log if "eval_loss" in entry]
+    """The validation losses of the adapter, from a trainer's log."""
+    return [one for one in _measured(log) if one.step]
+
+
+def untuned_loss_of(log: Sequence[Mapping[str, Any]]) -> float | None:
+    """The validation loss before the first step, which is the untuned model's; None if it was not measured."""
+    return next((one.loss for one in _measured(log) if not one.step), None)
+
+
+def _measured(log: Sequence[Mapping[str, Any]]) -> Iterator[ValidationLoss]:
+    return (ValidationLoss(step=entry["step"], loss=entry["eval_loss"]) for entry in log if "eval_loss" in entry)
 
 
 def best_of(measured: Sequence[ValidationLoss]) -> ValidationLoss | None:
@@ -95,6 +104,8 @@ class Watch:
     checkpoint_seconds: float
     """Between two checkpoints."""
     on_step: Callable[[StepReport], None] | None
+    validate: Callable[[], float] = lambda: math.nan
+    """Measures the loss on the validation rows; the trainer sets it."""
     best: "dict[str, torch.Tensor]" = field(default_factory=dict)
     """The weights of the best adapter; empty if nothing was measured."""
     _first: int = 0
@@ -200,6 +211,8 @@ def watching(watch: Watch, order: RowOrder) -> "TrainerCallback":
 
     class Watching(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if watch.evaluate and not state.global_step:
+                state.log_history.append({"step": 0, "eval_loss": watch.validate()})
             watch.begin(state.global_step, validation_of(state.log_history))
 
         def on_epoch_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **_: Any) -> None:

@@ -16,6 +16,7 @@ from pipeline.finetuning.adapters import adapters_in, read_record
 from pipeline.finetuning.evaluate import EvalQuestion
 from pipeline.finetuning.training_rows import LeftOut
 from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.failed_training import FailedTraining
 from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.judgement import Judgement
 from pipeline.ladder.learning_curve import Curve, adapter_curve
@@ -76,6 +77,8 @@ class Assessment(BaseModel):
     forgetting: Forgetting | None = None
     seeds: tuple[SeedScore, ...] = ()
     ablation: Ablation | None = None
+    failed: FailedTraining | None = None
+    """Why the adapter says nothing of fine-tuning; None if its losses do not say so."""
 
     @property
     def evidence(self) -> Evidence:
@@ -94,6 +97,7 @@ class Assessment(BaseModel):
             held_back=self.held_back,
             in_review=self.in_review,
             undrawn=self.undrawn,
+            failed=self.failed,
         )
 
     @property
@@ -142,7 +146,9 @@ class Assessment(BaseModel):
     @property
     def cautions(self) -> list[str]:
         """What whoever compares the arms' figures has to know, in sentences."""
-        return [one for one in (self.easier_rest, self.second_calls) if one]
+        is_told = self.failed is None or self.failed.why in self.judgement.reasons
+        failed = "" if self.failed is None or is_told else f"{self.failed.why} {self.failed.then}"
+        return [one for one in (failed, self.easier_rest, self.second_calls) if one]
 
     @property
     def second_calls(self) -> str:

@@ -15,6 +15,7 @@ from pipeline.ladder.adapter_card import adapter_card
 from pipeline.ladder.assessment import PAGE, PREDICTIONS, VERDICT, Assessment, predictions
 from pipeline.ladder.climb import Climb
 from pipeline.ladder.evidence import Evidence
+from pipeline.ladder.failed_training import failed_training
 from pipeline.ladder.forgetting import Forgetting
 from pipeline.ladder.learning_curve import Curve, adapter_curve
 from pipeline.ladder.plan import TEST, TRAIN, Plan
@@ -71,6 +72,7 @@ def evidence_of(
         held_back=len(rows) - len(climb.questions.asked) - sum(climb.questions.left_out.values()),
         undrawn=report.left_out.get(LeftOut.NOT_DRAWN, 0),
         in_review=rows_in_review(read_manifest(plan.version), TEST),
+        failed=failed_training(report, plan.config),
     )
 
 
@@ -124,6 +126,7 @@ def conclude(
         curves=extras.curves,
         seeds=extras.seeds,
         ablation=extras.ablation,
+        failed=evidence.failed,
     )
     beside = {
         CARD: adapter_card(climb.task, record, assessment).encode(),

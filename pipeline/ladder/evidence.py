@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.evaluation.estimates import FEWEST_QUESTIONS, Estimate, Unit, Z
 from pipeline.evaluation.scores import ACCURACY
+from pipeline.ladder.failed_training import FailedTraining
 from pipeline.ladder.learning_curve import Curve, CurvePoint
 from pipeline.ladder.results import ArmResult, Ladder
 from pipeline.ladder.retrained_scores import SeedScore
@@ -42,6 +43,8 @@ class Evidence:
     """The rows that might be test questions, too, had annotators answered them; None if there are none."""
     undrawn: int = 0
     """Rows of the train split that were not trained on for ``finetune.max_rows``."""
+    failed: FailedTraining | None = None
+    """Why the adapter says nothing; None if its losses do not say so."""
     barred: frozenset[str] = frozenset()
     """Arms that are taken to be too slow: they may be, or may not."""
 

@@ -116,6 +116,33 @@ def _alone(evidence: Evidence) -> Judgement | None:
     )
 
 
+# --- did the training do anything? ------------------------------------------------------------
+def _failed(evidence: Evidence) -> Judgement | None:
+    """A training whose loss rose is no reason for any other arm."""
+    found = evidence.failed
+    return None if found is None else _failed_for(evidence, found.why, found.then)
+
+
+def _below_usual(evidence: Evidence) -> Judgement | None:
+    """Nor is one that knows less than always the same answer, where other arms show that there is something to know."""
+    usual, adapter = evidence.ladder.arm(ArmName.MAJORITY.value), evidence.ladder.adapter
+    if usual is None or usual not in evidence.ladder.comparable or not evidence.gain(usual, adapter).high < 0:
+        return None
+    return _failed_for(
+        evidence,
+        f"The training failed: the adapter scores {adapter.score}, and always giving {usual.title} {usual.score}.",
+        "Train with another finetune.learning_rate, for more epochs, or from another finetune.base_model, and run "
+        "`goldleaf finetune`.",
+    )
+
+
+def _failed_for(evidence: Evidence, why: str, then: str) -> Judgement:
+    best = evidence.ladder.best([Family.CLASSICAL, Family.PROMPT])
+    others = "" if best is None else f" Of the other arms {best.title} is the best, with {best.score}."
+    reasons = (why, f"Nobody knows from it whether an adapter would be better than anything else.{others}")
+    return Judgement(verdict=Verdict.FAILED, rule="training_failed", reasons=reasons, next_step=then)
+
+
 # --- are the labels right? --------------------------------------------------------------------
 def _nothing_learned(evidence: Evidence) -> Judgement | None:
     usual = evidence.ladder.arm(ArmName.MAJORITY.value)
@@ -254,7 +281,9 @@ FIRST_RULES: tuple[Callable[[Evidence], Judgement | None], ...] = (
     _too_few_groups,
     _leaked,
     _alone,
+    _failed,
     _nothing_learned,
+    _below_usual,
     _noisy,
 )
 """In the order in which they are asked."""

@@ -13,6 +13,7 @@ class Verdict(StrEnum):
     CLASSICAL = "classical_is_enough"
     MORE_DATA = "more_data_first"
     FIX_LABELS = "fix_the_labels_first"
+    FAILED = "training_failed"
     UNDECIDED = "undecided"
 
     @property
@@ -29,6 +30,8 @@ class Verdict(StrEnum):
                 return "More data first"
             case Verdict.FIX_LABELS:
                 return "Fix the labels first"
+            case Verdict.FAILED:
+                return "The training failed"
             case Verdict.UNDECIDED:
                 return "Undecided"
 

@@ -23,11 +23,11 @@ asked again. 2: a tagger reads values that stand in the text. 3: intervals of fe
 answers begin where a template begins them. 4: equal inputs are one question, however they are cut. 5: intervals
 of few groups are wider, more questions are timed, and what a model cannot read is answered with nothing. 6: answers
 have room beyond the longest known one, and those that are cut are counted."""
-_VERDICTS = 4
+_VERDICTS = 5
 """Raise it whenever the same answers are judged differently. 1: an arm below `verdict.target` is not recommended.
 2: few groups, few audited rows and times near the limit decide nothing, and forecasts are compared with forecasts.
 3: rows that only the adapter was kept from leave open whether another arm is enough. 4: rows that wait in review are
-answered before others are added."""
+answered before others are added. 5: a failed training says nothing."""
 _OF_ANSWERS = {"base_model", "quantize", "max_length", "fix", "turns", "form", "max_new_tokens", "seed"}
 """The settings that answers of an arm without training depend on."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
