@@ -17,6 +17,7 @@ from pipeline.curation.chunks import chunk_of_each, read_prepared, rows_of_chunk
 from pipeline.curation.contamination import Contaminated, find_contaminated
 from pipeline.curation.look import Look
 from pipeline.curation.mark_duplicates import COMPARED, PastRow, Related, past_group_keys
+from pipeline.curation.meeting import VIEWS
 from pipeline.curation.open_cases import Opened
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.relations import RELATED, Links, Names, components
@@ -24,7 +25,7 @@ from pipeline.curation.selection import related
 from pipeline.curation.similar_texts import SimilarTexts, SomePairs, find_similar_texts, pairs_by_chunk
 from pipeline.curation.standing import PAST
 from pipeline.similarity.search import Map, SearchResult
-from pipeline.similarity.signatures import NO_IDENTITIES, Identities, of_entries
+from pipeline.similarity.signatures import NO_IDENTITIES, SPELLING, Identities, of_entries
 from pipeline.similarity.text_columns import Rows
 from pipeline.state.decisions import json_of
 from pipeline.state.mapped_rows import read_rows
@@ -59,6 +60,8 @@ class Comparison:
             self._inputs[chunk],
             self._whole[chunk] if self._whole else None,
             self._gone[chunk],
+            self.similar.spelled[rows].tolist(),
+            self._spelling[chunk],
         )
 
     @cached_property
@@ -75,6 +78,10 @@ class Comparison:
     def _inputs(self) -> Sequence[SomePairs]:
         texts = np.concatenate([self.similar.texts, self.similar.past])
         return pairs_by_chunk(self.similar.inputs, texts, self._chunk_of, len(self.chunks))
+
+    @cached_property
+    def _spelling(self) -> Sequence[SomePairs]:
+        return pairs_by_chunk(self.similar.spelling, self.similar.spelled, self._chunk_of, len(self.chunks))
 
     @cached_property
     def _whole(self) -> Sequence[SomePairs]:
@@ -120,7 +127,7 @@ def compare_rows(
     contaminated = find_contaminated(similar, of_evaluation, config, folder, each)
     names, relations = _relations(prepared, similar)
     gone, past = _past(similar, snapshot, dataset)
-    found = _components(names, relations, past, similar, threshold)
+    found = _components(names, relations, past, similar)
     count = relations.height
     return Comparison(
         prepared,
@@ -136,11 +143,12 @@ def compare_rows(
 def _relations(prepared: Sequence[Prepared], similar: SimilarTexts) -> tuple[Names, pl.DataFrame]:
     """The names of the rows, and the columns of ``RELATED``."""
     texts, wholes = _identities(similar.inputs, similar.texts), _identities(similar.whole, similar.free_text)
+    letters = _identities(similar.spelling, similar.spelled)
     names: list[Names] = [np.zeros(0, dtype=np.uint64)]
     frames, start = [pl.DataFrame(schema=RELATED)], 0
     for part in prepared:
         rows, mine = read_rows(part.path, ["record_id", "key", "group_keys"]), slice(start, start + part.rows)
-        frames.append(related(rows["key"], rows["group_keys"], texts[mine], wholes[mine]))
+        frames.append(related(rows["key"], rows["group_keys"], texts[mine], wholes[mine], letters[mine]))
         names.append(_names(rows["record_id"]))
         start += part.rows
         # Its file is read no further, and those of all rows are large.
@@ -160,7 +168,7 @@ def _identities(found: SearchResult | None, entries: Rows) -> Identities:
 
 def _past(similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset) -> tuple[list[PastRow], pl.DataFrame]:
     """The rows of versions that are no current record any more, and as a frame with ``PAST`` but for components."""
-    gone = similar.gone
+    gone, spelled = similar.gone, similar.spelled[len(similar.texts) :]
     columns = {
         "record_id": [one.record_id for one in gone],
         "revision": [one.revision for one in gone],
@@ -175,23 +183,22 @@ def _past(similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset) -> 
             text,
             inputs_key(dataset.task, one.inputs),
             shared.get((one.record_id, one.revision), ()),
+            letters,
         )
-        for one, text in zip(gone, similar.past.tolist(), strict=True)
+        for one, text, letters in zip(gone, similar.past.tolist(), spelled.tolist(), strict=True)
     ]
     keys = pl.Series([row.key for row in rows], dtype=pl.String)
     group_keys = pl.Series([orjson.dumps(row.group_keys).decode() for row in rows], dtype=pl.String)
-    texts = _identities(similar.inputs, similar.past)
-    return rows, frame.hstack(related(keys, group_keys, texts, np.zeros_like(texts)))
+    texts, letters = _identities(similar.inputs, similar.past), _identities(similar.spelling, spelled)
+    return rows, frame.hstack(related(keys, group_keys, texts, np.zeros_like(texts), letters))
 
 
 def _components(
-    names: Names, relations: pl.DataFrame, past: pl.DataFrame, similar: SimilarTexts, threshold: float
+    names: Names, relations: pl.DataFrame, past: pl.DataFrame, similar: SimilarTexts
 ) -> npt.NDArray[np.uint64]:
     """The components of the rows, and then those of past ones."""
-    texts = Links.of(similar.inputs.pairs, similar.inputs.identities(), threshold)
-    wholes = texts
-    if similar.whole is not None:
-        wholes = Links.of(similar.whole.pairs, similar.whole.identities(), threshold)
+    searches = {"inputs": similar.inputs, "whole": similar.whole, SPELLING: similar.spelling}
+    links = {VIEWS[view]: Links.of(found) for view, found in searches.items() if found is not None}
     both = pl.concat([relations, past.select(RELATED.names())])
     # Rows of a record that is gone, or was another one, have its name, too.
-    return components(both, np.concatenate([names, _names(past["record_id"])]), texts, wholes)
+    return components(both, np.concatenate([names, _names(past["record_id"])]), links)

@@ -8,11 +8,15 @@ import polars as pl
 
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.curation.standing import Standing
-from pipeline.similarity.signatures import NO_IDENTITIES, Identities, Scheme, sign
+from pipeline.similarity.signatures import NO_IDENTITIES, SPELLING, Identities, Scheme, sign
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.snapshot import Snapshot
 
-TEXT_COLUMNS = {"inputs": ("text_one", "text_other"), "whole": ("whole_one", "whole_other")}
+TEXT_COLUMNS = {
+    "inputs": ("text_one", "text_other"),
+    "whole": ("whole_one", "whole_other"),
+    SPELLING: ("letters_one", "letters_other"),
+}
 """By view, the columns with the identities of its texts."""
 
 

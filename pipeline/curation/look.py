@@ -29,6 +29,7 @@ from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, shard_s
 from pipeline.curation.similar_texts import Compared
 from pipeline.curation.standing import PAST, PLACED, Others, Standing
 from pipeline.kinds.registry import kind_of
+from pipeline.similarity.signatures import SPELLING
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.memory import let_go
@@ -219,6 +220,7 @@ def _look_at_changes(
         # An earlier run has compared these with all others.
         "inputs": [*(part.texts for part in new), evaluation] if new else [],
         "whole": [*(part.whole for part in new if part.whole.exists()), *([answers.path] if answers.records else [])],
+        SPELLING: [part.spelled for part in new],
     }
     threshold, known_answers = dataset.config.duplicates.threshold, answers_before(said, task)
     with comparing(steps, len(new), "comparing new texts") as each:

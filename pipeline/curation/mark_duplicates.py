@@ -33,6 +33,8 @@ class PastRow:
     """The number of its inputs; -1 for none."""
     key: str
     group_keys: tuple[str, ...]
+    letters: int
+    """The number of its letters; -1 for none."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class Related:
     """The same with free-text answers."""
     gone: Sequence[PastRow]
     """What versions contain and no current record has."""
+    letters: Sequence[int]
+    """The number of each row's letters; -1 if its inputs are long, or have no words."""
+    spelling: Compared
+    """The letters of all short inputs that are compared with theirs."""
 
 
 COMPARED = {name: PREPARED[name] for name in ("group_keys", "answer", "closed")}
@@ -93,7 +99,7 @@ def mark_duplicates(
         *_past_candidates(records, related, splits, revisions),
     ]
     rule = config.duplicates
-    similar_rows = SimilarRows(rule.threshold, related.inputs, rule.answers, related.whole)
+    similar_rows = SimilarRows(rule.threshold, related.inputs, rule.answers, related.whole, related.spelling)
     resolved = resolve(candidates, similar_rows, config.on_conflict, answers_repeat=kind_of(task).answers_repeat)
     by_id = dict(zip(record_ids, records, strict=True))
 
@@ -131,9 +137,8 @@ def _candidates(
 ) -> Iterator[Candidate]:
     rows = related.rows.select(list(COMPARED)).iter_rows()
     answers = Answers(task)
-    for known, (shared, answer, closed), text, free_text in zip(
-        records, rows, related.texts, related.free_text, strict=True
-    ):
+    numbers = zip(related.texts, related.free_text, related.letters, strict=True)
+    for known, (shared, answer, closed), (text, free_text, letters) in zip(records, rows, numbers, strict=True):
         if not known.is_candidate:
             continue
         said = known.answered
@@ -142,6 +147,7 @@ def _candidates(
         yield Candidate(
             record_id=known.record_id,
             text=text,
+            letters=letters,
             key=known.text_key,
             answer=answer,
             free_text=free_text,
@@ -170,8 +176,10 @@ def _past_candidates(
 ) -> Iterator[Candidate]:
     """What versions contain but no current candidate has: withdrawn, changed or rejected since."""
     left_out = [
-        PastRow(known.record_id, known.revision, text, known.text_key, _shared(shared))
-        for known, shared, text in zip(records, related.rows["group_keys"], related.texts, strict=True)
+        PastRow(known.record_id, known.revision, text, known.text_key, _shared(shared), letters)
+        for known, shared, text, letters in zip(
+            records, related.rows["group_keys"], related.texts, related.letters, strict=True
+        )
         # A row may be current, with only the reason for leaving it out being new.
         if known.inputs and (known.record_id, known.revision) in revisions and not known.is_candidate
     ]
@@ -180,6 +188,7 @@ def _past_candidates(
             yield Candidate(
                 record_id=f"{row.record_id}@{row.revision}",
                 text=row.text,
+                letters=row.letters,
                 key=row.key,
                 answer=None,
                 human=False,

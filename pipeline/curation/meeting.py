@@ -14,7 +14,8 @@ from pipeline.curation.relations import Links, Names
 from pipeline.curation.standing import Standing
 from pipeline.similarity.index import StoredIndex, index_for, take_in
 from pipeline.similarity.search import Map, search
-from pipeline.similarity.signatures import NO_IDENTITIES, Identities, Scheme, of_entries
+from pipeline.similarity.signatures import NO_IDENTITIES, SPELLING, Identities, Scheme, of_entries
+from pipeline.similarity.spelling import spelled
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.store import Store
 from pipeline.text.answer_keys import Answers
@@ -22,8 +23,10 @@ from pipeline.text.normalize import compared_text
 from schemas.field import JsonValue
 from schemas.task import Task
 
-VIEWS = {"inputs": "text_one", "whole": "whole_one"}
-"""Texts are compared twice: the inputs, and the inputs with free-text answers; the columns with their identities."""
+VIEWS = {"inputs": "text_one", "whole": "whole_one", SPELLING: "letters_one"}
+"""Texts are compared in three ways: the inputs, the inputs with free-text answers, and the letters of short inputs; the
+columns with their identities.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class _Elsewhere:
             compared_text(self._task, orjson.loads(kept or past))
             for kept, past in rows.select("inputs_kept", "inputs").iter_rows()
         ]
-        if self._view == "inputs":
-            return Texts.of(asked)
+        if self._view != "whole":
+            return Texts.of(asked if self._view == "inputs" else spelled(asked))
         answers = Answers(self._task)
         answered = [
             self._answers.get(record_id) or answers.free_text(_loaded(targets))
@@ -117,7 +120,7 @@ def meet(
             continue
         work = folder / f"meet-{view}"
         work.mkdir()
-        scheme = Scheme(threshold, view)
+        scheme = Scheme.of(view, threshold)
         snapshot = store.snapshot()
         index = index_for(shards, snapshot, scheme, compared_texts(standing, snapshot, scheme))
         others = _Elsewhere(view, standing, index.identities(), kept, answers, task)
@@ -133,6 +136,7 @@ def links(store: Store, view: str, threshold: float, texts: Names) -> Links:
     if not texts.any():
         return Links(NO_IDENTITIES, NO_IDENTITIES)
     identities = np.stack([texts, texts], axis=1)
-    left, right, pairs = StoredIndex(store.snapshot(), Scheme(threshold, view)).pairs_with(identities)
-    similar = pairs.similarity >= threshold
+    scheme = Scheme.of(view, threshold)
+    left, right, pairs = StoredIndex(store.snapshot(), scheme).pairs_with(identities)
+    similar = pairs.similarity >= scheme.similar
     return Links(left[similar], right[similar])

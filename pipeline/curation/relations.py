@@ -2,14 +2,14 @@
 to each other, directly or through others; so a run only looks at rows that are related to something that has changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.similarity.pairs import Pairs
+from pipeline.similarity.search import SearchResult
 from pipeline.similarity.signatures import Identities
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.sorted_places import places_of
@@ -25,6 +25,9 @@ RELATED = pl.Schema(
         "text_other": pl.UInt64(),
         "whole_one": pl.UInt64(),
         "whole_other": pl.UInt64(),
+        # Of the letters of short inputs.
+        "letters_one": pl.UInt64(),
+        "letters_other": pl.UInt64(),
     }
 )
 """By what rows are related, as hashes: what they hash need not be read again. If two hashes are equal by chance, a run
@@ -48,28 +51,29 @@ class Links:
     right: Identities
 
     @classmethod
-    def of(cls, pairs: Pairs, identities: Identities, threshold: float) -> "Links":
-        """Those of numbered texts that reach a threshold."""
-        similar = pairs.similarity >= threshold
+    def of(cls, found: SearchResult) -> "Links":
+        """Those of a search."""
+        pairs, identities = found.pairs, found.identities()
+        similar = pairs.similarity >= found.scheme.similar
         return cls(identities[pairs.left[similar]], identities[pairs.right[similar]])
 
 
-def components(related: pl.DataFrame, names: Names, texts: Links, wholes: Links) -> Names:
+def components(related: pl.DataFrame, names: Names, links: Mapping[str, Links]) -> Names:
     """The name of every row's component: the smallest name of its rows.
 
     Args:
         related: rows with the columns of ``RELATED``.
         names: of the rows.
-        texts: which texts are similar.
-        wholes: which texts with their answers are similar.
+        links: which texts are similar, by the column of their identities.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     tied = related.select("ties").with_row_index("row").filter(pl.col("ties").list.len() > 0).explode("ties")
     edges = _edges(tied["ties"].to_numpy(), tied["row"].cast(pl.Int64).to_numpy())
-    for column, links in (("key", None), ("text_one", texts), ("whole_one", wholes)):
-        edges += _edges(related[column].to_numpy(), None, links)
+    edges += _edges(related["key"].to_numpy(), None)
+    for column, similar in links.items():
+        edges += _edges(related[column].to_numpy(), None, similar)
     left, right = (np.concatenate(side) for side in zip(*edges, strict=True))
     # Nothing relates most rows: they are no nodes of the graph.
     nodes, ends = np.unique(np.concatenate([left, right]), return_inverse=True)

@@ -12,7 +12,7 @@ from pipeline.curation.meeting import VIEWS, Met
 from pipeline.curation.prepare import Prepared
 from pipeline.curation.relations import RELATED, Links, Names, hashed
 from pipeline.curation.standing import PLACED, Others, Standing
-from pipeline.similarity.signatures import Identities
+from pipeline.similarity.signatures import SPELLING, Identities
 from pipeline.similarity.text_columns import Rows
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import BY_AGE
@@ -40,25 +40,30 @@ def related_rows(prepared: Sequence[Prepared], answered: Sequence[str], met: Met
     Args:
         prepared: the new rows.
         answered: the records of the new answers.
-        met: their identities: of the inputs first those of ``prepared``, file by file, and of the whole texts
-            likewise, those of the new answers in the file after them.
+        met: their identities: of the inputs and their letters first those of ``prepared``, file by file, and of the
+            whole texts likewise, those of the new answers in the file after them.
     """
     parts = [read_rows(part.path, [*_IDS, "key", "group_keys", "has_free_text"]) for part in prepared]
     frames, wholes = [], iter(met.identities["whole"])
-    for part, rows, texts in zip(prepared, parts, met.identities["inputs"], strict=False):
+    for part, rows, texts, letters in zip(
+        prepared, parts, met.identities["inputs"], met.identities[SPELLING], strict=False
+    ):
         whole = np.zeros_like(texts)
         if part.whole.exists():
             whole[rows["has_free_text"].to_numpy()] = next(wholes)
-        frames.append(rows.select(_IDS).hstack(related(rows["key"], rows["group_keys"], texts, whole)))
+        frames.append(rows.select(_IDS).hstack(related(rows["key"], rows["group_keys"], texts, whole, letters)))
     if answered:
         whole = next(wholes)
         ids = pl.DataFrame({"record_id": answered, "revision": ""})
         empty = pl.Series([""] * len(answered))
-        frames.append(ids.hstack(related(empty, pl.Series(["[]"] * len(answered)), np.zeros_like(whole), whole)))
+        no_texts = np.zeros_like(whole)
+        frames.append(ids.hstack(related(empty, pl.Series(["[]"] * len(answered)), no_texts, whole, no_texts)))
     return pl.concat([pl.DataFrame(schema=dict.fromkeys(_IDS, pl.String) | dict(RELATED)), *frames])
 
 
-def related(keys: pl.Series, group_keys: pl.Series, texts: Identities, wholes: Identities) -> pl.DataFrame:
+def related(
+    keys: pl.Series, group_keys: pl.Series, texts: Identities, wholes: Identities, letters: Identities
+) -> pl.DataFrame:
     """The columns of ``RELATED`` of some rows."""
     ties = [[] if shared == "[]" else hashed(orjson.loads(shared)).tolist() for shared in group_keys]
     return pl.DataFrame(
@@ -69,6 +74,8 @@ def related(keys: pl.Series, group_keys: pl.Series, texts: Identities, wholes: I
             "text_other": texts[:, 1],
             "whole_one": wholes[:, 0],
             "whole_other": wholes[:, 1],
+            "letters_one": letters[:, 0],
+            "letters_other": letters[:, 1],
         },
         schema=RELATED,
     )
@@ -135,16 +142,13 @@ def _touched(standing: Standing, new: pl.DataFrame, links: dict[str, Links]) -> 
     """The components of the rows that the new ones are related to."""
     if new.is_empty():
         return []
-    texts, wholes = (_near(new[column].to_numpy(), links[view]) for view, column in VIEWS.items())
-    is_near = (
-        pl.col("key").is_in(_nonzero(new["key"].to_numpy()))
-        | pl.col("text_one").is_in(texts)
-        | pl.col("whole_one").is_in(wholes)
-    )
+    is_near = pl.col("key").is_in(_nonzero(new["key"].to_numpy()))
+    for view, column in VIEWS.items():
+        is_near |= pl.col(column).is_in(_near(new[column].to_numpy(), links[view]))
     ties = new["ties"].explode().drop_nulls()
     if ties.len():
         is_near |= pl.col("ties").list.eval(pl.element().is_in(ties.implode())).list.any()
-    rows = standing.columns("component", "key", "text_one", "whole_one", "ties")
+    rows = standing.columns("component", "key", *VIEWS.values(), "ties")
     return [frame.filter(is_near)["component"] for frame in (rows, standing.past)]
 
 

@@ -1,4 +1,5 @@
-"""Finds which texts of the records are similar: their inputs, and their inputs with free-text answers.
+"""Finds which texts of the records are similar: their inputs, these by their letters where they are short, and their
+inputs with free-text answers.
 
 The texts go to files, one per shard; the search runs over them, and the new ones are added to the index.
 """
@@ -16,7 +17,8 @@ from pipeline.curation.prepare import Prepared
 from pipeline.similarity.index import index_for, take_in
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.search import Map, SearchResult, search
-from pipeline.similarity.signatures import Identities, Scheme
+from pipeline.similarity.signatures import SPELLING, Identities, Scheme
+from pipeline.similarity.spelling import spelled
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.decisions import from_frame
 from pipeline.state.mapped_rows import read_rows
@@ -45,6 +47,10 @@ class SimilarTexts:
     """The number of the inputs of each of these."""
     evaluation: list[int]
     """The number of each evaluation row's inputs."""
+    spelling: SearchResult
+    """The letters of the short inputs of every record."""
+    spelled: Rows
+    """The number of each row's letters, and then of each of ``gone``; -1 if its inputs are long or have no words."""
     input_shards: list[Path]
     """The files with the rows' inputs, in their order."""
     whole: SearchResult | None
@@ -86,7 +92,8 @@ def find_similar_texts(
     """
     gone = _gone(prepared, snapshot)
     past = _write(folder / "past", [compared_text(task, decision.inputs) for decision in gone])
-    own = [part.texts for part in prepared]
+    own, letters = [part.texts for part in prepared], [part.spelled for part in prepared]
+    letters += _write(folder / "past-spelled", spelled(compared_text(task, decision.inputs) for decision in gone))
     if not (prepared or gone):
         # There is nothing to compare evaluation rows with.
         evaluation = []
@@ -97,6 +104,7 @@ def find_similar_texts(
     shards, rows = _whole_texts(prepared, free_texts, folder)
     by_whole = Scheme(threshold, "whole")
     whole = _search(shards, snapshot, by_whole, folder, each, compared) if len(rows) else None
+    spelling = _search(letters, snapshot, Scheme.of(SPELLING, threshold), folder, each, compared)
     free_text = np.full(count, -1, dtype=np.int64)
     if whole is not None:
         free_text[rows] = _numbers(whole)
@@ -106,6 +114,8 @@ def find_similar_texts(
         gone=gone,
         past=numbers[count:behind],
         evaluation=numbers[behind:].tolist(),
+        spelling=spelling,
+        spelled=_numbers(spelling),
         input_shards=own,
         whole=whole,
         whole_rows=rows,

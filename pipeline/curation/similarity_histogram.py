@@ -5,7 +5,6 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.curation.look import Look
-from pipeline.curation.meeting import VIEWS
 from pipeline.curation.relations import Names
 from pipeline.similarity.index import StoredIndex
 from pipeline.similarity.signatures import NEAR_MISS, Scheme
@@ -17,6 +16,8 @@ from schemas.fate import Fate
 from schemas.run_summary import CurateSummary
 from schemas.similarities import BIN, NearPair, Similarities
 
+_VIEWS = {"inputs": "text_one", "whole": "whole_one"}
+"""Those whose pairs may be duplicates, and the columns with their identities."""
 _NEAREST = 50
 """Pairs of kept records to remember above the threshold, and as many below it."""
 
@@ -32,12 +33,12 @@ def count_similarities(rows: pl.DataFrame, store: Store, threshold: float) -> Si
         threshold: of near-duplicates.
     """
     if not rows["order"].is_sorted():
-        rows = rows.select("record_id", "fate", *VIEWS.values(), "order").sort("order")
+        rows = rows.select("record_id", "fate", *_VIEWS.values(), "order").sort("order")
     record_ids = rows["record_id"]
     kept = _is_kept(rows).to_numpy()
     texts = rows["text_one"].to_numpy()
     found = pl.concat(
-        [_rows_of(view, rows[column].to_numpy(), kept, store, threshold) for view, column in VIEWS.items()]
+        [_rows_of(view, rows[column].to_numpy(), kept, store, threshold) for view, column in _VIEWS.items()]
     )
     best = _most_similar(found)
     start = round(max(threshold - NEAR_MISS, 0), 4)
@@ -134,8 +135,8 @@ def similarities_stand(look: Look, rows: pl.DataFrame, store: Store) -> bool:
     pairs = Table.SIMILARITIES
     if store.snapshot().versions[pairs] != before.header.versions[pairs.value] or before.height != rows.height:
         return False
-    stood = before.columns("fate", *VIEWS.values())
-    same_texts = all(stood[name].equals(rows[name]) for name in VIEWS.values())
+    stood = before.columns("fate", *_VIEWS.values())
+    same_texts = all(stood[name].equals(rows[name]) for name in _VIEWS.values())
     return same_texts and _is_kept(stood).equals(_is_kept(rows))
 
 

@@ -36,6 +36,8 @@ class Candidate:
     """The split that this row itself is pinned to, by an earlier release or by its source."""
     published: bool = False
     """It was in an earlier release: then the split is a fact; set by its source, it is a wish."""
+    letters: int = -1
+    """Which of the compared spellings its inputs have; -1 if they are long, or have no words."""
     told: bool = False
     """Its exact text is in an earlier version, not only its record with another text."""
     replaced: str | None = None

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.similarity.pairs import Pairs
-from pipeline.similarity.signatures import FULL_BUCKET, LEADERS
+from pipeline.similarity.signatures import ALIKE, FULL_BUCKET, LEADERS
 from pipeline.similarity.text_columns import Rows
 
 Neighbors = dict[int, dict[int, float]]
@@ -39,6 +39,8 @@ class SimilarRows:
     """Minimum similarity of equivalent free-text answers."""
     whole: Compared | None = None
     """Inputs with free-text answers; None if there are none."""
+    spelling: Compared | None = None
+    """The letters of short inputs; None if there are none."""
     _known: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
     """For two whole texts: the similarity, and that of their answers."""
 
@@ -51,10 +53,19 @@ class SimilarRows:
                 _link(found, free_text, self.whole.pairs, self.threshold)
         return found
 
-    def alone(self, texts: Sequence[int], free_text: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Which of some rows have no neighbors according to ``neighbors``."""
+    def alike(self, neighbors: Neighbors, letters: Sequence[int]) -> Neighbors:
+        """Neighbors, and the rows that are spelled alike: what must not be in two splits, duplicates or not."""
+        found: Neighbors = defaultdict(dict, {row: dict(others) for row, others in neighbors.items()})
+        if self.threshold < 1 and self.spelling is not None:
+            _link(found, letters, self.spelling.pairs, ALIKE)
+        return found
+
+    def alone(self, texts: Sequence[int], free_text: Sequence[int], letters: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Which of some rows have no neighbors according to ``neighbors`` and ``alike``."""
         found = np.ones(len(texts), dtype=np.bool_)
         if self.threshold < 1:
+            if self.spelling is not None:
+                found &= ~_is_linked(letters, self.spelling.pairs, ALIKE)
             found &= ~_is_linked(texts, self.inputs.pairs, self.threshold)
             if self.whole is not None:
                 found &= ~_is_linked(free_text, self.whole.pairs, self.threshold)

@@ -47,7 +47,8 @@ def resolve(
     policy = MergePolicy(similar_rows, answers_repeat)
     cells = cells_of(others, policy, on_conflict)
     neighbors = _neighbors(cells, policy)
-    settled, bridges = _settle(cells, neighbors, policy)
+    alike = similar_rows.alike(neighbors, [cell.head.letters for cell in cells])
+    settled, bridges = _settle(cells, neighbors, alike, policy)
     for kept, groups in settled:
         resolved |= dict(_resolutions(cells, kept, groups, on_conflict))
         resolved |= dict(_corrected(resolved, kept, neighbors))
@@ -63,7 +64,8 @@ def _without_loners(
     """Keep the rows that are unrelated to any other, which are most; return the rest, too."""
     rows = list(candidates)
     keys = Counter(row.key for row in rows)
-    alone = similar_rows.alone([row.text for row in rows], [row.free_text for row in rows]).tolist()
+    numbers = zip(*((row.text, row.free_text, row.letters) for row in rows), strict=True) if rows else ((), (), ())
+    alone = similar_rows.alone(*numbers).tolist()
     kept: dict[str, Resolution] = {}
     others: list[Candidate] = []
     for row, is_alone in zip(rows, alone, strict=True):
@@ -116,9 +118,11 @@ _Settled = tuple[dict[int, Kept], Groups]
 
 
 def _settle(
-    cells: Sequence[Cell], neighbors: Neighbors, policy: MergePolicy
+    cells: Sequence[Cell], neighbors: Neighbors, alike: Neighbors, policy: MergePolicy
 ) -> tuple[list[_Settled], dict[str, tuple[str, str]]]:
     """Decide which cells are kept, in which groups, and which rows are bridges.
+
+    Duplicates are found among ``neighbors``; groups are formed of what is ``alike``, too.
 
     A bridge affects only what it is connected to, directly or not; only that is decided again without it. Its copies
     need not be bridges themselves, such as one that was published: their group keys differ.
@@ -130,12 +134,12 @@ def _settle(
     numbers: Sequence[int] = range(len(cells))
     while True:
         kept = _absorb(cells, neighbors, policy, numbers)
-        groups, found = place(kept, neighbors, left_out)
+        groups, found = place(kept, alike, left_out)
         if not found:
             return [*settled, (kept, groups)], bridges
-        around = connected([cell.members for cell in cells], neighbors, numbers, found)
+        around = connected([cell.members for cell in cells], alike, numbers, found)
         apart = {number: one for number, one in kept.items() if number not in around}
-        settled.append((apart, place(apart, neighbors, left_out)[0]))
+        settled.append((apart, place(apart, alike, left_out)[0]))
         for number, splits in found.items():
             bridge = kept[number].head
             bridges[bridge.record_id] = splits

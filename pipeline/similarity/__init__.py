@@ -4,4 +4,4 @@ In: texts as Arrow columns on disk. Out: pairs with their exact Jaccard similari
 compared.
 """
 
-__all__ = ["index", "ngram_overlap", "pairs", "search", "signatures", "text_columns"]
+__all__ = ["index", "ngram_overlap", "pairs", "search", "signatures", "spelling", "text_columns"]

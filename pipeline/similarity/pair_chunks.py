@@ -7,6 +7,8 @@ import numpy as np
 from pipeline.similarity.dense_clusters import fitting, in_dense_clusters
 from pipeline.similarity.pairs import Pairs, verify
 from pipeline.similarity.search_files import SearchFile
+from pipeline.similarity.signatures import SPELLING, Scheme
+from pipeline.similarity.spelling import spelling_pairs
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.arrays import load, mapped, save
 
@@ -45,11 +47,11 @@ def save_chunks(folder: Path, chunks: list[tuple[Rows, Rows]]) -> list[Path]:
     return paths
 
 
-def verify_chunk(chunk: Path, folder: Path, shards: list[Path], least: float) -> Path:
+def verify_chunk(chunk: Path, folder: Path, shards: list[Path], scheme: Scheme) -> Path:
     """Write the pairs of a chunk that are similar enough."""
     left, right = load(chunk, np.int64, 2, -1)
-    pairs = verify_entries(folder, shards, left, right)
-    pairs = pairs.where(pairs.similarity >= least)
+    pairs = verify_entries(folder, shards, left, right, scheme)
+    pairs = pairs.where(pairs.similarity >= scheme.least)
     path = chunk.with_name(chunk.name.replace("chunk-", "verified-"))
     save(path, np.stack([pairs.left, pairs.right, pairs.similarity.view(np.int64), pairs.answers.view(np.int64)]))
     return path
@@ -61,7 +63,7 @@ def load_pairs(path: Path) -> Pairs:
     return Pairs(left, right, similarity.view(np.float64), answers.view(np.float64))
 
 
-def verify_entries(folder: Path, shards: list[Path], left: Rows, right: Rows) -> Pairs:
+def verify_entries(folder: Path, shards: list[Path], left: Rows, right: Rows, scheme: Scheme) -> Pairs:
     """The exact similarities of pairs of entries, whose texts are read together."""
     homes = mapped(folder / SearchFile.HOMES, np.int64, -1, 2)
     entries, places = np.unique(np.concatenate([left, right]), return_inverse=True)
@@ -70,7 +72,8 @@ def verify_entries(folder: Path, shards: list[Path], left: Rows, right: Rows) ->
     position = np.empty(len(order), dtype=np.int64)
     position[order] = np.arange(len(order))
     one, other = np.split(position[places], 2)
-    found = verify(_texts(shards, homes[entries[order]]), one, other)
+    compare = spelling_pairs if scheme.view == SPELLING else verify
+    found = compare(_texts(shards, homes[entries[order]]), one, other)
     return Pairs(left, right, found.similarity, found.answers)
 
 

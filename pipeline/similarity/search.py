@@ -22,7 +22,6 @@ from pipeline.similarity.pair_chunks import in_chunks, load_pairs, save_chunks, 
 from pipeline.similarity.pairs import Pairs, band_pairs, distinct, grouped, most_similar, parted
 from pipeline.similarity.search_files import SearchFile, ShardFile
 from pipeline.similarity.signatures import (
-    NEAR_MISS,
     NO_IDENTITIES,
     PERMUTATIONS,
     Identities,
@@ -94,11 +93,12 @@ class SearchResult:
 
     folder: Path
     shards: list[Path]
+    scheme: Scheme
     known: int
     """Entries before this one were compared with each other by earlier searches."""
     count: int
     pairs: Pairs
-    """Similar ones, and some that miss the threshold by no more than ``NEAR_MISS``; ``left < right`` are entries."""
+    """Similar ones, and some that miss the threshold by no more than ``Scheme.least``; ``left < right`` are entries."""
     fresh: Pairs
     """Those of them that this search has found."""
 
@@ -123,7 +123,7 @@ class SearchResult:
         """The exact similarities of pairs of entries, which need not be similar."""
         similarity, answers = np.empty(len(left)), np.empty(len(left))
         for part in in_chunks(self.folder, left, right):
-            found = verify_entries(self.folder, self.shards, left[part], right[part])
+            found = verify_entries(self.folder, self.shards, left[part], right[part], self.scheme)
             similarity[part], answers[part] = found.similarity, found.answers
         return Pairs(left, right, similarity, answers)
 
@@ -154,12 +154,12 @@ def search(
     proposed = each(partial(_propose, folder=folder, shards=len(shards), need=scheme.need), _GROUPS, "finding pairs")
     left, right = _entries_of(folder, proposed, known, count)
     read = shards if elsewhere is None else [*shards, _read_elsewhere(folder, len(shards), left, elsewhere)]
-    chunks, least = [(left[part], right[part]) for part in in_chunks(folder, left, right)], scheme.threshold - NEAR_MISS
-    verifying = partial(verify_chunk, folder=folder, shards=read, least=least)
+    chunks = [(left[part], right[part]) for part in in_chunks(folder, left, right)]
+    verifying = partial(verify_chunk, folder=folder, shards=read, scheme=scheme)
     verified = each(verifying, save_chunks(folder, chunks), "comparing similar texts")
     fresh = Pairs.concat(load_pairs(path) for path in verified)
     before = _known_pairs(folder, index) if index else Pairs.none()
-    return SearchResult(folder, shards, known, count, Pairs.concat([before, fresh]), fresh)
+    return SearchResult(folder, shards, scheme, known, count, Pairs.concat([before, fresh]), fresh)
 
 
 def _read_elsewhere(folder: Path, shard: int, left: Rows, elsewhere: Elsewhere) -> Path:

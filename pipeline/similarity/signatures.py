@@ -35,6 +35,12 @@ MOST_NEIGHBORS = 64
 """Earlier texts that one is compared with at most, over all bands: those with the most similar sketches."""
 NEAR_MISS = 0.1
 """Pairs that miss the threshold by no more than this are kept for the report; not all of them are found."""
+SPELLING = "spelling"
+"""The view of short texts by their letters (``spelling.py``)."""
+ALIKE = 1.0
+"""The similarity of two texts spelled alike; no others are pairs."""
+_LETTERS = 0.6
+"""Minimum Jaccard similarity of the letters' 3-grams of two texts that are compared word by word."""
 _DEVIATIONS = 3.5
 """Standard deviations by which a sketch may miss the threshold before the pair is dropped: this loses at most 4 in
 10,000 pairs exactly at the threshold."""
@@ -61,6 +67,21 @@ class Scheme:
         # Bands that share hashes find slightly fewer pairs than independent ones.
         found = (width for width in (4, 3, 2) if (1 - self.threshold**width) ** BANDS <= _MISSED * 0.7)
         return next(found, 1)
+
+    @classmethod
+    def of(cls, view: str, threshold: float) -> "Scheme":
+        """That of a view, for a minimum similarity of near-duplicates; texts spelled alike have one of their own."""
+        return cls(_LETTERS if view == SPELLING else threshold, view)
+
+    @property
+    def similar(self) -> float:
+        """Minimum similarity of texts that count as similar."""
+        return ALIKE if self.view == SPELLING else self.threshold
+
+    @property
+    def least(self) -> float:
+        """Pairs of a smaller similarity are not kept."""
+        return ALIKE if self.view == SPELLING else self.threshold - NEAR_MISS
 
     @property
     def name(self) -> str:
