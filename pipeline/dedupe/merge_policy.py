@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.dedupe.candidates import Candidate
 from pipeline.dedupe.neighbors import SimilarRows
 from pipeline.similarity.pairs import verify
+from pipeline.similarity.spelling import may_mean_the_same
 from pipeline.similarity.text_columns import Texts
 from pipeline.text.meaning_guards import same_facts, same_negations, same_signs
 from pipeline.text.normalize import has_several_fields, key_fields
@@ -71,7 +72,7 @@ class MergePolicy:
     def _inputs_similar(self, one: Candidate, other: Candidate) -> bool:
         """Whether, of several inputs, each is similar: a long passage must not outweigh the question beside it."""
         if not _have_several_inputs(one, other):
-            return True
+            return min(one.free_text, other.free_text) >= 0 or may_mean_the_same(one.key, other.key)
         if _of(one, other) not in self._inputs:
             self._compare_inputs([(one, other)])
         return self._inputs[_of(one, other)]
@@ -87,7 +88,9 @@ class MergePolicy:
             if not same_length:
                 continue
             answers = _answers(one, other)
-            for texts in _differing_inputs(one, other):
+            differing = _differing_inputs(one, other)
+            self._inputs[_of(one, other)] = answers != ("", "") or all(may_mean_the_same(*texts) for texts in differing)
+            for texts in differing:
                 inputs.append(texts)
                 left.append(f"{texts[0]}{answers[0]}")
                 right.append(f"{texts[1]}{answers[1]}")

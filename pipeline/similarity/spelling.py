@@ -25,12 +25,22 @@ _TWO_EDITS = 6
 """Letters of a word from which two edits are a typing error; in a shorter one, of three letters or more, one is."""
 _ADDED = 0.2
 """A word that one text has more may have this share of its letters."""
+_SMALL_WORD = 3
+"""Letters of an article: such a word can be added without another meaning."""
 _ASCII_WORD, _DIGITS = re.compile("[a-z0-9]+"), re.compile(r"\d+")
 
 
 def spelled(texts: Iterable[str]) -> list[str]:
     """Short texts as their letters; "" for a longer one."""
     return [" ".join(_BETWEEN.join(own)) if len(own := _words(text)) <= _LONGEST else "" for text in texts]
+
+
+def may_mean_the_same(one: str, other: str) -> bool:
+    """Whether two texts are long, or do not differ in a word that could matter: in a short text one word decides."""
+    own, others = _words(one), _words(other)
+    if max(len(own), len(others)) > _LONGEST:
+        return True
+    return Spelling(own).is_like(Spelling(others), added=_SMALL_WORD)
 
 
 def _words(text: str) -> list[str]:
@@ -55,9 +65,9 @@ class Spelling:
 
     words: list[str]
 
-    def is_like(self, other: "Spelling") -> bool:
+    def is_like(self, other: "Spelling", added: int | None = None) -> bool:
         """Whether two texts have the same numbers, and the same words in any order, but for typing errors, where words
-        are divided, and one word that either has more.
+        are divided, and one word that either has more, of at most so many letters (default: a share of the text's).
         """
         if self._numbers != other._numbers:
             return False
@@ -72,7 +82,8 @@ class Spelling:
             if (meant := _meant(word, more)) is None:
                 return False
             more.remove(meant)
-        return not more or (len(more) == 1 and len(more[0]) <= _ADDED * max(len(self._letters), len(other._letters)))
+        most = _ADDED * max(len(self._letters), len(other._letters)) if added is None else added
+        return not more or (len(more) == 1 and len(more[0]) <= most)
 
     @cached_property
     def _letters(self) -> str:
