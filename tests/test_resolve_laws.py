@@ -30,7 +30,7 @@ def test_the_order_in_which_rows_are_given_does_not_matter(
 def test_rows_without_similar_ones_are_resolved_as_they_are_among_others(
     rows: list[Candidate], config: tuple[float, OnConflict]
 ) -> None:
-    with patch.object(SimilarRows, "alone", lambda _, texts, __: np.zeros(len(texts), dtype=np.bool_)):
+    with patch.object(SimilarRows, "alone", lambda _, texts, *others: np.zeros(len(texts), dtype=np.bool_)):
         together = resolve(rows, *config)
     assert resolve(rows, *config) == together
 

@@ -64,8 +64,8 @@ def _without_loners(
     """Keep the rows that are unrelated to any other, which are most; return the rest, too."""
     rows = list(candidates)
     keys = Counter(row.key for row in rows)
-    numbers = zip(*((row.text, row.free_text, row.letters) for row in rows), strict=True) if rows else ((), (), ())
-    alone = similar_rows.alone(*numbers).tolist()
+    texts, free_text = [row.text for row in rows], [row.free_text for row in rows]
+    alone = similar_rows.alone(texts, free_text, [row.letters for row in rows]).tolist()
     kept: dict[str, Resolution] = {}
     others: list[Candidate] = []
     for row, is_alone in zip(rows, alone, strict=True):

@@ -19,6 +19,8 @@ from pipeline.text.words import words
 
 _LONGEST = 24
 """Words; in longer texts, a damaged word leaves enough word n-grams in common."""
+_MOST_CHARACTERS = 500
+"""Longer texts are not even divided into words."""
 _BETWEEN = "\N{LATIN LETTER SINOLOGICAL DOT}"
 """Stands between two words. A letter, so that it belongs to n-grams, of no language."""
 _TWO_EDITS = 6
@@ -32,20 +34,22 @@ _ASCII_WORD, _DIGITS = re.compile("[a-z0-9]+"), re.compile(r"\d+")
 
 def spelled(texts: Iterable[str]) -> list[str]:
     """Short texts as their letters; "" for a longer one."""
-    return [" ".join(_BETWEEN.join(own)) if len(own := _words(text)) <= _LONGEST else "" for text in texts]
+    return [" ".join(_BETWEEN.join(_short_words(text) or ())) for text in texts]
 
 
 def may_mean_the_same(one: str, other: str) -> bool:
     """Whether two texts are long, or do not differ in a word that could matter: in a short text one word decides."""
-    own, others = _words(one), _words(other)
-    if max(len(own), len(others)) > _LONGEST:
-        return True
-    return Spelling(own).is_like(Spelling(others), added=_SMALL_WORD)
+    own, others = _short_words(one), _short_words(other)
+    return own is None or others is None or Spelling(own).is_like(Spelling(others), added=_SMALL_WORD)
 
 
-def _words(text: str) -> list[str]:
+def _short_words(text: str) -> list[str] | None:
+    """The folded words of a short text; None for a longer one."""
+    if len(text) > _MOST_CHARACTERS:
+        return None
     # The same, in a tenth of the time.
-    return _ASCII_WORD.findall(text.lower()) if text.isascii() else words(text)
+    found = _ASCII_WORD.findall(text.lower()) if text.isascii() else words(text)
+    return found if len(found) <= _LONGEST else None
 
 
 def spelling_pairs(texts: Texts, left: Rows, right: Rows) -> Pairs:
