@@ -167,7 +167,7 @@ def _is_cut(last: bytes, wanted: pl.DataFrame, lost: pl.DataFrame, present: pl.L
     beginning = last.removesuffix(b"null}").removesuffix(b'"}')
     before = present.filter(pl.col("record_id").is_in(pl.concat([edited, lost["record_id"]]).implode()))
     longer = before.filter(pl.col("raw").bin.starts_with(beginning), pl.col("raw") != last)
-    return longer.select(pl.len()).collect().item() > 0
+    return not longer.head(1).collect().is_empty()
 
 
 # --- their bytes ----------------------------------------------------------------------------------

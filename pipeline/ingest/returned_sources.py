@@ -59,7 +59,7 @@ def appended_again(returned: pl.DataFrame, present: pl.LazyFrame, run: str, firs
         rows = found.collect()
         yield rows.with_columns(
             batch=pl.lit(run),
-            position=pl.int_range(first, first + rows.height, dtype=_RECORD["position"]),
+            position=pl.int_range(first, first + rows.height, dtype=pl.Int64),
             ingested_at=pl.lit(datetime.now(UTC)).cast(_RECORD["ingested_at"]),
         ).select(_RECORD.names())
         first += rows.height
