@@ -57,6 +57,8 @@ class Source(Section):
     """How its rows hold a conversation; only read for a chat task."""
     key: str | None = None
     """The field that identifies a row; without it a row is identified by its content."""
+    updates: bool = False
+    """Of the rows of a file with one key the last one counts, as in a log of updates; else many such are an error."""
     fields: dict[str, str] = {}
     """Task field -> the row's field (use dots for nested fields); default: the same name."""
     license: str = "unknown"

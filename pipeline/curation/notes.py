@@ -2,11 +2,10 @@
 
 from pipeline.curation.stages import Decided
 from pipeline.ingest.ingest_sources import Ingested
+from pipeline.ingest.row_keys import OFTEN
 from pipeline.text.wording import counted
 from schemas.dataset import Source
 
-_OFTEN = 0.25
-"""Report it if at least this share of a source's rows is replaced by later rows with the same key."""
 _MOST = 0.5
 """Report it if at least this share of rows are near-duplicates."""
 
@@ -56,7 +55,7 @@ def _doubled(read: Ingested, sources: list[Source]) -> list[str]:
         f"{count:,} of {rows:,} rows of source '{name}' share their key with a later row that has different content, "
         f"and only the last one counts; is `{keys[name]}` a key?"
         for name, count, rows in read.doubled
-        if count > rows * _OFTEN
+        if count > rows * OFTEN
     ]
 
 

@@ -22,7 +22,7 @@ from pipeline.ingest.new_rows import NewRows, new_rows, require_sound, rows_to_a
 from pipeline.ingest.read_cache import NotEnough, ReadCache, SourceRead, SourcesRead, digest_of
 from pipeline.ingest.returned_sources import appended_again, returned_rows
 from pipeline.ingest.row_index import Index, changed_index, superseded, whole_index
-from pipeline.ingest.row_keys import BY_CONTENT, Integers, integers_of
+from pipeline.ingest.row_keys import BY_CONTENT, Integers, integers_of, is_no_key
 from pipeline.ingest.row_places import note_moved, state_of_places
 from pipeline.ingest.source_files import source_files
 from pipeline.ingest.sources import SourceReading
@@ -87,7 +87,7 @@ def ingest(
         SourceError: a source has no file, an unknown format or cannot be fetched, or a snapshot
             source is empty or damaged, or has lost very many rows.
         Rewritten: a file was written to while it was read, twice; nothing is appended.
-        ConfigError: no row of a source has its key, now or earlier.
+        ConfigError: no row of a source has its key, now or earlier, or it is none.
     """
     known = None if anew else _known(store, sources)
 
@@ -152,6 +152,7 @@ class _Ingestion:
         else:
             index = changed_index(self._readings, self._known, self._cache)
         self._require_keys(index)
+        self._require_own_keys(index)
         counts = self._superseded(index)
         read = Ingested(self._lines, 0, 0, doubled=tuple(self._doubled(counts)), empty=tuple(self._empty()))
         if self._known is not None and not index.records.len():
@@ -236,6 +237,18 @@ class _Ingestion:
                 )
                 raise ConfigError(hinted(problem, seen))
 
+    def _require_own_keys(self, index: Index) -> None:
+        """Refuse a field that identifies no row, such as a category: of each of its values one row would be left."""
+        replaced, rows = superseded(index.now, "file"), dict(index.now.group_by("source").len().iter_rows())
+        for source in (reading.source for reading in self._readings):
+            name, count = source.name, replaced.get(source.name, 0)
+            if not source.updates and is_no_key(count, rows.get(name, 0)):
+                raise ConfigError(
+                    f"{count:,} of {rows[name]:,} rows of source '{name}' share their key with a later row of their "
+                    f"file that has different content, and would be lost: is `{source.key}` a key? name another field "
+                    "or none, or set `updates: true` in the source if later rows replace earlier ones"
+                )
+
     def _require_known_places(self) -> None:
         """A file that was gone and is back decides whether it has lost the rows that were last seen in it."""
         for reading in self._readings:
@@ -255,7 +268,7 @@ class _Ingestion:
 
     def _doubled(self, superseded: dict[str, int]) -> Iterator[tuple[str, int, int]]:
         for reading in self._readings:
-            if reading.source.key and (count := superseded[reading.source.name]):
+            if reading.source.key and not reading.source.updates and (count := superseded[reading.source.name]):
                 yield reading.source.name, count, reading.rows
 
     def _empty(self) -> Iterator[tuple[str, tuple[str, ...], int]]:

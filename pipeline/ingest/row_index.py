@@ -151,8 +151,10 @@ def _concatenated(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 # --- what follows ---------------------------------------------------------------------------------
-def superseded(rows: pl.DataFrame) -> dict[str, int]:
-    """How many rows of each source, with the columns of ``INDEX``, have another content than the last of their key."""
-    last = pl.col("revision").sort_by("position").last().over("record_id")
+def superseded(rows: pl.DataFrame, *within: str) -> dict[str, int]:
+    """How many rows of each source, with the columns of ``INDEX``, have another content than the last of their key,
+    within a file or all of them.
+    """
+    last = pl.col("revision").sort_by("position").last().over("record_id", *within)
     counts = rows.with_columns(superseded=pl.col("revision") != last).group_by("source").agg(pl.col("superseded").sum())
     return dict(counts.iter_rows())

@@ -10,6 +10,9 @@ _TYPES = ("bool", "int", "float", "list", "dict", "str")
 """JSON types that a row can hold."""
 BY_CONTENT = pl.col("key").str.starts_with(pl.col("revision") + "#")
 """Marks rows without a key from the user."""
+OFTEN = 0.25
+"""If a larger share of a source's rows is replaced by later rows with the same key, that is said."""
+_LEAST_REPLACED = 10
 _NUMBER = "int:"
 _INTEGER = re.compile(r"-?[1-9][0-9]*|0")
 _MARKS = tuple(f"{name}:" for name in _TYPES)
@@ -50,6 +53,11 @@ def _with_type(value: object) -> str:
         value = int(value)
     is_plain = isinstance(value, str) and not value.startswith(_MARKS)
     return str(value) if is_plain else f"{type(value).__name__}:{value}"
+
+
+def is_no_key(replaced: int, rows: int) -> bool:
+    """Whether so many rows are replaced by later ones of their file with the same key that it identifies none."""
+    return replaced >= _LEAST_REPLACED and replaced > rows * OFTEN
 
 
 def content_key(revision: str, occurrence: int) -> str:

@@ -1,6 +1,6 @@
 """Some rows of a source, parsed with the task: what `goldleaf check` says about them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +13,7 @@ from pipeline.curation.prepare import parse_row
 from pipeline.ingest.chat_layouts import Layouts, layouts_found
 from pipeline.ingest.field_checks import Seen, names_of
 from pipeline.ingest.raw_rows import RawRow
-from pipeline.ingest.row_keys import Integers, integers_of, typed_key
+from pipeline.ingest.row_keys import Integers, integers_of, is_no_key, typed_key
 from pipeline.reporting.overview import Rejection, by_reason, is_optional, rejection_lines
 from pipeline.state.tables import Table
 from pipeline.text.field_paths import field_value
@@ -146,6 +146,15 @@ class TriedRows:
         hint = Seen(names=names_of(self.raw)).separator_hint
         return "" if any(hint in detail for *_, detail in self._refused) else hint
 
+    @property
+    def no_key(self) -> str:
+        """Why the key identifies no row, as ``curate`` finds; empty if it may."""
+        files: dict[str, dict[str, bytes]] = defaultdict(dict)
+        replaced = 0
+        for name, place, raw in reversed([(name, *one) for name, rows in self.keys.items() for one in rows]):
+            replaced += files[place.rpartition(":")[0]].setdefault(name, raw) != raw
+        return self._doubled() if not self.source.updates and is_no_key(replaced, self.rows) else ""
+
     def _doubled(self) -> str:
         """How many rows share their key: perhaps the field is not a key."""
         others = {
@@ -153,7 +162,7 @@ class TriedRows:
             for name, rows in self.keys.items()
             if any(raw != rows[-1][1] for _, raw in rows)
         }
-        if not others:
+        if not others or self.source.updates:
             return ""
         key, places = next(iter(others.items()))
         return (

@@ -190,6 +190,9 @@ class TriedSource:
         if self.source.key and first.raw and not first.keys:
             detail = f"no row has a value in '{self.source.key}'; fix `key:`, use dots for nested fields; "
             yield CheckResult(what=f"key of {what}", ok=False, detail=detail + first.columns)
+        if problem := first.no_key:
+            detail = f"{problem} name another field or none, or set `updates: true` if later rows replace earlier ones"
+            yield CheckResult(what=f"key of {what}", ok=False, detail=detail)
         if first.raw and (problem := misspelled(self.source, self._seen())):
             yield CheckResult(what=f"fields of {what}", ok=False, detail=problem)
 
