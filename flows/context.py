@@ -7,7 +7,9 @@ from typing import Any
 from flows.settings import Settings
 from pipeline.config.dataset_file import load_dataset_file
 from pipeline.config.workspace import Connection, Workspace
+from pipeline.ingest.source_urls import Headers, secret_headers
 from pipeline.state.store import Store
+from schemas.dataset import Source
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,14 @@ class Context(Workspace):
         url, key = settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
         store = Store(settings.home, dataset.config.name)
         return cls(dataset, store, Connection(url, key) if url else None, settings)
+
+    def headers_for(self, source: Source) -> Headers:
+        """What the server of a source is to be sent so that it knows us.
+
+        Raises:
+            ConfigError: a variable that the source names is not set, or the netrc file cannot be read.
+        """
+        return secret_headers(source, self.settings.secret, self.settings.login)
 
     def event(self, **values: Any) -> dict[str, Any]:
         """The payload of an event about this dataset; with its file, one automation can serve all datasets."""

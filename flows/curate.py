@@ -29,6 +29,7 @@ from pipeline.reporting.overview import (
     rejections,
     unkeyed,
 )
+from pipeline.state.locks import TURN
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from schemas.fate import ReasonCode
@@ -265,10 +266,12 @@ def _fetched(context: Context, engine: Engine) -> Iterator[str]:
             # A running verb, or a home of another file, is reported before anything is fetched.
             context.require_owner()
             curated = context.last_curate()
-        for source in urls:
+        # All of them first: a variable that is not set is told before anything is fetched.
+        for source, headers in [(source, context.headers_for(source)) for source in urls]:
             label = f"fetching source '{source.name}' from {host(source)}"
             with engine.progress.step(label, unit="MB") as advance:
-                engine.run_with_retries(fetch, source, context.store.downloads, advance)
+                patience, say = turn.left if (turn := TURN.get(None)) else 0.0, engine.progress.say
+                engine.run(fetch, source, context.store.downloads, advance, headers, patience, say)
         yield curated
 
 

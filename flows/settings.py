@@ -3,6 +3,7 @@
 import os
 import re
 from contextlib import suppress
+from netrc import NetrcParseError, netrc
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -39,6 +40,23 @@ class Settings(BaseSettings):
     def secret(self, name: str) -> str:
         """A key that a dataset.yaml names by its variable, from the environment or ``.env``; empty if it is not set."""
         return os.environ.get(name) or dotenv_values(".env").get(name) or ""
+
+    def login(self, host: str) -> tuple[str, str] | None:
+        """Name and password at a host, by the file that NETRC names, or ``~/.netrc``; None if it does not know any.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        file = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+        try:
+            found = netrc(file).authenticators(host)
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError, NetrcParseError) as error:
+            # What it says of a line may quote a password.
+            line = f":{error.lineno}" if isinstance(error, NetrcParseError) and error.lineno else ""
+            raise ConfigError(f"{file}{line} cannot be read ({type(error).__name__}); correct it") from None
+        return (found[0], found[2] or "") if found else None
 
     @property
     def home(self) -> Path:

@@ -1,4 +1,4 @@
-"""Limits how long we wait for a server: to connect, to respond, for a minimum rate, and in total.
+"""Limits how long we wait for a server, to connect, to respond, for a minimum rate, in total and again, and for what.
 
 A read timeout does not limit the total: a server that sends a byte now and then never exceeds it.
 """
@@ -8,13 +8,18 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+
+from schemas.user_code_errors import in_a_line
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,15 @@ class Patience:
     """Until the response ends, whatever its rate."""
 
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 120.0
+"""Seconds before another attempt: each time twice as long."""
+_AT_ONCE = 2**20
+"""Bytes that are unpacked at once: a few packed ones may hold gigabytes."""
+_GZIP = ("gzip", "x-gzip")
+_PACKED = {"br", "zstd", "deflate", "compress"}
+"""What we do not ask for. Other names, as some servers send, mean nothing."""
+
+
 class TooSlow(httpx.TimeoutException):
     """The server exceeded a time limit."""
 
@@ -47,18 +61,108 @@ class Response:
 
     def parts(self) -> Iterator[bytes]:
         """The body, decompressed, in chunks as they arrive."""
+        if self._response.is_stream_consumed:
+            # Of a transport that is no network.
+            yield self._response.content
+            return
         window, rate = self._patience.window, self._patience.least_rate
         too_slow = f"less than {rate:,} bytes per second for {window:g} s"
         self._watch.allow(window, too_slow)
-        counted = 0
-        for part in self._response.iter_bytes():
-            yield part
+        counted, unpacker = 0, _Unpacker(self.headers.get("content-encoding", ""))
+        for part in self._response.iter_raw():
+            yield from unpacker.pieces(part)
             if self._response.num_bytes_downloaded - counted >= rate * window:
                 counted = self._response.num_bytes_downloaded
                 self._watch.allow(window, too_slow)
         if self._watch.expired:
             # A body that ends when the connection closes looks complete.
             raise TooSlow(self._watch.reason)
+        unpacker.end()
+
+
+class _Unpacker:
+    """Unpacks a body in pieces of a bounded size, however much a packed piece holds."""
+
+    def __init__(self, packing: str) -> None:
+        """Take the header that says how it is packed.
+
+        Raises:
+            httpx.DecodingError: in a way that was not asked for.
+        """
+        names = {name.strip().lower() for name in packing.split(",")}
+        if names & _PACKED or ("," in packing and not names.isdisjoint(_GZIP)):
+            raise httpx.DecodingError(f"it comes packed as {in_a_line(packing)}, which was not asked for")
+        self._is_packed = not names.isdisjoint(_GZIP)
+        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._is_begun = False
+
+    def pieces(self, part: bytes) -> Iterator[bytes]:
+        """What a part of the body holds."""
+        if not self._is_packed:
+            yield part
+            return
+        while part:
+            self._is_begun = True
+            if self._inflate.eof:
+                # Another one follows, as programs write that append to a packed file.
+                self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            try:
+                piece = self._inflate.decompress(part, _AT_ONCE)
+                while piece:
+                    yield piece
+                    piece = self._inflate.decompress(self._inflate.unconsumed_tail, _AT_ONCE)
+            except zlib.error as error:
+                raise httpx.DecodingError(str(error)) from error
+            part = self._inflate.unused_data
+
+    def end(self) -> None:
+        """Check that nothing is missing.
+
+        Raises:
+            httpx.DecodingError: something is.
+        """
+        if self._is_begun and not self._inflate.eof:
+            raise httpx.DecodingError("what it packs is cut off")
+
+
+class Retries:
+    """When to try again: after pauses that double, or when the server says so, as long as the patience lasts."""
+
+    def __init__(self, patience: float) -> None:
+        """Begin to count the seconds."""
+        self._end = time.monotonic() + patience
+        self._next = _FIRST_PAUSE
+
+    def pause(self, asked: float | None = None) -> float | None:
+        """How many seconds to wait for the next attempt; None if there is none.
+
+        Args:
+            asked: how long the server asks to wait; if that is longer than the patience, it is not tried again.
+        """
+        pause = max(self._next, asked or 0.0)
+        self._next = min(2 * self._next, _LONGEST_PAUSE)
+        return pause if pause <= self._end - time.monotonic() else None
+
+
+def seconds_asked(headers: Mapping[str, str]) -> float | None:
+    """How long a response asks to wait, by its headers; None if it does not."""
+    if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
+        return milliseconds / 1000
+    after = headers.get("retry-after", "")
+    if (seconds := _number(after)) is not None:
+        return seconds
+    try:
+        return max(0.0, (parsedate_to_datetime(after) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return max(0.0, number) if math.isfinite(number) else None
 
 
 class Patient:
@@ -66,6 +170,7 @@ class Patient:
 
     def __init__(self, transport: httpx.BaseTransport | None = None, **options: Any) -> None:
         self._client = httpx.Client(transport=transport, **options)
+        self._client.headers["accept-encoding"] = "gzip"
         self._streams: list[Any] = []
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from schemas.arms_section import DEFAULT_ARMS, Arm, Limits, check_arms, read_arm
+from schemas.fetched import Fetched, is_address, without_credentials
 from schemas.finetune_section import Finetune as Finetune
 from schemas.options import Action as Action
 from schemas.options import Asked as Asked
@@ -33,8 +34,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 def public_place(place: str) -> str:
     """A file, folder or URL without anything private to this machine or user: folders, and keys in a URL."""
-    if place.startswith(("http://", "https://")):
-        url = urlsplit(place)
+    if is_address(place):
+        url = urlsplit(without_credentials(place))
         return f"{url.scheme}://{url.hostname}{url.path}"
     return Path(place).name if Path(place).is_absolute() else place
 
@@ -45,7 +46,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Source(Section):
+class Source(Fetched, Section):
     """Where rows come from."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -100,7 +101,7 @@ class Duplicates(Section):
     Shorter answers must always be equal."""
 
 
-class EvaluationSet(Section):
+class EvaluationSet(Fetched, Section):
     """Rows that a model will be evaluated on and must not be trained on."""
 
     name: Annotated[str, Field(min_length=1)]

@@ -197,6 +197,25 @@ def test_ctrl_c_ends_a_run_on_prefect_s_temporary_server_without_a_traceback(tmp
     assert "Traceback" not in output + errors
 
 
+def test_a_secret_of_a_source_is_in_no_state_parameter_or_log_of_prefect(
+    shop: Shop, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("LOGS_TOKEN", "opensesame-3")
+    file = Path(shop.file)
+    with serving(lambda *_: (404, {}, b"")) as server:
+        url = f"http://me:opensesame-1@{server.url.removeprefix('http://')}/data.jsonl?token=opensesame-2"
+        file.write_text(file.read_text().replace("path: data.jsonl", f"path: '{url}', headers: {{X-Key: LOGS_TOKEN}}"))
+        with pytest.raises(SourceError, match="the server answered 404"):
+            prefect_flows.curate(shop.file)
+    EventsWorker.instance().wait_until_empty()
+    runs = [run for run in prefect.read_flow_runs() if shop.name in run.name]
+    tasks = [run for run in prefect.read_task_runs() if run.flow_run_id in {run.id for run in runs}]
+    told = [one.model_dump_json() for one in (*runs, *tasks, *prefect.read_logs())]
+    assert "cannot be fetched, the server answered 404" in "".join(told)
+    assert "opensesame" not in "".join(told)
+
+
 # --- servers that are away ------------------------------------------------------------------------
 class Gate:
     """A way to Label Studio on which the first requests get no answer."""

@@ -336,7 +336,7 @@ def check(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
     from pipeline.reporting.check import check_dataset
 
     context = load_context(dataset)
-    findings = check_dataset(context, context.settings.secret)
+    findings = check_dataset(context, context.settings.secret, context.headers_for)
     ok, warned = all(finding.ok for finding in findings), any(finding.warning for finding in findings)
     if as_json:
         print_json([finding.model_dump() for finding in findings])

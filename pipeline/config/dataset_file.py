@@ -38,7 +38,11 @@ _SHOWN_MISTAKES = 10
 
 TASK = "task"
 """The key of the task, in ``LoadedDataset.curation_parts`` also of its code."""
+_SECRETS: Any = {"__all__": {"auth", "headers"}}
 _LATER: Any = {
+    # Where secrets are; the rows are the same.
+    "sources": _SECRETS,
+    "decontaminate": {"against": _SECRETS},
     "finetune": True,
     "arms": True,
     "verdict": True,

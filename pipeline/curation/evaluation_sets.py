@@ -36,12 +36,13 @@ _NAMED = 5
 
 def to_fetch(config: Dataset) -> list[Source]:
     """The sources and evaluation sets that are URLs, as sources."""
-    sets = [_as_source(one) for one in config.decontaminate.against if one.release is None]
+    sets = [as_source(one) for one in config.decontaminate.against if one.release is None]
     return [source for source in [*config.sources, *sets] if is_url(source)]
 
 
-def _as_source(one: EvaluationSet) -> Source:
-    return Source(name=one.name, path=str(one.path), format=one.format)
+def as_source(one: EvaluationSet) -> Source:
+    """An evaluation set that is no version, as a source."""
+    return Source(name=one.name, path=str(one.path), format=one.format, auth=one.auth, headers=one.headers)
 
 
 def read_evaluation_sets(store: Store, dataset: LoadedDataset) -> str:
@@ -140,7 +141,7 @@ def _rows(
     if one.release is not None:
         yield from _released_rows(one.release, one.splits, store)
         return
-    source = _as_source(one)
+    source = as_source(one)
     for file in source_files(source, dataset.folder, downloads, store):
         shown = shown_file(file, dataset.folder, source)
         for raw in read_rows(file, one.format):

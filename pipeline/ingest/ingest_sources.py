@@ -19,6 +19,7 @@ import polars as pl
 from pipeline.errors import ConfigError, Rewritten
 from pipeline.ingest.field_checks import Seen, hinted, names_of
 from pipeline.ingest.new_rows import NewRows, new_rows, require_sound, rows_to_append, too_many
+from pipeline.ingest.old_addresses import clean
 from pipeline.ingest.read_cache import NotEnough, ReadCache, SourceRead, SourcesRead, digest_of
 from pipeline.ingest.returned_sources import appended_again, returned_rows
 from pipeline.ingest.row_index import Index, changed_index, superseded, whole_index
@@ -90,6 +91,8 @@ def ingest(
         ConfigError: no row of a source has its key, now or earlier, or it is none.
     """
     known = None if anew else _known(store, sources)
+    if known is None:
+        clean(store)
 
     def read_from(known: SourcesRead | None) -> Ingested:
         return _Ingestion(store, sources, folder, run, known, withdraw).run_with(progress or Silent(), on_rows)

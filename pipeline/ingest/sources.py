@@ -25,7 +25,7 @@ from pipeline.ingest.narrow_rows import Rows, narrow_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.read_cache import FileRead
 from pipeline.ingest.row_keys import Integers, typed_key
-from pipeline.ingest.source_urls import is_url
+from pipeline.ingest.source_urls import is_url, shown_path
 from pipeline.state.file_stamps import Stamp, stamp_of
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import field_value
@@ -235,5 +235,5 @@ def _key(source: Source, raw: RawRow, integers: Integers) -> str:
 def shown_file(file: Path, folder: Path, source: Source) -> str:
     """The name of a source's file for the user: relative to the dataset.yaml, or its URL."""
     if is_url(source):
-        return source.path
+        return shown_path(source)
     return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
-from pipeline.curation.evaluation_sets import evaluation_texts
+from pipeline.curation.evaluation_sets import as_source, evaluation_texts
 from pipeline.curation.history import stale_answers
 from pipeline.errors import GoldleafError, TaskCodeError
+from pipeline.ingest.download import fetch
 from pipeline.ingest.field_checks import Seen, see_groups, ungrouped
+from pipeline.ingest.source_urls import Headers, is_url
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
 from pipeline.reporting.check_finetuning import check_finetuning
@@ -26,7 +28,7 @@ from pipeline.review.questions import has_known_answers
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
 from schemas.conversation import turn_text
-from schemas.dataset import EvaluationSet
+from schemas.dataset import EvaluationSet, Source
 from schemas.parsed import Parsed
 from schemas.task import Role, Task
 from schemas.user_code_errors import described, own
@@ -37,12 +39,17 @@ _LONG_FORM = 100
 _LARGE_SHARE = 0.5
 
 
-def check_dataset(workspace: Workspace, secret: Callable[[str], str] = lambda name: "") -> list[CheckResult]:
+def check_dataset(
+    workspace: Workspace,
+    secret: Callable[[str], str] = lambda name: "",
+    headers_for: Callable[[Source], Headers] = lambda source: {},
+) -> list[CheckResult]:
     """Try everything that a first curate would need, on the first rows of every source.
 
     Args:
         workspace: the dataset.
         secret: the value of an environment variable that the file names for a key; empty if it is not set.
+        headers_for: what the server of a source is to be sent.
     """
     config, task = workspace.dataset.config, workspace.dataset.task
     kind = kind_of(task)
@@ -59,10 +66,10 @@ def check_dataset(workspace: Workspace, secret: Callable[[str], str] = lambda na
     findings += _check_choices(task)
     if kind.limits:
         findings.append(CheckResult(what=f"kind {kind.name}", ok=True, detail=kind.limits))
-    tried = [TriedSource(workspace, source) for source in config.sources]
+    tried = [TriedSource(workspace, source, headers_for) for source in config.sources]
     for source in tried:
         findings += source.findings()
-    findings += [_check_evaluation_set(workspace, one) for one in config.decontaminate.against]
+    findings += [_check_evaluation_set(workspace, one, headers_for) for one in config.decontaminate.against]
     findings += [_check_adopted(workspace, folder, tried) for folder in config.split.adopt]
     findings += itertools.islice((_check_chat(task, *source.example) for source in tried if source.example), 1)
     findings += _check_length(
@@ -146,10 +153,14 @@ def _check_choices(task: type[Task]) -> Iterator[CheckResult]:
             yield CheckResult(what=f"target {field.name}", ok=True, warning=True, detail=detail)
 
 
-def _check_evaluation_set(workspace: Workspace, one: EvaluationSet) -> CheckResult:
+def _check_evaluation_set(
+    workspace: Workspace, one: EvaluationSet, headers_for: Callable[[Source], Headers]
+) -> CheckResult:
     what = f"evaluation set {one.name}"
     try:
         with tempfile.TemporaryDirectory() as work:
+            if one.release is None and is_url(source := as_source(one)):
+                fetch(source, Path(work), headers=headers_for(source))
             texts = [text for _, text, _ in evaluation_texts(one, workspace.store, workspace.dataset, Path(work))]
     except GoldleafError as error:
         return CheckResult(what=what, ok=False, detail=str(error))

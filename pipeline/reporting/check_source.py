@@ -2,7 +2,7 @@
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.workspace import Workspace
 from pipeline.errors import GoldleafError
+from pipeline.ingest.download import fetch
 from pipeline.ingest.field_checks import Seen, expected, misspelled, see, see_groups, unmapped, unread
 from pipeline.ingest.formats import is_compressed, open_once, read_rows
 from pipeline.ingest.raw_rows import RawRow
 from pipeline.ingest.source_files import source_files
+from pipeline.ingest.source_urls import Headers, is_url, shown_path
 from pipeline.reporting.check_rows import MOST_TRIED, TriedRows
 from pipeline.text.field_paths import field_value, has_field
 from pipeline.text.wording import counted
@@ -43,8 +45,11 @@ class CheckResult(BaseModel):
 class TriedSource:
     """The first rows of a source, and those of its newest file, parsed with the task."""
 
-    def __init__(self, workspace: Workspace, source: Source) -> None:
+    def __init__(
+        self, workspace: Workspace, source: Source, headers_for: Callable[[Source], Headers] = lambda source: {}
+    ) -> None:
         self.workspace = workspace
+        self._headers_for = headers_for
         self.source = source
         self.is_whole = False
         """There are no more rows than were tried."""
@@ -90,6 +95,8 @@ class TriedSource:
         what = f"source {self.source.name}"
         with tempfile.TemporaryDirectory() as work:
             try:
+                if is_url(self.source):
+                    fetch(self.source, Path(work), headers=self._headers_for(self.source))
                 files = source_files(self.source, self.workspace.dataset.folder, Path(work), self.workspace.store)
             except GoldleafError as error:
                 yield CheckResult(what=what, ok=False, detail=str(error))
@@ -139,7 +146,7 @@ class TriedSource:
         """A file's name for the user; a download has an internal one."""
         folder = self.workspace.dataset.folder
         if file.is_relative_to(work):
-            return self.source.path
+            return shown_path(self.source)
         return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
     def _look_further(self, rows: Iterator[tuple[str, RawRow]]) -> None:

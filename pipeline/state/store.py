@@ -33,6 +33,7 @@ from pipeline.state.table_files import (
     restore_version,
     scan_files,
 )
+from pipeline.state.table_rewriting import Change, rewrite_table
 from pipeline.state.tables import INDEX, SCHEMAS, Table
 from pipeline.state.verified_files import forget_verified
 from schemas.identity import stable_hash
@@ -277,6 +278,17 @@ class Store(DatasetFolder):
         path, compressed = self._path(table), table is not Table.SIGNATURES
         try:
             return compact_table(path, SCHEMAS[table], bound, pinned, compressed=compressed, now=now)
+        except (ValueError, DeltaError) as error:
+            raise self._damaged(table, error) from error
+
+    def rewrite(self, table: Table, column: str, change: Change) -> None:
+        """Change the texts of a column in all files of a table; see ``rewrite_table``."""
+        if self._log(table) is None:
+            return
+        try:
+            is_compressed = table is not Table.SIGNATURES
+            if rewrite_table(self._path(table), SCHEMAS[table], column, change, compressed=is_compressed):
+                DeltaTable(self._path(table)).create_checkpoint()
         except (ValueError, DeltaError) as error:
             raise self._damaged(table, error) from error
 

@@ -6,13 +6,12 @@ long to wait. OpenRouter refuses a single flagged input with the 403 that others
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
+
+from pipeline.time_limits import seconds_asked
 
 _NO_MONEY = {
     "insufficient_quota",
@@ -91,22 +90,7 @@ def _unwrapped(found: Any) -> Iterator[Any]:
 
 def _seconds(headers: Mapping[str, str], said: str) -> float | None:
     """How long to wait, by the headers if they say so, otherwise by the text."""
-    if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
-        return milliseconds / 1000
-    after = headers.get("retry-after", "")
-    if (seconds := _number(after)) is not None:
+    if (seconds := seconds_asked(headers)) is not None:
         return seconds
-    try:
-        return max(0.0, (parsedate_to_datetime(after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        pass
     found = _WAIT.search(said)
     return sum(float(number) * _UNITS[unit.lower()] for number, unit in _PART.findall(found[1])) if found else None
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return max(0.0, number) if math.isfinite(number) else None
