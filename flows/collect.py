@@ -1,6 +1,7 @@
 """Collect: pull annotations, commit the decisions that follow, and update the other records."""
 
 from collections import Counter
+from dataclasses import replace
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +24,7 @@ from pipeline.review.human_decisions import human_decisions
 from pipeline.review.known_answers import Known
 from pipeline.review.pulled_answers import Pulled, keep_annotations, pull_annotations
 from pipeline.state.decisions import to_frame
+from pipeline.state.same_question import same_question
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
@@ -98,7 +100,7 @@ def collect(context: Context, engine: Engine, *, everything: bool = False) -> Co
                 raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {file}` first")
         known = Known.of(store.snapshot())
         with engine.progress.step(f"pulling annotations from {connection.shown}") as advance:
-            before = Known(answers=known.answers) if everything else known
+            before = replace(known, marks={}, settled={}) if everything else known
             pulled = engine.run_with_retries(pull_annotations, context.dataset, connection, before, advance)
         with store.lock(Verb.COLLECT, LOCK_PATIENCE, engine.progress.step):
             _require_same_task(context, curated)
@@ -132,8 +134,8 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     changed = engine.run(keep_annotations, store, context.dataset, pulled, run.id)
     decisions = human_decisions(store.snapshot().at_last_commit(), context.dataset, run.id)
     store.append(Table.DECISIONS, to_frame(decisions))
-    marks = known.marks | ({pulled.server: pulled.watermark.isoformat()} if pulled.watermark else {})
-    settled = known.settled | ({pulled.server: pulled.settled} if pulled.server else {})
+    marks = known.marks | {one.server: one.watermark.isoformat() for one in pulled.all if one.watermark}
+    settled = known.settled | {one.server: one.settled for one in pulled.all}
     notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
     summary = CollectSummary(
         watermarks=marks, settled=settled, annotations=changed, decided=len(decisions), is_gone=any(notes)
@@ -171,8 +173,8 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
 
 def _gone(context: Context, snapshot: Snapshot, url: str) -> str:
     """Report that the project no longer exists; empty if nothing was ever sent under this form of the task."""
-    digest = context.dataset.task.task_digest()
-    if snapshot.scan(Table.PUSHES).filter(pl.col("task_digest") == digest).head(1).collect().is_empty():
+    digests = same_question(snapshot, context.dataset.task)
+    if snapshot.scan(Table.PUSHES).filter(pl.col("task_digest").is_in(list(digests))).head(1).collect().is_empty():
         return ""
     return (
         f"the project of '{context.dataset.config.name}' is gone from {url}, or this is another server; the next "

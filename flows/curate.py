@@ -16,6 +16,7 @@ from pipeline.curation.evaluation_sets import read_evaluation_sets, to_fetch
 from pipeline.curation.notes import notes_about
 from pipeline.curation.shards import FEW_ROWS, warm_up
 from pipeline.curation.stages import Decided, decide, without_garbage_collection
+from pipeline.curation.task_change import told_before
 from pipeline.errors import Busy, ConfigError, LabelStudioError, Unreachable
 from pipeline.ingest.ingest_sources import Ingested, ingest
 from pipeline.ingest.source_urls import host
@@ -158,13 +159,15 @@ def curate(
     with _fetched(context, engine) as curated, store.lock(Verb.CURATE, patience, engine.progress.step):
         context.require_owner()
         _require_same_file(context, curated)
+        if becomes := told_before(store.snapshot().at_last_commit(), context.dataset):
+            engine.progress.say(becomes)
         read, decided = _read_and_decide(
             context, engine, rescore=rescore, reindex=reindex, full=full, withdraw=withdraw
         )
     suggested, heard = _ask_and_decide(context, engine) if suggest else (None, None)
     snapshot = store.snapshot().at_last_commit()
     review, refusal = _sent(context, engine, (heard or decided).run) if push else (_waiting(context), None)
-    result = _result(context, snapshot, read, decided, heard, review, suggested)
+    result = _result(context, snapshot, read, decided, heard, review, suggested, becomes)
     _announce(context, engine, result)
     if refusal is not None:
         raise NotSent(str(refusal), result) from refusal
@@ -179,10 +182,11 @@ def _result(
     heard: Decided | None,
     review: ReviewBatch,
     suggested: Suggested | None,
+    becomes: str,
 ) -> Curated:
-    """What a run has read and decided, and decided again if it heard a model."""
+    """What a run has read and decided, and decided again if it heard a model; and what has become of answers."""
     config, last = context.dataset.config, heard or decided
-    notes = [*notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
+    notes = [becomes, *notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
     return Curated(
         dataset=config.name,
         run=last.run,

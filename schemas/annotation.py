@@ -48,3 +48,10 @@ class Annotation(BaseModel):
     """Both are server times."""
     lead_time: float | None = None
     """Seconds the annotator spent."""
+
+    @property
+    def who(self) -> tuple[str, str]:
+        """The annotator: the same one in all projects, if the address is known. The first user of every server has the
+        id 1.
+        """
+        return ("", self.email.casefold()) if self.email else (self.server, self.annotator)

@@ -7,6 +7,8 @@ ID_BYTES = 16
 """Bytes of record ids, revisions and push keys before hex: no collision expected below 10^15 rows."""
 _TEXT_DIGITS = 16
 """The digits of a push key that identify what is asked."""
+_ABSENT_AT_THE_END = "\x1f"
+"""What a key of inputs ends with whose last ones are absent: one more that a row does not have asks nothing else."""
 
 
 def stable_hash(*parts: str | bytes) -> str:
@@ -34,7 +36,7 @@ def content_digest(inputs_key: str, targets: bytes | str | None) -> str:
         inputs_key: of its inputs: a difference in whitespace or case asks nothing else.
         targets: its own, as JSON; None if it has none.
     """
-    return stable_hash(inputs_key, *(() if targets is None else (targets,)))[:_TEXT_DIGITS]
+    return stable_hash(_shown(inputs_key), *(() if targets is None else (targets,)))[:_TEXT_DIGITS]
 
 
 def push_key(record_id: str, state: str, task_digest: str, inputs_key: str, *seat: str) -> str:
@@ -45,8 +47,13 @@ def push_key(record_id: str, state: str, task_digest: str, inputs_key: str, *sea
     whatever the row answers and whoever is to answer; see ``what_is_asked``. The first seat has no part in it:
     questions had one seat only before there were others.
     """
-    asked = stable_hash(record_id, task_digest, inputs_key)
-    return asked[:_TEXT_DIGITS] + stable_hash(record_id, state, task_digest, inputs_key, *seat)[_TEXT_DIGITS:]
+    shown = _shown(inputs_key)
+    asked = stable_hash(record_id, task_digest, shown)
+    return asked[:_TEXT_DIGITS] + stable_hash(record_id, state, task_digest, shown, *seat)[_TEXT_DIGITS:]
+
+
+def _shown(inputs_key: str) -> str:
+    return inputs_key.rstrip(_ABSENT_AT_THE_END)
 
 
 def what_is_asked(push_key: str) -> str:

@@ -16,7 +16,7 @@ from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.field import JsonValue, TargetField, canonical, is_absent
 from schemas.parsed import Parsed
 from schemas.partial_model import partial_model
-from schemas.row_problems import bare
+from schemas.row_problems import bare, labels_now
 from schemas.task import Role, Task
 from schemas.task_faults import written
 from schemas.task_fields import conversation_target
@@ -121,6 +121,8 @@ def _places(path: tuple[int | str, ...]) -> list[int]:
 def _mended(task: type[Task], value: Any, path: tuple[int | str, ...], at: int = 1) -> Any:
     """A value without the part at a path, or with the choice that this part is a slip of."""
     if at == len(path):
+        if labels_now(task, path, value):
+            return None
         return _without_mistake(value, field_at(task, path))
     match path[at]:
         case int(place) if isinstance(value, list) and place < len(value):

@@ -2,7 +2,7 @@
 
 import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -10,11 +10,14 @@ from pydantic import BaseModel, ValidationError
 from schemas.expected_values import expectation, field_at
 from schemas.fate import Reason, ReasonCode
 from schemas.field import shown
+from schemas.renamed_labels import becomes
 from schemas.user_code_errors import plain_words
 
 _FEW_CHOICES = 8
 """Up to this many choices are all listed in the error about an unknown one."""
 _NEAREST = 3
+DIVIDED = "It was divided into"
+"""Begins what is wrong with a label that the task has divided: no mistake, but a question."""
 _UNKNOWN_CHOICE = ("enum", "literal_error")
 
 
@@ -25,7 +28,8 @@ def problems_of(task: type[BaseModel], error: ValidationError) -> list[Reason]:
 
 def problem_in_words(item: Mapping[str, Any], task: type[BaseModel]) -> str:
     """What pydantic found wrong with a value: what is expected, and what is there instead."""
-    text = _among_many(item, task) if item["type"] in _UNKNOWN_CHOICE else expectation(item, task)
+    is_choice = item["type"] in _UNKNOWN_CHOICE
+    text = _divided(item, task) or _among_many(item, task) if is_choice else expectation(item, task)
     text = text or plain_words(item["msg"])
     # For a validator over several fields, the value is the whole row.
     return f"{text}, got {shown(item['input'])}" if item["loc"] else text
@@ -38,6 +42,19 @@ def _problem(item: Mapping[str, Any], task: type[BaseModel]) -> Reason:
     if choice := _respelled(item, task):
         return Reason(code=ReasonCode.RESPELLED, field=field, detail=f"got {shown(item['input'])}, not {shown(choice)}")
     return Reason(code=ReasonCode.INVALID, field=field, detail=problem_in_words(item, task))
+
+
+def _divided(item: Mapping[str, Any], task: type[BaseModel]) -> str:
+    """What a label was divided into; empty if it was not."""
+    names = labels_now(task, item["loc"], item["input"])
+    return f"{DIVIDED} {' and '.join(map(repr, names))}" if len(names) > 1 else ""
+
+
+def labels_now(task: type[BaseModel], place: Sequence[int | str], label: Any) -> tuple[str, ...]:
+    """What a label at a place of a row is now, if the task says so: one choice, or those it was divided into."""
+    field, renamed = field_at(task, place), getattr(task, "renamed", {})
+    path = ".".join(part for part in place if isinstance(part, str))
+    return becomes(renamed, field, path, label) if field and isinstance(label, str) and renamed else ()
 
 
 def _among_many(item: Mapping[str, Any], task: type[BaseModel]) -> str:

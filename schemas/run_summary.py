@@ -186,6 +186,13 @@ class CurateFacts(RunSummary):
     """Rows read."""
     kind: str = ""
     """The task's kind; empty in runs that did not record it."""
+    asked_as: list[str] = []
+    """The digests under which this home asks what the task asked; empty in runs that did not record it."""
+    asks_for: list[str] = []
+    """What the task asked for (``asked_for``), and what annotators saw that is no input."""
+    context: list[str] = []
+    shape: str = ""
+    """Digest of all that the task asks and allows, but the name of its class; empty in runs that did not record it."""
     off: list[str] | None = None
     """The rules about answers that were turned off; None in runs that did not record it."""
     scores: int = 1

@@ -18,11 +18,9 @@ the one that is rewritten is marked as ``Original[...]``.
 """
 
 import functools
-import hashlib
 import inspect
-import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -51,6 +49,7 @@ from schemas.message import Message, Speaker
 from schemas.names_read import is_read_by_code
 from schemas.parsed import Parsed
 from schemas.partial_model import partial_model
+from schemas.renamed_labels import Renamed, fault_of, with_new_names
 from schemas.roles import Context as Context
 from schemas.roles import Conversation as Conversation
 from schemas.roles import Input as Input
@@ -72,7 +71,7 @@ from schemas.task_fields import (
     whole_conversation,
 )
 from schemas.task_rows import given_values, instance, invalid, unanswered, unasked
-from schemas.task_shape import field_form, shape_of, value_form
+from schemas.task_shape import class_digest, field_form, value_form
 from schemas.timestamps import dates_of, refuse_timestamps
 from schemas.user_code_errors import own
 
@@ -85,6 +84,8 @@ class Task(BaseModel):
     """The base of all tasks; see the module docstring."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, ser_json_inf_nan="strings")
+    renamed: ClassVar[Renamed] = {}
+    """The new names of labels, by their old ones."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -94,6 +95,8 @@ class Task(BaseModel):
         # A set would drop the repeats.
         if field and (repeated := repeated_label(field, value)):
             raise ValueError(repeated)
+        if cls.renamed and (target := _by_name(cls).get(info.field_name or "")):
+            value = with_new_names(cls.renamed, target, value)
         if dates := dates_of(cls).get(info.field_name or ""):
             refuse_timestamps(value, dates)
         return value
@@ -160,10 +163,7 @@ class Task(BaseModel):
         Texts (the docstring, descriptions, titles), the order of fields and choices, and the context are excluded:
         rewording an instruction does not make annotators' labels stale; a different set of answers does.
         """
-        schema = shape_of(_without_context(cls).model_json_schema())
-        roles = {role: sorted(cls.task_names(role)) for role in (Role.INPUT, Role.TARGET)}
-        text = json.dumps([cls.__name__, schema, roles], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return class_digest(cls)
 
     @classmethod
     def task_check(cls) -> None:
@@ -191,6 +191,8 @@ class Task(BaseModel):
         for role in (Role.INPUT, Role.TARGET):
             if not cls.task_names(role):
                 raise TaskDefinitionError(f"{cls.__name__} has no {role}; mark a field with {role.title()}[...]")
+        if fault := fault_of(cls.renamed, cls.task_targets()):
+            raise TaskDefinitionError(f"{cls.__name__}.{fault}")
         try:
             _check_conversation(cls)
             cls.task_digest()
@@ -345,6 +347,11 @@ def _names_of(task: type[Task], role: Role, complete: bool) -> tuple[str, ...]:
 
 
 @functools.cache
+def _by_name(task: type[Task]) -> dict[str, TargetField]:
+    return {field.name: field for field in task.task_targets()}
+
+
+@functools.cache
 def _fields_of(task: type[Task]) -> tuple[TargetField, ...]:
     infos = {name: task.model_fields[name] for name in task.task_names(Role.TARGET)}
     fields = (target_field(n, i.annotation, i.description or "", i.metadata) for n, i in infos.items())
@@ -362,12 +369,6 @@ def _inputs_model(task: type[Task]) -> type[BaseModel]:
 def _targets_model(task: type[Task]) -> type[BaseModel]:
     names = task.task_names(Role.TARGET)
     return partial_model(task, names, f"{task.__name__}Targets", whole_conversation(task))
-
-
-def _without_context(task: type[Task]) -> type[BaseModel]:
-    context = task.task_names(Role.CONTEXT)
-    names = [name for name in task.model_fields if name not in context]
-    return partial_model(task, names, task.__name__) if context else task
 
 
 def _check_conversation(task: type[Task]) -> None:

@@ -1,8 +1,38 @@
 """A task's schema: its names, roles and types without the texts, and how a model must write a value."""
 
-from typing import Any
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
 
 from schemas.field import TargetField, ValueType
+from schemas.partial_model import partial_model
+from schemas.roles import Role
+
+if TYPE_CHECKING:
+    # Tasks need this module.
+    from schemas.task import Task
+
+
+def class_digest(task: "type[Task]") -> str:
+    """16 hex digits over a task's class: its name, and the names, roles and types of its fields."""
+    return _digest(task.__name__, *_shape(task))
+
+
+def shape_digest(task: "type[Task]") -> str:
+    """The same, whatever the class is called."""
+    return _digest(*_shape(task))
+
+
+def _shape(task: "type[Task]") -> tuple[Any, dict[Role, list[str]]]:
+    context = task.task_names(Role.CONTEXT)
+    names = [name for name in task.model_fields if name not in context]
+    model = partial_model(task, names, task.__name__) if context else task
+    schema = shape_of(model.model_json_schema())
+    return schema, {role: sorted(task.task_names(role)) for role in (Role.INPUT, Role.TARGET)}
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def shape_of(schema: Any) -> Any:

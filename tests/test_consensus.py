@@ -10,11 +10,11 @@ from home_of_answers import NOON, QUESTION, Home, home_in
 from store_rows import decision
 
 from pipeline.review.answers_told import what_changed
+from pipeline.review.asked_before import involved_annotators
 from pipeline.review.consensus import (
     Said,
     deciding,
     invalid_annotations,
-    involved_annotators,
     said_about,
     said_before,
 )
@@ -323,7 +323,7 @@ def test_answers_about_an_earlier_revision_alone_are_left_to_curate(home: Home) 
 
 def test_what_was_said_about_another_text_or_under_other_answers_is_no_answer(home: Home) -> None:
     first = home.asked("r1", inputs={"question": "Who was it?"})
-    other = home.asked("r1", task_digest="another")
+    other = home.asked("r1", task_digest="another", targets={"mood": "good"})
     home.curated(first)
     home.curated(other)
     home.said("1", "returns", first, number=1)

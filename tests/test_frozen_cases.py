@@ -92,7 +92,11 @@ ANSWERED = {
     "human": Verdict.LABELED, "human_reasons": [REASON], "replaced": {"kind": "b"}, "entered": True,
     "corrected": {"kind": "c"}, "contradicted": True, "is_trusted": True, "unconfirmed": True,
 }  # fmt: skip
-PAST = {"past": Past(Routed.AUDIT, Chance(1, 0.5), scored=True, doubt=Doubt(0.5, {"kind": "b"}, (REASON,), 0.25))}
+PAST = {
+    "past": Past(
+        Routed.AUDIT, Chance(1, 0.5), scored=True, asked_as="d", doubt=Doubt(0.5, {"kind": "b"}, (REASON,), 0.25)
+    )
+}
 MATCHED = {
     "duplicate_of": "r0", "exact": True, "similarity": 0.75, "threshold": 0.5, "conflicting_answers": 2,
     "conflict_answers": ["b", "c"], "conflict_rows": ["r2", "r3"], "overridden_by": "r4", "bridges": ("test", "train"),

@@ -117,32 +117,34 @@ def test_labels_that_were_removed_from_the_form_come_back_and_what_was_answered_
     assert desk.api.get(page).json()["label_config"] == form
 
 
-def test_labels_that_are_removed_from_the_task_ask_anew_and_their_answers_come_back_with_them(desk: Desk) -> None:
+def test_labels_that_are_removed_from_the_task_ask_their_rows_anew_and_answers_with_them_come_back(desk: Desk) -> None:
     desk.label(1, "billing")
-    desk.collect()
     desk.label(2, "returns")
+    desk.collect()
+    desk.label(3, "delivery")
     before, task = desk.project, desk.folder / "task.py"
     with_all = task.read_text()
     task.write_text(with_all.replace(', "returns"', ""))
-    assert desk.collect().decided == 0
-    said = "so annotators' answers about 1 row no longer count, unless it is changed back"
     curated = desk.curate()
-    assert said in curated.note and curated.review.sent == len(ROWS)
-    assert desk.project != before and human(desk, 1, 2) == [False, False]
+    assert "of annotators' answers about 2 rows 1 counts on, 1 is asked again" in curated.note
+    # The server keeps labels in a form that annotators have used.
+    assert desk.project != before and human(desk, 1, 2, 3) == [True, False, False]
+    assert curated.review.sent == len(ROWS) - 1
     # The earlier project is named once, with what is still open in it, and its title tells the two apart.
-    left = f"{desk.client.url}/projects/{before}/data, {len(ROWS) - 2} open tasks) is no longer read: send your"
+    left = f"{desk.client.url}/projects/{before}/data, {len(ROWS) - 3} open tasks) gets no more of them: send your"
     assert left in curated.review.moved and desk.curate().review.moved == ""
-    title = title_of(desk, desk.project)
-    assert title_of(desk, before) == f"{title} (no longer read)"[:50]
+    assert title_of(desk, before) == f"{title_of(desk, desk.project)} (closed)"[:50]
+    desk.collect()
+    assert human(desk, 3) == [True], "what was answered there meanwhile counts"
+    desk.label(2, "billing")
     later = desk.project
     task.write_text(with_all)
     back = desk.curate().review
-    assert back.sent == 0 and desk.project == before
-    assert f"/projects/{later}/data, {len(ROWS)} open tasks) is no longer read" in back.moved
-    assert (title_of(desk, before), title_of(desk, later)) == (title, f"{title} (no longer read)"[:50])
-    assert desk.curate().review.moved == ""
+    assert (back.sent, back.moved, desk.project) == (0, "", later), "a label that is added changes the form there"
+    assert 'value="returns"' in desk.api.get(f"/api/projects/{later}/").json()["label_config"]
     desk.collect()
-    assert human(desk, 1, 2) == [True, True]
+    assert human(desk, 1, 2, 3) == [True, True, True]
+    assert desk.decision(2).targets == {"topic": "billing"}, "the later one of two answers by the same annotator"
 
 
 def title_of(desk: Desk, project: int) -> str:

@@ -253,34 +253,34 @@ def test_a_row_that_is_changed_back_has_its_question_back(desk: Desk) -> None:
     assert desk.asked() == before
 
 
-def test_other_choices_make_a_project_of_their_own(desk: Desk) -> None:
+def test_other_fields_make_a_project_of_their_own(desk: Desk) -> None:
     desk.curate()
     old = desk.project
     task = desk.folder / "task.py"
-    task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
+    task.write_text(task.read_text() + "    mood: Target[str | None] = None\n")
     status = Terminal(desk.folder).json("curate", "dataset.yaml")
     assert status["review"]["waiting"] == Terminal(desk.folder).json("status")["unsent"] == 3
     assert desk.curate().review.sent == 3
     assert desk.project != old
 
 
-def test_answers_to_other_choices_count_no_more_and_curate_says_how_many(desk: Desk) -> None:
+def test_answers_to_other_fields_count_no_more_and_curate_says_how_many(desk: Desk) -> None:
     desk.curate()
     desk.label(1, "delivery")
     desk.say(2, Verdict.UNUSABLE)
     desk.collect()
-    assert "no longer count" not in desk.curate().note
+    assert "asked again" not in desk.curate().note
     assert "annotators' answers" not in {found.what for found in check_dataset(desk.context)}
     task = desk.folder / "task.py"
-    task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
-    said = "Question has changed what it asks for, so annotators' answers about 2 rows no longer count"
+    task.write_text(task.read_text() + "    mood: Target[str | None] = None\n")
+    said = "of annotators' answers about 2 rows 2 are asked again (the task asks for something else: 2)"
     [finding] = [found for found in check_dataset(desk.context) if found.what == "annotators' answers"]
     assert finding.detail.startswith(said) and finding.warning, "before anything is asked again"
     assert said in desk.curate().note
     assert desk.curate().note == "", "it is said once"
-    task.write_text(task.read_text().replace('"other"]', '"another"]'))
+    task.write_text(task.read_text().replace("mood", "tone"))
     assert "annotators' answers" not in {found.what for found in check_dataset(desk.context)}
-    assert "no longer count" not in desk.curate().note, "they did not count before this change either"
+    assert "asked again" not in desk.curate().note, "they did not count before this change either"
     assert desk.decision(1).fate is desk.decision(2).fate is Fate.REVIEW
 
 

@@ -25,6 +25,7 @@ from triage_cases import (
 from tried_examples import examples
 
 from pipeline.curation.case import SHOWN_ANSWERS, Judged
+from pipeline.state.same_question import asked_digest
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.decision import Decision
@@ -212,7 +213,7 @@ def test_a_decision_tells_all_that_is_known_about_its_record() -> None:
     )
     decision = decide([told])["r1"]
     assert (decision.run, decision.record_id, decision.revision) == ("run", "r1", "v7")
-    assert decision.task_digest == ContractClause.task_digest()
+    assert decision.task_digest == asked_digest(ContractClause)
     assert (decision.targets, decision.suggestion) == ({"kind": "a"}, {"kind": "b"})
     assert (decision.label_error_score, decision.tokens) == (0.75, 7)
     assert (decision.group, decision.pinned_split) == ("g", "test")

@@ -14,4 +14,5 @@ __all__ = [
     "similarity_histogram",
     "small_files",
     "stages",
+    "task_change",
 ]

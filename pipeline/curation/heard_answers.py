@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from pipeline.curation.prepare import PREPARED, Prepared
-from pipeline.review.consensus import Said, deciding, said_about, said_before
+from pipeline.review.consensus import Said, deciding, lapsed, said_about, said_before
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
@@ -28,6 +28,8 @@ class Heard:
 
     said: Mapping[str, Said] = field(default_factory=dict)
     """The answer that decides, if any still counts."""
+    lapsed: Mapping[str, Said] = field(default_factory=dict)
+    """Where none does: the latest that did before the task has changed."""
     routes: Mapping[str, Routed] = field(default_factory=dict)
     """How they were asked about what the row said when they answered, if it says something else now."""
     since: Mapping[str, datetime] = field(default_factory=dict)
@@ -55,7 +57,8 @@ def hear(
     found = said_about(snapshot, task, pl.concat([*parts, *others]).lazy())
     said = {record_id: answer for record_id, items in found.items() if (answer := deciding(items))}
     said |= _handed_on(snapshot, prepared, task, said)
-    return Heard(said, _routes_of_answers(snapshot, said), _changed_since(snapshot, said))
+    gone = {name: one for name, items in found.items() if name not in said and (one := lapsed(items))}
+    return Heard(said, gone, _routes_of_answers(snapshot, said), _changed_since(snapshot, said))
 
 
 def _handed_on(

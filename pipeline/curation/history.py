@@ -12,18 +12,20 @@ from pipeline.curation.audit import Chance
 from pipeline.curation.heard_answers import ASKED, Heard, routes_of
 from pipeline.curation.known import NO_DOUBT, Answered, Doubt, Known, Past, in_words
 from pipeline.curation.repairable_rows import accept_answer
-from pipeline.review.consensus import Said, involved_annotators, origins
+from pipeline.review.asked_before import involved_annotators
+from pipeline.review.consensus import Said, origins
 from pipeline.review.corrections import corrected
+from pipeline.review.labeling_tasks import HOW_TO_CORRECT
 from pipeline.review.second_looks import is_surprising
 from pipeline.state.decisions import about, from_frame, latest, still_valid
+from pipeline.state.same_question import same_question
 from pipeline.state.snapshot import Snapshot
-from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import LABEL_ERROR_CODES, Fate, Reason, ReasonCode, Routed
 from schemas.field import same_targets
 from schemas.repairs import awaits_repair
-from schemas.run_summary import CollectSummary, Verb
+from schemas.run_summary import Verb
 from schemas.task import Task
 
 _REASONS = TypeAdapter(tuple[Reason, ...])
@@ -39,6 +41,8 @@ class History:
     """The one of the last curate, whether annotators had a part in it or not."""
     said: Said | None = None
     """The answer that decides, if any still counts."""
+    lapsed: Said | None = None
+    """If none does: the latest that did before the task has changed."""
     route: Routed | None = None
     """How annotators were asked about what the row says now, if they were: as an audit, or else at first."""
     answered_route: Routed | None = None
@@ -61,8 +65,8 @@ def read_histories(snapshot: Snapshot, rows: pl.DataFrame, task: type[Task], hea
     if rows.is_empty() or snapshot.runs.is_empty():
         return {}
     asked_now = rows.lazy().select(ASKED)
-    digest = task.task_digest()
-    decided = about(still_valid(snapshot.committed_decisions(), asked_now, digest), asked_now, task)
+    digests = same_question(snapshot, task)
+    decided = about(still_valid(snapshot.committed_decisions(), asked_now, digests), asked_now, task)
     curated = latest(_by_curate(decided, snapshot))
     automatic = {decision.record_id: decision for decision in from_frame(curated.collect())}
     routes, chances = routes_of(decided), _chances(snapshot, asked_now, task)
@@ -73,19 +77,21 @@ def read_histories(snapshot: Snapshot, rows: pl.DataFrame, task: type[Task], hea
             origin=untouched.get(record_id),
             curated=automatic.get(record_id),
             said=heard.said.get(record_id),
+            lapsed=heard.lapsed.get(record_id),
             route=routes.get(record_id),
             answered_route=heard.routes.get(record_id),
             chance=chances.get(record_id),
             since=heard.since.get(record_id),
         )
         for record_id in rows["record_id"]
-        if record_id in automatic or record_id in heard.said or record_id in chances
+        if any(record_id in known for known in (automatic, heard.said, heard.lapsed, chances))
     }
 
 
 def of_answers(heard: Heard) -> dict[str, History]:
     """What annotators have said as histories, without what was decided before."""
-    return {record_id: History(said=said, since=heard.since.get(record_id)) for record_id, said in heard.said.items()}
+    known = {record_id: History(said=said, since=heard.since.get(record_id)) for record_id, said in heard.said.items()}
+    return known | {record_id: History(lapsed=said) for record_id, said in heard.lapsed.items()}
 
 
 def _by_curate(decisions: pl.LazyFrame, snapshot: Snapshot) -> pl.LazyFrame:
@@ -99,7 +105,7 @@ def _chances(snapshot: Snapshot, asked_now: pl.LazyFrame, task: type[Task]) -> d
     They stay when the source has another answer: a row that left the sample because the source took its correction
     over would leave behind those that were found right.
     """
-    of_task = snapshot.committed_decisions().filter(pl.col("task_digest") == task.task_digest())
+    of_task = snapshot.committed_decisions().filter(pl.col("task_digest").is_in(list(same_question(snapshot, task))))
     # The newest first: most rows have not changed since, and need not be compared.
     last = about(latest(_by_curate(of_task, snapshot)), asked_now, task)
     rows = last.select("record_id", "audit_stratum", "audit_probability").drop_nulls().collect()
@@ -184,6 +190,8 @@ def _with_past(row: Known, history: History, task: type[Task], forgets: bool) ->
         known = _listened(row, history.said, history.since, task)
         if known.human is not None:
             known, route = accept_answer(known), history.route or history.answered_route
+    elif history.lapsed is not None:
+        known = _asked_again(row, history.lapsed)
     scored, doubt = False, NO_DOUBT
     if history.origin is not None and history.origin.targets == row.targets and not forgets:
         found, curated = _found_before(history.origin, is_frozen=row.frozen), history.curated
@@ -191,7 +199,15 @@ def _with_past(row: Known, history: History, task: type[Task], forgets: bool) ->
         if known.human is not None and curated is not None and not awaits_repair(curated):
             # The label that it had by then may have been scored anew.
             doubt = replace(doubt, score=_score_alone(curated), suggestion=curated.suggestion)
-    return replace(known, past=Past(route, history.chance, scored, doubt))
+    digest = history.curated.task_digest if history.curated else ""
+    return replace(known, past=Past(route, history.chance, scored, digest, doubt))
+
+
+def _asked_again(row: Known, said: Said) -> Known:
+    """A row whose answer the task does not have any more: its own, which annotators have replaced, is no better."""
+    what = said.annotation.error.partition(HOW_TO_CORRECT)[0]
+    reason = Reason(code=ReasonCode.CONFLICT, detail=f"an annotator's answer is not valid any more ({what})")
+    return replace(row, review_reasons=(*row.review_reasons, reason), answered=Answered(contradicted=True))
 
 
 def _listened(row: Known, said: Said, since: datetime | None, task: type[Task]) -> Known:
@@ -248,30 +264,3 @@ def _found_before(past: Decision, *, is_frozen: bool) -> Doubt | None:
 def _score_alone(past: Decision) -> float | None:
     """The label-error score without the model of `suggest`, whose word every run weighs anew."""
     return past.label_error_score if past.model_answer is None else past.score_alone
-
-
-def stale_answers(snapshot: Snapshot, task: type[Task]) -> str:
-    """Say of how many rows the annotators' answers no longer count because the task asks for something else now.
-
-    Empty if all do.
-
-    Only while there are decisions by the earlier task: it is reported once, by the run that finds the change.
-    *Unusable* is included: whether a row is usable is another question if the answers are different.
-    """
-    if snapshot.last_run(CollectSummary) is None:
-        return ""
-    earlier = snapshot.current_decisions().filter(pl.col("task_digest") != task.task_digest())
-    decided = earlier.select("record_id", "revision", "task_digest")
-    if decided.head(1).collect().is_empty():
-        return ""
-    # An answer to a still earlier form of the task did not count before either.
-    said = snapshot.committed_decisions(Verb.COLLECT).join(decided, on=decided.collect_schema().names(), how="semi")
-    stale = latest(said).collect()
-    count = sum(verdict_of(decision) is not None for decision in from_frame(stale))
-    if not count:
-        return ""
-    rows = counted(count, "row")
-    return (
-        f"{task.__name__} has changed what it asks for, so annotators' answers about {rows} no longer count, unless it "
-        "is changed back"
-    )

@@ -70,6 +70,8 @@ class Past:
     """The one that an earlier run gave this revision to be audited."""
     scored: bool = False
     """An earlier run could have scored its label; it may have had too little data."""
+    asked_as: str = ""
+    """The digest under which they asked; empty if they have not."""
     doubt: Doubt = NO_DOUBT
     """What they found against its label."""
 

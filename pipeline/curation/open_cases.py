@@ -20,6 +20,7 @@ from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
 from schemas.annotation import Verdict
+from schemas.row_problems import DIVIDED
 from schemas.run_summary import CurateFacts
 
 
@@ -98,9 +99,11 @@ def _read(look: Look, heard: Heard, dataset: LoadedDataset) -> _Read:
     free_texts: dict[int, str] = {}
     repairable = [pl.Series("repairable", [], dtype=pl.Boolean)]
     for part in look.prepared:
-        given = read_rows(part.path, ["record_id", "revision", "content", "targets", "draft"])
+        given = read_rows(part.path, ["record_id", "revision", "content", "targets", "draft", "rejection_reasons"])
         is_labeled = given["targets"].is_not_null()
-        repairable.append(given["draft"].is_not_null().alias("repairable"))
+        # However many rows have a label that the task has divided, they are no mistakes.
+        is_mistake = ~given["rejection_reasons"].str.contains(DIVIDED, literal=True)
+        repairable.append((given["draft"].is_not_null() & is_mistake).alias("repairable"))
         if past:
             places = given["record_id"].is_in(list(past)).arg_true()
             records = read_known(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.kinds.registry import kind_of
 from schemas.run_summary import CurateFacts
+from schemas.task_shape import shape_digest
 
 CORRECTED = "all labels are scored anew, since annotators have corrected many"
 _VERSION = 4
@@ -40,7 +41,7 @@ def rules_off(dataset: LoadedDataset) -> list[str]:
 def is_due(corrections: int, labeled: int, last: CurateFacts | None, dataset: LoadedDataset) -> bool:
     """Whether scores mean something else since the last curate, or enough labels were corrected.
 
-    Scores mean something else if the task was of another kind, or other rules were turned off.
+    Scores mean something else if the task was of another kind or had other labels, or other rules were turned off.
 
     Args:
         corrections: how many rows have another label than their source gave them first, by an annotator.
@@ -51,6 +52,8 @@ def is_due(corrections: int, labeled: int, last: CurateFacts | None, dataset: Lo
     if last is None:
         return False
     other_rules = last.off is not None and last.off != rules_off(dataset)
+    # What is said against a label may name one that is gone.
+    other_rules |= last.shape not in ("", shape_digest(dataset.task))
     if other_rules or last.kind not in ("", kind_of(dataset.task).name) or last.scores != _VERSION:
         return True
     return corrections - last.corrections >= max(_CORRECTIONS, _SHARE * labeled)

@@ -19,6 +19,7 @@ from pipeline.curation.settled_columns import SETTLED
 from pipeline.estimation.audit_draw import numbers_of
 from pipeline.kinds.registry import kind_of
 from pipeline.state.decisions import json_of, json_of_reasons
+from pipeline.state.same_question import asked_digest
 from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
 from schemas.dataset import Review
@@ -45,7 +46,7 @@ def settle(cases: Sequence[Judged], review: Review, task: type[Task]) -> pl.Data
     records = [case.known for case in cases]
     unusable, askers = _unusable_inputs(records), _conflict_representatives(cases)
     doubts = _Doubts(review.floor, kind_of(task).scores_are_chances)
-    digest = task.task_digest()
+    digest = asked_digest(task)
     rows = []
     for case in cases:
         outcome = _provisional(case, unusable.get(case.known.text_key), askers, doubts)
@@ -70,7 +71,8 @@ def _decided(case: Judged, outcome: Outcome, task_digest: str) -> tuple[Any, ...
     return (
         known.record_id,
         known.revision,
-        task_digest,
+        # Its question stays the same one.
+        known.past.asked_as or task_digest,
         known.content or None,
         outcome.fate.value,
         json_of_reasons(outcome.reasons),

@@ -54,6 +54,7 @@ from pipeline.similarity.signatures import Scheme
 from pipeline.state.memory import let_go
 from pipeline.state.outline import keep_outline, outline_stands, renewed
 from pipeline.state.runs import Run
+from pipeline.state.same_question import asked_for, same_question
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.steps import Advance, Steps
@@ -61,6 +62,8 @@ from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
 from schemas.run_summary import Changed, CurateSummary, Looked, Proof
 from schemas.similarities import Similarities
+from schemas.task import Role
+from schemas.task_shape import shape_digest
 
 _ADOPTS = "it adopts the splits of a version"
 
@@ -306,10 +309,14 @@ def _summary(
     made: _Made,
     change: Changed,
 ) -> CurateSummary:
-    triaged = made.triaged
+    triaged, task = made.triaged, dataset.task
     return CurateSummary(
         file=str(dataset.path),
         curation=dataset.curation_digest,
+        asked_as=sorted(same_question(made.snapshot, task)),
+        asks_for=asked_for(task),
+        context=task.task_names(Role.CONTEXT),
+        shape=shape_digest(task),
         kind=kind_of(dataset.task).name,
         off=rules_off(dataset),
         scores=made.scoring.version,

@@ -23,7 +23,6 @@ from pipeline.curation.decided import (
     settled_before,
     standing_pieces,
 )
-from pipeline.curation.history import stale_answers
 from pipeline.curation.judge import Judge, rules_of
 from pipeline.curation.kept_cases import remove_cases
 from pipeline.curation.known_fields import notes_about_fields
@@ -134,7 +133,7 @@ def triage_cases(
         of_others = settled_before(snapshot, before, changed, config.review)
         yield decisions(of_others, changed, config.review, run)
 
-    notes += [stale_answers(focus, dataset.task), *notes_about_fields(look.facts, dataset)]
+    notes += notes_about_fields(look.facts, dataset)
     note = "\n".join(filter(None, [*notes, *_not_whole(snapshot, stands, dataset)]))
     proofs = (proof, None if proof else last_proof)
     gone = pl.concat([look.past.select(compared.past.columns), compared.past])

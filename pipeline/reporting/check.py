@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
 from pipeline.curation.evaluation_sets import as_source, evaluation_texts
-from pipeline.curation.history import stale_answers
+from pipeline.curation.task_change import told_before
 from pipeline.errors import GoldleafError, TaskCodeError
 from pipeline.ingest.download import fetch
 from pipeline.ingest.field_checks import Seen, see_groups, ungrouped
@@ -97,7 +97,7 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
         if not workspace.store.exists:
             return
         snapshot = workspace.store.snapshot().at_last_commit()
-        answers = stale_answers(snapshot, workspace.dataset.task)
+        answers = told_before(snapshot, workspace.dataset)
         known = snapshot.current_records().group_by("source").len().sort("source").collect().iter_rows()
     except GoldleafError as error:
         yield CheckResult(what="what was curated", ok=False, detail=str(error))
@@ -106,8 +106,8 @@ def _check_what_is_there(workspace: Workspace) -> Iterator[CheckResult]:
         yield CheckResult(
             what="annotators' answers",
             ok=True,
-            warning=True,
-            detail=f"{answers}; undo it to keep them, or label again",
+            warning="asked again" in answers,
+            detail=answers,
         )
     named = {source.name for source in workspace.dataset.config.sources}
     for name, records in known:

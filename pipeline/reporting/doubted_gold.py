@@ -87,7 +87,7 @@ def doubted_gold(snapshot: Snapshot, dataset: LoadedDataset, opinions: Sequence[
     # Two models are enough, too. Only what can be contradicted is decoded: a gold source may have many rows.
     asked = pl.col("suggestion").is_not_null() & pl.col("model_answer").is_not_null()
     among = pl.col("record_id").is_in(list(records)) & (heard | pl.col("heard"))
-    known = known_items(snapshot.current_decisions(among), dataset, records).filter(heard | asked)
+    known = known_items(snapshot, snapshot.current_decisions(among), dataset, records).filter(heard | asked)
     by_record: defaultdict[str, dict[str, Opinion]] = defaultdict(dict)
     for one in opinions:
         if one.record_id in records and one.annotation.verdict in (Verdict.LABELED, Verdict.UNUSABLE):

@@ -20,6 +20,7 @@ from pipeline.reporting.lookup import find_record, places_of
 from pipeline.review.consensus import said_about
 from pipeline.review.queue import open_keys
 from pipeline.state.decisions import from_frame, named_records
+from pipeline.state.same_question import same_question
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
@@ -30,7 +31,6 @@ from schemas.field import JsonValue
 from schemas.manifest import Manifest
 from schemas.run_summary import CurateFacts
 from schemas.seat import Seat, SeatKind
-from schemas.task import Task
 
 _NOT_DECIDED = "not decided yet"
 _WITHDRAWN = "withdrawn"
@@ -203,12 +203,13 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
     is_it = pl.col("record_id") == meant.record_id
     present = next(iter(from_frame(snapshot.current_decisions(is_it).collect())), None)
     is_there = not rows["withdrawn"][-1]
+    digests = same_question(snapshot, dataset.task) if dataset else None
     said = _said(snapshot, of(snapshot.scan(Table.ANNOTATIONS)), dataset, is_there)
     places = places_of(snapshot, {meant.record_id, *duplicates, *itertools.chain(*map(named_records, decisions))})
     lists: dict[str, list[Any]] = {
         "revisions": list(_revisions(rows)),
         "decisions": decisions,
-        "asked": _asked(of(snapshot.scan(Table.PUSHES)), open_keys(snapshot, meant.record_id, dataset), said, dataset),
+        "asked": _asked(of(snapshot.scan(Table.PUSHES)), open_keys(snapshot, meant.record_id, dataset), said, digests),
         "said": said,
         "published": [Published(version=one.version, published_at=one.created_at) for one in published],
     }
@@ -296,7 +297,7 @@ def _says(decision: Decision) -> dict[str, Any]:
 
 
 def _asked(
-    pushes: pl.DataFrame, asked_now: Collection[str], said: Iterable[Said], dataset: LoadedDataset | None
+    pushes: pl.DataFrame, asked_now: Collection[str], said: Iterable[Said], digests: Collection[str] | None
 ) -> list[Asked]:
     """Every task once, with what became of it as far as the tables know."""
     same = ["server", "project", "task_id", "push_key"]
@@ -311,10 +312,10 @@ def _asked(
             state = TaskState.ANSWERED
         elif latest[row["push_key"]] != row["task_id"]:
             state = TaskState.SENT_AGAIN
-        elif dataset is not None and row["task_digest"] != dataset.task.task_digest():
+        elif digests is not None and row["task_digest"] not in digests:
             state = TaskState.OLDER_FORM
         else:
-            is_open_still = dataset is None or row["push_key"] in asked_now
+            is_open_still = digests is None or row["push_key"] in asked_now
             state = TaskState.OPEN if is_open_still else TaskState.TAKEN_BACK
         found.append(Asked(state=state, **_pick(row, Asked)))
     return found
@@ -327,7 +328,7 @@ def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None,
         snapshot: the state to look at.
         rows: the record's annotations.
         dataset: has the current task.
-        is_there: whether the record's row was not withdrawn.
+        is_there: whether the record has a row.
     """
     task = dataset.task if dataset else None
     about = said_about(snapshot, task) if task and rows.height else {}
@@ -336,13 +337,13 @@ def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None,
         for items in about.values()
         for item in items
     }
-    asked = snapshot.scan(Table.PUSHES).filter(pl.col("push_key").is_in(rows["push_key"].to_list())).collect()
+    asked = snapshot.scan(Table.PUSHES).filter(pl.col("push_key").is_in(rows["push_key"].implode())).collect()
     pushed = {row["push_key"]: row for row in asked.iter_rows(named=True)}
     found = []
     for row in _states(rows).iter_rows(named=True):
         is_past = row["deleted"] or row["edited"]
         counts = is_past or task is None or (row["server"], row["annotation_id"]) in counting
-        stale = "" if counts else _why_stale(pushed.get(row["push_key"], {}), task, is_there)
+        stale = "" if counts or not dataset else _why_stale(snapshot, pushed.get(row["push_key"]), dataset, is_there)
         targets = orjson.loads(row["targets"]) if row["targets"] else None
         found.append(Said(targets=targets, answer=_in_words(targets, dataset), stale=stale, **_pick(row, Said)))
     return found
@@ -360,10 +361,10 @@ def _states(rows: pl.DataFrame) -> pl.DataFrame:
     return states.with_columns(edited=~is_last.over(same)).sort("updated_at", maintain_order=True)
 
 
-def _why_stale(pushed: Mapping[str, Any], task: type[Task] | None, is_there: bool) -> str:
-    if Seat.read(pushed.get("seat")).kind is SeatKind.GOLD:
+def _why_stale(snapshot: Snapshot, pushed: Mapping[str, Any] | None, dataset: LoadedDataset, is_there: bool) -> str:
+    if pushed and Seat.read(pushed["seat"]).kind is SeatKind.GOLD:
         return "it is compared with the known answer"
-    if pushed and task is not None and pushed["task_digest"] != task.task_digest():
+    if pushed and pushed["task_digest"] not in same_question(snapshot, dataset.task):
         return "it answers an older form of the task"
     return "it is about an earlier text of the record" if is_there else "the row is gone from its source"
 

@@ -37,6 +37,7 @@ from pipeline.reporting.score_of_suggestions import SuggestionScore, score_of_su
 from pipeline.reporting.unreliable import unreliable
 from pipeline.state.at_work import killed
 from pipeline.state.runs import ahead_of
+from pipeline.state.same_question import same_question
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.wording import counted
@@ -264,7 +265,7 @@ def project_address(workspace: Workspace, snapshot: Snapshot) -> str:
     """The address of the project that the last questions went to; empty if none did, or no server is configured."""
     if workspace.connection is None:
         return ""
-    asked = snapshot.tasks().filter(pl.col("task_digest") == workspace.dataset.task.task_digest())
+    asked = snapshot.tasks().filter(pl.col("task_digest").is_in(list(same_question(snapshot, workspace.dataset.task))))
     last = asked.sort("pushed_at").select("project").tail(1).collect().to_series().to_list()
     return f"{workspace.connection.shown.rstrip('/')}/projects/{last[0]}/data" if last else ""
 

@@ -6,6 +6,7 @@ In: committed decisions. Out: tasks on the server, rows of ``annotations``, and 
 __all__ = [
     "accounts",
     "answers_told",
+    "asked_before",
     "consensus",
     "corrections",
     "form",

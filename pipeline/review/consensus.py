@@ -1,7 +1,7 @@
 """Combines the annotations of one record into one answer: each annotator's latest, then the majority.
 
-An answer is about a text. It stays with the record as long as the text and the set of answers stay, whatever else in
-the row changes; the caller must compare it with a label that the source has changed since.
+An answer is about a text. It stays with the record as long as the text stays and the task asks for the same fields,
+whatever else in the row or the task changes; the caller must compare it with a label that the source has changed since.
 """
 
 from collections import defaultdict
@@ -15,12 +15,13 @@ import polars as pl
 
 from pipeline.kinds.registry import kind_of
 from pipeline.review.answers_told import told_apart, what_changed
-from pipeline.review.form_fields import has_its_fields
-from pipeline.review.labeling_tasks import read_result
+from pipeline.review.asked_before import FROM_ANNOTATORS, is_about, questions_by_key
+from pipeline.review.labeling_tasks import meant_by, read_result
 from pipeline.review.same_answers import first_worded, vote_of
-from pipeline.review.seats import IS_GOLD, seats_of, with_seats
+from pipeline.review.seats import IS_GOLD, with_seats
 from pipeline.review.weighing import Weight, deciding_group, weights_of
-from pipeline.state.decisions import about, from_frame, latest, question_key, still_valid, with_reason
+from pipeline.state.decisions import about, from_frame, latest, still_valid, with_reason
+from pipeline.state.same_question import AskedNow, same_question
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.normalize import inputs_key
@@ -36,8 +37,6 @@ from schemas.task import Task
 
 DECISIVE = frozenset({Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE})
 """A skip is not an answer, and an invalid answer must be corrected first."""
-_FROM_ANNOTATORS = (ReasonCode.UNUSABLE, ReasonCode.UNSURE, ReasonCode.DISAGREEMENT)
-"""Reasons from annotators in curate's decisions, in which the row's own label still counts as the source's."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,8 @@ class Said:
     """What the votes of the whole dataset say of the answer, if there are enough to know."""
     is_alone: bool = False
     """Nobody else's answer has a part in what is decided."""
+    was_valid: bool = False
+    """It was when it was collected."""
     free_texts: frozenset[str] = frozenset()
     """The targets in which case, whitespace and punctuation make no other answer."""
 
@@ -98,7 +99,7 @@ def said_about(snapshot: Snapshot, task: type[Task], now: pl.LazyFrame | None = 
 
     Args:
         snapshot: the committed state.
-        task: parses the answers; those to another set of answers are left out.
+        task: parses the answers; those to other fields, or about other inputs, are left out.
         now: ``record_id``, ``revision``, ``content`` and ``inputs`` (JSON) of the current records; default: as decided.
     """
     return said_and_hidden(snapshot, task, now)[0]
@@ -119,7 +120,7 @@ def said_and_hidden(
         record_id: ((revision, content), _text(task, inputs))
         for record_id, revision, content, inputs in mine.iter_rows()
     }
-    questions = _questions(snapshot, task, records)
+    questions, asks = questions_by_key(snapshot, task, records), AskedNow.of(snapshot, task)
     same_text = {what_is_asked(key): decision for key, decision in questions.items()}
     free = frozenset(kind_of(task).free_texts(task))
     panel, hidden = (defaultdict[str, list[Said]](list) for _ in range(2))
@@ -130,7 +131,7 @@ def said_and_hidden(
         if asked is None or asked.record_id not in texts:
             continue
         (revision, content), text = texts[asked.record_id]
-        if inputs_key(task, asked.inputs) == text:
+        if inputs_key(task, asked.inputs) == text and is_about(asks, asked, row):
             said = Said(
                 annotation=_annotation(row, asked, task),
                 asked=asked,
@@ -139,6 +140,7 @@ def said_and_hidden(
                 known_since=row["known_since"],
                 sent_in=row["sent_in"] or "",
                 seat=Seat.read(row["seat"]),
+                was_valid=row["targets"] is not None,
                 free_texts=free,
             )
             (hidden if said.seat.kind is SeatKind.GOLD else panel)[asked.record_id].append(said)
@@ -202,7 +204,9 @@ def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
     one, task = ["server", "annotation_id", "updated_at"], ["server", "task_id", "push_key"]
     known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
     sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
-    told = with_seats(snapshot, annotations).join(known, on=one, how="left", maintain_order="left")
+    # An address that was not known at first, or has changed, is no other person's.
+    email = pl.col("email").fill_null("").max().over("server", "annotator")
+    told = with_seats(snapshot, annotations).with_columns(email).join(known, on=one, how="left", maintain_order="left")
     return told.join(sent, on=task, how="left", maintain_order="left")
 
 
@@ -219,18 +223,22 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
         return {}
     latest_rows = snapshot.latest_records().filter(pl.col("record_id").is_in(records)).select("record_id", "source")
     sources = dict(latest_rows.collect().iter_rows())
-    questions, free = _questions(snapshot, task, records), frozenset(kind_of(task).free_texts(task))
+    questions, free = questions_by_key(snapshot, task, records), frozenset(kind_of(task).free_texts(task))
+    asks = AskedNow.of(snapshot, task)
     found: defaultdict[tuple[str, str], list[Said]] = defaultdict(list)
     for row in gone.iter_rows(named=True):
-        if asked := questions.get(row["push_key"]):
+        if (asked := questions.get(row["push_key"])) and is_about(asks, asked, row):
             answer, seat = _annotation(row, asked, task), Seat.read(row["seat"])
             said = Said(answer, asked, is_present=False, is_of_another=True, seat=seat, free_texts=free)
             found[sources[asked.record_id], inputs_key(task, asked.inputs)].append(said)
     return found
 
 
-def earlier_answers(snapshot: Snapshot, task: type[Task], asked: Iterable[Decision]) -> dict[str, dict[str, JsonValue]]:
-    """By record: the latest answer of an annotator about its text, whatever has made it count no longer.
+def earlier_answers(
+    snapshot: Snapshot, task: type[Task], asked: Iterable[Decision]
+) -> dict[str, list[dict[str, JsonValue]]]:
+    """By record: the latest answer of an annotator about its text, whatever has made it count no longer; several where
+    the task has divided its label since, one for each that it can have meant.
 
     The source may have changed the label since, or the task what it asks for. An answer that breaks the task as it is
     now is left out, and one in which the task had other fields: nobody said anything about the new ones.
@@ -242,45 +250,31 @@ def earlier_answers(snapshot: Snapshot, task: type[Task], asked: Iterable[Decisi
     rows = with_seats(snapshot, mine).filter(~IS_GOLD).sort("updated_at", "annotation_id").collect()
     if rows.is_empty():
         return {}
-    questions = _questions(snapshot, task, rows["record_id"].unique().to_list(), of_any_task=True)
-    latest_of: dict[tuple[str, str, str], dict[str, JsonValue] | None] = {}
+    questions = questions_by_key(snapshot, task, rows["record_id"].unique().to_list())
+    asks = AskedNow.of(snapshot, task)
+    latest_of: dict[tuple[str, str, str], list[dict[str, JsonValue]]] = {}
     for row in rows.iter_rows(named=True):
         before, now = questions.get(row["push_key"]), open_ones[row["record_id"]]
         if before is None or inputs_key(task, before.inputs) != inputs_key(task, now.inputs):
             continue
         said = _annotation(row, before, task)
-        if said.verdict in DECISIVE:
-            who = (now.record_id, said.server, said.annotator)
+        meant = meant_by(task, said.result) if said.verdict is Verdict.INVALID else []
+        if said.verdict in DECISIVE or meant:
+            who = (now.record_id, *said.who)
             latest_of.pop(who, None)  # to the end
-            latest_of[who] = said.targets if _is_about(task, before) else None
-    return {record_id: targets for (record_id, *_), targets in latest_of.items() if targets is not None}
-
-
-def _is_about(task: type[Task], asked: Decision) -> bool:
-    """Whether what was asked about had the same fields as the task has now."""
-    if asked.task_digest == task.task_digest():
-        return True
-    return asked.targets is not None and has_its_fields(task, asked.targets)
+            found = meant if said.targets is None else [said.targets]
+            latest_of[who] = found if is_about(asks, before, row) else []
+    return {record_id: several for (record_id, *_), several in latest_of.items() if several}
 
 
 def _text(task: type[Task], inputs: str | None) -> str:
     return inputs_key(task, orjson.loads(inputs) if inputs is not None else {})
 
 
-def _questions(
-    snapshot: Snapshot, task: type[Task], records: list[str], *, of_any_task: bool = False
-) -> dict[str, Decision]:
-    """By push key: what was decided about some records in all the states in which they could be asked about."""
-    digest = pl.lit(True) if of_any_task else pl.col("task_digest") == task.task_digest()
-    decided = snapshot.committed_decisions(Verb.CURATE).filter(digest, pl.col("record_id").is_in(records))
-    found: dict[str, Decision] = {}
-    seats = seats_of(snapshot, records)
-    for decision in from_frame(decided.collect()):
-        for seat in (FIRST, *seats.get(decision.record_id, ())):
-            key = question_key(decision, task, seat)
-            if key not in found or involved_annotators(found[key]) or not involved_annotators(decision):
-                found[key] = decision
-    return found
+def lapsed(said: Iterable[Said]) -> Said | None:
+    """The latest answer that was valid and is not any more, since the task has changed; None if there is none."""
+    gone = [one for one in said if one.was_valid and one.annotation.verdict is Verdict.INVALID]
+    return max((one for one in gone if not one.annotation.deleted), key=_age, default=None)
 
 
 def deciding(said: Iterable[Said]) -> Said | None:
@@ -356,15 +350,10 @@ def origins(snapshot: Snapshot, asked: pl.LazyFrame, task: type[Task], records: 
     mine = snapshot.committed_decisions(Verb.CURATE).filter(pl.col("record_id").is_in(list(records)))
     automatic = mine.filter(
         pl.col("label_source").is_null() | (pl.col("label_source") != LabelSource.HUMAN.value),
-        ~with_reason(*_FROM_ANNOTATORS),
+        ~with_reason(*FROM_ANNOTATORS),
     )
-    present = about(still_valid(automatic, asked, task.task_digest()), asked, task)
+    present = about(still_valid(automatic, asked, same_question(snapshot, task)), asked, task)
     yield from from_frame(latest(present).collect())
-
-
-def involved_annotators(decision: Decision) -> bool:
-    """Whether annotators had a part in an automatic decision."""
-    return decision.label_source is LabelSource.HUMAN or any(r.code in _FROM_ANNOTATORS for r in decision.reasons)
 
 
 def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation]:
@@ -376,7 +365,8 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
         present = [item for item in items if item.is_present and not item.annotation.deleted]
         answer = deciding(items)
         valid = [item for item in present if item.annotation.verdict in DECISIVE]
-        for item in (item for item in present if item.annotation.verdict is Verdict.INVALID):
+        # Where the task has changed since, the row is asked again.
+        for item in (one for one in present if one.annotation.verdict is Verdict.INVALID and not one.was_valid):
             settling = [one for one in valid if _who(one) == _who(item)] + ([answer] if answer else [])
             if all(_age(one) < _age(item) for one in settling):
                 found.append(item.annotation)
@@ -384,8 +374,7 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
 
 
 def _who(said: Said) -> tuple[str, str]:
-    """The annotator: the first user of every server has the id 1."""
-    return said.annotation.server, said.annotation.annotator
+    return said.annotation.who
 
 
 def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:

@@ -1,6 +1,8 @@
-"""The project of a task's earlier form: closed once the task asks something else, taken up if it is changed back.
+"""The project of a task's earlier form: closed once its form cannot be changed to what the task asks now, taken up if
+the task is changed back.
 
-Its annotators see no difference: without a word they would go on in a project that nobody reads.
+Its annotators see no difference: without a word they would go on in a project where no new question comes. What they
+answer there is read as before.
 """
 
 from collections.abc import Callable
@@ -8,12 +10,15 @@ from contextlib import suppress
 
 from pipeline.review.label_studio_models import Project
 from pipeline.review.label_studio_pages import by_filter, count_tasks
-from pipeline.review.label_studio_projects import TITLE_LENGTHS, read_project
+from pipeline.review.label_studio_projects import TITLE_LENGTHS, describe, lines_of, read_project
 from pipeline.review.label_studio_requests import Refused, Requests
 
-CLOSED = "Goldleaf no longer reads this project, since its task asks something else now."
+CLOSED = "Goldleaf sends no more questions to this project, since its task has changed."
 """A line of the description; it shows that the change was told."""
-_MARK = " (no longer read)"
+_MARK = " (closed)"
+_BEFORE = ("Goldleaf no longer reads this project, since its task asks something else now.", " (no longer read)")
+"""The same of earlier versions of Goldleaf."""
+_RETIRED = " before"
 _WHAT = "cannot mark the earlier project"
 
 
@@ -30,8 +35,8 @@ def close(requests: Requests, project: int, markers: str, before: Callable[[], N
         known = read_project(requests, project)
     except Refused:
         return None
-    lines = (known.description or "").splitlines()
-    if CLOSED in lines or not any(line.startswith(markers) for line in lines):
+    lines = lines_of(known)
+    if {CLOSED, _BEFORE[0]} & {*lines} or not any(line.startswith(markers) for line in lines):
         return None
     left = count_tasks(requests, project, by_filter("total_annotations", "equal", "Number", 0)).total
     before()
@@ -41,14 +46,23 @@ def close(requests: Requests, project: int, markers: str, before: Callable[[], N
     return left
 
 
+def retire(requests: Requests, project: int, markers: str, before: Callable[[], None]) -> None:
+    """Take its markers from a project whose form the server does not let us change, since annotators have used what the
+    task no longer has: another one takes its place. It is still recognized as the dataset's.
+    """
+    known = read_project(requests, project)
+    before()
+    describe(requests, known, [line + _RETIRED * line.startswith(markers) for line in lines_of(known)])
+
+
 def take_up(requests: Requests, project: int, title: str, before: Callable[[], None]) -> None:
     """Remove that mark, if there is one; ``title`` is what it was if it had to be cut."""
     known = read_project(requests, project)
-    lines = (known.description or "").splitlines()
-    if CLOSED in lines:
+    lines = lines_of(known)
+    if {CLOSED, _BEFORE[0]} & {*lines}:
         before()
-        own, whole = known.title.removesuffix(_MARK), title[: TITLE_LENGTHS[1]]
-        kept = [line for line in lines if line != CLOSED]
+        own, whole = known.title.removesuffix(_MARK).removesuffix(_BEFORE[1]), title[: TITLE_LENGTHS[1]]
+        kept = [line for line in lines if line not in (CLOSED, _BEFORE[0])]
         _describe(requests, known, kept, whole if whole.startswith(own) else own)
 
 

@@ -60,7 +60,7 @@ def _within(field: TargetField, above: tuple[str, ...]) -> Iterator[FormField]:
 
 
 def has_its_fields(task: type[Task], targets: Mapping[str, JsonValue]) -> bool:
-    """Whether an answer has just the fields that the task asks for now; of an absent object nobody knows."""
+    """Whether an answer has all the fields that the task asks for now; of an absent object nobody knows."""
     return _are_fields_of(task.task_targets(), targets)
 
 
@@ -69,10 +69,14 @@ def _are_fields_of(fields: Sequence[TargetField], values: JsonValue | Mapping[st
         return all(_are_fields_of(fields, one) for one in values)
     if not isinstance(values, Mapping):
         return True
-    inner = (field for field in fields if field.type is ValueType.OBJECT)
-    return set(values) == {field.name for field in fields} and all(
-        _are_fields_of(field.fields, values[field.name]) for field in inner
-    )
+    if not all(field.name in values and _takes(field, values[field.name]) for field in fields):
+        return False
+    return all(_are_fields_of(field.fields, values[field.name]) for field in fields if field.type is ValueType.OBJECT)
+
+
+def _takes(field: TargetField, value: JsonValue) -> bool:
+    """Whether a value is one, or are several, as the field has it: one label does not say that no other applies."""
+    return value is None or isinstance(value, list) == (field.many or field.type is ValueType.MESSAGES)
 
 
 def assembled(task: type[Task], values: Mapping[tuple[str, ...], JsonValue]) -> dict[str, Any]:

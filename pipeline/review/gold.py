@@ -12,6 +12,7 @@ from pipeline.review.questions import has_known_answers
 from pipeline.review.seating import Asked
 from pipeline.review.seats import IS_GOLD, with_seats
 from pipeline.state.decisions import from_frame
+from pipeline.state.same_question import same_question
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Annotation, Verdict
@@ -37,24 +38,30 @@ def adjudicated_records(answers: Mapping[str, Said | None]) -> list[str]:
 
 
 def gold_items(
-    now: pl.LazyFrame, dataset: LoadedDataset, said: Mapping[str, Sequence[Said]], trusted: Iterable[str]
+    snapshot: Snapshot,
+    now: pl.LazyFrame,
+    dataset: LoadedDataset,
+    said: Mapping[str, Sequence[Said]],
+    trusted: Iterable[str],
 ) -> pl.LazyFrame:
     """The decisions about the records of gold sources, and about those that an adjudicator has decided.
 
     Args:
+        snapshot: the committed state.
         now: the decisions that count, or those about some records.
         dataset: has the task.
         said: the annotators' answers by record.
         trusted: the records of gold sources.
     """
     adjudicated = adjudicated_records({record_id: deciding(items) for record_id, items in said.items()})
-    return known_items(now, dataset, [*trusted, *adjudicated])
+    return known_items(snapshot, now, dataset, [*trusted, *adjudicated])
 
 
-def known_items(now: pl.LazyFrame, dataset: LoadedDataset, records: Iterable[str]) -> pl.LazyFrame:
+def known_items(snapshot: Snapshot, now: pl.LazyFrame, dataset: LoadedDataset, records: Iterable[str]) -> pl.LazyFrame:
     """The decisions about the records whose answer is known.
 
     Args:
+        snapshot: the committed state.
         now: the decisions that count, or those about some records.
         dataset: has the task. Free texts and conversations cannot be compared, so a task that has nothing else has no
             gold items.
@@ -63,7 +70,7 @@ def known_items(now: pl.LazyFrame, dataset: LoadedDataset, records: Iterable[str
     return now.filter(
         has_known_answers(dataset.task),
         pl.col("record_id").is_in(list(records)),
-        pl.col("task_digest") == dataset.task.task_digest(),
+        pl.col("task_digest").is_in(list(same_question(snapshot, dataset.task))),
         pl.col("fate") == Fate.ACCEPTED.value,
         pl.col("label_source") == LabelSource.HUMAN.value,
     )
@@ -159,7 +166,7 @@ def _worked_on(snapshot: Snapshot, dataset: LoadedDataset) -> dict[str, str]:
     Those of another form of the task do not count, nor those whose question was withdrawn: in the place of either
     another one is asked, and a share of both would be too many.
     """
-    digest = pl.col("task_digest") == dataset.task.task_digest()
+    digest = pl.col("task_digest").is_in(list(same_question(snapshot, dataset.task)))
     others = _pushes(snapshot).filter(digest, ~IS_GOLD.fill_null(value=False)).select("push_key", "annotator")
     answered = snapshot.latest_annotations().filter(~pl.col("deleted")).select("push_key")
     return dict(others.join(answered, on="push_key", how="semi", maintain_order="left").collect().iter_rows())

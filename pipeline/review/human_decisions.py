@@ -8,6 +8,7 @@ from pipeline.config.dataset_file import LoadedDataset
 from pipeline.review.consensus import Said, deciding, origins, said_about
 from pipeline.review.corrections import corrected
 from pipeline.state.decisions import about, from_frame, latest, still_valid
+from pipeline.state.same_question import same_question
 from pipeline.state.snapshot import Snapshot
 from schemas.annotation import Verdict
 from schemas.decision import Decision
@@ -26,7 +27,7 @@ def human_decisions(snapshot: Snapshot, dataset: LoadedDataset, run: str) -> lis
     said = {record_id: items for record_id, items in said_about(snapshot, task, now).items()
             if any(item.is_present for item in items)}  # fmt: skip
     current = {d.record_id: d for d in from_frame(_of(now, said))}
-    collected = still_valid(snapshot.committed_decisions(Verb.COLLECT), now, task.task_digest())
+    collected = still_valid(snapshot.committed_decisions(Verb.COLLECT), now, same_question(snapshot, task))
     told = {d.record_id: d for d in from_frame(_of(latest(about(collected, now, task)), said))}
     asked = {d.record_id: d for d in origins(snapshot, now, task, said)}
     decisions = []

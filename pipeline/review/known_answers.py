@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from pipeline.state.snapshot import Snapshot
+from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.run_summary import CollectSummary, Settled
 
@@ -22,6 +23,8 @@ class Known:
     """Watermarks, as ISO times of the server, by server."""
     settled: dict[str, Settled] = field(default_factory=dict)
     """The older tasks by server."""
+    servers: frozenset[str] = frozenset()
+    """Those that questions were sent to."""
     answers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_ANSWERS))
     """Server, task and question of every annotation that was not deleted, and whether it is a skip."""
 
@@ -32,7 +35,8 @@ class Known:
         summary = last.summary if last else CollectSummary()
         is_skip = pl.col("verdict") == Verdict.SKIPPED.value
         answers = snapshot.latest_annotations().filter(~pl.col("deleted")).with_columns(is_skip.alias("skipped"))
-        return cls(summary.watermarks, summary.settled, answers.select(list(_ANSWERS)).collect())
+        servers = snapshot.scan(Table.PUSHES).select(pl.col("server").unique()).collect().to_series()
+        return cls(summary.watermarks, summary.settled, frozenset(servers), answers.select(list(_ANSWERS)).collect())
 
     def count(self, server: str, newest: int, but: Collection[int]) -> int:
         """How many answers of a server are to tasks up to an id, except to some; skips are none."""

@@ -29,8 +29,11 @@ from pipeline.review.label_studio_models import (
 )
 from pipeline.review.label_studio_pages import by_filter, count_tasks, list_tasks
 from pipeline.review.label_studio_projects import (
+    all_projects,
     create_project,
+    describe,
     find_project,
+    lines_of,
     project_identity,
     update_task,
 )
@@ -104,25 +107,36 @@ class LabelStudio:
         return {str(user.user_id): user.email for user in users}
 
     # --- projects -----------------------------------------------------------------------------
-    def open_project(self, title: str, marker: str, config: str, instruction: str) -> int:
+    def open_project(self, title: str, marker: str, config: str, instruction: str, earlier: Sequence[str] = ()) -> int:
         """The id of the project that has a marker as a line of its description; it is created if there is none.
 
-        An existing one stays as it is.
+        An existing one stays as it is, but for the marker.
 
         Args:
             title: of a new project.
             marker: a line.
             config: the form of a new project.
             instruction: HTML.
+            earlier: other markers that it may have instead.
         """
         # A second project would ask everything again, so make sure that there is none before creating one.
-        known = find_project(self.requests, marker) or find_project(self.requests, marker)
-        return known.project_id if known else create_project(self.requests, title, marker, config, instruction)
+        markers = (marker, *earlier)
+        known = find_project(self.requests, *markers) or find_project(self.requests, *markers)
+        if known is None:
+            return create_project(self.requests, title, marker, config, instruction)
+        if marker not in lines_of(known):
+            describe(self.requests, known, [*lines_of(known), marker])
+        return known.project_id
 
-    def find_project(self, marker: str) -> int | None:
-        """The id of the project that has a marker as a line of its description, the oldest of several."""
-        project = find_project(self.requests, marker)
+    def find_project(self, *markers: str) -> int | None:
+        """The id of the project that has one of some markers as a line of its description, the oldest of several."""
+        project = find_project(self.requests, *markers)
         return None if project is None else project.project_id
+
+    def projects_of(self, markers: str) -> list[int]:
+        """The ids of all projects with a line that begins with what the markers of a dataset begin with."""
+        known = all_projects(self.requests)
+        return [one.project_id for one in known if any(line.startswith(markers) for line in lines_of(one))]
 
     def identity(self, project: int) -> str:
         """What tells this project from all others on all servers, even after the address has changed."""

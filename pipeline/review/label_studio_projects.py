@@ -3,7 +3,7 @@
 A line of its description identifies a project as ours: annotators may change its title.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import LabelStudioError
@@ -28,8 +28,28 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-def find_project(requests: Requests, marker: str) -> Project | None:
-    """The project that has a marker as a line of its description, the oldest of several."""
+def find_project(requests: Requests, *markers: str) -> Project | None:
+    """The project that has a marker as a line of its description, the oldest of several; of markers the first counts
+    that one has.
+    """
+    projects = sorted(all_projects(requests), key=lambda project: project.project_id)
+    found = (one for marker in markers for one in projects if marker in lines_of(one))
+    return next(found, None)
+
+
+def lines_of(project: Project) -> list[str]:
+    """The lines of its description."""
+    return (project.description or "").splitlines()
+
+
+def describe(requests: Requests, project: Project, lines: Sequence[str]) -> None:
+    """Replace the description of a project."""
+    number, text = project.project_id, "\n".join(lines)
+    requests.tell(_OPEN, lambda sdk: sdk.projects.update(id=number, description=text))
+
+
+def all_projects(requests: Requests) -> list[Project]:
+    """The projects that the server shows us."""
     number, seen = 1, dict[int, Project]()
     while True:
         page = _page(requests, number)
@@ -40,8 +60,7 @@ def find_project(requests: Requests, marker: str) -> Project | None:
         if not fresh:
             raise incomplete(_LIST, requests.url, page.count, len(seen))
         number += 1
-    found = [project for project in seen.values() if marker in (project.description or "").splitlines()]
-    return min(found, key=lambda project: project.project_id, default=None)
+    return list(seen.values())
 
 
 def _page(requests: Requests, number: int) -> Projects:

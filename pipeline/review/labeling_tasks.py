@@ -6,6 +6,7 @@ on canonical targets.
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -37,10 +38,12 @@ from pipeline.review.offered_answers import CANDIDATE, CANDIDATES, Candidate, as
 from schemas.annotation import Verdict
 from schemas.fate import EXPLANATIONS, Reason
 from schemas.field import JsonValue, ValueType, canonical, is_absent, is_blank
+from schemas.renamed_labels import divided
 from schemas.row_problems import problem_in_words
 from schemas.task import Role, Task
 from schemas.task_fields import conversation_target, names_of, tools_field, turn_fields, turns_of
 
+HOW_TO_CORRECT = ". Correct the annotation in Label Studio and update it."
 PREDICTION_VERSION = "goldleaf"
 """A project shows the predictions of a single version: with several, the others' proposals would disappear."""
 
@@ -233,9 +236,7 @@ def read_result(
             errors = [_problem(item, task) for item in error.errors(include_url=False, include_context=False)]
         except ValueError as error:
             errors = [str(error)]
-    return LabelingAnswer(
-        verdict=Verdict.INVALID, error=f"{'; '.join(errors)}. Correct the annotation in Label Studio and update it."
-    )
+    return LabelingAnswer(verdict=Verdict.INVALID, error=f"{'; '.join(errors)}{HOW_TO_CORRECT}")
 
 
 def _read_all(task: type[Task], values: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], list[str]]:
@@ -252,6 +253,26 @@ def _read_all(task: type[Task], values: Mapping[str, Mapping[str, Any]]) -> tupl
         except ValueError as error:
             errors.append(f"{asked.shown}: {error}")
     return ({} if errors else assembled(task, read)), errors
+
+
+def meant_by(task: type[Task], result: list[dict[str, Any]]) -> list[dict[str, JsonValue]]:
+    """The valid answers that an annotation can have meant whose label the task has divided since."""
+    read, errors = _read_all(task, dict(_values(result)))
+    found: list[dict[str, JsonValue]] = []
+    for meant in [] if errors else divided(task.renamed, task.task_targets(), read):
+        with suppress(ValueError):
+            found.append(task.task_validate_targets(meant))
+    return found
+
+
+def says_all(task: type[Task], result: list[dict[str, Any]]) -> bool:
+    """Whether an annotation has a value for all that is asked: what it leaves out, nobody may have been asked for."""
+    values = dict(_values(result))
+    if chosen := _entries(values.get(CANDIDATE, {})):
+        with suppress(ValueError):
+            return set(read_candidate(str(chosen[0]))) >= set(task.task_names(Role.TARGET))
+        return False
+    return all(_entries(values.get(asked.control, {})) for asked in form_fields(task))
 
 
 def _values(result: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

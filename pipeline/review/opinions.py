@@ -135,7 +135,7 @@ def _known(
 ) -> dict[str, Mapping[str, JsonValue] | None]:
     """The known answers to hidden gold items that were answered, by record."""
     rows = snapshot.current_decisions(pl.col("record_id").is_in(list(asked)))
-    known = known_items(rows, dataset, [*trusted_records(snapshot, dataset), *adjudicated])
+    known = known_items(snapshot, rows, dataset, [*trusted_records(snapshot, dataset), *adjudicated])
     return {item.record_id: item.targets for item in from_frame(known.collect())}
 
 

@@ -5,7 +5,7 @@ waits for no server.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from pipeline.review.label_studio_pull import changes
 from pipeline.review.labeling_tasks import read_result
 from pipeline.review.leftovers import recognized
 from pipeline.review.pushing import push_rows
-from pipeline.review.queue import TASK, marker
+from pipeline.review.queue import TASK, marker, markers
 from pipeline.review.seats import seats_of
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
@@ -52,6 +52,13 @@ class Pulled:
     """What the next pull should know."""
     people: Mapping[str, str] = field(default_factory=dict)
     """The e-mail addresses of the server's users by id, if there are answers."""
+    earlier: Sequence["Pulled"] = ()
+    """The same of projects with earlier forms of the task."""
+
+    @property
+    def all(self) -> list["Pulled"]:
+        """What each project brought; nothing if there is none."""
+        return [] if self.project is None else [self, *self.earlier]
 
 
 def pull_annotations(
@@ -62,26 +69,35 @@ def pull_annotations(
 ) -> Pulled:
     """Fetch what changed since the last pull; nothing is written.
 
+    Annotators may go on in projects of earlier forms of the task: all that this home has sent questions to are read.
+
     Args:
         dataset: names the project.
         connection: the server.
-        known: what earlier pulls have brought.
+        known: what earlier pulls have brought, and where questions were sent.
         on_tasks: called with how many more tasks were read.
     """
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
-        project = client.find_project(marker(dataset))
-        if project is None:
+        sent = [one for one in client.projects_of(markers(dataset)) if client.identity(one) in known.servers]
+        present = client.find_project(marker(dataset)) or max(sent, default=None)
+        if present is None:
             return Pulled()
-        server = client.identity(project)
-        start = datetime.fromisoformat(known.marks[server]) if server in known.marks else None
-        settled = known.settled.get(server, Settled())
-        found = changes(client.requests, project, start, settled, partial(known.count, server))
-        # An action of the server moves annotations to another task of the same question, and no times.
-        seen = {task.task_id for task in found.pull.tasks}
-        moved = known.questions_without(server, found.settled_to, found.there, seen)
-        tasks = [*found.pull.tasks, *(task for task in client.answers_to(project, moved) if task.task_id not in seen)]
-        people = client.emails() if any(task.annotations for task in tasks) else {}
+        earlier = [_pulled(client, one, known, on_tasks) for one in sent if one != present]
+        return replace(_pulled(client, present, known, on_tasks), earlier=earlier)
+
+
+def _pulled(client: LabelStudio, project: int, known: Known, on_tasks: Callable[[int], None]) -> Pulled:
+    """What changed in one project."""
+    server = client.identity(project)
+    start = datetime.fromisoformat(known.marks[server]) if server in known.marks else None
+    settled = known.settled.get(server, Settled())
+    found = changes(client.requests, project, start, settled, partial(known.count, server))
+    # An action of the server moves annotations to another task of the same question, and no times.
+    seen = {task.task_id for task in found.pull.tasks}
+    moved = known.questions_without(server, found.settled_to, found.there, seen)
+    tasks = [*found.pull.tasks, *(task for task in client.answers_to(project, moved) if task.task_id not in seen)]
+    people = client.emails() if any(task.annotations for task in tasks) else {}
     on_tasks(len(tasks))
     watermark = found.pull.watermark or start
     return Pulled(project, server, tasks, found.there, watermark, found.settled_to, found.settled, people)
@@ -95,8 +111,10 @@ def keep_annotations(store: Store, dataset: LoadedDataset, pulled: Pulled, run: 
     Returns:
         How many annotations are new, edited or deleted since the last pull.
     """
-    if pulled.project is None:
-        return 0
+    return sum(_keep(store, dataset, one, run) for one in pulled.all)
+
+
+def _keep(store: Store, dataset: LoadedDataset, pulled: Pulled, run: str) -> int:
     _note_tasks(store, dataset, pulled)
     snapshot = store.snapshot()
     inputs = _inputs_by_question(snapshot, dataset.task, pulled.tasks)

@@ -12,17 +12,18 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
-from pipeline.review.earlier_project import close, take_up
+from pipeline.review.earlier_project import close, retire, take_up
 from pipeline.review.form import labeling_config
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_lease import Lease, leased
 from pipeline.review.label_studio_models import PushReport
 from pipeline.review.label_studio_projects import show_form
+from pipeline.review.label_studio_requests import Refused
 from pipeline.review.leftovers import recognized
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered
-from pipeline.review.queue import TASK, asked_now, marker, markers
+from pipeline.review.queue import TASK, asked_now, marker, markers, marks
 from pipeline.review.seat_questions import labeling_tasks, shown_data
 from pipeline.review.seating import Asked, assignments, is_overlapping
 from pipeline.review.team_tabs import set_tabs
@@ -34,6 +35,9 @@ from pipeline.text.wording import counted
 from schemas.decision import Decision
 from schemas.fate import Reason
 from schemas.seat import SeatKind
+
+_REFUSALS = (400, 422)
+"""How a server refuses a form."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,23 @@ def push_questions(
     config, instruction = labeling_config(dataset.task), instructions(dataset)
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
-        project = client.open_project(_title(dataset), marker(dataset), config, instruction)
-        server = client.identity(project)
-        with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
-            show_form(client.requests, project, config, instruction, partial(shown_data, by_key, dataset), lease.keep)
-            push = _Push(store, dataset, snapshot, client, lease, project, server, run)
-            return push.send(by_key, on_tasks)
+        shown = partial(shown_data, by_key, dataset)
+        for is_last in (False, True):
+            named = _title(dataset), marker(dataset), config, instruction, marks(snapshot, dataset)
+            project = client.open_project(*named)
+            server = client.identity(project)
+            with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
+                try:
+                    show_form(client.requests, project, config, instruction, shown, lease.keep)
+                except Refused as error:
+                    if is_last or error.status not in _REFUSALS:
+                        raise
+                    # Its annotators have used what the form does not have any more.
+                    retire(client.requests, project, markers(dataset), lease.keep)
+                    continue
+                push = _Push(store, dataset, snapshot, client, lease, project, server, run)
+                return push.send(by_key, on_tasks)
+        raise AssertionError("the second project has the form that it was created with")
 
 
 def _title(dataset: LoadedDataset) -> str:
@@ -160,9 +175,8 @@ class _Push:
 
     def _moved(self) -> str:
         """Close the project of the task's earlier form, and take this one up if the task was changed back."""
-        digest, client = self.dataset.task.task_digest(), self.client
-        others = self.snapshot.scan(Table.PUSHES).filter(pl.col("task_digest") != digest).sort("pushed_at")
-        last = others.select("project").tail(1).collect().to_series().to_list()
+        client, sent = self.client, self.snapshot.scan(Table.PUSHES).sort("pushed_at")
+        last = sent.select("project").tail(1).collect().to_series().to_list()
         if not last or last[0] == self.project:
             return ""
         take_up(client.requests, self.project, _title(self.dataset), self.lease.keep)
@@ -171,8 +185,8 @@ class _Push:
             return ""
         earlier = f"{client.url}/projects/{last[0]}/data, {counted(left, 'open task')}"
         return (
-            "the task asks something else now, so its questions are in another project; the earlier one "
-            f"({earlier}) is no longer read: send your annotators the new address"
+            "the task has changed too much for the form of its project, so its questions are in another one; the "
+            f"earlier one ({earlier}) gets no more of them: send your annotators the new address"
         )
 
     def _note(self, tasks: Mapping[int, Asked], run: str | None) -> None:

@@ -1,7 +1,7 @@
 """What annotators are asked about a record: its question, why it is asked, and the answers that they may accept."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,11 @@ SENSITIVE = {ReasonCode.PERSONAL_DATA, ReasonCode.SECRET}
 SENSITIVE_WHY = "If you answer, the row goes into the dataset unchanged; choose unusable to keep it out"
 
 
+BEFORE = "as an annotator said before"
+DIVIDED = "as an annotator said, by a new name"
+"""Of one of the labels that theirs was divided into."""
+
+
 @dataclass(frozen=True, slots=True)
 class FilledIn:
     """The answer that a form begins with."""
@@ -47,7 +52,8 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
     An audit is blind: what the row has or a model says would sway the answer, and the estimate with it.
     """
     is_passed = decision.routed is Routed.AUDIT and decision.fate is Fate.ACCEPTED
-    begin = filled_in(decision, task)
+    others = list(others)
+    begin = filled_in(decision, task) or _undivided(decision, task, others)
     why = [audit_why(task)] if is_passed else [sentence(_in_words(reason, decision)) for reason in _told(decision)]
     if awaits_repair(decision):
         why[:0] = [f"{_REPAIR_WHY}. {_REPAIR_FILLED_IN}" if decision.suggestion else _REPAIR_WHY]
@@ -63,6 +69,15 @@ def question(decision: Decision, task: type[Task], others: Iterable[Candidate] =
         score=None if is_passed or decision.label_error_score is None else 1 - decision.label_error_score,
         candidates=() if is_passed else (*_own_candidates(decision), *others),
     )
+
+
+def _undivided(decision: Decision, task: type[Task], others: Sequence[Candidate]) -> FilledIn | None:
+    """What is sure of an annotator's answer whose label was divided; None if that is nothing."""
+    first, *more = [one.targets for one in others if one.whose == DIVIDED] or [{}]
+    same: dict[str, JsonValue] = {
+        name: value for name, value in first.items() if value and all(one[name] == value for one in more)
+    }
+    return FilledIn(same) if same and not is_blind(decision, task) else None
 
 
 def judged_fields(task: type[Task]) -> frozenset[str]:
@@ -149,8 +164,9 @@ def offered(
     """
     found: defaultdict[str, list[Candidate]] = defaultdict(list)
     together = [decision for decision in decisions if decision.record_id not in alone]
-    for record_id, targets in earlier_answers(snapshot, task, together).items():
-        found[record_id].append(Candidate(whose="as an annotator said before", targets=targets))
+    for record_id, several in earlier_answers(snapshot, task, together).items():
+        whose = BEFORE if len(several) == 1 else DIVIDED
+        found[record_id] += [Candidate(whose=whose, targets=targets) for targets in several]
     for record_id, others in _conflicting(snapshot, decisions).items():
         found[record_id] += others
     return found

@@ -10,6 +10,7 @@ from pipeline.review.consensus import said_about
 from pipeline.review.gold import gold_items, trusted_records, with_gold
 from pipeline.review.seating import Asked, seated
 from pipeline.state.decisions import begins_with, from_frame
+from pipeline.state.same_question import asked_digest, same_question
 from pipeline.state.snapshot import Snapshot
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, Routed
@@ -26,8 +27,14 @@ TASK = {"task_id": pl.Int64(), "push_key": pl.String()}
 
 
 def marker(dataset: LoadedDataset) -> str:
-    """What identifies a dataset's project; another set of answers gets another project."""
-    return f"{markers(dataset)}{dataset.task.task_digest()}"
+    """What identifies a dataset's project; a task that asks for other fields gets another project."""
+    return f"{markers(dataset)}{asked_digest(dataset.task)}"
+
+
+def marks(snapshot: Snapshot, dataset: LoadedDataset) -> list[str]:
+    """What may identify it: homes of before have named it by the whole class."""
+    digests = same_question(snapshot, dataset.task) - {asked_digest(dataset.task)}
+    return [marker(dataset), *(f"{markers(dataset)}{digest}" for digest in sorted(digests))]
 
 
 def markers(dataset: LoadedDataset) -> str:
@@ -51,7 +58,7 @@ def _in_turn(rows: pl.LazyFrame) -> list[Decision]:
 
 def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     """The open questions under the current task in all of their seats, in the order in which annotators get them."""
-    digest = pl.col("task_digest") == dataset.task.task_digest()
+    digest = pl.col("task_digest").is_in(list(same_question(snapshot, dataset.task)))
     # Another curate may have used a newer task since: its questions belong in another project.
     if not dataset.config.review.has_seats:
         return [Asked(decision) for decision in _in_turn(open_decisions(snapshot).filter(digest))]
@@ -63,7 +70,7 @@ def asked_now(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked]:
     waiting = _in_turn(now.filter(open_ones(), digest))
     said = said_about(snapshot, dataset.task, now)
     seats = seated(snapshot, dataset, waiting, said, now)
-    return with_gold(snapshot, dataset, said, seats, gold_items(now, dataset, said, trusted))
+    return with_gold(snapshot, dataset, said, seats, gold_items(snapshot, now, dataset, said, trusted))
 
 
 def in_vain(
@@ -82,7 +89,7 @@ def in_vain(
     if asked is None:
         # Only these are decoded: many more may be open.
         rows = snapshot.current_decisions(open_ones() & pl.col("record_id").is_in(list(gone.values())))
-        rows = rows.filter(pl.col("task_digest") == dataset.task.task_digest())
+        rows = rows.filter(pl.col("task_digest").is_in(list(same_question(snapshot, dataset.task))))
         asked = [Asked(decision) for decision in from_frame(rows.collect())]
     open_of: defaultdict[str, list[Asked]] = defaultdict(list)
     for one in asked:

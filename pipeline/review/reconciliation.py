@@ -13,7 +13,7 @@ from pipeline.config.workspace import Connection
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.leftovers import recognized
-from pipeline.review.queue import asked_now, marker
+from pipeline.review.queue import asked_now, marks
 from pipeline.review.seating import Asked, all_seats, attempts_so_far
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.refusals import refusals
@@ -91,7 +91,7 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
     wanted = {one.key(dataset.task): one for one in asked_now(snapshot, dataset)}
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
-        project = client.find_project(marker(dataset))
+        project = client.find_project(*marks(snapshot, dataset))
         if project is None:
             return Comparison(**_missing(wanted, _noted(snapshot)))
         found = _read(client, project, snapshot, dataset, wanted)

@@ -141,5 +141,5 @@ def _warnings(decision: Decision) -> list[str]:
 
 def _labels(answers: Sequence[Annotation]) -> list[dict[str, JsonValue]]:
     """Each annotator's latest answer, oldest first."""
-    latest = {(one.server, one.annotator): one for one in answers}
+    latest = {one.who: one for one in answers}
     return [one.targets for one in latest.values() if one.targets is not None]

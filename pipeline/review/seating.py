@@ -5,16 +5,18 @@ for an adjudicator where annotators contradict each other or one was unsure. Who
 so that the question stays open for somebody else.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
 
 import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.review.consensus import DECISIVE, Said, involved_annotators, origins
+from pipeline.review.asked_before import involved_annotators
+from pipeline.review.consensus import DECISIVE, Said, origins
 from pipeline.review.second_looks import is_surprising
 from pipeline.state.decisions import from_frame, question_key
+from pipeline.state.same_question import same_question
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.annotation import Annotation, Verdict
@@ -70,7 +72,7 @@ def seated(
     shown = {one.record_id: one for one in origins(snapshot, now, task, said)} if said else {}
     assigned = assignments(snapshot)
     found: list[Asked] = []
-    settled = [(decision, False) for decision in _answered(now, task, said, waiting)]
+    settled = [(decision, False) for decision in _answered(now, same_question(snapshot, task), said, waiting)]
     for decision, is_open in (*settled, *((decision, True) for decision in waiting)):
         answers = _counting(said.get(decision.record_id, ()), is_open=is_open)
         asked = decision if is_open and not answers else shown.get(decision.record_id) or unanswered(decision)
@@ -141,13 +143,13 @@ def assignments(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _answered(
-    now: pl.LazyFrame, task: type[Task], said: Mapping[str, Sequence[Said]], waiting: Sequence[Decision]
+    now: pl.LazyFrame, digests: Collection[str], said: Mapping[str, Sequence[Said]], waiting: Sequence[Decision]
 ) -> Iterator[Decision]:
     """The decisions that follow from annotators' answers to what they were asked, in the order of their ids."""
     others = set(said) - {decision.record_id for decision in waiting}
     if not others:
         return
-    rows = now.filter(pl.col("record_id").is_in(list(others)), pl.col("task_digest") == task.task_digest())
+    rows = now.filter(pl.col("record_id").is_in(list(others)), pl.col("task_digest").is_in(list(digests)))
     for decision in from_frame(rows.sort("record_id").collect()):
         is_labeled = decision.fate is Fate.ACCEPTED and decision.label_source is LabelSource.HUMAN
         is_unusable = decision.fate is Fate.REJECTED and decision.reasons[0].code is ReasonCode.UNUSABLE
@@ -208,7 +210,7 @@ def _is_adjudicated(answers: Sequence[Said]) -> bool:
 
 
 def _who(said: Said) -> tuple[str, str]:
-    return said.annotation.server, said.annotation.annotator
+    return said.annotation.who
 
 
 def _whose(

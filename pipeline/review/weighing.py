@@ -109,7 +109,7 @@ def _latest(given: Iterable[Annotation]) -> list[Annotation]:
     """Each annotator's latest vote; *unsure* is none."""
     votes = [one for one in given if not one.deleted and one.verdict in (Verdict.LABELED, Verdict.UNUSABLE)]
     votes.sort(key=lambda one: (one.updated_at, one.annotation_id))
-    return list({(one.server, one.annotator): one for one in votes}.values())
+    return list({one.who: one for one in votes}.values())
 
 
 def _is_closed(field: TargetField) -> bool:
@@ -120,7 +120,7 @@ def _of_field(
     name: str, votes: Mapping[str, Sequence[Annotation]], known: Mapping[str, Targets], model: Mapping[str, Targets]
 ) -> dict[tuple[str, int], float] | None:
     """The probability of each vote's value of a field; None if a majority decides."""
-    rows = [(record, (one.server, one.annotator), _value(one.targets, name)) for record, one in _each(votes)]
+    rows = [(record, one.who, _value(one.targets, name)) for record, one in _each(votes)]
     by_model = [(record, _MODEL, _value(said, name)) for record, said in model.items()]
     truth = [(record, _value(said, name)) for record, said in known.items() if record in votes]
     # By name, not by first appearance: the same for any order.

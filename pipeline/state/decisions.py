@@ -1,7 +1,7 @@
 """Decisions as rows of their table, and back."""
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -57,7 +57,7 @@ def from_row(row: dict[str, Any]) -> Decision:
     )
 
 
-def still_valid(decisions: pl.LazyFrame, now: pl.LazyFrame, task_digest: str) -> pl.LazyFrame:
+def still_valid(decisions: pl.LazyFrame, now: pl.LazyFrame, digests: Collection[str]) -> pl.LazyFrame:
     """Those of some decisions, oldest first, that apply to what the rows ask and answer now, and to the task.
 
     A row may be changed and changed back; decisions about what it says now then count again. A change of columns that
@@ -66,10 +66,10 @@ def still_valid(decisions: pl.LazyFrame, now: pl.LazyFrame, task_digest: str) ->
     Args:
         decisions: oldest first.
         now: ``record_id``, ``revision`` and ``content`` of the current records.
-        task_digest: of the task as it is now.
+        digests: under which the same was asked as now (``same_question``).
     """
     current = now.select("record_id", now_revision="revision", now_content="content")
-    same_task = decisions.filter(pl.col("task_digest") == task_digest)
+    same_task = decisions.filter(pl.col("task_digest").is_in(list(digests)))
     found = same_task.join(current, on="record_id", how="inner", maintain_order="left")
     # Rows that break the schema, and decisions of earlier versions of Goldleaf, have no digest.
     same_row = pl.col("content").is_null() & (pl.col("revision") == pl.col("now_revision"))

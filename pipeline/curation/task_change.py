@@ -1,0 +1,119 @@
+"""Says what a change of the task or the field map makes of annotators' answers, before anything is done."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import orjson
+import polars as pl
+
+from pipeline.config.dataset_file import LoadedDataset
+from pipeline.curation.history import verdict_of
+from pipeline.curation.prepare import parse_row
+from pipeline.review.consensus import Said, deciding, said_about
+from pipeline.review.labeling_tasks import HOW_TO_CORRECT
+from pipeline.state.decisions import from_frame, json_of
+from pipeline.state.snapshot import Snapshot
+from pipeline.text.normalize import inputs_key
+from pipeline.text.wording import counted
+from schemas.annotation import Verdict
+from schemas.decision import Decision
+from schemas.field import same_targets
+from schemas.identity import content_digest
+from schemas.run_summary import CurateFacts
+
+_OTHERS = "the task asks for something else"
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What becomes of the rows that annotators have decided about."""
+
+    kept: int
+    """Their answers count, as they are or by another name of a label."""
+    mapped: int
+    """Of these, with another name of a label."""
+    again: int
+    """They are asked again."""
+    why: tuple[tuple[str, int], ...] = ()
+    """Why, and how many of them, the most frequent first."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether anything changes."""
+        return bool(self.mapped or self.again)
+
+    def __str__(self) -> str:
+        """The numbers in words."""
+        kept, again = self.kept, self.again
+        renamed = f", {self.mapped:,} of them by a label's new name" if self.mapped else ""
+        counts = f"{kept:,} {'counts' if kept == 1 else 'count'} on{renamed}"
+        asked = f"{again:,} {'is' if again == 1 else 'are'} asked again"
+        why = "; ".join(f"{text}: {count:,}" for text, count in self.why[:_SHOWN])
+        told = ", ".join(([counts] if kept else []) + ([f"{asked} ({why})"] if again else []))
+        return f"of annotators' answers about {counted(kept + again, 'row')} {told}"
+
+
+def outlook(snapshot: Snapshot, dataset: LoadedDataset) -> Outlook:
+    """What becomes of annotators' answers once a curate has read the rows by the file and the task as they are now.
+
+    Rows of sources that are no longer in the file are left out: they are withdrawn.
+    """
+    snapshot = snapshot.answered
+    answered = [one for one in from_frame(snapshot.current_decisions().collect()) if verdict_of(one) is not None]
+    if not answered:
+        return Outlook(0, 0, 0)
+    now = _as_read_now(snapshot, dataset, [one.record_id for one in answered])
+    said = said_about(snapshot, dataset.task, now.lazy())
+    here, kept, mapped = set(now["record_id"]), 0, 0
+    why: Counter[str] = Counter()
+    for before in answered:
+        items = said.get(before.record_id, [])
+        if before.record_id not in here:
+            continue
+        if (answer := deciding(items)) is None:
+            why[_reason(items)] += 1
+        else:
+            kept += 1
+            mapped += _is_mapped(before, answer)
+    return Outlook(kept, mapped, why.total(), tuple(why.most_common()))
+
+
+def told_before(snapshot: Snapshot, dataset: LoadedDataset) -> str:
+    """What a curate says of it before it begins; empty if nothing that answers depend on has changed since the last."""
+    last = snapshot.last_run(CurateFacts)
+    if last is None or last.summary.curation == dataset.curation_digest:
+        return ""
+    found = outlook(snapshot, dataset)
+    is_other_class = found.kept and dataset.task.task_digest() not in last.summary.asked_as
+    return str(found) if found.is_news or is_other_class else ""
+
+
+def _as_read_now(snapshot: Snapshot, dataset: LoadedDataset, records: list[str]) -> pl.DataFrame:
+    """``record_id``, ``revision``, ``content`` and ``inputs`` of some rows."""
+    sources = {source.name: source for source in dataset.config.sources}
+    wanted = pl.col("record_id").is_in(records) & pl.col("source").is_in(list(sources))
+    names = ["record_id", "revision", "source", "raw", "error"]
+    rows: list[tuple[str, str, str | None, str | None]] = []
+    for record_id, revision, source, raw, error in (
+        snapshot.everything.current_records().filter(wanted).select(names).collect().iter_rows()
+    ):
+        parsed = None if error else parse_row(orjson.loads(raw), sources[source], dataset)[0]
+        if parsed is None or (parsed.problems and parsed.draft is None):
+            rows.append((record_id, revision, None, None))
+            continue
+        targets = None if parsed.targets is None else orjson.dumps(parsed.targets)
+        content = None if parsed.problems else content_digest(inputs_key(dataset.task, parsed.inputs), targets)
+        rows.append((record_id, revision, content, json_of(parsed.inputs)))
+    schema = dict.fromkeys(("record_id", "revision", "content", "inputs"), pl.String())
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _reason(said: list[Said]) -> str:
+    invalid = [one.annotation.error for one in said if one.annotation.verdict is Verdict.INVALID]
+    return invalid[-1].partition(HOW_TO_CORRECT)[0] if invalid else _OTHERS
+
+
+def _is_mapped(before: Decision, answer: Said) -> bool:
+    is_label = before.targets is not None and answer.annotation.verdict is Verdict.LABELED
+    return is_label and not same_targets(before.targets, answer.annotation.targets)

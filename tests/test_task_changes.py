@@ -1,0 +1,330 @@
+"""Answers outlive changes of the task: they count as long as what they say is valid and what was asked is the same."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import polars as pl
+import pytest
+from desk import Desk, desk_at
+from fake_studio import FakeStudio, fake_studio
+from pydantic import BaseModel
+from support import Steps, row
+
+from flows.curate import curate
+from flows.engines.engine import Inline
+from flows.release import release
+from pipeline.reporting.check import check_dataset
+from pipeline.review.labeling_tasks import prediction_result
+from pipeline.state.tables import Table
+from schemas.fate import Fate, LabelSource, Routed
+from schemas.task import Input, Target, Task, TaskDefinitionError
+
+TOPICS = {1: "billing", 2: "delivery", 3: "returns", 4: "billing"}
+"""What annotators answer; two more rows stay open."""
+ROWS = [row(key, f"What about my parcel number {key * 7919}?", None) for key in range(1, 7)]
+LABELS = '"billing", "delivery", "returns"'
+
+
+@pytest.fixture
+def studio() -> Iterator[FakeStudio]:
+    with fake_studio() as fake:
+        yield fake
+
+
+@pytest.fixture
+def desk(studio: FakeStudio, tmp_path: Path) -> Iterator[Desk]:
+    with desk_at(studio, tmp_path, list(ROWS), "review: {budget: 100, audit: 0.0}\n") as desk:
+        yield desk
+
+
+def answered(desk: Desk, answers: dict[int, str] = TOPICS) -> None:
+    desk.curate()
+    for key, topic in answers.items():
+        desk.label(key, topic)
+    desk.collect()
+
+
+def change(desk: Desk, *edits: tuple[str, str], file: str = "task.py") -> None:
+    path = desk.folder / file
+    text = path.read_text(encoding="utf-8")
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+
+
+class Told(Steps):
+    """Notes what is said among the steps."""
+
+    def say(self, text: str) -> None:
+        self.steps.append(text)
+
+
+def counting(desk: Desk) -> dict[int, str]:
+    """The topics that annotators' answers give the rows."""
+    decided = {key: desk.decision(key) for key in range(1, len(ROWS) + 1)}
+    return {
+        key: str((one.targets or {})["topic"]) for key, one in decided.items() if one.label_source is LabelSource.HUMAN
+    }
+
+
+OTHER_NAME = (("class Question(", "class Ticket("),)
+CHANGES = {
+    "another name of the class": OTHER_NAME,
+    "one more label": ((LABELS, f'{LABELS}, "praise"'),),
+    "one more input that no row has": (('    topic: Target', '    hint: Input[str | None] = None\n    topic: Target'),),
+    "one more context": (('    topic: Target', '    shop: Context[str | None] = None\n    topic: Target'),
+                         ("import Input", "import Context, Input")),
+    "other words": (("Name the topic of this question.", "Say what the question is about."),),
+    "an optional answer": ((f"Target[Literal[{LABELS}]]", f"Target[Literal[{LABELS}] | None] = None"),),
+}  # fmt: skip
+
+
+def changed(desk: Desk, name: str) -> None:
+    change(desk, *CHANGES[name])
+    if CHANGES[name] is OTHER_NAME:
+        change(desk, ("task.py:Question", "task.py:Ticket"), file="dataset.yaml")
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_that_asks_the_same_keeps_answers_and_open_questions(
+    desk: Desk, studio: FakeStudio, name: str
+) -> None:
+    answered(desk)
+    tasks = dict(studio.tasks)
+    changed(desk, name)
+    assert desk.curate().review.sent == 0
+    assert counting(desk) == TOPICS
+    assert (studio.tasks.keys(), len(studio.projects)) == (tasks.keys(), 1), "the open questions stay open"
+    desk.label(5, "praise" if "praise" in (desk.folder / "task.py").read_text() else "returns")
+    assert desk.collect().decided == 1
+    assert counting(desk).keys() == {*TOPICS, 5}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_a_home_of_before_has_asked_and_heard_counts_too(
+    desk: Desk, studio: FakeStudio, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its decisions, tasks and project are bound to the whole class."""
+    with monkeypatch.context() as before:
+        for module in ("pipeline.state.same_question", "pipeline.review.queue", "pipeline.curation.settle"):
+            before.setattr(f"{module}.asked_digest", lambda task: task.task_digest())
+        before.setattr("pipeline.curation.stages.same_question", lambda *_: ())
+        answered(desk)
+        desk.label(5, "billing")
+    tasks = studio.tasks.keys()
+    decided = desk.context.store.scan(Table.DECISIONS).select(pl.len()).collect().item()
+    desk.curate()
+    assert desk.context.store.scan(Table.DECISIONS).select(pl.len()).collect().item() == decided
+    changed(desk, name)
+    desk.curate()
+    desk.collect()
+    assert counting(desk) == TOPICS | {5: "billing"}
+    assert (studio.tasks.keys(), len(studio.projects)) == (tasks, 1)
+
+
+def test_a_home_of_before_keeps_its_answers_if_it_is_updated_and_changed_at_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        for module in ("pipeline.state.same_question", "pipeline.review.queue", "pipeline.curation.settle"):
+            before.setattr(f"{module}.asked_digest", lambda task: task.task_digest())
+        before.setattr("pipeline.curation.stages.same_question", lambda *_: ())
+        answered(desk)
+        desk.label(5, "billing")
+    changed(desk, "another name of the class")
+    desk.curate()
+    desk.collect()
+    assert counting(desk) == TOPICS | {5: "billing"}
+
+
+def test_a_label_that_is_gone_makes_only_the_answers_invalid_that_say_it(desk: Desk, studio: FakeStudio) -> None:
+    answered(desk)
+    desk.label(5, "billing")
+    change(desk, (LABELS, '"billing", "delivery"'))
+    review = desk.curate().review
+    assert counting(desk) == {key: topic for key, topic in TOPICS.items() if topic != "returns"}
+    assert "has changed too much for the form of its project" in review.moved
+    assert len(studio.projects) == 2, "the server does not take a label out of a form that annotators have used"
+    asked = {task["data"]["record_id"] for task in studio.tasks.values() if task["project"] == desk.project}
+    assert asked == {desk.id(key) for key in (3, 5, 6)}
+    desk.collect()
+    assert counting(desk)[5] == "billing", "what was answered in the earlier project meanwhile counts"
+    desk.label(3, "delivery")
+    desk.label(6, "delivery")
+    collected = desk.collect()
+    assert (collected.invalid, counting(desk)) == (0, {1: "billing", 2: "delivery", 3: "delivery", 4: "billing",
+                                                      5: "billing", 6: "delivery"})  # fmt: skip
+    change(desk, ('"billing", "delivery"', LABELS))
+    assert desk.curate().review.sent == 0
+    assert counting(desk)[3] == "delivery", "the later one of two answers by the same annotator"
+
+
+def test_check_and_curate_say_before_anything_is_done_how_many_answers_are_kept(desk: Desk) -> None:
+    answered(desk)
+    change(desk, (LABELS, '"billing", "delivery"'))
+    said = (
+        "of annotators' answers about 4 rows 3 count on, 1 is asked again (topic: Input should be 'billing' or "
+        "'delivery', got 'returns': 1)"
+    )
+    [finding] = [one for one in check_dataset(desk.context) if one.what == "annotators' answers"]
+    assert (finding.detail, finding.warning) == (said, True)
+    assert counting(desk) == TOPICS, "nothing is done"
+    told = Told()
+    assert said in curate(desk.context, Inline(told)).note
+    assert told.steps[0] == said, "before the first step"
+    changed(desk, "another name of the class")
+    [finding] = [one for one in check_dataset(desk.context) if one.what == "annotators' answers"]
+    assert (finding.detail, finding.warning) == ("of annotators' answers about 3 rows 3 count on", False)
+
+
+def test_an_answer_to_other_fields_or_inputs_does_not_count_and_comes_back_with_them(desk: Desk) -> None:
+    answered(desk)
+    change(desk, ("    topic:", "    mood: Target[str | None] = None\n    topic:"))
+    desk.curate()
+    assert counting(desk) == {}, "nobody was asked for a mood"
+    change(desk, ("    mood: Target[str | None] = None\n", ""))
+    desk.curate()
+    assert counting(desk) == TOPICS
+    change(desk, ("    topic: Target[Literal", "    topic: Target[list[Literal"), ('"returns"]', '"returns"]]'))
+    desk.curate()
+    assert counting(desk) == {}, "who names one topic does not say that no other applies"
+
+
+def test_an_answer_that_was_given_with_an_input_that_is_gone_does_not_count(desk: Desk) -> None:
+    desk.rows(*({**one, "hint": "urgent"} for one in ROWS))
+    change(desk, ("    topic:", "    hint: Input[str | None] = None\n    topic:"))
+    answered(desk)
+    assert counting(desk) == TOPICS
+    change(desk, ("    hint: Input[str | None] = None\n", ""))
+    desk.curate()
+    assert counting(desk) == {}
+
+
+def test_a_type_that_changes_makes_only_the_answers_invalid_that_do_not_parse(desk: Desk) -> None:
+    change(desk, (LABELS, '"billing", "1", "2"'))
+    answered(desk, {1: "1", 2: "2", 3: "billing"})
+    change(desk, ('Literal["billing", "1", "2"]', "int"))
+    desk.curate()
+    assert counting(desk) == {1: "1", 2: "2"}
+
+
+# --- labels with other names --------------------------------------------------------------------------
+def renamed(desk: Desk, names: str, labels: str) -> None:
+    change(desk, (LABELS, labels), ("    question:", f"    renamed = {names}\n    question:"))
+
+
+def test_a_label_s_new_name_holds_for_answers_sources_gold_and_what_is_published(desk: Desk) -> None:
+    desk.rows(*ROWS[:5], row(6, "May I send this lamp back?", "returns"), row(7, "Where is my sofa now?", "delivery"))
+    (desk.folder / "gold.jsonl").write_text('{"id": 8, "question": "Can this chair go back?", "topic": "returns"}\n')
+    change(desk, ("review:", "  - {name: gold, path: gold.jsonl, key: id, gold: true}\nreview:"), file="dataset.yaml")
+    answered(desk)
+    release(desk.context, Inline())
+    desk.label(5, "returns")
+    renamed(desk, '{"returns": "refunds"}', '"billing", "delivery", "refunds"')
+    said = "of annotators' answers about 4 rows 4 count on, 1 of them by a label's new name"
+    assert [one.detail for one in check_dataset(desk.context) if one.what == "annotators' answers"] == [said]
+    assert said in desk.curate().note
+    now = {key: "refunds" if topic == "returns" else topic for key, topic in TOPICS.items()}
+    assert counting(desk) == now
+    desk.collect()
+    assert counting(desk) == now | {5: "refunds"}, "what was said by the old name and not collected yet"
+    assert (desk.decision(6).targets, desk.decision(6).fate) == ({"topic": "refunds"}, Fate.ACCEPTED)
+    released = release(desk.context, Inline())
+    topics = pl.concat([pl.read_parquet(file) for file in Path(released.path).glob("data/*.parquet")])["fields"]
+    assert (sorted(one["topic"] for one in topics), released.created) == (
+        ["billing"] * 2 + ["delivery"] * 2 + ["refunds"] * 4,
+        True,
+    )
+    assert desk.curate().decided == 0
+
+
+def test_two_labels_may_become_one_and_one_field_s_labels_are_no_other_s() -> None:
+    class Part(BaseModel):
+        kind: Literal["x", "y"]
+
+    class Toy(Task):
+        """Do it."""
+
+        renamed: ClassVar = {"a": "b", "older": "a", "parts.kind": {"z": "x"}}
+        text: Input[str]
+        kinds: Target[list[Literal["b", "c"]]]
+        kind: Target[Literal["z", "b"]]
+        parts: Target[list[Part]]
+
+    Toy.task_check()
+    found = Toy.task_parse({"text": "t", "kinds": ["a", "b", "older"], "kind": "z", "parts": [{"kind": "z"}]})
+    assert found.targets == {"kinds": ["b"], "kind": "z", "parts": [{"kind": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"b": "c"}, "Toy.renamed has 'b', which is still a choice; remove one of them"),
+        ({"a": "d"}, "Toy.renamed has 'a': 'd', which is not a choice; correct it"),
+        ({"a": ["b", "d"]}, "Toy.renamed has 'a': 'd', which is not a choice; correct it"),
+        ({"text": {"a": "b"}}, "Toy.renamed has the field 'text', which has no choices; name one of kind"),
+        (["a"], "Toy.renamed is ['a']; write it as {'old label': 'new label'}"),
+        ({"a": 1}, "Toy.renamed has 'a': 1; write a label's new name, or a list of those that it was divided into"),
+    ],
+)
+def test_a_new_name_that_cannot_be_is_refused(names: Any, said: str) -> None:
+    class Toy(Task):
+        """Do it."""
+
+        renamed = names
+        text: Input[str]
+        kind: Target[Literal["b", "c"]]
+
+    with pytest.raises(TaskDefinitionError) as caught:
+        Toy.task_check()
+    assert str(caught.value) == said
+
+
+# --- divided labels -----------------------------------------------------------------------------------
+def test_rows_of_a_divided_label_go_back_to_annotators_with_what_is_sure_filled_in(
+    desk: Desk, studio: FakeStudio
+) -> None:
+    rows = [*ROWS[:5], row(6, "May I send this lamp back?", "billing"), row(7, "Return my sofa?", "returns")]
+    rows += [row(key, f"Where is chair number {key * 31}?", "delivery") for key in range(8, 12)]
+    desk.rows(*rows)
+    change(desk, ("    topic:", "    order: Target[str | None] = None\n    topic:"))
+    change(desk, ("audit: 0.0", "audit: 1.0"), file="dataset.yaml")
+    desk.curate()
+    for key, topic in {1: "billing", 3: "returns", 6: "returns"}.items():
+        desk.submit(desk.task(key), prediction_result(desk.context.dataset.task, {"topic": topic, "order": "4711"}))
+    desk.collect()
+    assert counting(desk) == {1: "billing", 3: "returns", 6: "returns"}
+    renamed(desk, '{"returns": ["refund", "exchange"]}', '"billing", "delivery", "refund", "exchange"')
+    said = "(topic: It was divided into 'refund' and 'exchange', got 'returns': 2)"
+    curated = desk.curate()
+    assert f"of annotators' answers about 3 rows 1 counts on, 2 are asked again {said}" in curated.note
+    assert counting(desk) == {1: "billing"}
+    assert desk.decision(6).fate is Fate.REVIEW, "the row's own label was corrected, so it counts no more than before"
+    assert "It was divided into 'refund' and 'exchange', got 'returns'" in str(desk.decision(7).reasons[0])
+    assert (desk.decision(7).routed, desk.decision(7).fate) == (Routed.REPAIR, Fate.REJECTED)
+    asked = {one["data"]["record_id"]: one for one in studio.tasks.values() if one["project"] == desk.project}
+    assert asked.keys() >= {desk.id(3), desk.id(6), desk.id(7)}
+    filled = {one["from_name"]: one["value"] for one in asked[desk.id(3)]["predictions"][0]["result"]}
+    assert filled == {"order": {"text": ["4711"]}}
+    offered = [json.loads(one["alias"]) for one in asked[desk.id(3)]["data"]["candidates"]]
+    assert offered == [{"topic": topic, "order": "4711"} for topic in ("refund", "exchange")]
+    for key, topic in {3: "refund", 6: "exchange", 7: "exchange"}.items():
+        desk.submit(desk.task(key), prediction_result(desk.context.dataset.task, {"topic": topic, "order": "4711"}))
+    collected = desk.collect()
+    assert (collected.decided, collected.invalid) == (3, 0)
+    assert {key: desk.decision(key).targets["topic"] for key in (3, 6, 7)} == {
+        3: "refund",
+        6: "exchange",
+        7: "exchange",
+    }
+
+
+def test_however_many_rows_have_a_divided_label_annotators_are_asked_about_them(desk: Desk) -> None:
+    desk.rows(*(row(key, f"Where is chair number {key * 31}?", "returns") for key in range(1, 7)))
+    assert desk.curate().funnel.accepted == 6
+    renamed(desk, '{"returns": ["refund", "exchange"]}', '"billing", "delivery", "refund", "exchange"')
+    review = desk.curate().review
+    assert (review.waiting, desk.decision(1).routed) == (6, Routed.REPAIR)
