@@ -10,6 +10,7 @@ from prefect._vendor.croniter import croniter
 from test_dataset_file import GOOD, mistakes, write
 
 from pipeline.config.dataset_file import load_dataset_file, name_in, schedules_in
+from pipeline.errors import ConfigError
 from schemas.cron import read_cron
 from schemas.durations import seconds_of
 
@@ -75,7 +76,8 @@ def test_name_and_times_are_read_though_the_rest_of_the_file_is_wrong(tmp_path: 
     assert schedules_in(file).wait == "10m"
     file.write_text("name: [", encoding="utf-8")
     assert name_in(file) == "folder"
-    assert schedules_in(file).of("curate") is None
+    with pytest.raises(ConfigError, match=r"dataset\.yaml:1: "):
+        schedules_in(file)
 
 
 def _field(least: int, most: int) -> st.SearchStrategy[str]:

@@ -199,6 +199,54 @@ def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
         deploy(list(team.plan().values()), "team", team.folder, file)
 
 
+def broken_beside(team: Team) -> Path:
+    """Another dataset.yaml, with a schedule and a mistake."""
+    other = team.folder / "other"
+    other.mkdir()
+    write_dataset(other, ROWS, TIMES)
+    file = other / "dataset.yaml"
+    name = f"{team.context.dataset.config.name}-too"
+    file.write_text(file.read_text().replace("name: questions", f"name: {name}\nnonsense: 1"))
+    return file
+
+
+def test_one_broken_file_stops_no_other_from_being_served_and_is_served_once_it_is_right(
+    team: Team, prefect: SyncPrefectClient
+) -> None:
+    file = broken_beside(team)
+    quick = "from flows.deploy import serving; serving._MORE = 0.1; from flows.cli.main import app; app()"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {quick}"
+    command = [sys.executable, "-c", code, "serve", str(file), str(team.file)]
+    with subprocess.Popen(command, cwd=team.folder, stderr=subprocess.PIPE, text=True, process_group=0) as process:
+        try:
+            assert process.stderr
+            said = [process.stderr.readline() for _ in range(2)]
+            assert said[0].startswith(f"{file} is left out: {file}:2: 'nonsense' is not a known key")
+            assert said[1].startswith("serving curate/") and "-too" not in said[1]
+            file.write_text(file.read_text().replace("nonsense: 1\n", ""))
+            while "serving curate/" not in (line := process.stderr.readline()) or "-too (0 2 * * *" not in line:
+                assert line
+            name = f"curate/{team.context.dataset.config.name}-too"
+            wait_until(lambda: name in {f"curate/{one.name}" for one in prefect.read_deployments()})
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0, process.stderr and process.stderr.read()
+
+
+def test_one_broken_file_stops_no_other_from_being_deployed_and_is_named(
+    team: Team, prefect: SyncPrefectClient
+) -> None:
+    file = broken_beside(team)
+    work_pool = {"name": "beside", "type": "process", "base_job_template": {}}
+    prefect._client.post("/work_pools/", json=work_pool).raise_for_status()
+    done = team.deploy("--pool", "beside", str(file), str(team.file))
+    assert done.returncode == 1
+    assert f"{file} is left out: {file}:2: 'nonsense' is not a known key" in done.stderr
+    assert f"error: all others are deployed, but not {file}; correct it" in done.stderr
+    assert f"curate/{team.context.dataset.config.name}  0 2 * * * Europe/Berlin" in done.stdout
+    assert prefect.read_deployment_by_name(f"curate/{team.context.dataset.config.name}").schedules
+
+
 def test_a_backlog_is_one_run_and_the_others_are_skipped_and_say_why(
     team: Team, prefect: SyncPrefectClient, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

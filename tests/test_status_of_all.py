@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import gethostname
 
+import polars as pl
 import pytest
 from cli_shop import opened_shop
 from desk import rename
@@ -47,7 +49,7 @@ def test_every_dataset_has_a_line_whatever_it_holds(tmp_path: Path) -> None:
     assert (parcels["dataset"], parcels["current"], parcels["latest_release"]) == ("parcels", 1, None)
     assert set(questions["last"]) == {"curate", "release"}
     assert not questions["overdue"], "it has no schedule"
-    told = shop.goldleaf("status", "--all").stdout
+    told = shop.goldleaf("status", "--all", exit_code=None).stdout
     assert re.search(r"questions +8 .* never +1\.0\.0", told)
 
 
@@ -56,7 +58,7 @@ def test_who_is_at_work_and_what_was_killed_is_told(tmp_path: Path) -> None:
     store = Context.load(tmp_path / "dataset.yaml", offline(shop.home)).store
     with store.lock(Verb.CURATE), pytest.raises(SystemExit), store.own_work(Verb.CURATE):
         (store.work("20260101T000000.000000Z") / "part").write_bytes(b"x")
-        told = shop.goldleaf("status", "--all").stdout
+        told = shop.goldleaf("status", "--all", exit_code=None).stdout
         sys.exit("as if it were killed")
     assert f"questions: goldleaf curate, process {os.getpid()} on {gethostname()}\n" in told
     assert "killed" not in told
@@ -66,13 +68,13 @@ def test_who_is_at_work_and_what_was_killed_is_told(tmp_path: Path) -> None:
     (tmp_path / "gone.jsonl").rename(data)
     told_so = re.compile(r"a curate was killed; it began at 20.* UTC, and the next curate does its work\n")
     for command in (["status", "--all"], ["release"], ["status", "--all"]):
-        told = shop.goldleaf(*command).stdout
+        told = shop.goldleaf(*command, exit_code=None).stdout
         assert told_so.search(told) or command == ["release"], "neither a failed curate nor a release has done its work"
     told = shop.goldleaf("status").stdout
     assert told_so.search(told)
     assert "next: goldleaf curate" in told
     shop.goldleaf("curate")
-    assert "killed" not in shop.goldleaf("status", "--all").stdout
+    assert "killed" not in shop.goldleaf("status", "--all", exit_code=None).stdout
 
 
 def test_who_holds_one_lock_and_waits_for_another_has_one_line(tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_run_that_failed_was_not_killed(tmp_path: Path) -> None:
     shop = two_shops(tmp_path)
     (tmp_path / "data.jsonl").rename(tmp_path / "gone.jsonl")
     assert "data.jsonl does not exist" in shop.error("curate")
-    assert "killed" not in shop.goldleaf("status", "--all").stdout
+    assert "killed" not in shop.goldleaf("status", "--all", exit_code=None).stdout
 
 
 def test_what_a_schedule_wanted_and_nobody_did_is_told(tmp_path: Path) -> None:
@@ -163,11 +165,67 @@ def test_what_is_due_often_is_overdue_since_it_was_first_left_out(tmp_path: Path
         assert not all_datasets(shop.home, now)[0].overdue, "it is at work"
 
 
-def test_a_dataset_whose_file_is_gone_is_there(tmp_path: Path) -> None:
+def test_a_dataset_whose_file_is_gone_is_there_and_named(tmp_path: Path) -> None:
     shop = two_shops(tmp_path)
-    (tmp_path / "parcels" / "dataset.yaml").unlink()
+    file = tmp_path / "parcels" / "dataset.yaml"
+    file.unlink()
     parcels, questions = shop.json("status", "--all")
     assert (parcels["current"], parcels["overdue"], questions["current"]) == (1, [], 8)
+    told = shop.goldleaf("status", "--all", exit_code=2).stdout.replace("\n", " ")
+    assert f"parcels: {file} is gone, so nobody knows what is due; restore it" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("schedules: {curate: 0 2 * *}", "'0 2 * *' has 4 fields instead of 5"),
+        ("schedules: {currate: 0 2 * * *}", "'schedules.currate' is not a known key; did you mean curate?"),
+        ("schedules: [", "while parsing a flow node"),
+    ],
+)
+def test_a_schedule_that_cannot_be_read_is_named_with_its_line(tmp_path: Path, line: str, says: str) -> None:
+    shop = opened_shop(tmp_path)
+    file = tmp_path / "dataset.yaml"
+    lines = len(file.read_text().splitlines())
+    file.write_text(file.read_text() + line + "\n")
+    told = shop.goldleaf("status", "--all", exit_code=2).stdout.replace("\n", " ")
+    assert re.search(rf"questions: {file}:{lines + 1}", told) or "flow node" in says, told
+    assert says in told or "flow node" in says
+
+
+def test_a_release_and_a_fine_tuning_are_overdue_too_and_one_without_news_is_not(tmp_path: Path) -> None:
+    shop = opened_shop(tmp_path)
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text() + "schedules: {release: 0 5 * * *, finetune: 0 6 * * *}\n")
+    later = datetime.now(UTC) + timedelta(days=2)
+    [line] = all_datasets(shop.home, later)
+    assert [text.split(" UTC")[0][:-9] for text in line.overdue] == [
+        f"{verb} was due at {read_cron(cron).next(datetime.now(UTC), 'UTC'):%F}"
+        for verb, cron in (("release", "0 5 * * *"), ("finetune", "0 6 * * *"))
+    ]
+    assert "nothing new since" in shop.goldleaf("release").stdout
+    note = Context.load(file, offline(shop.home)).store.root / "work" / "release.tries"
+    done = json.loads(note.read_text()) | {"done_at": (later - timedelta(hours=1)).isoformat()}
+    note.write_text(json.dumps(done))
+    [line] = all_datasets(shop.home, later)
+    assert [text.split()[0] for text in line.overdue] == ["finetune"], "as if it had been released an hour ago"
+    shutil.rmtree(note.parent)
+    assert all_datasets(shop.home, later)[0].overdue == [], "an older Goldleaf noted nothing"
+
+
+def test_what_is_overdue_gives_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    shop = opened_shop(tmp_path)
+    assert shop.goldleaf("status", "--all").stdout
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text() + "schedules: {collect: '* * * * *', wait: 0s}\n")
+    two_days_ago = datetime.now(UTC).timestamp() - 2 * 24 * 60 * 60
+    os.utime(file, (two_days_ago, two_days_ago))
+    store = Context.load(file, offline(shop.home)).store
+    first = store.snapshot().runs.head(1)
+    ago = {name: pl.col(name) - timedelta(days=2) for name in ("started_at", "finished_at")}
+    store.append(Table.RUNS, first.with_columns(run=pl.lit("20200101T000000.000000Z"), **ago))
+    assert "collect was due at" in shop.goldleaf("status", "--all", exit_code=2).stdout
+    assert shop.json("status", "--all")[0]["overdue"]
 
 
 def test_a_dataset_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:

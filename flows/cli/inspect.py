@@ -51,7 +51,7 @@ _SHOWN_CHARACTERS, _SHOWN_LINES = 500, 10
 def status(
     dataset: DatasetFile = DEFAULT,
     everything: Annotated[
-        bool, typer.Option("--all", help="A line for each dataset in the home; no dataset.yaml is needed.")
+        bool, typer.Option("--all", help="A line for each dataset in the home; exit code 2 if one needs somebody.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

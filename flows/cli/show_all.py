@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import typer
 from rich.markup import escape
 
 from flows.cli.app import print_json
@@ -11,9 +12,12 @@ from flows.cli.console import out, show_answer
 if TYPE_CHECKING:
     from pipeline.reporting.all_datasets import DatasetLine
 
+_UNWELL = 2
+"""The exit code if somebody has to look after a dataset."""
+
 
 def show_all(as_json: bool) -> None:
-    """Print a line for each dataset, and below what is going on, or wrong."""
+    """Print a line for each dataset, and below what is going on, or wrong; then the exit code is 2."""
     from flows.settings import Settings
     from pipeline.reporting.all_datasets import all_datasets
 
@@ -41,6 +45,8 @@ def show_all(as_json: bool) -> None:
             out.print(f"{line.dataset}: [yellow]{escape(line.clock)}[/]")
         if line.problem:
             out.print(f"{line.dataset}: [red]{escape(line.problem)}")
+    if not all(line.is_well for line in found):
+        raise typer.Exit(_UNWELL)
 
 
 def killed_line(verb: str, began_at: datetime) -> str:

@@ -35,15 +35,25 @@ _PATIENCE = 10.0
 _MINUTE = 60.0
 _AGAIN = 1.0
 """Seconds between two looks for runs that were just being started when everything was to end."""
+_MORE = 60.0
+"""Seconds between two looks whether there is more to serve."""
 _MESSAGE = 2_000
 """Characters of what Prefect says."""
 
 
-def serve(plan: Sequence[Deployment], say: Callable[[str], None]) -> None:
+def serve(
+    plan: Sequence[Deployment], say: Callable[[str], None], more: Callable[[], Sequence[Deployment]] = tuple
+) -> None:
     """Register the deployments and run what is due, until SIGTERM or Ctrl-C; after an outage of the server, again.
 
     Nothing is paused at the end: what was missed is one run at the next start.
+
+    Args:
+        plan: what to run.
+        say: told what goes on.
+        more: asked every minute what else there is by now.
     """
+    plan = list(plan)
     while True:
         _await_server(say)
         runner = _Runner(say)
@@ -52,7 +62,7 @@ def serve(plan: Sequence[Deployment], say: Callable[[str], None]) -> None:
                 register(runner, deployment)
             say("serving " + ", ".join(_shown(deployment) for deployment in plan))
             with _runs_that_hear_no_interrupt():
-                asyncio.run(_run(runner))
+                asyncio.run(_run(runner, plan, more))
         except (Exception, ExceptionGroup) as error:
             if not _is_outage(error):
                 raise
@@ -69,14 +79,15 @@ class _Runner(Runner):
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(name="goldleaf", pause_on_shutdown=False)
-        self._say = say
+        self.say = say
         self.is_ending = False
+        self.ended = threading.Event()
 
     def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
         """Cancel what runs, and end; told twice, end at once."""
         if self.is_ending:
             # Whoever insists may not want to wait for a server that is away.
-            self._say("ended; Prefect may go on to show runs as active")
+            self.say("ended; Prefect may go on to show runs as active")
             os._exit(1)
         if not self.started:
             raise KeyboardInterrupt
@@ -85,7 +96,7 @@ class _Runner(Runner):
         self.execute_in_background(self._end)
 
     async def _end(self) -> None:
-        self._say("stopping: active runs are cancelled (Ctrl-C again: do not wait for that)")
+        self.say("stopping: active runs are cancelled (Ctrl-C again: do not wait for that)")
         await self.astop()
         # Otherwise those that had no process yet would be waited for; this task ends with the loop.
         while True:
@@ -93,11 +104,30 @@ class _Runner(Runner):
             await self.cancel_all()
 
 
-async def _run(runner: _Runner) -> None:
+async def _run(runner: _Runner, plan: list[Deployment], more: Callable[[], Sequence[Deployment]]) -> None:
     # ``nohup`` ignores it.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, runner.handle_sigterm)
-    await runner.start()
+    adding = asyncio.create_task(asyncio.to_thread(_add, runner, plan, more))
+    try:
+        await runner.start()
+    finally:
+        runner.ended.set()
+        await adding
+
+
+def _add(runner: _Runner, plan: list[Deployment], more: Callable[[], Sequence[Deployment]]) -> None:
+    """Register what could not be used before."""
+    while not runner.ended.wait(_MORE):
+        for deployment in more():
+            # First of all: after an outage of the server, all are registered again.
+            plan.append(deployment)
+            runner.say(f"serving {_shown(deployment)}, too")
+            try:
+                register(runner, deployment)
+            except Exception as error:
+                if not _is_outage(error):
+                    raise
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 
 import phonenumbers
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.config.authors_code import code_of
 from pipeline.config.mistakes import messages, node_at
@@ -192,12 +192,22 @@ def name_in(path: Path) -> str:
 
 
 def schedules_in(path: Path) -> Schedules:
-    """The section ``schedules`` of a dataset.yaml, whatever else is wrong with it; the default if it cannot be read."""
+    """The section ``schedules`` of a dataset.yaml, whatever else is wrong with it.
+
+    Raises:
+        ConfigError: the file cannot be read, or the section is wrong.
+    """
+    root, values = _parse(path, _read(path))
     try:
-        _, values = _parse(path, _read(path))
-        return Schedules.model_validate(values.get("schedules") or {})
-    except (ConfigError, ValidationError):
-        return Schedules()
+        return _Scheduled.model_validate(values).schedules
+    except ValidationError as error:
+        raise ConfigError("; ".join(messages(path, root, error, Dataset))) from error
+
+
+class _Scheduled(BaseModel):
+    """The one section of a dataset.yaml."""
+
+    schedules: Schedules = Schedules()
 
 
 def _given_scores(config: Dataset) -> Iterator[tuple[tuple[str | int, ...], float]]:

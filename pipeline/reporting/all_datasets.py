@@ -1,25 +1,25 @@
 """The state of all datasets in a home, by their tables and locks alone: a scheduler's pages may be wrong about runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.dataset_file import schedules_in
-from pipeline.errors import GoldleafError
+from pipeline.errors import ConfigError, GoldleafError
 from pipeline.releases.versions import readable_versions
 from pipeline.state.at_work import at_work, is_by, killed, stuck
 from pipeline.state.runs import ahead_of
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
-from pipeline.state.tries import tries_of
+from pipeline.state.tries import Tries, noted_since, tries_of
 from schemas.cron import read_cron
 from schemas.durations import seconds_of
 from schemas.run_summary import CurateFacts, Verb
 
 _COMMITS = (Verb.CURATE, Verb.COLLECT)
-"""The verbs that commit a run even if there was nothing to do."""
+"""The verbs that commit a run even if there was nothing to do; of others there is a note."""
 _NOBODY = "-"
 """The name of no dataset."""
 
@@ -51,7 +51,12 @@ class DatasetLine(BaseModel):
     clock: str = ""
     """That a run says it was later than now."""
     problem: str = ""
-    """Why nothing else can be said."""
+    """Why nothing else, or nothing about its schedule, can be said."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nobody needs to look after it."""
+        return not (self.stuck or self.skipped or self.overdue or self.clock or self.problem)
 
 
 def all_datasets(home: Path, now: datetime | None = None) -> list[DatasetLine]:
@@ -81,6 +86,11 @@ def _read(store: Store, now: datetime) -> DatasetLine:
     now_at_work, silent, tries = at_work(store), stuck(store, now), tries_of(store)
     alive = [holder for holder in now_at_work if holder not in silent]
     last = {verb.value: at for verb in Verb if (at := snapshot.runs_that_did(verb)["finished_at"].max()) is not None}
+    overdue, wrong = list[str](), list[str]()
+    try:
+        overdue = _overdue(snapshot, Path(file), now, alive, tries, has_version=bool(versions)) if file else []
+    except (ConfigError, OSError) as error:
+        wrong = [str(error) if Path(file).exists() else _gone(store, file)]
     return DatasetLine(
         dataset=store.dataset,
         file=file,
@@ -93,26 +103,49 @@ def _read(store: Store, now: datetime) -> DatasetLine:
         stuck=[f"{holder} {found}" for holder, found in silent.items()],
         skipped=[f"{verb} was {told}" for verb, one in tries.items() if (told := one.told(timedelta()))],
         killed=killed(store),
-        overdue=_overdue(snapshot, Path(file), now, alive) if file else [],
+        overdue=overdue,
         clock=ahead_of(snapshot.runs, now),
-        problem=" ".join(damaged),
+        problem=" ".join([*damaged, *wrong]),
     )
 
 
-def _overdue(snapshot: Snapshot, file: Path, now: datetime, now_at_work: Sequence[str]) -> list[str]:
-    """What the schedule of a dataset.yaml has wanted since the verb last ran, longer ago than a run would wait."""
+def _gone(store: Store, file: str) -> str:
+    return (
+        f"{file} is gone, so nobody knows what is due; restore it, curate the dataset.yaml that has taken its place, "
+        f"or move {store.root} away if the dataset is not needed any more"
+    )
+
+
+def _overdue(
+    snapshot: Snapshot,
+    file: Path,
+    now: datetime,
+    now_at_work: Sequence[str],
+    tries: Mapping[str, Tries],
+    *,
+    has_version: bool,
+) -> list[str]:
+    """What the schedule of a dataset.yaml has wanted since the verb last ran, longer ago than a run would wait.
+
+    Raises:
+        ConfigError: the schedule cannot be read.
+        OSError: the file went away just now.
+    """
     schedules = schedules_in(file)
     patience = timedelta(seconds=seconds_of(schedules.wait))
     found, first = [], min(snapshot.runs["started_at"].to_list())
-    for verb in _COMMITS:
-        times = schedules.of(verb)
-        if times is None or any(is_by(verb, holder) for holder in now_at_work):
+    for verb in Verb:
+        times, noted = schedules.of(verb), first if verb in _COMMITS else noted_since(tries)
+        if times is None or noted is None or (verb is Verb.FINETUNE and not has_version):
+            continue
+        if any(is_by(verb, holder) for holder in now_at_work):
             continue
         # Nothing was due in a dataset that was not there, or by times that may not have been there.
         began = snapshot.runs_that_did(verb)["started_at"].to_list()
+        began += [tries[verb].done_at] if verb in tries and tries[verb].done_at else []
         cron, zone = read_cron(times.cron), times.timezone or schedules.timezone
         # What says that it was later than now had a wrong clock.
-        due_at = cron.next(max((at for at in (*began, first, _written_at(file)) if at <= now), default=now), zone)
+        due_at = cron.next(max((at for at in (*began, noted, _written_at(file)) if at <= now), default=now), zone)
         if now - due_at > patience:
             last = cron.last(now, zone)
             again = f", and last at {last:%F %T}" if last > due_at else ""
