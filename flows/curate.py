@@ -340,9 +340,13 @@ def _waiting(context: Context, problem: str = "") -> ReviewBatch:
     )
 
 
-def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
+def send_questions(
+    context: Context, engine: Engine, run: str, *, everything: bool = False, take_over: bool = False
+) -> ReviewBatch:
     """Push after the commit, from committed decisions; if the server is down, they wait for the next run.
 
+    With ``everything``, tasks that have lost their proposals get them again; with ``take_over``, another home sends
+    none any more.
     Others need not wait for the server: the state's lock is free again.
     """
     connection = context.connection
@@ -354,7 +358,16 @@ def send_questions(context: Context, engine: Engine, run: str) -> ReviewBatch:
     label = f"sending the questions that are not at {connection.shown} yet"
     try:
         with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting) as advance:
-            pushed = engine.run_with_retries(push_questions, context.store, context.dataset, connection, run, advance)
+            pushed = engine.run_with_retries(
+                push_questions,
+                context.store,
+                context.dataset,
+                connection,
+                run,
+                advance,
+                everything=everything,
+                take_over=take_over,
+            )
     except (Busy, Unreachable) as error:
         return _waiting(context, str(error))
     except LabelStudioError as error:

@@ -24,10 +24,11 @@ class Reconciled(BaseModel):
     """What was sent, and where annotators find it; None if nothing was done."""
 
 
-def reconcile(context: Context, engine: Engine, *, dry_run: bool = False) -> Reconciled:
+def reconcile(context: Context, engine: Engine, *, dry_run: bool = False, take_over: bool = False) -> Reconciled:
     """Compare, then read all annotations again, delete surplus tasks and send what is missing.
 
-    With ``dry_run`` it only compares. Repeated, it does nothing. Nothing that a person has worked on is deleted.
+    With ``dry_run`` it only compares; with ``take_over`` this home sends the questions from now on, and no other.
+    Repeated, it does nothing. Nothing that a person has worked on is deleted.
 
     Raises:
         ConfigError: nothing was curated yet, or no Label Studio is configured.
@@ -41,10 +42,10 @@ def reconcile(context: Context, engine: Engine, *, dry_run: bool = False) -> Rec
         raise ConfigError(f"'{name}' has not been curated yet; run `goldleaf curate {context.dataset.path}` first")
     with engine.progress.step(f"reading all of the project at {connection.shown}"):
         before = engine.run_with_retries(compare_with_server, context.store, context.dataset, connection)
-    if dry_run or before.agrees:
+    if dry_run or (before.agrees and not take_over):
         return Reconciled(dataset=name, before=before)
     collect(context, engine, everything=True)
-    review = send_questions(context, engine, context.last_curate())
+    review = send_questions(context, engine, context.last_curate(), everything=True, take_over=take_over)
     with engine.progress.step("comparing again"):
         after = engine.run_with_retries(compare_with_server, context.store, context.dataset, connection)
     return Reconciled(dataset=name, before=before, after=after, review=review)

@@ -38,6 +38,10 @@ class FakeStudio:
     """How often each push key was sent."""
     deleted: Counter[str] = field(default_factory=Counter)
     """How many tasks with each push key were deleted."""
+    opened: set[int] = field(default_factory=set)
+    """The tasks that are open before somebody."""
+    drops_predictions: bool = False
+    """As on SQLite while somebody else writes: tasks are taken, their predictions are not."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
     def tick(self) -> str:
@@ -76,12 +80,12 @@ class FakeStudio:
                 return 200, self.projects[int(number)]
             case "POST", ["projects", number, "import"]:
                 return 201, self._import(int(number), body)
+            case "POST", ["projects", _, "import", "predictions"]:
+                return 201, self._predict(body)
             case "POST", ["dm", "actions"]:
                 return 200, {"processed_items": self._delete_idle(int(query["project"]), body)}
             case "POST", ["labels"]:
                 return 201, [self._label(body[0])]
-            case "GET", ["tasks"] if "draft_exists" in query.get("query", ""):
-                return 200, {"total": 0, "total_annotations": 0, "tasks": []}
             case "GET", ["tasks"]:
                 return 200, self._page(query)
             case "GET", ["dm", "views"]:
@@ -163,11 +167,19 @@ class FakeStudio:
             self.imported[task["data"].get("push_key", "")] += 1
             times = {"created_at": self.tick(), "updated_at": self.tick()}
             made.append(self._add(self.tasks, {"predictions": []} | task | times | {"project": project})["id"])
-        return {"task_count": len(tasks), "task_ids": made}
+        if self.drops_predictions:
+            self.tasks |= {number: self.tasks[number] | {"predictions": []} for number in made}
+        kept = sum(len(self.tasks[number]["predictions"]) for number in made)
+        return {"task_count": len(tasks), "prediction_count": kept, "task_ids": made}
+
+    def _predict(self, predictions: list[Row]) -> Row:
+        for one in predictions:
+            self.tasks[one["task"]]["predictions"].append(one)
+        return {"created": len(predictions)}
 
     def _delete_idle(self, project: int, body: Row) -> int:
         """The action of that name; there are no drafts here."""
-        worked_on = {row["task"] for row in self.annotations.values()}
+        worked_on = {row["task"] for row in self.annotations.values()} | self.opened
         keys = next(item["value"] for item in body["filters"]["items"] if item["operator"] == "in_list")
         chosen = [
             number
@@ -191,7 +203,9 @@ class FakeStudio:
 
     def _counted(self, task: Row) -> Row:
         answers = [one for one in self.annotations.values() if one["task"] == task["id"] and not one["was_cancelled"]]
-        return task | {"total_annotations": len(answers)}
+        given = [number for number, one in self.annotations.items() if one["task"] == task["id"]]
+        open_before = {"draft_exists": False, "annotations_ids": given, "locks": task["id"] in self.opened}
+        return task | open_before | {"total_annotations": len(answers), "total_predictions": len(task["predictions"])}
 
     def _page(self, query: dict[str, str]) -> Row:
         filters = json.loads(query["query"])["filters"]["items"] if "query" in query else []

@@ -10,6 +10,7 @@ from flows.collect import collect
 from flows.context import Context
 from flows.curate import curate
 from flows.engines.engine import Inline
+from flows.reconcile import reconcile
 from flows.settings import Settings
 from pipeline.errors import GoldleafError
 from pipeline.review import label_studio_requests
@@ -30,7 +31,11 @@ def act(verb: str, dataset: Path, home: Path, url: str, token: str, log: Path, h
     )
     try:
         context = Context.load(dataset, settings)
-        done = curate(context, Inline()) if verb == "curate" else collect(context, Inline())
+        if verb == "take over":
+            curate(context, Inline(), push=False)
+            done = reconcile(context, Inline(), take_over=True)
+        else:
+            done = curate(context, Inline()) if verb == "curate" else collect(context, Inline())
     except GoldleafError as error:
         with log.open("a") as file:
             file.write(f"{verb}: {error}\n")

@@ -1,5 +1,5 @@
-"""Two homes push to a real Label Studio over a bad connection and pull from it, while one annotator works and kill -9
-ends either side; once it is calm, nothing is lost or doubled.
+"""Two homes push to a real Label Studio over a bad connection and pull from it, taking over from each other, while one
+annotator works and kill -9 ends either side; once it is calm, nothing is lost or doubled.
 """
 
 import json
@@ -187,7 +187,8 @@ class Storm:
             way.share = 0.15
             for number in range(rounds):
                 with self._annotating(annotator, number):
-                    verbs = [("curate", self.homes[0]), ("curate", self.homes[1])]
+                    verbs = [("curate", self.homes[0]), ("take over", self.homes[1])]
+                    self.random.shuffle(self.homes)
                     verbs += [("collect", self.random.choice(self.homes))]
                     self._at_once(verbs, server.url)
                 self.change(3)
@@ -197,7 +198,7 @@ class Storm:
             # The first one waits if the second one was killed while it sent: only that one's own machine may go on. And
             # a home that reads a row after its answers hears them in the curate after that.
             for home in (*self.homes, *self.homes):
-                self._calmly("curate", home)
+                self._calmly("take over", home)
             self.check(annotator)
 
     @contextmanager

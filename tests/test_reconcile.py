@@ -196,9 +196,9 @@ def test_while_one_machine_sends_the_other_says_so_and_sends_nothing(two_homes: 
         review = other.curate().review
         assert "sending questions) on " in review.problem and review.problem.endswith("the next curate sends the rest")
         assert (review.sent, review.unsent) == (0, 1)
-        assert len(server.labels) == 1
+        assert len(server.labels) == 2
     assert other.curate().review.sent == 1
-    assert not server.labels, "each gives it back"
+    assert len(server.labels) == 1, "each gives it back; whose questions these are stays"
 
 
 def test_while_one_machine_sends_another_with_a_newer_form_leaves_the_project_as_it_is(
@@ -219,7 +219,7 @@ def test_while_one_machine_sends_another_with_a_newer_form_leaves_the_project_as
 
 
 def test_a_killed_pusher_keeps_others_waiting_until_the_lease_expires_and_its_own_home_not_at_all(
-    two_homes: tuple[Desk, Desk, FakeStudio],
+    two_homes: tuple[Desk, Desk, FakeStudio], tmp_path: Path
 ) -> None:
     one, other, server = two_homes
     identity = one.client.identity(one.project)
@@ -227,10 +227,54 @@ def test_a_killed_pusher_keeps_others_waiting_until_the_lease_expires_and_its_ow
     assert other.curate().review.problem
     assert not one.curate().review.problem, "nobody else of this home is at work"
     Lease(one.client.requests, one.project, identity, one.context.store.place, "x").take()
-    [label] = server.labels.values()
+    [label] = [label for label in server.labels.values() if "mark" in label["value"]]
     label["updated_at"] = (server.now - EXPIRES - timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    shutil.rmtree(tmp_path / "other")
+    shutil.copytree(tmp_path / "home", tmp_path / "other")
     assert not other.curate().review.problem
     assert set(server.imported.values()) == {1}
+
+
+def test_another_home_is_told_whose_the_questions_are_and_takes_over_by_a_command(tmp_path: Path) -> None:
+    with fake_studio() as server, desk_at(server, tmp_path, ROWS, EVERYTHING) as one:
+        one.curate()
+        other = Desk(tmp_path, server.url, server.token)
+        other.settings = one.settings.model_copy(update={"goldleaf_home": str(tmp_path / "other")})
+        with other.api, other.client:
+            # The other one reads one row less, and would take back its question.
+            other.rows(*ROWS[:2])
+            for _ in range(2):
+                review = other.curate().review
+                assert (review.sent, review.withdrawn) == (0, 0)
+                where = (
+                    f"the questions of '{one.context.dataset.config.name}' are sent from {one.context.store.root} on "
+                )
+                assert review.problem.startswith(where) and "`goldleaf reconcile --take-over`" in review.problem
+            assert not server.deleted and set(server.imported.values()) == {1}
+            taken = reconcile(other.context, Inline(), take_over=True)
+            assert taken.after is not None and taken.after.agrees
+            assert not other.curate().review.problem
+            assert str(other.context.store.root) in one.curate().review.problem
+
+
+def test_an_older_copy_of_the_home_takes_nothing_back(two_homes: tuple[Desk, Desk, FakeStudio]) -> None:
+    one, older, server = two_homes
+    one.rows(*ROWS, row(4, "Who pays for the parcel back to the shop in May?", None))
+    assert one.curate().review.sent == 1
+    one.rows(*ROWS)
+    review = older.curate().review
+    assert "does not know what was sent last" in review.problem and review.withdrawn == 0
+    assert not server.deleted
+
+
+def test_what_somebody_has_open_is_not_taken_back(desk: Desk) -> None:
+    opened = desk.api.get(f"/api/projects/{desk.project}/next").raise_for_status().json()
+    kept = next(key for key in (1, 2, 3) if desk.id(key) == opened["data"]["record_id"])
+    desk.rows(row(4, "Who pays for the parcel back to the shop in May?", None))
+    assert desk.curate().review.withdrawn == 2
+    assert desk.asked() == sorted([desk.id(kept), desk.id(4)])
+    assert desk.submit(opened["id"], desk.result("billing"))
+    assert reconcile(desk.context, Inline()).before.outdated == []
 
 
 def test_the_lease_lasts_longer_than_any_request() -> None:

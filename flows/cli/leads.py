@@ -21,6 +21,7 @@ _FOUND = {
     "unsent": ("open question", "not sent yet", "sent"),
     "missing": ("open question", "whose task is gone", "sent again"),
     "missing_gold": ("hidden gold item", "without a task", "sent"),
+    "unproposed": ("open question", "whose proposal is gone", "filled in again"),
     "refused": ("question", "refused by the server", f"nothing: {REFUSED}"),
     "doubled": ("question", "asked twice", "left with one copy; none with work is deleted"),
     "outdated": ("task", "whose question is closed", "deleted"),
@@ -69,6 +70,9 @@ def invite(dataset: DatasetFile = DEFAULT, as_json: AsJson = False) -> None:
 def reconcile(
     dataset: DatasetFile = DEFAULT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what differs, and change nothing.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Send the questions from this home from now on, and from no other.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare all of the project in Label Studio with this home, and repair what differs.
@@ -82,7 +86,7 @@ def reconcile(
     from flows.reconcile import reconcile
 
     context = load_context(dataset)
-    result = reconcile(context, Inline(progress_for(as_json)), dry_run=dry_run)
+    result = reconcile(context, Inline(progress_for(as_json)), dry_run=dry_run, take_over=take_over)
     if as_json:
         print_json(result)
         return

@@ -40,8 +40,8 @@ TASK = "task"
 """The key of the task, in ``LoadedDataset.curation_parts`` also of its code."""
 _SECRETS: Any = {"__all__": {"auth", "headers"}}
 _LATER: Any = {
-    # Where secrets are; the rows are the same.
-    "sources": _SECRETS,
+    # Where secrets are, and when a run stops; the rows are the same.
+    "sources": {"__all__": {"auth", "headers", "most_withdrawn"}},
     "decontaminate": {"against": _SECRETS},
     "finetune": True,
     "arms": True,
@@ -50,8 +50,6 @@ _LATER: Any = {
     "engine": True,
     "schedules": True,
     "review": {"guidelines"},
-    # When a run stops, not what it decides.
-    "sources": {"__all__": {"most_withdrawn"}},
     # Which rows a model is asked about, how, and what that may cost; what it answers is in the ledger.
     "suggest": set(Suggest.model_fields) - {"model", "adapter", "examples", "max_tokens", "options"},
 }

@@ -13,7 +13,7 @@ import httpx
 
 from pipeline.errors import LabelStudioError, Unreachable
 from pipeline.review.form import ASSIGNED, PUSH_KEY
-from pipeline.review.label_studio_batches import batches, portions
+from pipeline.review.label_studio_batches import LOOKUP, batches, portions
 from pipeline.review.label_studio_models import (
     Imported,
     ListedTask,
@@ -25,7 +25,6 @@ from pipeline.review.label_studio_models import (
     TaskState,
     TokenUser,
     User,
-    WorkedTask,
 )
 from pipeline.review.label_studio_pages import by_filter, count_tasks, list_tasks
 from pipeline.review.label_studio_projects import (
@@ -37,20 +36,23 @@ from pipeline.review.label_studio_projects import (
     project_identity,
     update_task,
 )
+from pipeline.review.label_studio_proposals import ATTEMPTS, PAUSE, bare, look_up, proposals
 from pipeline.review.label_studio_pull import answered_tasks, changed_tasks
 from pipeline.review.label_studio_requests import LOG_IN, Refused, Requests, raw, raw_json
 from pipeline.review.label_studio_transport import Limits
 
-LOOKUP = 150
-"""Push keys per query: they are in the URL, and many proxies allow no more than 8 kB there."""
-ATTEMPTS = 3
 MAX_REFUSED = 50
 """If more tasks than this are refused, the tasks are not to blame."""
-_PAUSE = 0.2
 _WITHDRAW = "cannot delete tasks"
 _REFUSALS = (400, 413, 422)
 _NOT_FOUND = 404
 _LISTED = "id,data"
+_IDLE = (
+    by_filter("annotations_ids", "empty", "Number", True),
+    by_filter("draft_exists", "equal", "Boolean", False),
+    by_filter("locks", "empty", "Number", True),
+)
+"""Nobody has answered a task or begun to, and *Label Tasks* shows it to nobody."""
 
 _Before = Callable[[], None]
 
@@ -171,7 +173,7 @@ class LabelStudio:
         for batch in portions(tasks):
             asked |= batch.keys()
             before()
-            there = self._look_up(project, list(batch)) if newest is None else {}
+            there = look_up(self.requests, project, batch, before) if newest is None else {}
             report.already_there += len(there)
             report.task_ids |= there
             missing = {key: task for key, task in batch.items() if key not in there}
@@ -195,7 +197,7 @@ class LabelStudio:
         for attempt in range(ATTEMPTS):
             if not tasks:
                 return lost
-            time.sleep(_PAUSE * attempt)
+            time.sleep(PAUSE * attempt)
             before()
             done = self._import(project, list(tasks.values()))
             fault = done if isinstance(done, LabelStudioError) else None
@@ -204,7 +206,9 @@ class LabelStudio:
             lost |= fault is not None
             # The server names the tasks in the order in which they were sent; if it has not, they are looked up.
             there = (
-                dict(zip(tasks, done, strict=True)) if isinstance(done, list) else self._look_up(project, list(tasks))
+                dict(zip(tasks, done, strict=True))
+                if isinstance(done, list)
+                else look_up(self.requests, project, tasks, before)
             )
             report.pushed += len(there)
             report.task_ids |= there
@@ -219,18 +223,18 @@ class LabelStudio:
         return lost
 
     def _import(self, project: int, tasks: list[bytes]) -> list[int] | Unreachable | Refused | None:
-        """Send tasks once, and return their ids; None if the server did not name them.
+        """Send tasks once, and return their ids; None if the server did not name them, or has lost proposals.
 
         An error that the tasks may have caused, or that leaves their state unknown, is returned.
         """
         patience = self.requests.limits.imports
         try:
-            ids = self.requests.ask(
+            done = self.requests.ask(
                 "cannot push tasks",
                 Imported,
                 raw_json("POST", f"api/projects/{project}/import", tasks, {"return_task_ids": "true"}),
                 patience=patience,
-            ).task_ids
+            )
         except Unreachable as error:
             return error
         except Refused as error:
@@ -239,7 +243,9 @@ class LabelStudio:
             raise
         except LabelStudioError:
             return None
-        return ids if len(ids) == len(tasks) and ids == sorted(set(ids)) else None
+        ids, proposed = done.task_ids, sum(len(proposals(task)) for task in tasks)
+        is_whole = len(ids) == len(tasks) and done.prediction_count == proposed
+        return ids if is_whole and ids == sorted(set(ids)) else None
 
     def _refuse(self, key: str, fault: Refused | Unreachable | None, report: PushReport) -> None:
         reason = fault.detail if isinstance(fault, Refused) else "the server accepted it, but did not store it"
@@ -248,13 +254,6 @@ class LabelStudio:
             raise LabelStudioError(
                 f"Label Studio refuses more than {MAX_REFUSED} tasks, the last one with: {reason}; see the server's log"
             )
-
-    def _look_up(self, project: int, keys: Sequence[str]) -> dict[str, int]:
-        """The task ids of those push keys that the server has; the lowest of each."""
-        found: dict[str, int] = {}
-        for task in self.with_keys(project, keys):
-            found.setdefault(task.push_key, task.task_id)
-        return found
 
     def with_keys(self, project: int, keys: Sequence[str]) -> Iterator[ListedTask]:
         """The tasks with these push keys."""
@@ -272,15 +271,19 @@ class LabelStudio:
         """
         return {task.task_id: task.push_key for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED)}
 
-    def with_drafts(self, project: int) -> set[int]:
-        """The tasks with drafts."""
-        drafts = by_filter("draft_exists", "equal", "Boolean", True)
-        return {task.task_id for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, drafts)}
+    def without_proposal(self, project: int) -> set[str]:
+        """The push keys of the tasks that begin with an empty form, whether they should or not."""
+        return bare(self.requests, project)
+
+    def idle(self, project: int) -> set[int]:
+        """The tasks that nobody has worked on or has open."""
+        return {task.task_id for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, *_IDLE)}
 
     def reconcile(self, project: int, asked: dict[int, str], before: _Before = _nothing) -> dict[int, str]:
         """Delete tasks that ask a question a second time, and return the remaining ones.
 
-        A task with annotations or drafts is never deleted; among the others the lowest id stays.
+        A task with annotations or drafts, or that is open before somebody, is never deleted; among the others the
+        lowest id stays.
 
         Args:
             project: its id.
@@ -296,16 +299,16 @@ class LabelStudio:
                 states = {}
                 for task in ids:
                     before()
-                    states[task] = self._state(task, key)
+                    states[task] = self._state(project, task, key)
                 idle = [task for task in ids if states[task] is TaskState.IDLE]
                 surplus |= dict.fromkeys(idle if TaskState.WORKED_ON in states.values() else idle[1:], key)
         self.withdraw(project, surplus, before)
         return {task: key for task, key in asked.items() if task not in surplus}
 
     def withdraw(self, project: int, tasks: Mapping[int, str], before: _Before = _nothing) -> int:
-        """Delete those tasks that have their push key and neither annotations nor drafts; count them.
+        """Delete those tasks that have their push key, no work on them, and are open before nobody; count them.
 
-        The server itself looks for annotations when it deletes, so that none that comes meanwhile goes with its task.
+        The server itself looks for these when it deletes, so that none that comes meanwhile goes with its task.
         ``before`` is called before each request.
         """
         withdrawn = 0
@@ -317,7 +320,7 @@ class LabelStudio:
             if chosen and count_tasks(self.requests, project).total == len(chosen):
                 # With the last task, the server would delete all tabs of the project.
                 last = chosen.pop()
-                withdrawn += self._withdraw_one(last, tasks[last])
+                withdrawn += self._withdraw_one(project, last, tasks[last])
             if chosen:
                 withdrawn += self._withdraw_idle(project, chosen, keys)
         return withdrawn
@@ -338,11 +341,7 @@ class LabelStudio:
 
     def _withdraw_idle(self, project: int, tasks: list[int], keys: list[str]) -> int:
         """Delete those of some tasks that nobody has worked on."""
-        idle = [
-            by_filter("annotations_ids", "empty", "Number", True),
-            by_filter("draft_exists", "equal", "Boolean", False),
-            by_filter(f"data.{PUSH_KEY}", "in_list", "List", keys),
-        ]
+        idle = [*_IDLE, by_filter(f"data.{PUSH_KEY}", "in_list", "List", keys)]
         body: dict[str, Any] = {
             "filters": {"conjunction": "and", "items": idle},
             "selectedItems": {"all": False, "included": tasks},
@@ -350,21 +349,23 @@ class LabelStudio:
         call = raw("POST", "api/dm/actions/", body, {"id": "delete_tasks", "project": project})
         return self.requests.ask(_WITHDRAW, Processed, call).processed_items
 
-    def _withdraw_one(self, task: int, key: str) -> int:
-        if self._state(task, key) is not TaskState.IDLE:
+    def _withdraw_one(self, project: int, task: int, key: str) -> int:
+        if self._state(project, task, key) is not TaskState.IDLE:
             return 0
         self.requests.tell(_WITHDRAW, lambda sdk: sdk.tasks.delete(id=str(task)))
         return 1
 
-    def _state(self, task: int, key: str) -> TaskState:
-        if (full := self._task(task, key)) is None:
+    def _state(self, project: int, task: int, key: str) -> TaskState:
+        if self._task(task, key) is None:
             return TaskState.GONE
-        return TaskState.WORKED_ON if full.annotations or full.drafts else TaskState.IDLE
+        this = by_filter("id", "equal", "Number", task)
+        is_idle = count_tasks(self.requests, project, this, *_IDLE).total
+        return TaskState.IDLE if is_idle else TaskState.WORKED_ON
 
-    def _task(self, task: int, key: str) -> WorkedTask | None:
+    def _task(self, task: int, key: str) -> ListedTask | None:
         """A task; None if it is gone, or another one has its id by now."""
         try:
-            full = self.requests.ask("cannot read a task", WorkedTask, lambda sdk: sdk.tasks.get(id=str(task)))
+            full = self.requests.ask("cannot read a task", ListedTask, lambda sdk: sdk.tasks.get(id=str(task)))
         except Refused as error:
             if error.status == _NOT_FOUND:
                 return None

@@ -8,6 +8,8 @@ from pipeline.review.form import PUSH_KEY
 
 BATCH = 2_500
 """Tasks per request: of what was tried from 500 to 10,000, the server took least time per task with this many."""
+LOOKUP = 150
+"""Push keys per query: they are in the URL, and many proxies allow no more than 8 kB there."""
 BATCH_BYTES = 8 * 2**20
 """A batch is smaller if its texts are long, so that a slow connection can send it in time."""
 

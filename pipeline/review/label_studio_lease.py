@@ -1,16 +1,18 @@
-"""One pusher at a time on a project, on whatever machine: a lease that the server keeps, and that expires.
+"""One home asks the questions of a project, and one process of it at a time: a claim, and a lease that expires.
 
-It is a label of the server's organization, which no form shows. The server creates a label with a title once, and
+Both are labels of the server's organization, which no form shows. The server creates a label with a title once, and
 gives the existing one to everybody who asks for another with the same title; so whose value it has holds the lease.
-Times are the server's. A server without such labels is used without a lease: what two pushers send at once is
-reconciled by the next push.
+The claim names the run that sent questions last: a home that knows it goes on, and any other, such as a colleague's, a
+copy or an older backup, would take back what it does not know. Times are the server's. A server without such labels
+is used without either: what two pushers send at once is reconciled by the next push.
 """
 
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 from pipeline.errors import Busy, LabelStudioError
@@ -47,25 +49,20 @@ class Lease:
             Busy: another machine sends questions.
             LabelStudioError: as for all requests.
         """
-        for attempt in range(_TRIES):
-            try:
-                found = self._create_or_get()
-            except Refused as error:
-                if error.status in _UNKNOWN:
-                    return
-                # Of two that create it at the same moment, the database refuses one.
-                if attempt == _TRIES - 1:
-                    raise
-                continue
+        host = "another machine"
+        for _ in range(_TRIES):
+            found = _create_or_get(self._requests, self._project, self._title, self._value)
+            if found is None:
+                return
             if found.value.get("mark") == self._mark:
                 self._label, self._renewed = found.label_id, time.monotonic()
                 return
+            host = found.value.get("host", host)
             if found.value.get("holder") != self._holder and not self._is_expired(found):
                 break
             self._delete(found.label_id)
         raise Busy(
-            f"'{self._name}' is in use by goldleaf curate (sending questions) on "
-            f"{found.value.get('host', 'another machine')}; the next curate sends the rest"
+            f"'{self._name}' is in use by goldleaf curate (sending questions) on {host}; the next curate sends the rest"
         )
 
     def keep(self) -> None:
@@ -101,11 +98,6 @@ class Lease:
     def _value(self) -> dict[str, str]:
         return {"mark": self._mark, "holder": self._holder, "host": socket.gethostname()}
 
-    def _create_or_get(self) -> Label:
-        new = {"project": self._project, "from_name": _FORM_FIELD, "title": self._title, "value": self._value}
-        [label] = self._requests.ask(_WHAT, tuple[Label], raw("POST", "api/labels/", [new]))
-        return label
-
     def _is_expired(self, label: Label) -> bool:
         clock = self._requests.transport.clock
         return clock is not None and clock - label.updated_at > EXPIRES
@@ -117,6 +109,62 @@ class Lease:
         except Refused as error:
             if error.status != _GONE:
                 raise
+
+
+def _create_or_get(requests: Requests, project: int, title: str, value: Mapping[str, str]) -> Label | None:
+    """The label with a title, with this value if there was none; None if the server has no such labels."""
+    new = {"project": project, "from_name": _FORM_FIELD, "title": title, "value": value}
+    attempt = 0
+    while True:
+        try:
+            [label] = requests.ask(_WHAT, tuple[Label], raw("POST", "api/labels/", [new]))
+        except Refused as error:
+            if error.status in _UNKNOWN:
+                return None
+            # Of two that create it at the same moment, the database refuses one.
+            attempt += 1
+            if attempt == _TRIES:
+                raise
+        else:
+            return label
+
+
+@dataclass(frozen=True)
+class Home:
+    """Who asks the questions of a project."""
+
+    dataset: str
+    place: str
+    """Its folder, for people."""
+    runs: Collection[str]
+    """All that it knows."""
+
+
+def claim(requests: Requests, project: int, server: str, home: Home, *, take_over: bool) -> None:
+    """Make sure that a home is the one that asks the questions of a project, and note how far it has come.
+
+    Args:
+        requests: of a client.
+        project: its id.
+        server: its identity.
+        home: ours.
+        take_over: from another one.
+
+    Raises:
+        Busy: another home asks them, or this one has been put back to an earlier state since.
+    """
+    value = {"run": max(home.runs, default=""), "host": socket.gethostname(), "home": home.place}
+    label = _create_or_get(requests, project, f"goldleaf sends the questions of project {server} from one home", value)
+    if label is None or label.value == value:
+        return
+    known = label.value
+    if known.get("run") not in home.runs and not take_over:
+        raise Busy(
+            f"the questions of '{home.dataset}' are sent from {known.get('home')} on {known.get('host')}, and this "
+            "home does not know what was sent last; it has sent nothing. To send from here from now on, and no longer "
+            "from there: `goldleaf reconcile --take-over`"
+        )
+    requests.tell(_WHAT, raw("PATCH", f"api/labels/{label.label_id}/", {"value": value}))
 
 
 @contextmanager

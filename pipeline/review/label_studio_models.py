@@ -117,6 +117,7 @@ class Imported(_Sent):
     """What an import created, in the order in which it was sent."""
 
     task_ids: list[Id]
+    prediction_count: Count
 
 
 class Processed(_Sent):
@@ -162,13 +163,6 @@ class AgedTask(ListedTask):
     created_at: ServerTime
 
 
-class WorkedTask(ListedTask):
-    """A task with annotators' work on it, finished or not."""
-
-    annotations: list[dict[str, Any]]
-    drafts: list[dict[str, Any]]
-
-
 class TaskState(Enum):
     """The state of a question on the server."""
 
@@ -176,7 +170,7 @@ class TaskState(Enum):
     """Its task was deleted; its id may be reused by now."""
     IDLE = "idle"
     WORKED_ON = "worked_on"
-    """It has annotations or drafts."""
+    """It has annotations or drafts, or is open before somebody."""
 
 
 class PulledAnnotation(_Sent):
@@ -228,6 +222,12 @@ class Prediction(_Sent):
     """A task's prediction."""
 
     result: list[dict[str, Any]] | None
+
+
+class PredictedTask(ListedTask):
+    """A task with its predictions, of which only the number matters."""
+
+    predictions: list[dict[str, Any]]
 
 
 class ProposedTask(ListedTask):

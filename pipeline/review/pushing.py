@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 
 import polars as pl
 
@@ -16,7 +17,7 @@ from pipeline.review.earlier_project import close, retire, take_up
 from pipeline.review.form import labeling_config
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
-from pipeline.review.label_studio_lease import Lease, leased
+from pipeline.review.label_studio_lease import Home, Lease, claim, leased
 from pipeline.review.label_studio_models import PushReport
 from pipeline.review.label_studio_projects import show_form
 from pipeline.review.label_studio_requests import Refused
@@ -24,7 +25,7 @@ from pipeline.review.leftovers import recognized
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered
 from pipeline.review.queue import TASK, asked_now, marker, markers, marks
-from pipeline.review.seat_questions import labeling_tasks, shown_data
+from pipeline.review.seat_questions import labeling_tasks, proposing, shown_data
 from pipeline.review.seating import Asked, assignments, is_overlapping
 from pipeline.review.team_tabs import set_tabs
 from pipeline.state.refusals import note_refusals
@@ -69,11 +70,17 @@ def push_questions(
     connection: Connection,
     run: str,
     on_tasks: Callable[[int], None] = lambda tasks: None,
+    *,
+    everything: bool = False,
+    take_over: bool = False,
 ) -> Pushed:
     """Send every open question that the server does not have yet, and delete those that are no longer open.
 
+    With ``everything``, those that it has without their proposals get them again; with ``take_over``, another home
+    sends none any more.
+
     Raises:
-        Busy: another machine is sending questions; nothing was changed.
+        Busy: another home sends the questions, or another machine is sending some; nothing was changed.
         Unreachable: the server does not answer.
         LabelStudioError: it refuses.
     """
@@ -83,11 +90,13 @@ def push_questions(
     with LabelStudio(connection.url, connection.api_key) as client:
         client.check()
         shown = partial(shown_data, by_key, dataset)
+        home = Home(dataset.config.name, str(store.root), set(snapshot.runs["run"]))
         for is_last in (False, True):
             named = _title(dataset), marker(dataset), config, instruction, marks(snapshot, dataset)
             project = client.open_project(*named)
             server = client.identity(project)
             with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
+                claim(client.requests, project, server, home, take_over=take_over)
                 try:
                     show_form(client.requests, project, config, instruction, shown, lease.keep)
                 except Refused as error:
@@ -97,7 +106,8 @@ def push_questions(
                     retire(client.requests, project, markers(dataset), lease.keep)
                     continue
                 push = _Push(store, dataset, snapshot, client, lease, project, server, run)
-                return push.send(by_key, on_tasks)
+                bare = client.without_proposal(project) & by_key.keys() if everything else set()
+                return push.send(by_key, bare, on_tasks)
         raise AssertionError("the second project has the form that it was created with")
 
 
@@ -119,8 +129,8 @@ class _Push:
     server: str
     run: str
 
-    def send(self, by_key: Mapping[str, Asked], on_tasks: Callable[[int], None]) -> Pushed:
-        """Delete what is closed, send what is missing, and set the tabs."""
+    def send(self, by_key: Mapping[str, Asked], bare: Collection[str], on_tasks: Callable[[int], None]) -> Pushed:
+        """Delete what is closed, send what is missing, also in tasks that lost their proposals, and set the tabs."""
         client, project, keep_lease = self.client, self.project, self.lease.keep
         there = client.reconcile(project, client.asked(project), keep_lease)
         sent = self._sent(there)
@@ -134,14 +144,17 @@ class _Push:
         on_tasks(len(by_key) - len(todo))
 
         def on_batch(task_ids: dict[str, int]) -> None:
-            self._note({task: todo[key] for key, task in task_ids.items() if key in todo}, self.run)
-            on_tasks(len(task_ids))
+            new = {task: todo[key] for key, task in task_ids.items() if key in todo}
+            self._note(new, self.run)
+            on_tasks(len(new))
 
         unfit: dict[str, str] = {}
         tasks = labeling_tasks(todo, self.dataset, self._offered(todo.values()), unfit)
+        again = proposing({key: by_key[key] for key in bare if key in known}, self.dataset)
         # What is there and noted nowhere must be looked up; all else was just listed.
-        newest = None if by_key.keys() & set(there.values()) - known else max(there, default=0)
-        report = client.push(project, tasks, on_batch, newest, keep_lease)
+        is_listed = not (again or by_key.keys() & set(there.values()) - known)
+        newest = max(there, default=0) if is_listed else None
+        report = client.push(project, chain(tasks, again), on_batch, newest, keep_lease)
         refused = unfit | dict(report.refused)
         note_refusals(self.store, self.server, refused, {key: one.decision.record_id for key, one in todo.items()})
         return self._result(todo, by_key.values(), report, refused, withdrawn)

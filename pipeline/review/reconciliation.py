@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
+from pipeline.review.form import PUSH_KEY
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.leftovers import recognized
 from pipeline.review.queue import asked_now, marks
+from pipeline.review.seat_questions import proposing
 from pipeline.review.seating import Asked, all_seats, attempts_so_far
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.refusals import refusals
@@ -38,6 +40,8 @@ class Comparison(BaseModel):
     """Open questions that were never sent, such as those that a collect brought; they are."""
     missing_gold: list[str] = []
     """Hidden gold items without a task, which are no open questions; they are sent."""
+    unproposed: list[str] = []
+    """Open questions whose task has lost the answer that its form begins with; they get it again."""
     refused: list[str] = []
     """Of both, what the server refused when it was sent last, with its reasons; only a curate sends it again."""
     doubled: list[str] = []
@@ -60,8 +64,8 @@ class Comparison(BaseModel):
     @property
     def agrees(self) -> bool:
         """Whether there is nothing to do."""
-        different = (self.missing, self.unsent, self.missing_gold, self.doubled, self.outdated, self.unseen, self.lost)
-        return not any(different)
+        gone = (self.missing, self.unsent, self.missing_gold, self.unproposed, self.lost)
+        return not any((*gone, self.doubled, self.outdated, self.unseen))
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class _OnServer:
     tasks: dict[int, str]
     """Push keys by task."""
     touched: set[int]
-    """Tasks with annotations or drafts."""
+    """Tasks that somebody has worked on or has open."""
     ours: set[str]
     """Push keys of questions that this home has asked, or once decided to ask."""
     noted: set[str]
@@ -95,6 +99,7 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
         if project is None:
             return Comparison(**_missing(wanted, _noted(snapshot)))
         found = _read(client, project, snapshot, dataset, wanted)
+        bare = client.without_proposal(project)
     refused = {key: why for key, why in refusals(store, found.identity).items() if key in wanted}
     copies: dict[str, list[int]] = defaultdict(list)
     for number, key in sorted(found.tasks.items()):
@@ -117,6 +122,7 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
         annotations=sum(len(one.annotations) for one in found.pulled),
         **_missing({key: one for key, one in wanted.items() if not (key in copies or key in refused)}, found.noted),
         refused=sorted(f"{_place(wanted[key])}: {why}" for key, why in refused.items() if key not in copies),
+        unproposed=_unproposed({key: one for key, one in wanted.items() if key in bare}, dataset),
         doubled=doubled,
         answered_twice=answered_twice,
         outdated=outdated,
@@ -134,7 +140,7 @@ def _read(
     server = client.identity(project)
     pulled = client.pull(project, None).tasks
     tasks = client.asked(project)
-    touched = {one.task_id for one in pulled if one.annotations} | client.with_drafts(project)
+    touched = tasks.keys() - client.idle(project)
     noted = _noted(snapshot, server)
     known = noted | set(wanted)
     left = recognized(snapshot, dataset, [one for one in pulled if one.push_key not in known])
@@ -154,6 +160,10 @@ def _missing(asked: Mapping[str, Asked], noted: Collection[str]) -> dict[str, li
         was_sent = "missing" if key in noted else "unsent"
         found["missing_gold" if one.seat.kind is SeatKind.GOLD else was_sent].append(_place(one))
     return {name: sorted(places) for name, places in found.items()}
+
+
+def _unproposed(bare: Mapping[str, Asked], dataset: LoadedDataset) -> list[str]:
+    return sorted(_place(bare[task["data"][PUSH_KEY]]) for task in proposing(bare, dataset))
 
 
 def _place(asked: Asked) -> str:

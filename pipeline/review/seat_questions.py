@@ -84,6 +84,11 @@ def labeling_tasks(
             unfit[key] = str(error)
 
 
+def proposing(questions: Mapping[str, Asked], dataset: LoadedDataset) -> list[dict[str, Any]]:
+    """The tasks about some questions, by push key, of which the form begins with an answer."""
+    return [task for task in labeling_tasks(questions, dataset, {}, {}) if "predictions" in task]
+
+
 def shown_data(questions: Mapping[str, Asked], dataset: LoadedDataset, key: str) -> dict[str, Any]:
     """What annotators are shown for an open question; empty if it is not open, or cannot be sent."""
     with suppress(LabelStudioError):
