@@ -55,6 +55,8 @@ class Released(BaseModel):
     """The shares of the splits without rows that should have some."""
     preferences: dict[str, int] = {}
     """Preference pairs by split."""
+    probably_wrong: int = 0
+    """Published rows whose answer is likelier wrong than right, and about which nobody was asked."""
     proof: Proof | None = None
     """How far `review.error_rate` is proven, if it is set."""
     frozen: list[FrozenSource] = []
@@ -108,6 +110,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         absent=found.absent,
         empty=empty_splits(context.dataset.config.split.fractions, splits),
         preferences={split: file.rows for split, file in found.preferences.items()},
+        probably_wrong=draft.probably_wrong,
         proof=draft.proof,
         frozen=list(draft.frozen),
     )

@@ -43,6 +43,7 @@ class ReasonCode(StrEnum):
     FROZEN = "frozen"
     REVIEWED = "reviewed"
     UNREVIEWED = "unreviewed"
+    CLEARED = "cleared"
     UNREADABLE = "unreadable"
     NOT_AN_OBJECT = "not_an_object"
     MISSING = "missing"
@@ -104,6 +105,7 @@ EXPLANATIONS: dict[ReasonCode, str] = {
     ReasonCode.FROZEN: "valid, from a source that is published as is",
     ReasonCode.REVIEWED: "an annotator confirmed or corrected it",
     ReasonCode.UNREVIEWED: "likely enough to be wrong, but nobody was asked: accepted by `unreviewed: accept`",
+    ReasonCode.CLEARED: "annotators have accepted other rows with the same personal data",
     ReasonCode.UNREADABLE: "the line could not be read",
     ReasonCode.NOT_AN_OBJECT: "valid JSON, but not an object with fields",
     ReasonCode.MISSING: "a required field is missing or empty",

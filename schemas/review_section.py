@@ -16,6 +16,9 @@ class Review(Team):
     budget: int | float | None = None
     """How many records (an integer) or which share of the current records (0.0 to 1.0) may be sent
     to annotators, including those already reviewed. Raise it to send more. Default: 10%, at most 500."""
+    personal_budget: int | float | None = None
+    """The same for rows that wait for personal data only, which are not part of the budget. Each number or address is
+    asked about once, in one of its rows. Default: a fifth of the budget."""
     floor: Annotated[float, Field(ge=LEAST_DOUBT, le=1)] = 0.1
     """The chance of being wrong from which on a label is worth an annotator's look. Likelier ones beyond the budget are
     `unreviewed`; less likely ones pass."""
@@ -35,7 +38,7 @@ class Review(Team):
     repair: bool = True
     """Whether annotators are asked, within the budget, to repair rows whose answer breaks the task's schema."""
 
-    @field_validator("budget", mode="before")
+    @field_validator("budget", "personal_budget", mode="before")
     @classmethod
     def _is_count_or_share(cls, budget: object) -> object:
         # A union of constrained types would report one error for each of them.

@@ -80,7 +80,7 @@ def test_rows_that_are_held_for_something_else_say_nothing_of_suspect_labels(
     rows = labeled(300)
     for one in rows[WRONG:90]:
         one["question"] = f"{one['question']} mail ana{one['id']}@example.com"
-    with desk_at(studio, tmp_path, rows, "review: {budget: 60, audit: 0.0}\n") as desk:
+    with desk_at(studio, tmp_path, rows, "review: {budget: 60, personal_budget: 60, audit: 0.0}\n") as desk:
         desk.curate()
         for number in range(WRONG, 90):
             desk.label(number, list(TEXTS)[number % 3])

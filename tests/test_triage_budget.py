@@ -1,13 +1,47 @@
 """Triage spends the budget once, on the most urgent questions and on all sorts of them."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from known_cases import changed
-from triage_cases import FLAGGED, HOLD, NONE, case, codes, conflict, decide, run, suspected
+from triage_cases import FLAGGED, HOLD, NONE, asked, case, codes, conflict, decide, run, suspected
 
+from pipeline.curation.case import Judged
+from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, Reason, ReasonCode, Routed
+
+
+# --- personal data ----------------------------------------------------------------------------------
+def held(name: str, *numbers: str, **values: Any) -> Judged:
+    """A row that waits for phone numbers only."""
+    text = "Call us: " + ", ".join(f"+49 30 9018{number}" for number in numbers)
+    return case(name, review_reasons=HOLD, inputs={"text": text}, **values)
+
+
+def test_personal_data_is_asked_about_once_per_value_and_uses_up_no_other_budget() -> None:
+    """As of 40 receipts of one shop with its telephone number."""
+    cases = [held(f"r{number}", "200") for number in range(40)] + [held("r40", "100"), held("r41", "100", "200")]
+    cases += [suspected(f"r{number}") for number in range(50, 60)]
+    result = run(cases, Review(budget=5, personal_budget=2, audit=0.0))
+    routed = [decision.record_id for decision in result.decisions if decision.routed]
+    assert (routed[:2], len(routed), result.use.used) == (["r0", "r41"], 7, 5)
+    by_default = run(cases, Review(budget=5, audit=0.0)).decisions
+    assert [one.record_id for one in by_default if one.routed and one.record_id < "r42"] == ["r0"]
+
+
+def test_what_annotators_accepted_in_one_row_holds_no_other_row_that_has_nothing_else() -> None:
+    answered = asked("r0", Verdict.LABELED, review_reasons=HOLD, inputs={"text": "Call us: +49 30 9018200"})
+    cases = [answered, held("r1", "200"), held("r2", "200", "100"), held("r3", "200", reasons=FLAGGED, score=0.9)]
+    for budget, routed in ((0, None), (1, Routed.UNCERTAIN)):
+        decisions = decide(cases, Review(budget=budget, personal_budget=0, audit=0.0))
+        assert (decisions["r1"].fate, codes(decisions["r1"])[0]) == (Fate.ACCEPTED, ReasonCode.CLEARED)
+        assert (decisions["r2"].fate, codes(decisions["r2"])) == (Fate.REVIEW, [ReasonCode.PERSONAL_DATA])
+        assert decisions["r3"].routed is routed, "its label is as doubtful as any other one"
+        assert ReasonCode.CLEARED in codes(decisions["r3"])
+    unusable = asked("r0", Verdict.UNUSABLE, review_reasons=HOLD, inputs=answered.known.inputs)
+    assert decide([unusable, *cases[1:]], NONE)["r1"].fate is Fate.REVIEW
 
 
 # --- the budget -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pipeline.curation.settle import settle
 from pipeline.curation.triage import BudgetUse, decisions, triage
 from pipeline.state.decisions import from_frame
 from schemas.annotation import Verdict
-from schemas.dataset import Review
+from schemas.dataset import Review, Screen
 from schemas.decision import Decision
 from schemas.fate import Reason, ReasonCode, Routed
 from schemas.run_summary import Proof
@@ -75,7 +75,7 @@ def run(
     open_seats: Collection[str] = (),
 ) -> Triaged:
     """Settle and triage cases; of some, another annotator can still be asked."""
-    settled = settle(cases, review, task).with_columns(open_seat=pl.col("record_id").is_in(list(open_seats)))
+    settled = settle(cases, review, Screen(), task).with_columns(open_seat=pl.col("record_id").is_in(list(open_seats)))
     found = triage(settled, review, proof=proof)
     return Triaged(list(from_frame(decisions(settled, found.verdicts, review, "run"))), found.use, found.proof)
 

@@ -306,6 +306,10 @@ def show_released(result: "Released") -> None:
         out.print(f"{in_words(result.absent)}.", markup=False)
     if result.preferences:
         out.print(f"{counted(sum(result.preferences.values()), 'preference pair')} from annotators' corrections")
+    if count := result.probably_wrong:
+        they = f"{counted(count, 'published row')} {'is' if count == 1 else 'are'}"
+        way_out = "raise `review.budget` or set `review.unreviewed: hold`"
+        out.print(f"[yellow]{they} probably wrong:[/] nobody was asked; {way_out}")
     if result.proof is not None:
         show_proof(result.proof)
     for source in result.frozen:

@@ -10,8 +10,8 @@ from pipeline.curation.case import Case
 from pipeline.curation.heard_answers import FIRST_ROUTES
 from pipeline.curation.settled_columns import ASKING
 from pipeline.curation.standing import STANDING, Others
-from pipeline.curation.triage import TRIAGED, VERDICT, unreviewed
-from pipeline.state.decisions import json_of_reasons, latest
+from pipeline.curation.triage import TRIAGED, VERDICT, said_first
+from pipeline.state.decisions import latest
 from pipeline.state.mapped_rows import ROWS_AT_ONCE
 from pipeline.state.memory import let_go_of_files
 from pipeline.state.snapshot import Snapshot
@@ -135,10 +135,9 @@ def settled_before(snapshot: Snapshot, before: pl.DataFrame, changed: pl.DataFra
         return pl.DataFrame(schema=SCHEMAS[Table.DECISIONS])
     found = latest(snapshot.committed_decisions().filter(pl.col("record_id").is_in(ids.implode()))).collect()
     was = before.select(
-        "record_id", "unreviewed", **{name: pl.col(old).cast(pl.String) for old, name in _SETTLED.items()}
+        "record_id", "unreviewed", "cleared", **{name: pl.col(old).cast(pl.String) for old, name in _SETTLED.items()}
     )
     rows = found.drop("fate", "routed").join(was, on="record_id", maintain_order="left")
     # As it was written: another configuration looks at everything.
-    first = json_of_reasons([unreviewed(review)])[:-1] + ","
-    stripped = pl.concat_str(pl.lit("["), pl.col("reasons").str.strip_prefix(first))
-    return rows.with_columns(reasons=pl.when("unreviewed").then(stripped).otherwise("reasons"))
+    stripped = pl.concat_str(pl.lit("["), pl.col("reasons").str.strip_prefix(said_first(review)))
+    return rows.with_columns(reasons=stripped)

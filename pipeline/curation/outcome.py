@@ -20,5 +20,7 @@ class Outcome:
     score: float | None = None
     """For candidates, the chance of an error or the urgency of a review; None for all others."""
     route: Routed = Routed.UNCERTAIN
+    alone: float | None = None
+    """Of a row that waits, the chance of an error for which it would be doubted if it did not wait."""
     wait: Wait = Wait.NO
     """Candidates in review that do not wait for an annotator follow ``review.unreviewed`` beyond the budget."""

@@ -20,9 +20,10 @@ from pipeline.estimation.audit_draw import numbers_of
 from pipeline.kinds.registry import kind_of
 from pipeline.state.decisions import json_of, json_of_reasons
 from pipeline.state.same_question import asked_digest
+from pipeline.text.screening import personal_values, texts_in
 from pipeline.text.wording import shown_similarity
 from schemas.annotation import Verdict
-from schemas.dataset import Review
+from schemas.dataset import Review, Screen
 from schemas.fate import RULE_CODES, Fate, LabelSource, Reason, ReasonCode, Routed
 from schemas.task import Task
 
@@ -35,12 +36,13 @@ _DOUBTED = Reason(code=ReasonCode.LABEL_ERROR)
 _FROZEN = Reason(code=ReasonCode.FROZEN)
 
 
-def settle(cases: Sequence[Judged], review: Review, task: type[Task]) -> pl.DataFrame:
+def settle(cases: Sequence[Judged], review: Review, screen: Screen, task: type[Task]) -> pl.DataFrame:
     """Give every case its fate, whatever the budget; one row each, with the columns of ``SETTLED``, in their order.
 
     Args:
         cases: some of the current records, with all that each of them was compared with.
         review: from which chance of an error on a label is doubted.
+        screen: what is taken for personal data.
         task: the one that parsed them.
     """
     records = [case.known for case in cases]
@@ -50,7 +52,7 @@ def settle(cases: Sequence[Judged], review: Review, task: type[Task]) -> pl.Data
     rows = []
     for case in cases:
         outcome = _provisional(case, unusable.get(case.known.text_key), askers, doubts)
-        rows.append((*_decided(case, outcome, digest), *_asking(case, outcome, task)))
+        rows.append((*_decided(case, outcome, digest), *_asking(case, outcome, screen, task)))
     # By columns: row by row, polars takes several times as long.
     columns = list(zip(*rows, strict=True)) or [()] * len(_BUILT)
     frame = pl.DataFrame(dict(zip(_BUILT, columns, strict=True)), schema=_BUILT)
@@ -95,7 +97,7 @@ def _decided(case: Judged, outcome: Outcome, task_digest: str) -> tuple[Any, ...
     )
 
 
-def _asking(case: Judged, outcome: Outcome, task: type[Task]) -> tuple[Any, ...]:
+def _asking(case: Judged, outcome: Outcome, screen: Screen, task: type[Task]) -> tuple[Any, ...]:
     known, answered, past = case.known, case.known.answered, case.known.past
     return (
         known.order,
@@ -103,6 +105,8 @@ def _asking(case: Judged, outcome: Outcome, task: type[Task]) -> tuple[Any, ...]
         outcome.wait.value,
         outcome.route.value,
         None if outcome.score is None else _sort_of(case, outcome, task),
+        _personal(known, screen),
+        outcome.alone,
         outcome.reasons[0].code.value,
         outcome.reasons[0] is PASSED,
         past.past_route.value if past.past_route else None,
@@ -117,6 +121,14 @@ def _asking(case: Judged, outcome: Outcome, task: type[Task]) -> tuple[Any, ...]
         bool(known.review_reasons),
         bool(known.rejection_reasons),
     )
+
+
+def _personal(known: Known, screen: Screen) -> str | None:
+    """The personal data for which alone a row is held, or was until an annotator accepted it."""
+    if not known.review_reasons or any(reason.code is not ReasonCode.PERSONAL_DATA for reason in known.review_reasons):
+        return None
+    texts = [*texts_in(known.inputs), *texts_in(known.targets or {})]
+    return " ".join(personal_values(texts, screen)) or None
 
 
 def _sort_of(case: Judged, outcome: Outcome, task: type[Task]) -> str:
@@ -259,14 +271,18 @@ def _automatic(case: Judged, askers: set[str], doubts: _Doubts) -> Outcome:
             (*waits, *doubt.reasons),
             score=0.5 + 0.5 * chance if unlabeled_only else 1.0,
             route=route,
+            alone=_chance(doubt) if known.targets is not None and doubts.about(doubt) else None,
             wait=Wait.UNLABELED if unlabeled_only else Wait.HELD,
         )
     if doubts.about(doubt):
-        score = _UNKNOWN_SCORE if doubt.score is None else doubt.score
         # Earlier versions of Goldleaf gave some sets of labels and extracted values a score without a reason.
-        return Outcome(Fate.REVIEW, doubt.reasons or (_DOUBTED,), score=score)
+        return Outcome(Fate.REVIEW, doubt.reasons or (_DOUBTED,), score=_chance(doubt))
     # What little speaks against it is kept: the floor may be lowered.
     return Outcome(Fate.ACCEPTED, (PASSED, *doubt.reasons))
+
+
+def _chance(doubt: Doubt) -> float:
+    return _UNKNOWN_SCORE if doubt.score is None else doubt.score
 
 
 def _conflict_reason(matched: Matched) -> Reason:

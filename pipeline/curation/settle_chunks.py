@@ -96,7 +96,7 @@ def settle_cases(cases: Sequence[Case], sources: pl.Series, rules: Rules, datase
         Judged(case.known, case.matched, case.model_answer, doubt, tokens, case.known.record_id in offered.records)
         for case, doubt, tokens in zip(cases, doubts, measure(cases, task, config), strict=True)
     ]
-    settled = settle(judged, config.review, task)
+    settled = settle(judged, config.review, config.screen, task)
     return Settled(told_by_case(cases, settled), settled.select(DECIDED.names()), scored.notes, offered.waits)
 
 

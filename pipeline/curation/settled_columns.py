@@ -17,6 +17,10 @@ ASKING = pl.Schema(
         "route": pl.String(),
         # Same label and same reason.
         "sort": pl.String(),
+        # Of a row that waits for nothing else: the digests of its personal data, with spaces between them; and the
+        # chance of an error for which it would be doubted if it had none.
+        "personal": pl.String(),
+        "alone": pl.Float64(),
         # The code of the first reason, and whether it says that nothing was found.
         "first": pl.String(),
         "passed": pl.Boolean(),

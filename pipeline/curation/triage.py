@@ -13,6 +13,7 @@ import polars as pl
 
 from pipeline.curation.choose import Candidate, Wait, choose
 from pipeline.curation.error_proof import FEWEST
+from pipeline.curation.personal_values import cleared, once_each
 from pipeline.curation.random_checks import draw_checks
 from pipeline.curation.settled_columns import ASKING, DECIDED
 from pipeline.state.decisions import json_of_reasons
@@ -22,6 +23,8 @@ from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.run_summary import Proof
 
 _BUDGET = 0.1
+_PERSONAL = 0.2
+"""Questions about personal data beside each one of the budget, if it has no budget that is configured."""
 _MOST_ASKED = 500
 """Records to review if no budget is configured: some hours of an annotator's work."""
 _ASKED = [route.value for route in (Routed.UNCERTAIN, Routed.CONFLICT, Routed.REPAIR)]
@@ -39,7 +42,7 @@ class BudgetUse:
     """How much of the review budget is used."""
 
     budget: int
-    """Records that may be routed as uncertain, in conflict or to be repaired, over all runs."""
+    """Records that may be routed as uncertain, in conflict or to be repaired, over all runs, but for personal data."""
     used: int
     beyond: int
     """Records that would be routed if the budget were larger."""
@@ -54,6 +57,8 @@ VERDICT = pl.Schema(
         "routed": pl.String(),
         # Accepted though it is suspect, since the budget does not reach it.
         "unreviewed": pl.Boolean(),
+        # It waited for personal data only, all of which annotators have accepted in other rows.
+        "cleared": pl.Boolean(),
         "audit_stratum": pl.Int8(),
         "audit_probability": pl.Float64(),
     }
@@ -80,7 +85,7 @@ def triage(settled: pl.DataFrame, review: Review, *, proof: Proof | None = None)
         review: budget, audit rate, and what happens beyond the budget.
         proof: the state of ``review.error_rate`` after the last run.
     """
-    rows = settled.select(TRIAGED).with_columns(
+    rows = cleared(settled.select(TRIAGED)).with_columns(
         # A question that was asked and not answered remains asked, whatever the current budget.
         asked=pl.col("past_route").is_in(_ASKED).fill_null(value=False)
         & (pl.col("human").is_not_null() | pl.col("score").is_not_null()),
@@ -108,10 +113,19 @@ def decisions(settled: pl.DataFrame, verdicts: pl.DataFrame, review: Review, run
     """
     rows = settled.select(DECIDED.names()).drop("fate", "routed", "audit_stratum", "audit_probability")
     rows = rows.join(verdicts, on="record_id", maintain_order="left")
-    first = json_of_reasons([unreviewed(review)])
-    reasons = pl.when("unreviewed").then(pl.concat_str(pl.lit(f"{first[:-1]},"), pl.col("reasons").str.slice(1)))
-    rows = rows.with_columns(run=pl.lit(run), reasons=reasons.otherwise(pl.col("reasons")))
+    reasons = pl.concat_str(said_first(review), pl.col("reasons").str.slice(1))
+    rows = rows.with_columns(run=pl.lit(run), reasons=reasons)
     return rows.select(pl.col(name).cast(kind) for name, kind in SCHEMAS[Table.DECISIONS].items())
+
+
+def said_first(review: Review) -> pl.Expr:
+    """How the reasons of a decision begin, over ``unreviewed`` and ``cleared``: in JSON, with the opening bracket."""
+    reasons = {"unreviewed": unreviewed(review), "cleared": Reason(code=ReasonCode.CLEARED)}
+    given = [
+        pl.when(name).then(pl.lit(f"{json_of_reasons([one])[1:-1]},")).otherwise(pl.lit(""))
+        for name, one in reasons.items()
+    ]
+    return pl.concat_str(pl.lit("["), *given)
 
 
 def unreviewed(review: Review) -> Reason:
@@ -139,13 +153,14 @@ def _pick(rows: pl.DataFrame, review: Review) -> _Picked:
     """Choose within the budget. With an error rate it is only for rows that wait: suspects come batch by batch."""
     from pipeline.estimation.error_target import least_sample
 
-    budget, asked = _budget(review, rows.height), rows.filter("asked")
+    budget, asked = _budget(review.budget, rows.height), rows.filter("asked")
     of_group = dict(asked["group"].value_counts().iter_rows())
     is_new = pl.col("score").is_not_null() & pl.col("past_route").is_null()
-    new = rows.filter(is_new)
+    personal = once_each(rows, is_new, _personal_budget(review, budget, rows.height))
+    new, asked = (some.filter(pl.col("personal").is_null()) for some in (rows.filter(is_new), asked))
     if review.error_rate is None:
         chosen = _chosen(new, budget - asked.height, of_group)
-        return _Picked(chosen, budget, asked.height + len(chosen), is_new)
+        return _Picked(chosen | personal, budget, asked.height + len(chosen), is_new)
     waiting, before = new.filter(~pl.col("suspect")), asked.filter(_WAS_SUSPECT)
     unanswered = before.filter(pl.col("human").is_null(), ~pl.col("in_vain")).height
     batch = max(FEWEST, budget)
@@ -154,7 +169,7 @@ def _pick(rows: pl.DataFrame, review: Review) -> _Picked:
     used = asked.height - before.height
     chosen = _chosen(waiting, budget - used, of_group)
     room = max(least, batch - unanswered - len(likely))
-    return _Picked(likely | chosen, budget, used + len(chosen), is_new & ~pl.col("suspect"), room)
+    return _Picked(likely | chosen | personal, budget, used + len(chosen), is_new & ~pl.col("suspect"), room)
 
 
 _WAS_SUSPECT = (
@@ -165,13 +180,19 @@ _WAS_SUSPECT = (
 """Whether a row was asked about since it was likely wrong, and for no other reason, as far as that can be seen."""
 
 
-def _budget(review: Review, current: int) -> int:
-    if isinstance(review.budget, int):
-        return review.budget
-    share = _BUDGET if review.budget is None else review.budget
+def _budget(given: int | float | None, current: int) -> int:
+    if isinstance(given, int):
+        return given
+    share = _BUDGET if given is None else given
     # Rounded first, since 0.07 of 100 is 7.000000000000001; up, so that a share of a small set is not zero.
     budget = math.ceil(round(share * current, 6))
-    return min(budget, _MOST_ASKED) if review.budget is None else budget
+    return min(budget, _MOST_ASKED) if given is None else budget
+
+
+def _personal_budget(review: Review, budget: int, current: int) -> int:
+    if review.personal_budget is None:
+        return math.ceil(round(_PERSONAL * budget, 6))
+    return _budget(review.personal_budget, current)
 
 
 def _chosen(rows: pl.DataFrame, room: int, of_group: Mapping[str, int]) -> set[str]:

@@ -57,6 +57,8 @@ class Draft:
     """Accepted rows of gold sources about which no annotator has decided."""
     unreviewed: int
     """Accepted rows that are uncertain, and about which nobody is asked."""
+    probably_wrong: int
+    """Of these, rows whose answer is likelier wrong than right."""
     in_review: int
     """Rows with an answer that wait for annotators."""
     in_review_pinned: Mapping[str, int]
@@ -136,6 +138,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, shared: Shared, le
         absent=absent_labels(division.lacks, config.group_by, unused, order),
         from_gold=_from_gold(snapshot, accepted, dataset),
         unreviewed=int(accepted["unreviewed"].sum()),
+        probably_wrong=int((accepted["unreviewed"] & accepted["likely"]).sum()),
         in_review=int(decided["waits"].sum()),
         in_review_pinned=Counter(decided.filter(pl.col("waits") & (pl.col("pinned_split") != ""))["pinned_split"]),
         doubted=int((decided["waits"] & decided["doubted"]).sum()),
@@ -147,6 +150,7 @@ def draft_release(snapshot: Snapshot, dataset: LoadedDataset, shared: Shared, le
     )
 
 
+_LIKELY = 0.5
 _IS_ACCEPTED = pl.col("fate") == Fate.ACCEPTED.value
 _PLACE = ["record_id", "group", "split"]
 _COLUMNS = ["record_id", "run", "fate", "duplicate_of", "label_source", "group", "pinned_split", "tokens", "routed"]
@@ -158,7 +162,13 @@ def _decided(snapshot: Snapshot, dataset: LoadedDataset) -> pl.DataFrame:
     # Some that were drawn for the audit are suspect by now: those are looked at.
     unreviewed = with_reason(ReasonCode.UNREVIEWED) & pl.col("routed").is_null()
     waits = (pl.col("fate") == Fate.REVIEW.value) & pl.col("label_source").is_not_null()
-    more = {"unreviewed": unreviewed, "waits": waits, "doubted": with_reason(ReasonCode.LABEL_ERROR)}
+    likely = (pl.col("label_error_score") > _LIKELY) & pl.lit(kind_of(dataset.task).scores_are_chances)
+    more = {
+        "unreviewed": unreviewed,
+        "likely": likely.fill_null(value=False),
+        "waits": waits,
+        "doubted": with_reason(ReasonCode.LABEL_ERROR),
+    }
     labels = ["targets"] if kind_of(dataset.task).labels(dataset.task) else []
     decisions = snapshot.current_decisions().select(*_COLUMNS, *labels, **more)
     return decisions.join(sources, on="record_id", maintain_order="left").collect()

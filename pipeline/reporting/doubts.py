@@ -14,6 +14,7 @@ _DOUBTS = LABEL_ERROR_CODES | {ReasonCode.CORRECTED, ReasonCode.SECOND_OPINION}
 _NOT_ASKED = {
     ReasonCode.FROZEN: "its source is published as is",
     ReasonCode.DISAGREEMENT: "the annotators who contradict each other have to agree",
+    ReasonCode.PERSONAL_DATA: "annotators see one row with each number or address, within `review.personal_budget`",
     ReasonCode.CONFLICT: "annotators see one row of a conflict, within the review budget",
 }
 
