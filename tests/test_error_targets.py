@@ -89,6 +89,19 @@ def test_the_forecast_holds_what_the_next_answers_find() -> None:
     assert held >= 51, "95% of 60, less what chance does in one of a thousand tests"
 
 
+@pytest.mark.parametrize(("likely", "next_ones"), [(0.4, 0.35), (0.25, 0.3), (0.5, 0.5)])
+def test_errors_that_scores_hardly_tell_from_others_are_not_forecast_away(likely: float, next_ones: float) -> None:
+    """As of labels that are confused with similar ones: the first answers find nearly only errors, later ones a few."""
+    held = 0
+    for seed in range(20):
+        chance = np.random.default_rng(seed)
+        scores = np.sort(chance.uniform(0.1, 0.95, 400))[::-1]
+        wrong = chance.random(400) < np.where(scores > 0.6, 0.99, np.where(scores > 0.45, likely, next_ones))
+        found = error_curve(scores[:250], wrong[:250]).forecast(scores[250:350])
+        held += found.low <= wrong[250:350].sum() <= found.high
+    assert held >= 17
+
+
 def test_without_answers_or_scores_a_forecast_is_wide_and_of_nothing_it_is_nothing() -> None:
     curve = error_curve(np.array([]), np.array([], dtype=bool))
     wide = curve.forecast(np.full(100, np.nan))

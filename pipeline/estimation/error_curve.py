@@ -1,7 +1,9 @@
 """Forecasts how many errors the next answers will find, from the scores as the answers so far calibrate them.
 
-How likely a row is wrong is a logistic function of its score (J. Platt, 1999), whose two numbers are uncertain while
-few answers are known (Laplace's approximation of their posterior).
+How likely a row is wrong is a smooth function of its score (a Gaussian process around a logistic function, with
+Laplace's approximation: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, chapter 3). What
+answers about some scores say of others fades with the distance: scores of labels that are confused with similar ones
+are calibrated otherwise than those of labels that are wrong by chance.
 """
 
 from dataclasses import dataclass
@@ -14,9 +16,19 @@ from pipeline.estimation.audit_draw import Bools, Floats
 
 _EDGE = 0.01
 """Scores are not believed closer to 0 and 1 than this."""
-_BEFORE, _SURE = np.array([-1.0, 1.0]), np.array([1 / 2.0**2, 1 / 0.75**2])
-"""Offset and slope before any answer, and how sure they are: scores are taken to mean a bit less than they say."""
-_STEPS, _SAMPLES, _BINS, _SEED = 50, 2000, 200, 17
+_GRID = np.linspace(logit(_EDGE), logit(1 - _EDGE), 41)
+"""The log odds at which the function is known; scores between two of them count as the nearer one."""
+_BEFORE = -0.5 + _GRID
+"""The function before any answer: scores are taken to mean a bit less than they say."""
+_OFFSET, _SLOPE, _BEND, _REACH = 1.5, 0.5, 1.5, 0.35
+"""How far its offset, its slope and the rest may be elsewhere, and over which distance the rest is alike."""
+_PRIOR = (
+    _OFFSET**2
+    + _SLOPE**2 * np.outer(_GRID, _GRID)
+    + _BEND**2 * np.exp(-0.5 * ((_GRID[:, None] - _GRID) / _REACH) ** 2)
+    + 1e-6 * np.eye(len(_GRID))
+)
+_STEPS, _SAMPLES, _SEED = 50, 2000, 17
 
 
 @dataclass(frozen=True)
@@ -36,18 +48,11 @@ class Curve:
     """How likely a row is wrong, by its score."""
 
     mode: Floats
-    """Offset and slope."""
+    """The log odds at each place of the grid."""
     spread: NDArray[np.float64]
-    """Their covariance, shape (2, 2)."""
+    """Their covariance."""
     unknown: float
     """The score that rows without one are taken to have."""
-
-    def likely(self, scores: Floats) -> Floats:
-        """How likely rows are wrong, by their scores; NaN where unknown."""
-        return np.asarray(expit(self.mode[0] + self.mode[1] * self._sure(scores)))
-
-    def _sure(self, scores: Floats) -> Floats:
-        return np.asarray(logit(np.clip(np.where(np.isnan(scores), self.unknown, scores), _EDGE, 1 - _EDGE)))
 
     def forecast(self, scores: Floats) -> Forecast:
         """What answers about some rows would find.
@@ -58,11 +63,8 @@ class Curve:
         if not len(scores):
             return Forecast(0, 0.0, 0, 0)
         chance = np.random.default_rng(_SEED)
-        # Rows of about the same score together: there may be a million.
-        counts, edges = np.histogram(self._sure(scores), bins=min(_BINS, len(scores)))
-        middle = (edges[1:] + edges[:-1]) / 2
-        numbers = chance.multivariate_normal(self.mode, self.spread, _SAMPLES)
-        shares = expit(numbers[:, :1] + numbers[:, 1:] * middle)
+        counts = np.bincount(_places(scores, self.unknown), minlength=len(_GRID))
+        shares = expit(chance.multivariate_normal(self.mode, self.spread, _SAMPLES))
         found = chance.binomial(counts, shares).sum(axis=1)
         low, high = np.quantile(found, [0.025, 0.975], method="nearest")
         return Forecast(len(scores), float((counts * shares).sum(axis=1).mean()), int(low), int(high))
@@ -76,14 +78,21 @@ def error_curve(scores: Floats, wrong: Bools) -> Curve:
         wrong: whether the answer corrected or removed the row.
     """
     known = scores[~np.isnan(scores)]
-    curve = Curve(_BEFORE, np.diag(1 / _SURE), float(np.median(known)) if known.size else 0.5)
-    design = np.stack([np.ones(len(scores)), curve._sure(scores)], axis=1)
-    mode = _BEFORE.copy()
+    unknown = float(np.median(known)) if known.size else 0.5
+    at = _places(scores, unknown)
+    asked, found = (np.bincount(at, weights=some, minlength=len(_GRID)) for some in (np.ones(len(at)), wrong))
+    sure, mode = np.linalg.inv(_PRIOR), _BEFORE.copy()
     for _ in range(_STEPS):
-        share = expit(design @ mode)
-        slope = design.T @ (wrong - share) - _SURE * (mode - _BEFORE)
-        bend = (design * (share * (1 - share))[:, None]).T @ design + np.diag(_SURE)
-        step = np.linalg.solve(bend, slope)
+        share = expit(mode)
+        bend = sure + np.diag(asked * share * (1 - share))
+        step = np.linalg.solve(bend, found - asked * share - sure @ (mode - _BEFORE))
         # Newton's step may leap too far where nearly all answers agree.
         mode = mode + step * min(1.0, 1.0 / max(1e-9, float(np.abs(step).max())))
-    return Curve(mode, np.linalg.inv(bend), curve.unknown)
+    spread = np.linalg.inv(bend)
+    return Curve(mode, (spread + spread.T) / 2, unknown)
+
+
+def _places(scores: Floats, unknown: float) -> NDArray[np.int64]:
+    odds = logit(np.clip(np.where(np.isnan(scores), unknown, scores), _EDGE, 1 - _EDGE))
+    found: NDArray[np.int64] = np.rint((odds - _GRID[0]) / (_GRID[1] - _GRID[0])).astype(np.int64)
+    return found

@@ -7,6 +7,7 @@ import argparse
 import itertools
 import math
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from tables import Results
 
 from pipeline.curation.choose import Candidate, Wait, choose
+from pipeline.estimation.error_curve import error_curve
 from pipeline.label_errors.classifier import label_error_scores
 
 Ints = npt.NDArray[np.int64]
@@ -46,14 +48,16 @@ scikit-learn, learns from all rows as they are then, and is judged by TEST.
 class Review:
     """A training set whose labels are reviewed."""
 
-    def __init__(self, texts: Sequence[str], truth: Ints, noise: float, seed: int) -> None:
-        """Flip a share of the labels."""
+    def __init__(self, texts: Sequence[str], truth: Ints, noise: float, seed: int, to: str = "similar") -> None:
+        """Flip a share of the labels, to similar ones or to any."""
         self.texts, self.truth, self.seed = texts, truth, seed
         random = np.random.default_rng(seed)
         self.given = truth.copy()
         rows = random.choice(len(truth), round(noise * len(truth)), replace=False)
         similar = most_similar(texts, truth)
         self.given[rows] = similar[truth[rows], random.integers(0, similar.shape[1], len(rows))]
+        if to == "random":
+            self.given[rows] = (truth[rows] + random.integers(1, len(similar), len(rows))) % len(similar)
         self.reviewed: Bools = np.zeros(len(truth), dtype=np.bool_)
 
     def answer(self, rows: Sequence[int]) -> int:
@@ -71,7 +75,7 @@ class Review:
 
     def in_our_order(self, batch: int) -> Iterator[int]:
         """Review the likeliest errors first."""
-        scores, corrected = self._scores(), 0
+        scores, corrected = self.scores(), 0
         while True:
             candidates = (
                 Candidate(str(row), score, Wait.NO, str(row), str(self.given[row]), row)
@@ -83,11 +87,12 @@ class Review:
                 corrected += self.answer(rows)
                 yield int(self.reviewed.sum())
             if corrected >= max(_CORRECTIONS, _SHARE * len(scores)):
-                scores, corrected = self._scores(), 0
+                scores, corrected = self.scores(), 0
             elif len(rows) < batch:
                 return
 
-    def _scores(self) -> list[float]:
+    def scores(self) -> list[float]:
+        """How likely each label is wrong."""
         labels = [str(code) for code in self.given]
         groups = [str(row) for row in range(len(labels))]
         found = label_error_scores(self.texts, labels, groups, verified=self.reviewed.tolist())
@@ -130,6 +135,39 @@ def _curve(reviews: Sequence[Review], orders: Sequence[Iterator[int]], judge: _J
     return curve
 
 
+def forecasts(texts: Sequence[str], truth: Ints, seeds: Sequence[int]) -> Results:
+    """How many errors the next 100 answers find, as forecast after 30, 60, 125 and 250, and as it is."""
+    found: defaultdict[str, list[tuple[float, ...]]] = defaultdict(list)
+    for noise, share, seed in itertools.product(("similar", "random"), (0.05, 0.1, 0.2), seeds):
+        rows = np.random.default_rng(seed).choice(len(truth), min(len(truth), 4_000), replace=False)
+        corpus = Review([texts[row] for row in rows], truth[rows], share, seed, noise)
+        scores = np.array(corpus.scores())
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] >= _FLOOR]
+        ranked, wrong = scores[order], (corpus.given != corpus.truth)[order]
+        for answered in (30, 60, 125, 250):
+            told = error_curve(ranked[:answered], wrong[:answered]).forecast(ranked[answered : answered + 100])
+            real = int(wrong[answered : answered + 100].sum())
+            found[noise].append((told.found, real, told.low <= real <= told.high, told.high - told.low))
+    lines = []
+    for noise, several in found.items():
+        told, real, held, width = np.array(several, dtype=float).T
+        off = np.abs(told - real).mean()
+        lines.append(
+            (
+                noise,
+                str(len(told)),
+                f"{told.mean():.1f}",
+                f"{real.mean():.1f}",
+                f"{off:.1f}",
+                f"{held.mean():.0%}",
+                f"{width.mean():.0f}",
+            )
+        )
+    columns = ("flipped labels", "forecasts", "forecast", "found", "apart", "in the interval", "its width")
+    return Results("Errors that the next 100 answers find", columns, lines)
+
+
 def main(given: Sequence[str] | None = None) -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
@@ -140,10 +178,14 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--batch", type=int, default=500, help="rows in each batch (default: 500)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table as Markdown")
+    parser.add_argument("--forecasts", action="store_true", help="only how many errors the next answers would find")
     asked = parser.parse_args(given)
     train, test = pl.read_csv(asked.train), pl.read_csv(asked.test)
     codes = {name: code for code, name in enumerate(sorted(train["category"].unique()))}
     texts, truth = train["text"].to_list(), np.array([codes[name] for name in train["category"]])
+    if asked.forecasts:
+        forecasts(texts, truth, asked.seeds).show(Console())
+        return
     judge = _Judge(texts, test["text"].to_list(), np.array([codes[name] for name in test["category"]]))
     clean, lines, needed = judge.accuracy(truth), [], []
     for seed in asked.seeds:
