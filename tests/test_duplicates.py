@@ -273,8 +273,8 @@ def test_a_pair_below_the_threshold_is_shown_below_it_everywhere(tmp_path: Path)
     def text(sort: str, count: int) -> str:
         return " ".join(f"{sort}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(count))
 
-    # 14 of 20 and 16 of 23 word 3-grams in common.
-    texts = [text("at", 16), text("at", 22), text("near", 18), text("near", 25)]
+    # 28 of 40 and 32 of 46 word 3-grams in common.
+    texts = [text("at", 30), text("at", 42), text("near", 34), text("near", 48)]
     Odd(tmp_path, QUESTION, [row(number, text, "billing") for number, text in enumerate(texts, 1)]).curate()
     terminal = Terminal(tmp_path)
     shown = terminal.goldleaf("duplicates").stdout

@@ -55,7 +55,7 @@ def test_a_withdrawn_row_moves_no_other_and_comes_back_to_its_split(tmp_path: Pa
     assert shop.day(rows_of(0, 20)) == everything
 
 
-@pytest.mark.parametrize("more", ["", " today"], ids=["exact copy", "near copy"])
+@pytest.mark.parametrize("more", ["", " now"], ids=["exact copy", "near copy"])
 def test_a_copy_that_takes_the_place_of_its_row_takes_its_split(tmp_path: Path, more: str) -> None:
     kept = [row(n, sentence(n, more), TOPICS[n % 3]) for n in range(15)]
     copies = [row(100 + n, sentence(n), TOPICS[n % 3]) for n in range(15)]
