@@ -67,6 +67,8 @@ class Source(Fetched, Section):
     mode: Mode = Mode.APPEND
     most_withdrawn: Share = 0.3
     """Of a snapshot with 20 rows or more: the share of them that a run withdraws without being told to."""
+    most_unreadable: Share = 0.5
+    """The share of its rows that may be unreadable; with more, it is taken for something else than rows."""
     split: str | None = None
     """A split that all rows of this source belong to."""
     frozen: bool = False

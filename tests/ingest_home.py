@@ -50,6 +50,8 @@ PLAIN = Source(name="s", path="data.jsonl")
 KEYED = Source(name="s", path="data.jsonl", key="id")
 SNAPSHOT = Source(name="s", path="data.jsonl", key="id", mode=Mode.SNAPSHOT)
 LOG = Source(name="s", path="*.jsonl")
+BROKEN = KEYED.model_copy(update={"most_unreadable": 1})
+"""It may have nothing but rows that cannot be read."""
 UPDATES = Source(name="s", path="*.jsonl", key="id")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from ingest_home import KEYED, PLAIN, SNAPSHOT, Home
+from ingest_home import BROKEN, KEYED, PLAIN, SNAPSHOT, Home
 
 import pipeline.ingest.sources
 from pipeline.errors import SourceError
@@ -120,7 +120,7 @@ def test_a_key_may_be_nested_in_the_row(home: Home) -> None:
 
 def test_unreadable_lines_are_records_with_their_bytes_and_the_reason(home: Home) -> None:
     (home.folder / "data.jsonl").write_bytes(b'{"id": 1}\n\xff\xfe\n[1]\n{"id": \n')
-    home.ingest(KEYED)
+    home.ingest(BROKEN)
     rows = home.current().sort("line")
     assert rows["raw"].to_list() == [b'{"id": 1}', b"\xff\xfe", b"[1]", b'{"id": ']
     assert [json.loads(error)["code"] if error else "" for error in rows["error"]] == [
@@ -129,7 +129,7 @@ def test_unreadable_lines_are_records_with_their_bytes_and_the_reason(home: Home
         "not_an_object",
         "unreadable",
     ]
-    assert home.ingest(KEYED).added == 0
+    assert home.ingest(BROKEN).added == 0
 
 
 def test_a_record_knows_its_file_line_batch_and_place(home: Home) -> None:

@@ -24,11 +24,11 @@ from pipeline.state.work_files import read_work
 from schemas.dataset import Mode, Source
 
 SOURCES = (
-    Source(name="log", path="log-*.jsonl"),
-    Source(name="updates", path="updates-*.jsonl", key="id"),
+    Source(name="log", path="log-*.jsonl", most_unreadable=1),
+    Source(name="updates", path="updates-*.jsonl", key="id", most_unreadable=1),
     Source(name="export", path="export-*.jsonl", key="id", mode=Mode.SNAPSHOT),
     Source(name="texts", path="texts-*.jsonl", mode=Mode.SNAPSHOT),
-    Source(name="sheet", path="sheet-*.csv", key="id", mode=Mode.SNAPSHOT),
+    Source(name="sheet", path="sheet-*.csv", key="id", mode=Mode.SNAPSHOT, most_unreadable=1),
 )
 OTHERWISE = {
     "key": Source(name="log", path="log-*.jsonl", key="x"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from ingest_home import KEYED, SNAPSHOT, Home
+from ingest_home import BROKEN, KEYED, SNAPSHOT, Home
 
 from pipeline.errors import SourceError
 from pipeline.ingest.ingest_sources import Ingested
@@ -72,21 +72,24 @@ ADVICE = "fix or restore the file, or set `mode: append`"
 def test_a_snapshot_without_a_readable_row_is_refused_like_an_empty_one(home: Home) -> None:
     home.write("data.jsonl", [{"id": 1}, {"id": 2}, "not json"])
     home.ingest(SNAPSHOT)
-    home.write("data.jsonl", ["<html>", "[1]"])
+    home.write("data.jsonl", ["<oops>", "[1]"])
     assert refused(home, SNAPSHOT) == (
         "snapshot source 's' has no row that can be read, from data.jsonl:1 (unexpected character, expected a JSON "
         f"value at column 1) on, which would withdraw 2 of its 3 records; {ADVICE}"
     )
-    home.write("data.jsonl", ["<html>", {"id": 2}])
+    home.write("data.jsonl", ["<oops>", {"id": 2}])
     assert home.ingest(SNAPSHOT) == Ingested(lines=2, added=1, withdrawn=2)
+
+
+BROKEN_SNAPSHOT = SNAPSHOT.model_copy(update={"most_unreadable": 1})
 
 
 def test_a_snapshot_that_never_had_a_readable_row_may_be_broken_in_another_way(home: Home) -> None:
     """Or it could not be fixed step by step."""
     home.write("data.jsonl", ["not json"])
-    home.ingest(SNAPSHOT)
+    home.ingest(BROKEN_SNAPSHOT)
     home.write("data.jsonl", ["no json either"])
-    assert home.ingest(SNAPSHOT) == Ingested(lines=1, added=1, withdrawn=1)
+    assert home.ingest(BROKEN_SNAPSHOT) == Ingested(lines=1, added=1, withdrawn=1)
 
 
 TABLE = "id,text\n" + "".join(f'{number},"row {number}"\n' for number in range(1, 6))
@@ -127,7 +130,7 @@ def test_a_snapshot_with_a_json_file_that_is_broken_as_a_whole_is_refused(home: 
 
 def test_damage_that_withdraws_nothing_refuses_nothing(home: Home) -> None:
     """Neither in a source that was broken from the start, nor in one to which a broken file comes."""
-    source = Source(name="s", path="*.json", key="id", mode=Mode.SNAPSHOT)
+    source = Source(name="s", path="*.json", key="id", mode=Mode.SNAPSHOT, most_unreadable=1)
     (home.folder / "a.json").write_text("[{")
     home.ingest(source)
     (home.folder / "a.json").write_text('[{"id": 1}]')
@@ -157,9 +160,9 @@ def test_one_bad_row_is_withdrawn_and_refuses_nothing(home: Home, name: str, who
 
 def test_an_append_source_may_be_damaged_since_it_withdraws_nothing(home: Home) -> None:
     home.write("data.jsonl", [{"id": 1}])
-    home.ingest(KEYED)
+    home.ingest(BROKEN)
     home.write("data.jsonl", ["not json"])
-    assert home.ingest(KEYED) == Ingested(lines=1, added=1, withdrawn=0)
+    assert home.ingest(BROKEN) == Ingested(lines=1, added=1, withdrawn=0)
 
 
 def test_a_snapshot_withdraws_nothing_of_other_sources(home: Home) -> None:

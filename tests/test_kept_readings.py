@@ -138,15 +138,6 @@ def test_another_goldleaf_reads_everything(home: Home, monkeypatch: pytest.Monke
     assert rows_read(home, KEYED) == (Ingested(lines=1, added=0, withdrawn=0), 1)
 
 
-def test_a_file_that_a_glob_finds_twice_is_read_twice_every_time(home: Home) -> None:
-    (home.folder / "a" / "b").mkdir(parents=True)
-    home.write("a/b/data.jsonl", [{"x": 1}])
-    twice = Source(name="s", path="**/**/*.jsonl")
-    said, rows = rows_read(home, twice)
-    assert said.added == said.lines == rows > 1
-    assert rows_read(home, twice) == (Ingested(lines=rows, added=0, withdrawn=0), rows)
-
-
 def test_what_another_process_commits_in_the_meantime_counts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.write("a.jsonl", [{"id": 1}])
     home.ingest(LOG)

@@ -24,7 +24,7 @@ from pipeline.config.plain_yaml import PlainYamlError, line_of, read_yaml
 from pipeline.config.task_code import guard
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.kinds.registry import kind_of
-from pipeline.state.atomic import is_file, is_folder
+from pipeline.state.atomic import is_file, is_folder, text_of
 from pipeline.text.normalize import normalize_text
 from schemas.arms_section import StatedArm
 from schemas.dataset import Dataset, Suggest
@@ -41,7 +41,7 @@ TASK = "task"
 _SECRETS: Any = {"__all__": {"auth", "headers"}}
 _LATER: Any = {
     # Where secrets are, and when a run stops; the rows are the same.
-    "sources": {"__all__": {"auth", "headers", "most_withdrawn"}},
+    "sources": {"__all__": {"auth", "headers", "most_withdrawn", "most_unreadable"}},
     "decontaminate": {"against": _SECRETS},
     "finetune": True,
     "arms": True,
@@ -86,7 +86,7 @@ class LoadedDataset:
         if name is None:
             return ""
         try:
-            return (self.folder / name).read_text(encoding="utf-8")
+            return text_of(self.folder / name)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"the guidelines {self.folder / name} cannot be read ({in_a_line(str(error))}); correct "
@@ -247,7 +247,7 @@ def _absolute(path: Path) -> Path:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return text_of(path, "utf-8-sig")
     except OSError as error:
         hint = "pass the path of a dataset.yaml, or create one with `goldleaf init`"
         raise ConfigError(f"{path} cannot be read ({error.strerror}); {hint}") from error

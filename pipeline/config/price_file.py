@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.config.mistakes import messages
 from pipeline.config.plain_yaml import PlainYamlError, read_yaml
 from pipeline.errors import ConfigError
+from pipeline.state.atomic import text_of
 
 _Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 CALLS = 1000
@@ -51,7 +52,7 @@ def read_prices(path: Path) -> Prices:
         ConfigError: it cannot be read, or has a wrong key or value; the first mistake is named with its line.
     """
     try:
-        root, values = read_yaml(path.read_text(encoding="utf-8-sig"))
+        root, values = read_yaml(text_of(path, "utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"the price file {path} cannot be read ({error.strerror}); correct verdict.prices") from error
     except UnicodeDecodeError as error:

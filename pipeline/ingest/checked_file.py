@@ -135,8 +135,10 @@ class Resumption:
 
 
 @contextmanager
-def unmoved(path: Path, reading: Resumption) -> Iterator[None]:
+def unmoved(path: Path, reading: Resumption) -> Iterator[int]:
     """Require that nobody writes to a file while it is read; another one may take its place.
+
+    Yields its descriptor.
 
     Raises:
         Rewritten: somebody has.
@@ -144,7 +146,7 @@ def unmoved(path: Path, reading: Resumption) -> Iterator[None]:
     with opened(path) as file:
         reading.stamp = stamp_of(file)
         try:
-            yield
+            yield file
         except Exception as error:
             # What cannot be read may be half of what was there and half of what is there now.
             if not _is_as_read(path, file, reading):

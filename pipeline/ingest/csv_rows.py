@@ -9,7 +9,7 @@ import orjson
 
 from pipeline.errors import SourceError
 from pipeline.ingest.json_rows import MANY_BLANK_LINES, utf8_problem
-from pipeline.ingest.raw_rows import BOM, RawRow, skip_blank, unreadable
+from pipeline.ingest.raw_rows import BOM, RawRow, lines_of, skip_blank, unreadable
 
 MAX_CELL = 64 * 1024 * 1024
 """Maximum characters in a CSV cell; an unclosed quote ends here instead of filling memory."""
@@ -21,8 +21,8 @@ _SEPARATORS = {";": "export it with commas", "|": "export it with commas", "\t":
 class _Lines:
     """Physical lines as text for the csv module; keeps the bytes of the current row."""
 
-    def __init__(self, stream: io.BufferedReader) -> None:
-        self._stream = stream
+    def __init__(self, path: Path, stream: io.BufferedReader) -> None:
+        self._stream, self._lines = stream, lines_of(path, stream)
         self._taken: list[bytes] = []
         self._number = self._empty = 0
         self._ended = False
@@ -35,7 +35,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._stream.readline()
+        line = next(self._lines, b"")
         if not line:
             self._ended = True
             raise StopIteration
@@ -90,7 +90,7 @@ def read_csv(path: Path, stream: io.BufferedReader, delimiter: str) -> Iterator[
     guessing where the row was meant to end could turn the inside of a text into rows.
     """
     csv.field_size_limit(MAX_CELL)
-    lines = _Lines(stream)
+    lines = _Lines(path, stream)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     names = _csv_header(path, reader, lines)
     while True:
@@ -139,8 +139,11 @@ def _csv_header(path: Path, reader: Iterator[list[str]], lines: _Lines) -> list[
 
 def refuse_doubled(path: Path, names: list[str]) -> None:
     """Raise a ``SourceError`` for two columns with one name: a row could hold only one of their cells."""
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise SourceError(f"'{path}' has two columns called '{doubled[0]}'; rename one, so that no cell is lost")
+    seen = set[str]()
+    for name in names:
+        if name in seen:
+            raise SourceError(f"'{path}' has two columns called '{name}'; rename one, so that no cell is lost")
+        seen.add(name)
 
 
 def separated_otherwise(names: Sequence[str]) -> str:

@@ -13,17 +13,21 @@ Rules for all formats:
 """
 
 import io
+import os
+import re
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.errors import SourceError
 from pipeline.ingest.checked_file import CheckedFile, Resumption, unmoved
 from pipeline.ingest.csv_rows import read_csv
 from pipeline.ingest.json_rows import read_json, read_jsonl
-from pipeline.ingest.parquet_rows import read_parquet
+from pipeline.ingest.parquet_rows import batches_of, read_parquet
 from pipeline.ingest.raw_rows import RawRow, first_line
 from pipeline.ingest.unpacking import opened_file
 from schemas.dataset import Format
@@ -38,6 +42,9 @@ _FORMATS = {
     ".tsv": Format.CSV,
     ".parquet": Format.PARQUET,
 }
+_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S
+)
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
@@ -59,7 +66,8 @@ def read_rows(path: Path, format: Format = Format.AUTO, resumption: Resumption |
     extension, compression = _endings(path)
     chosen = _format_of(path, extension) if format is Format.AUTO else format
     reading = resumption or Resumption()
-    with _explained(path), unmoved(path, reading):
+    with _explained(path), unmoved(path, reading) as opened:
+        _require_data(path, os.pread(opened, 4_096, 0))
         if chosen is Format.PARQUET:
             yield from read_parquet(path, reading)
             return
@@ -80,9 +88,9 @@ def _read(path: Path, stream: io.BufferedReader, format: Format, extension: str,
     """The rows of an open file, for JSONL after so many lines."""
     match format:
         case Format.JSONL:
-            yield from read_jsonl(stream, lines)
+            yield from read_jsonl(path, stream, lines)
         case Format.JSON:
-            yield from read_json(stream.read())
+            yield from read_json(path, stream)
         case Format.CSV:
             yield from read_csv(path, stream, delimiter="\t" if extension == ".tsv" else ",")
         case _:
@@ -98,16 +106,24 @@ def open_once(path: Path, format: Format = Format.AUTO, *, whole: bool = False) 
     with closing(read_rows(path, format)) as rows:
         row = next(rows, None)
     _, compression = _endings(path)
-    if whole and compression:
-        with _explained(path), opened_file(path, compression)[1] as stream:
-            while stream.read(_PIECE):
-                pass
+    with _explained(path):
+        if whole and _is_parquet(path, format):
+            with pq.ParquetFile(path) as file:
+                deque(batches_of(path, file), maxlen=0)
+        elif whole and compression:
+            with opened_file(path, compression)[1] as stream:
+                while stream.read(_PIECE):
+                    pass
     return row
 
 
-def is_compressed(path: Path) -> bool:
+def is_compressed(path: Path, format: Format) -> bool:
     """Whether a file is unpacked as it is read."""
-    return _endings(path)[1] is not None
+    return _endings(path)[1] is not None or _is_parquet(path, format)
+
+
+def _is_parquet(path: Path, format: Format) -> bool:
+    return format is Format.PARQUET or (format is Format.AUTO and _FORMATS.get(_endings(path)[0]) is Format.PARQUET)
 
 
 def _endings(path: Path) -> tuple[str, str | None]:
@@ -131,6 +147,14 @@ def _format_of(path: Path, extension: str) -> Format:
             "or set the source's `format:`"
         )
     return _FORMATS[extension]
+
+
+def _require_data(path: Path, beginning: bytes) -> None:
+    if _PAGE.match(beginning):
+        raise SourceError(
+            f"'{path}' is a web page, as a login or an error page comes in place of a file; look at it in a browser, "
+            "and name or fetch the file itself"
+        )
 
 
 @contextmanager

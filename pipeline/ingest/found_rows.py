@@ -20,6 +20,8 @@ class FoundInFile:
     """Some row has the source's key, even if empty."""
     readable: bool = False
     """Some row can be read."""
+    broken: int = 0
+    """Rows that cannot be read."""
     unreadable: str = ""
     """The first row that cannot be read: its place, and why."""
     swallowing: str = ""
@@ -49,6 +51,7 @@ class FoundInSource:
             if self.key is not None and not found.keyed:
                 self._note_key(found, self.key, row.row or {})
             return
+        found.broken += 1
         problem = f"{file}:{row.line} ({row.error.detail})"
         found.unreadable = found.unreadable or problem
         if row.holds_others:
@@ -74,11 +77,15 @@ class FoundInSource:
         """Whether there is no row at all."""
         return not any(file.rows for file in self.files.values())
 
+    @property
+    def unreadable(self) -> str:
+        """The first row that cannot be read: its place, and why."""
+        return next((file.unreadable for file in self.files.values() if file.unreadable), "")
+
     def damage(self) -> str:
         """Why rows may only appear to be gone; empty if they really are."""
-        unreadable = next((file.unreadable for file in self.files.values() if file.unreadable), "")
-        if not self.is_readable and unreadable:
-            return f"has no row that can be read, from {unreadable} on"
+        if not self.is_readable and self.unreadable:
+            return f"has no row that can be read, from {self.unreadable} on"
         swallowing = next((file.swallowing for file in self.files.values() if file.swallowing), "")
         if swallowing:
             return f"cannot be read at {swallowing}, so that rows after it may be missing"

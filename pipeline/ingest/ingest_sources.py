@@ -8,6 +8,7 @@ What a run costs follows what has changed: files that are as an earlier run has 
 table only the rows of records that a change concerns are looked at. The result is that of reading everything.
 """
 
+import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,9 +17,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.errors import ConfigError, Rewritten
+from pipeline.errors import ConfigError, Rewritten, SourceError
 from pipeline.ingest.field_checks import Seen, hinted, names_of
-from pipeline.ingest.new_rows import NewRows, new_rows, require_sound, rows_to_append, too_many
+from pipeline.ingest.new_rows import NewRows, new_rows, require_readable, require_sound, rows_to_append, too_many
 from pipeline.ingest.old_addresses import clean
 from pipeline.ingest.read_cache import NotEnough, ReadCache, SourceRead, SourcesRead, digest_of
 from pipeline.ingest.returned_sources import appended_again, returned_rows
@@ -193,9 +194,11 @@ class _Ingestion:
             self._readings.append(reading)
             total += reading.unread(paths[-1])
         with _reading(progress, total) as advance:
-            passed = 0
+            passed = written = 0
             for reading, files in zip(self._readings, paths, strict=True):
                 for frame in reading.frames(files, self._lines):
+                    written += int(frame.estimated_size())
+                    _require_space(reading.source, work, written)
                     self._chunks.append(work / f"read-{len(self._chunks):05}.parquet")
                     write_work(frame, self._chunks[-1])
                     on_rows(frame.height)
@@ -209,10 +212,11 @@ class _Ingestion:
         """The rows to append to a table."""
         if self._known is not None and self._known.records != self._store.state_of(Table.RECORDS):
             raise NotEnough
-        new = new_rows(index, present, self._sources, self._run, self._lines)
+        new = new_rows(index, present, self._sources, self._run, self._lines, self._chunks)
         for reading in self._readings:
             if (source := reading.source).mode is Mode.SNAPSHOT:
                 require_sound(source, reading.found, new, present, agreed=source.name in self._withdraw)
+            require_readable(reading.source, reading.found, new)
         # A run that does not look at all rows has no source that was not there before.
         self._returned = returned_rows(index, present, new.latest, self._sources if index.is_whole else [])
         self._new = replace(new, unread=pl.concat([new.unread, self._returned]))
@@ -299,8 +303,7 @@ class _Ingestion:
     def _keep(self, superseded: dict[str, int], lost: Set[tuple[str, str]]) -> None:
         """Keep what was read for the next run, once this one is committed."""
         moved = state_of_places(self._store, self._run)
-        if moved is None or any(len(reading.files) > len(reading.found.files) for reading in self._readings):
-            # A file that a source has twice has no rows of its own.
+        if moved is None:
             self._cache.forget()
             return
         sources = []
@@ -321,6 +324,16 @@ class _Ingestion:
         if read != self._known:
             fresh = [file.fresh for reading in self._readings for file in reading.files]
             self._cache.save(read, fresh, partial(self._store.until_commit, self._run))
+
+
+def _require_space(source: Source, folder: Path, size: int) -> None:
+    """Stop before the disk is full: what is read is written there, and once more into the table."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise SourceError(
+            f"source '{source.name}': its rows do not fit on the disk, which has {free / 2**30:,.1f} GB left after "
+            f"{size / 2**30:,.1f} GB of them; make room, or check whether the file is what it should be"
+        )
 
 
 @contextmanager

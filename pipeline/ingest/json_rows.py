@@ -5,12 +5,16 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pipeline.ingest.raw_rows import BOM, RawRow, not_an_object, skip_blank, unreadable
+from pipeline.errors import SourceError
+from pipeline.ingest.raw_rows import BOM, RawRow, lines_of, not_an_object, skip_blank, unreadable
 
+MAX_JSON = 2**30
+"""Bytes of the longest JSON file, which memory must hold."""
 MAX_DEPTH = 254
 """Levels of nesting that orjson can write; a deeper row could be read but never published."""
 MANY_BLANK_LINES = 1_000
@@ -18,10 +22,10 @@ MANY_BLANK_LINES = 1_000
 _LONG_INTEGER = re.compile(rb"(?<![\w.])\d{19,}(?![\w.])")
 
 
-def read_jsonl(stream: io.BufferedReader, lines: int = 0) -> Iterator[RawRow]:
+def read_jsonl(path: Path, stream: io.BufferedReader, lines: int = 0) -> Iterator[RawRow]:
     """One row per line, after so many lines of the same file; blank lines are skipped."""
     number, empty = lines, 0
-    for line in stream:
+    for line in lines_of(path, stream):
         number += 1
         raw = line.rstrip(b"\r\n")
         if number == 1:
@@ -41,9 +45,13 @@ def read_jsonl(stream: io.BufferedReader, lines: int = 0) -> Iterator[RawRow]:
         yield _json_row(number, raw, value)
 
 
-def read_json(data: bytes) -> Iterator[RawRow]:
+def read_json(path: Path, stream: io.BufferedReader) -> Iterator[RawRow]:
     """A list of objects, or one object; anything else is one unusable row that holds the whole file."""
-    data = data.removeprefix(BOM)
+    data = stream.read(MAX_JSON + 1).removeprefix(BOM)
+    if len(data) > MAX_JSON:
+        raise SourceError(
+            f"'{path}' has more than {MAX_JSON // 2**20:,} MB, and JSON is read at once; write a row a line, as JSONL"
+        )
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:

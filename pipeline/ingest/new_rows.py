@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 
+import orjson
 import polars as pl
 
 from pipeline.errors import SourceError
@@ -21,6 +23,7 @@ from schemas.identity import ID_BYTES
 _RECORD = SCHEMAS[Table.RECORDS]
 _KNOWN = [name for name in _RECORD if name not in ("raw", "ingested_at")]
 _SAME = ["record_id", "revision"]
+_BETWEEN_CELLS = b'",\t\r\n'
 _FEW = 20
 """In a snapshot of fewer records, a large share of them says little."""
 _FOUND = [*_SAME, "source", "file", "line", "position"]
@@ -40,7 +43,9 @@ class NewRows:
     """Those of records without a row in any file, which their source, a log, keeps."""
 
 
-def new_rows(index: Index, present: pl.LazyFrame, sources: Sequence[Source], run: str, lines: int) -> NewRows:
+def new_rows(
+    index: Index, present: pl.LazyFrame, sources: Sequence[Source], run: str, lines: int, chunks: Sequence[Path]
+) -> NewRows:
     """Compare the rows of the sources with those of the table.
 
     Args:
@@ -49,6 +54,7 @@ def new_rows(index: Index, present: pl.LazyFrame, sources: Sequence[Source], run
         sources: all that are read.
         run: becomes the ``batch`` of rows that mark records as withdrawn.
         lines: how many rows all sources have.
+        chunks: files with the rows that were read, by position.
     """
     if not index.is_whole:
         present = present.filter(pl.col("record_id").is_in(index.records.implode()))
@@ -58,7 +64,11 @@ def new_rows(index: Index, present: pl.LazyFrame, sources: Sequence[Source], run
         .unique("record_id", keep="last", maintain_order=True)
         .filter(~pl.col("withdrawn"))
     )
-    gone = _withdrawals(index.now, latest, sources, run, lines)
+    appended = pl.col("source").is_in([source.name for source in sources if source.mode is Mode.APPEND])
+    kept = latest.filter(appended).join(
+        _completed(index.now, latest.filter(appended), present, chunks), on="record_id", how="anti"
+    )
+    gone = _withdrawals(index.now, latest.join(kept, on="record_id", how="anti", maintain_order="left"), run, lines)
     unread = latest.join(index.now, on="record_id", how="anti").join(gone, on="record_id", how="anti")
     return NewRows(_wanted(index.now, known, latest), gone, latest, unread)
 
@@ -82,17 +92,17 @@ def _wanted(rows: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFrame) -> pl
     return pl.concat([last, earlier, again]).unique("position")
 
 
-def _withdrawals(
-    rows: pl.DataFrame, latest: pl.DataFrame, sources: Sequence[Source], run: str, lines: int
-) -> pl.DataFrame:
-    """Marker rows for records of snapshot sources that have no row any more, and of removed sources.
+def _withdrawals(rows: pl.DataFrame, latest: pl.DataFrame, run: str, lines: int) -> pl.DataFrame:
+    """Marker rows for records that have no row any more.
 
-    This is the only way to get rid of a source's rows; if the source comes back, so do they, unchanged.
+    Args:
+        rows: those of the sources.
+        latest: of snapshot sources, of sources that are no longer named, and what was half of a line. This is the only
+            way to get rid of a source's rows; if the source comes back, so do they, unchanged.
+        run: becomes the ``batch``.
+        lines: how many rows all sources have.
     """
-    appended = [source.name for source in sources if source.mode is Mode.APPEND]
-    gone = latest.filter(~pl.col("source").is_in(appended)).join(
-        rows, on="record_id", how="anti", maintain_order="left"
-    )
+    gone = latest.join(rows, on="record_id", how="anti", maintain_order="left")
     return gone.with_columns(
         withdrawn=pl.lit(True),
         batch=pl.lit(run),
@@ -100,6 +110,48 @@ def _withdrawals(
         ingested_at=pl.lit(datetime.now(UTC)).cast(_RECORD["ingested_at"]),
         raw=pl.lit(b""),
     ).select(_RECORD.names())
+
+
+def _completed(rows: pl.DataFrame, latest: pl.DataFrame, present: pl.LazyFrame, chunks: Sequence[Path]) -> pl.DataFrame:
+    """``record_id`` of the rows that could not be read, as only their beginning had been written, and are whole now."""
+    broken = latest.filter(pl.col("error") != "").join(rows, on="record_id", how="anti")
+    places = ["source", "file", "line"]
+    now = broken.select("record_id", *places).join(rows.filter("is_fresh").select(*places, "position"), on=places)
+    if now.is_empty():
+        return now.select("record_id")
+    begun = present.filter(pl.col("record_id").is_in(now["record_id"].implode()), ~pl.col("withdrawn"))
+    whole = pl.concat(read_work(chunk, ["position", "raw"]).join(now, on="position", how="semi") for chunk in chunks)
+    pairs = now.join(whole, on="position").join(
+        begun.select("record_id", "raw").collect(), on="record_id", suffix="_begun"
+    )
+    is_whole = [_begins(begun, whole) for begun, whole in pairs.select("raw_begun", "raw").iter_rows()]
+    return pairs.filter(pl.Series(is_whole, dtype=pl.Boolean)).select("record_id").unique()
+
+
+def _begins(begun: bytes, whole: bytes) -> bool:
+    """Whether a row was written as far as this before; the row of a CSV is kept as JSON."""
+    if whole.startswith(begun):
+        return True
+    with suppress(orjson.JSONDecodeError):
+        cells = orjson.loads(whole).values()
+        written = "".join(cell or "" for cell in cells if cell is None or isinstance(cell, str)).encode()
+        return written.translate(None, _BETWEEN_CELLS).startswith(begun.translate(None, _BETWEEN_CELLS))
+    return False
+
+
+def require_readable(source: Source, found: FoundInSource, new: NewRows) -> None:
+    """Refuse to take rows of a source of which most cannot be read: it is something else, such as a page.
+
+    Raises:
+        SourceError: it is.
+    """
+    rows = sum(file.rows for file in found.files.values())
+    broken = sum(file.broken for file in found.files.values())
+    if broken > source.most_unreadable * rows and new.wanted.filter("has_error", source=source.name).height:
+        raise SourceError(
+            f"source '{source.name}': {broken:,} of its {rows:,} rows cannot be read, such as {found.unreadable}; "
+            f"correct its files, or set `most_unreadable`, which allows {source.most_unreadable:.0%}"
+        )
 
 
 def require_sound(source: Source, found: FoundInSource, new: NewRows, present: pl.LazyFrame, *, agreed: bool) -> None:
@@ -167,7 +219,7 @@ def _is_cut(last: bytes, wanted: pl.DataFrame, lost: pl.DataFrame, present: pl.L
     beginning = last.removesuffix(b"null}").removesuffix(b'"}')
     before = present.filter(pl.col("record_id").is_in(pl.concat([edited, lost["record_id"]]).implode()))
     longer = before.filter(pl.col("raw").bin.starts_with(beginning), pl.col("raw") != last)
-    return not longer.head(1).collect().is_empty()
+    return not longer.select("raw").head(1).collect().is_empty()
 
 
 # --- their bytes ----------------------------------------------------------------------------------

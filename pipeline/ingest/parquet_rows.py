@@ -16,7 +16,10 @@ from pipeline.ingest.raw_rows import RawRow, first_line, unreadable
 from pipeline.ingest.unpacking import most_unpacked, too_much
 
 PARQUET_BATCH = 4096
-"""Rows held in memory at once."""
+"""Rows held in memory at once, if they are short."""
+_BATCH_BYTES = 64 * 2**20
+"""Their bytes, going by the first rows."""
+_FIRST = 16
 _NO_VALUE = (ValueError, OverflowError, KeyError)
 """What pyarrow raises for invalid UTF-8, for dates beyond Python's range and for unknown time zones."""
 
@@ -25,16 +28,28 @@ def read_parquet(path: Path, reading: Resumption) -> Iterator[RawRow]:
     """Every row of a Parquet file; ``reading`` is told how far it is, as if all rows were equally long."""
     with pq.ParquetFile(path) as file:
         refuse_doubled(path, file.schema_arrow.names)
-        number, left = 1, most_unpacked(path)
+        number = 1
         size, rows = path.stat().st_size, max(1, file.metadata.num_rows)
         reading.passed = lambda: size * (number - 1) // rows
-        for batch in file.iter_batches(batch_size=PARQUET_BATCH):
-            for row in _parquet_rows(batch, number):
-                left -= len(row.raw)
-                if left < 0:
-                    raise too_much(path)
-                yield row
+        for batch in batches_of(path, file):
+            yield from _parquet_rows(batch, number)
             number += batch.num_rows
+
+
+def batches_of(path: Path, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """The rows of an open file, as many at a time as memory holds, however well they were compressed.
+
+    Raises:
+        SourceError: they are out of all proportion to the file.
+    """
+    first = next(file.iter_batches(batch_size=_FIRST), None)
+    fitting = PARQUET_BATCH if first is None else _BATCH_BYTES * _FIRST // max(1, first.nbytes)
+    left = most_unpacked(path)
+    for batch in file.iter_batches(batch_size=min(PARQUET_BATCH, max(1, fitting))):
+        left -= batch.nbytes
+        if left < 0:
+            raise too_much(path)
+        yield batch
 
 
 def _parquet_rows(batch: pa.RecordBatch, first: int) -> Iterator[RawRow]:

@@ -1,12 +1,18 @@
 """A raw row from a file, readable or not, and the reason if it is not."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from pipeline.errors import SourceError
 from schemas.fate import Reason, ReasonCode
 
 BOM = b"\xef\xbb\xbf"
+MAX_LINE = 64 * 2**20
+"""Bytes of the longest line; one that does not end would fill the memory."""
 
 
 @dataclass(slots=True)
@@ -29,6 +35,20 @@ class RawRow:
     quote was not closed, or the file ends within it."""
     may_go_on: bool = False
     """Whether the file ends without a line end after a row that can be read, so that its last cell may be cut off."""
+
+
+def lines_of(path: Path, stream: io.BufferedReader) -> Iterator[bytes]:
+    """The lines of an open file.
+
+    Raises:
+        SourceError: one is too long.
+    """
+    for line in iter(partial(stream.readline, MAX_LINE + 1), b""):
+        if len(line) > MAX_LINE:
+            raise SourceError(
+                f"'{path}' has a line of more than {MAX_LINE // 2**20} MB, which is no row; replace or fix the file"
+            )
+        yield line
 
 
 def skip_blank(stream: io.BufferedReader) -> int:

@@ -154,9 +154,8 @@ class SourceReading:
 
     def _open(self, path: Path, start: int) -> FileReading:
         name = self._name(path)
-        # A glob with two ** may name a file twice.
-        found = self.found.files.setdefault(name, FoundInFile())
-        self.files.append(FileReading(name, self._before.get(name), start, found))
+        self.found.files[name] = FoundInFile()
+        self.files.append(FileReading(name, self._before.get(name), start, self.found.files[name]))
         return self.files[-1]
 
     def _name(self, path: Path) -> str:

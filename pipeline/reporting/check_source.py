@@ -115,7 +115,7 @@ class TriedSource:
         """Find the files that cannot be used at all, or not from their first row on."""
         left = _READ_WHOLE
         for file in newest:
-            left -= file.stat().st_size if is_compressed(file) else 0
+            left -= file.stat().st_size if is_compressed(file, self.source.format) else 0
             try:
                 row = open_once(file, self.source.format, whole=left >= 0)
             except GoldleafError as error:

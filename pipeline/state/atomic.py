@@ -11,6 +11,7 @@ import io
 import mmap
 import os
 import shutil
+import stat
 import struct
 import uuid
 from collections.abc import Iterator
@@ -240,3 +241,24 @@ def is_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a folder of this name exists; names that no folder can have are allowed."""
     return os.path.isdir(path)  # noqa: PTH112 (as above)
+
+
+def no_file(path: Path) -> str:
+    """What a path leads to that can be opened and is no file, in words, such as a device; empty for anything else."""
+    with suppress(OSError, ValueError):
+        mode = os.stat(path).st_mode  # noqa: PTH116 (as above)
+        kinds = {"a device": stat.S_ISCHR, "a disk": stat.S_ISBLK, "a FIFO": stat.S_ISFIFO, "a socket": stat.S_ISSOCK}
+        return next((name for name, is_one in kinds.items() if is_one(mode)), "")
+    return ""
+
+
+def text_of(path: Path, encoding: str = "utf-8") -> str:
+    """The text of a file that a user names.
+
+    Raises:
+        OSError: it cannot be read, or is no file: a device may have no end, and a FIFO may never begin.
+        UnicodeDecodeError: it is no text.
+    """
+    if kind := no_file(path):
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+    return path.read_text(encoding)
