@@ -6,7 +6,6 @@ Only what a command needs is imported when it runs, so that ``--help`` and ``sta
 import functools
 import inspect
 import json
-import re
 import shlex
 import textwrap
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from flows.cli.console import err, out, progress_for
-from flows.cli.stdout import Terminated, known_interrupts, results, results_alone
+from flows.cli.stdout import Terminated, known_interrupts, results, results_alone, visible, visible_json
 from flows.engines.engine import Engine, Inline
 from pipeline.errors import GoldleafError, StoreError
 from schemas.dataset import Runner
@@ -148,7 +147,6 @@ _KEPT = {
 }
 """What an interrupted command leaves to the next one, where that is more than what it has committed."""
 _HERE = "the items come here"
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:
@@ -168,7 +166,7 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
         except (Exception, SystemExit) as error:
             if (line := _in_a_line(error)) is None:
                 raise
-            err.print(f"[red]error:[/] {escape(_visible(_shortened(line)))}", soft_wrap=True)
+            err.print(f"[red]error:[/] {escape(visible(_shortened(line)))}", soft_wrap=True)
             raise typer.Exit(1) from error
 
     return wrapper
@@ -200,15 +198,10 @@ def _shortened(text: str) -> str:
     return "\n".join([*lines[:_MOST_LINES], *(["…"] if len(lines) > _MOST_LINES else [])])
 
 
-def _visible(text: str) -> str:
-    """The same with control characters escaped: a name or a value may contain some that affect the terminal."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
 def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
     """Print a result as JSON, and nothing else on stdout."""
     text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2, default=str)
-    results().write(text + "\n")
+    results().write(visible_json(text) + "\n")
 
 
 def print_json_list(value: BaseModel, name: str, items: Iterable[BaseModel]) -> None:
@@ -216,11 +209,11 @@ def print_json_list(value: BaseModel, name: str, items: Iterable[BaseModel]) -> 
     stream, between = results(), "\n"
     whole = value.model_copy(update={name: [_HERE]}).model_dump_json(indent=2, warnings=False)
     head, tail = whole.split(f'"{_HERE}"', 1)
-    stream.write(head.rstrip())
+    stream.write(visible_json(head.rstrip()))
     for item in items:
-        stream.write(between + textwrap.indent(item.model_dump_json(indent=2), "    "))
+        stream.write(between + textwrap.indent(visible_json(item.model_dump_json(indent=2)), "    "))
         between = ",\n"
-    stream.write((tail.lstrip() if between == "\n" else tail) + "\n")
+    stream.write(visible_json(tail.lstrip() if between == "\n" else tail) + "\n")
 
 
 def load_context(dataset: Path) -> "Context":

@@ -2,11 +2,11 @@
 
 import datetime
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -18,11 +18,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as ProgressLines
+from rich.segment import Segment
 from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from flows.cli.stdout import results
+from flows.cli.stdout import results, visible
 from pipeline.steps import Advance, Progress, Silent
 from pipeline.text.wording import counted
 from schemas.fate import Fate, ReasonCode
@@ -35,7 +36,16 @@ if TYPE_CHECKING:
     from schemas.run_summary import Changed, Proof
 
 
-class _Results(Console):
+class _Plain(Console):
+    """Writes out what a terminal would obey, whoever said it: of what is printed, only our own styles are obeyed."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of what is printed."""
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(visible(part.text), part.style)
+
+
+class _Results(_Plain):
     """Writes to the destination of results, which is not always ``sys.stdout``."""
 
     @property
@@ -49,7 +59,7 @@ class _Results(Console):
 
 # Lines are never wrapped, so that a grep in a log or a copied path gets them whole; tables are.
 out = _Results(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False)
+err = _Plain(stderr=True, highlight=False)
 
 _SHOWN = 10
 _READABLE = 12
@@ -109,6 +119,8 @@ class TerminalProgress:
     @contextmanager
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
         """Show a spinner, and a bar if the total is known, until the step ends."""
+        # Before it is measured.
+        label = visible(label)
         # On a narrow terminal the bar and then the end of the label give way, never a number.
         left = self._console.width - _BESIDE - 2 * len("" if total is None else f"{total:,}") - (_AHEAD if unit else 0)
         bar = _BAR + (_AHEAD if unit else 0)
@@ -136,7 +148,7 @@ class TerminalProgress:
         def advance(units: int, note: str = "") -> None:
             nonlocal done, logged
             done += units
-            shown = escape(f"{label}: {note}" if note else label)
+            shown = escape(f"{label}: {visible(note)}" if note else label)
             progress.update(task, advance=units, count=f"{done:,} {unit}".strip(), description=shown)
             if not self._console.is_terminal and progress.get_time() >= logged + _LOGGED:
                 logged = progress.get_time()
@@ -354,5 +366,5 @@ def _cell(value: Any) -> str:
         return "" if value is None else str(value).lower()
     if isinstance(value, int):
         return f"{value:,}"
-    # Square brackets are rich's markup: users' text must not be parsed as such.
-    return escape(str(value)) if not isinstance(value, float) else f"{value:.4g}"
+    # Square brackets are rich's markup: users' text must not be parsed as such. Visible before its width is measured.
+    return escape(visible(str(value))) if not isinstance(value, float) else f"{value:.4g}"

@@ -1,9 +1,10 @@
-"""Reserves stdout for results: anything else written there while a command runs goes to stderr.
+"""Reserves stdout for results, anything else written there goes to stderr; writes out what terminals would obey.
 
 A ``print`` in a task, in a worker process or in a program that the task starts would otherwise end up in ``--json``.
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,8 +16,22 @@ from typing import TextIO
 from pipeline.errors import GoldleafError
 
 _STDOUT, _STDERR = 1, 2
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _kept: list[TextIO] = []
 """The original stdout when the current command was called; empty if none is running."""
+
+
+def visible(text: str) -> str:
+    """A text with what a terminal would obey written out: control characters, and what reverses the order of others.
+
+    Servers, models and rows may say anything; line ends and tabs are harmless.
+    """
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def visible_json(text: str) -> str:
+    """The same of JSON, which stays the same to a program."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def results() -> TextIO:

@@ -23,6 +23,7 @@ from prefect.context import FlowRunContext
 from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
 from prefect.states import Completed
 
+from flows.cli.stdout import visible
 from pipeline.steps import Advance, Progress
 from pipeline.text.wording import counted
 
@@ -175,7 +176,7 @@ class PageLog:
 
     def tell(self, lines: Sequence[str]) -> None:
         """Write lines to the page, and if nobody at a terminal waits for the run, to its output."""
-        for line in lines:
+        for line in map(visible, lines):
             _PAGE.info("%s", line, extra=self._extra)
             if self._about is not None:
                 _OUTPUT.info("%s: %s", self._about, line)
