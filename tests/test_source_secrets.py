@@ -248,6 +248,16 @@ def test_a_variable_that_is_not_set_and_a_secret_in_its_place_are_one_line(tmp_p
     assert "`auth` and `headers` are for an http(s) URL" in terminal.error("curate")
 
 
+@pytest.mark.parametrize("path", [f"s3://me:{SECRET}@bucket/a.jsonl", f"GS://bucket/*.jsonl?{SECRET}", "hf://data"])
+def test_a_store_that_is_not_supported_yet_is_said_to_be_so(home_at: Home, path: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        home_at.ingest(Source(name="s", path=path))
+    assert str(caught.value) == (
+        f"source 's': {path.partition('//')[0]}// is not supported yet; name an http(s) URL, such as a signed one, or "
+        "download the files and name these"
+    )
+
+
 # --- redirects --------------------------------------------------------------------------------------
 def test_no_other_server_gets_the_secrets_and_the_same_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,13 +4,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
+from loopback import Reply, serving
 from odd import QUESTION, Odd
 from store_rows import B1, B2, B3, B4, commit, decision, records
 from support import row
 from terminal import Terminal
 
 from pipeline.errors import GoldleafError, StoreError
+from pipeline.reporting import sql
 from pipeline.reporting.sql import VIEWS, query
 from pipeline.state.decisions import to_frame
 from pipeline.state.store import Snapshot, Store
@@ -207,6 +210,47 @@ def test_what_a_table_cannot_show_is_one_line_too(
     assert str(caught.value) == f"the column 'h' of the result holds {what}; cast it to text (::varchar)"
     assert query(filled, f"select ({value})::varchar as h").height == 1
     assert capfd.readouterr().err == ""
+
+
+def test_integers_of_128_bits_are_shown_digit_by_digit(filled: Snapshot) -> None:
+    most, least, wide = 2**127 - 1, -(2**127), 2**128 - 1
+    values = [f'{most}::hugeint as "a b"', f"'{least}'::hugeint as b", f"{wide}::uhugeint as c", "null::hugeint as d"]
+    answer = query(filled, f"select {', '.join(values)}, 1.5 as e")
+    assert answer.columns == ["a b", "b", "c", "d", "e"]
+    assert [*map(int, answer.row(0)[:3]), answer.row(0)[3]] == [most, least, wide, None]
+    assert query(filled, "select [1::uhugeint] as a, {'n': sum(2)} as b from current").row(0) == ([1], {"n": 4})
+    pivot = query(filled, "pivot (select fate, 3 as n from current) on fate using sum(n)")
+    assert pivot.row(0) == (3, 3)
+    with pytest.raises(StoreError, match="the query failed: Conversion Error"):
+        query(filled, f"select [{most}::hugeint]")
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_no_query_installs_or_loads_an_extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: bool) -> None:
+    """A repository on this machine is asked for one by DuckDB as it comes, and never as we set it."""
+    asked: list[str] = []
+
+    def repository(method: str, path: str, body: bytes) -> Reply:
+        asked.append(path)
+        return 404, {}, b""
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(repository) as server:
+        here = {"autoinstall_extension_repository": server.url, "extension_directory": str(tmp_path)}
+        kept = {name: value for name, value in sql.LOCKED.items() if locked and name != "enable_external_access"}
+        with (
+            duckdb.connect(":memory:", config={**here, **kept}) as connection,
+            pytest.raises(duckdb.Error, match='"inet" is not in the catalog' if locked else "install"),
+        ):
+            connection.sql("select '1.1.1.1'::inet")
+    assert bool(asked) is not locked
+
+
+def test_a_query_that_needs_an_extension_is_one_line(filled: Snapshot) -> None:
+    with pytest.raises(StoreError) as caught:
+        query(filled, "select '1.1.1.1'::inet")
+    assert '"inet" is not in the catalog' in str(caught.value) and "\n" not in str(caught.value)
+    assert query(filled, "select '{\"a\": 1}'::json -> 'a'").item() == "1"
 
 
 def test_a_query_that_is_not_utf_8_is_one_clear_line(filled: Snapshot) -> None:

@@ -1,6 +1,7 @@
 """Finds the files of a source: a named one, those that match a glob, or the download of a URL."""
 
 import glob
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -13,6 +14,8 @@ from pipeline.state.atomic import is_file, is_folder, no_file
 from pipeline.state.store import Store
 from schemas.dataset import Source
 from schemas.user_code_errors import no_json, writable
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def source_files(source: Source, folder: Path, downloads: Path, store: Store) -> list[Path]:
@@ -27,6 +30,11 @@ def source_files(source: Source, folder: Path, downloads: Path, store: Store) ->
         from pipeline.ingest.download import fetch
 
         return [fetch(source, downloads)]
+    if scheme := _SCHEME.match(source.path):
+        raise SourceError(
+            f"source '{source.name}': {scheme[0]} is not supported yet; name an http(s) URL, such as a signed one, or "
+            "download the files and name these"
+        )
     files = _matching(source, folder / source.path, folder)
     outside = [file for file in files if not store.owns(file)]
     if not outside:

@@ -25,6 +25,17 @@ VIEWS = {
     "runs": "every committed run",
 }
 """The tables that a query can name in FROM."""
+LOCKED: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    # A function or type that DuckDB only knows by name would be fetched, and run in this process.
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "lock_configuration": "true",
+}
+"""What a query cannot undo."""
+_WIDE = {"hugeint": pl.Int128, "uhugeint": pl.UInt128}
+"""Integers of 128 bits: DuckDB passes them on as decimals of 38 digits, which not all of them have."""
 _NOT_SHOWN = {"interval": "an interval", "union": "a union"}
 _NESTED = ("list", "array", "struct", "map")
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
@@ -49,7 +60,7 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
         "annotations": snapshot.latest_annotations(),
         "runs": snapshot.scan(Table.RUNS),
     }
-    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
+    with duckdb.connect(":memory:", config=LOCKED) as connection:
         try:
             for name, frame in frames.items():
                 # Lazy: only the tables that a query names are read.
@@ -65,7 +76,7 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
                 )
             relation = connection.sql(statements[0])
             _require_shown(relation)
-            answer: pl.DataFrame = relation.pl()
+            answer = _answer(relation)
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             problem = str(error).strip().split("\n")[0]
             raise StoreError(f"the query failed: {problem}; {_there_is(problem, sql, frames)}") from error
@@ -76,6 +87,22 @@ def query(snapshot: Snapshot, sql: str) -> pl.DataFrame:
                 "text (::varchar)"
             )
     return answer
+
+
+def _answer(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """The rows of a query; inside of other values, an integer of more than 38 digits is an error."""
+    kinds = [kind.id for kind in relation.types]
+    if not any(re.search(r"\bU?HUGEINT\b", str(kind)) for kind in relation.types):
+        frame: pl.DataFrame = relation.pl()
+        return frame
+    parts = []
+    for number, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), 1):
+        target = "VARCHAR" if kind.id in _WIDE else re.sub(r"\bU?HUGEINT\b", "DECIMAL(38,0)", str(kind))
+        value = f"CAST(#{number} AS {target})" if target != str(kind) else f"#{number}"
+        parts.append(value + ' AS "' + name.replace('"', '""') + '"')
+    answer: pl.DataFrame = relation.project(", ".join(parts)).pl()
+    wide = [(name, _WIDE[kind]) for name, kind in zip(answer.columns, kinds, strict=True) if kind in _WIDE]
+    return answer.with_columns(pl.col(name).str.to_integer(dtype=kind) for name, kind in wide)
 
 
 def _there_is(problem: str, sql: str, frames: Mapping[str, pl.LazyFrame]) -> str:
