@@ -180,6 +180,8 @@ def test_what_a_curate_would_lose_is_marked_and_does_not_fail(tmp_path: Path) ->
     shown = terminal.goldleaf("check").stdout
     assert "! source examples\n" in shown
     assert shown.endswith(f"\nnext: look at what is marked !, then goldleaf curate {tmp_path}/dataset.yaml\n")
+    write_rows(tmp_path, [row(n, f"Why {n}?", "billing" if n % 10 else "nonsense") for n in range(110)])
+    assert findings(tmp_path)["source examples"]["warning"], "a tenth of them is"
     write_rows(tmp_path, [])
     shown = terminal.goldleaf("check", exit_code=1).stdout
     assert shown.endswith(f"\nnext: fix what is marked ✗, then goldleaf check {tmp_path}/dataset.yaml\n")

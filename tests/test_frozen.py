@@ -181,6 +181,7 @@ def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(
     terminal = Terminal(tmp_path)
     terminal.goldleaf("curate")
     line = "2 of 6 rows of `exam` are published unchanged in test; left out: 2 invalid, 1 personal_data, 1 unlabeled"
+    assert line.replace("are", "will be", 1) in terminal.goldleaf("status").stdout.splitlines()
     assert line in terminal.goldleaf("release").stdout.splitlines()
     assert line in terminal.goldleaf("release").stdout.splitlines(), "also where nothing is new"
     assert line in terminal.goldleaf("status").stdout.splitlines()
@@ -188,6 +189,7 @@ def test_release_card_and_status_say_what_is_missing_of_a_frozen_source_and_why(
         {
             **{"name": "exam", "split": "test", "rows": 6, "elsewhere": {}},
             "left_out": {"invalid": 2, "personal_data": 1, "unlabeled": 1},
+            "is_published": True,
         }
     ]
     card = (school.context.store.releases / "1.0.0" / "README.md").read_text(encoding="utf-8")

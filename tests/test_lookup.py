@@ -125,10 +125,22 @@ def test_what_no_row_is_called_is_one_clear_line(tmp_path: Path, wanted: str) ->
 
 
 def test_a_key_that_two_rows_have_names_both(tmp_path: Path) -> None:
-    terminal = snapshot_of(tmp_path, row(1000, "Why?", "billing"), A)
-    write_rows(tmp_path, [{"id": "1000", "question": "Where?", "topic": "delivery"}, row(1000, "Why?", "billing")])
+    both = [{"id": "True", "question": "Where?", "topic": "delivery"}, row(True, "Why?", "billing")]
+    assert snapshot_of(tmp_path, *both, A).error("explain", "True").startswith("'True' matches 2 records: ")
+
+
+def test_a_record_whose_source_is_gone_says_so_and_not_that_its_line_has_another_row(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [A], "  - {name: other, path: other.jsonl, key: id}\n")
+    write_rows(tmp_path, [row(500, "Why?", "billing")], "other.jsonl")
+    terminal, file = Terminal(tmp_path), tmp_path / "dataset.yaml"
     terminal.goldleaf("curate")
-    assert terminal.error("explain", "1000").startswith("'1000' matches 2 records: ")
+    file.write_text(file.read_text().split("  - {name: other")[0])
+    terminal.goldleaf("curate")
+    told = "source 'other' is no longer in dataset.yaml; if it is named again, its rows are back"
+    assert terminal.json("explain", "500")["note"] == told
+    assert terminal.json("explain", "other.jsonl:1")["note"] == (
+        f"it was read at other.jsonl:1, and is now withdrawn; {told}"
+    )
 
 
 # --- paths ----------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ _BESIDE, _BAR, _AHEAD = 13, 25, 14
 """What stands beside the label of a progress line, its bar, and either of rate and time left."""
 _LOGGED = 60
 """Seconds between two lines about a step where there is no terminal, but a log."""
+_BYTES = ("kB", "MB")
 _ANY_WIDTH = 1_000_000
 _WHOLE = 100
 """From this rate on its decimals are not worth reading."""
@@ -92,11 +93,15 @@ class _Rate(ProgressColumn):
 
 
 class _Done(ProgressColumn):
-    """How many units are done, of how many."""
+    """How many units are done, of how many; bytes are told from rows."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = f" {unit}" if unit in _BYTES else ""
 
     def render(self, task: Task) -> Text:
         """The numbers as text."""
-        return Text(f"{task.completed:,.0f}/{task.total or 0:,.0f}", style="progress.download")
+        return Text(f"{task.completed:,.0f}/{task.total or 0:,.0f}{self._unit}", style="progress.download")
 
 
 class _Left(TimeRemainingColumn):
@@ -123,6 +128,7 @@ class TerminalProgress:
         label = visible(label)
         # On a narrow terminal the bar and then the end of the label give way, never a number.
         left = self._console.width - _BESIDE - 2 * len("" if total is None else f"{total:,}") - (_AHEAD if unit else 0)
+        left -= 1 + len(unit) if unit in _BYTES else 0
         bar = _BAR + (_AHEAD if unit else 0)
         has_bar = left >= len(label) + bar
         room = Column(no_wrap=True, overflow="ellipsis", max_width=max(_READABLE, left - (bar if has_bar else 0)))
@@ -135,7 +141,7 @@ class TerminalProgress:
             columns += [_Rate(unit)] if unit and has_bar else []
         else:
             columns += [BarColumn(bar_width=24)] if has_bar else []
-            columns += [_Done(), TimeElapsedColumn()]
+            columns += [_Done(unit), TimeElapsedColumn()]
             if unit:
                 # What waits for a server may take hours.
                 columns += [_Rate(unit)] if has_bar else []

@@ -23,6 +23,8 @@ class FrozenSource(BaseModel):
     """How many of them are in which other split, where they were published before, the most first."""
     left_out: dict[ReasonCode, int]
     """How many of them are not published, by first reason, the most frequent one first."""
+    is_published: bool = True
+    """Whether there is a version; else this is said of the next one."""
 
     @property
     def is_whole(self) -> bool:
@@ -32,7 +34,8 @@ class FrozenSource(BaseModel):
     def __str__(self) -> str:
         """Text for the report and the card; names are marked as in Markdown."""
         kept = self.rows - sum(self.elsewhere.values()) - sum(self.left_out.values())
-        said = [f"{kept:,} of {self.rows:,} rows of `{self.name}` are published unchanged in {self.split}"]
+        are = "are" if self.is_published else "will be"
+        said = [f"{kept:,} of {self.rows:,} rows of `{self.name}` {are} published unchanged in {self.split}"]
         if self.elsewhere:
             others = ", ".join(f"{count:,} in {split}" for split, count in self.elsewhere.items())
             said.append(f"published before, and rows never move: {others}")

@@ -227,8 +227,10 @@ def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Chec
         if form < _LONG_FORM or not whole or form < _LARGE_SHARE * min(whole):
             return
         choices = sum(len(field.choices) for field in task.task_targets())
+        # Those of nested fields are not counted.
+        told = f", with {choices:,} choices," if choices else ""
         detail = (
-            f"the answer format, with {choices:,} choices, takes {form:,} of {min(whole):,} tokens; a tuned "
+            f"the answer format{told} takes {form:,} of {min(whole):,} tokens; a tuned "
             f"model knows them anyway: to leave it out, let task_answer_form in {task.__name__} return an empty string"
         )
         yield CheckResult(what="length of the prompts", ok=True, detail=detail)

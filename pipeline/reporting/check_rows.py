@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ import polars as pl
 
 from pipeline.config.workspace import Workspace
 from pipeline.curation.prepare import parse_row
+from pipeline.errors import GoldleafError
 from pipeline.ingest.chat_layouts import Layouts, layouts_found
 from pipeline.ingest.field_checks import Seen, names_of
 from pipeline.ingest.raw_rows import RawRow
@@ -25,6 +27,8 @@ from schemas.identity import stable_hash
 from schemas.parsed import Parsed
 
 MOST_TRIED = 200
+_SOME, _FEW = 10, 0.05
+"""So many invalid rows, if they are that share of all, are worth a look before they are rejected."""
 
 
 @dataclass
@@ -96,9 +100,11 @@ class TriedRows:
 
     @cached_property
     def _integers(self) -> Integers:
-        store = self.workspace.store
-        known = integers_of(store.snapshot().at_last_commit().scan(Table.RECORDS)) if store.exists else {}
-        return known.get(self.source.name, Integers.NUMBERS)
+        # That a table is damaged is a finding of its own.
+        with suppress(GoldleafError):
+            records = self.workspace.store.snapshot().at_last_commit().scan(Table.RECORDS)
+            return integers_of(records).get(self.source.name, Integers.NUMBERS)
+        return Integers.NUMBERS
 
     def _refuse(self, file: str, row: RawRow, reason: Reason | None) -> None:
         if reason is not None:
@@ -118,8 +124,10 @@ class TriedRows:
     @property
     def loses(self) -> bool:
         """Whether curate would lose rows that are wanted."""
-        # Labels that are right except for their case are wanted; if most rows are invalid, the file may be another.
-        return any(code == ReasonCode.RESPELLED for _, _, code, *_ in self._refused) or 2 * self.valid < self.rows
+        # Labels that are right except for their case are wanted; if many rows are invalid, some are likely to be.
+        invalid = self.rows - self.valid
+        are_many = 2 * invalid > self.rows or (invalid >= _SOME and invalid >= self.rows * _FEW)
+        return are_many or any(code == ReasonCode.RESPELLED for _, _, code, *_ in self._refused)
 
     @property
     def columns(self) -> str:

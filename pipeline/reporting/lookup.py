@@ -119,7 +119,7 @@ def _at_place(snapshot: Snapshot, wanted: str, file: str, line: int, dataset: Lo
         raise StoreError(_nothing_at(snapshot, wanted, files, line))
     row = _only([row for row in last if row.state == "current"] or last, wanted)
     notes = [] if row.state == "current" else [f"it was read at {row.place}, and is now {row.state}"]
-    if there:
+    if there and dataset and row.source in {source.name for source in dataset.config.sources}:
         notes.append(f"{wanted} now has another row, which `goldleaf curate` has not read yet")
     return FoundRecord(row.record_id, "; ".join(notes))
 

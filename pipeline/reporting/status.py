@@ -180,7 +180,7 @@ def read_status(workspace: Workspace) -> Status:
         outlook=error_outlook(snapshot, workspace.dataset.config.review.floor),
         audit=audit_result(snapshot, open_answers(snapshot, workspace.dataset, seats)),
         proof=curated.summary.proof if curated else None,
-        frozen=frozen,
+        frozen=[source.model_copy(update={"is_published": bool(versions)}) for source in frozen],
         latest_release=versions[-1].version if versions else None,
         finetuned=_finetuned(workspace, snapshot),
         is_finetuning=workspace.store.is_finetuning,
