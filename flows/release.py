@@ -21,6 +21,7 @@ from pipeline.releases.draft import (
     write_draft,
 )
 from pipeline.releases.frozen_sources import FrozenSource
+from pipeline.releases.lockfile import locked_versions
 from pipeline.releases.numbering import version_to_repeat
 from pipeline.releases.publish import digest_of
 from pipeline.releases.recovery import commit_versions
@@ -132,8 +133,10 @@ def _published(
     """The version with the rows of a draft, and whether its run is still to be committed."""
     store, dataset = context.store, context.dataset
     published = list_versions(store.releases)
-    taken = [manifest.version for manifest in published] + sorted(snapshot.adopted_versions())
     committed = store.snapshot().published_versions()
+    # Also of versions that are no longer there, or not there again: who has one must not get another one by its number.
+    elsewhere = committed | snapshot.adopted_versions() | set(locked_versions(dataset.folder, dataset.config.name))
+    taken = list(dict.fromkeys([manifest.version for manifest in published] + sorted(elsewhere)))
     task_digest = dataset.task.task_digest()
     rows = engine.run(release_rows, store, snapshot, dataset, draft, store.work(run.id))
     with staged(store.releases) as folder:

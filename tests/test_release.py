@@ -1,6 +1,7 @@
 """A release is a version above the latest that loads anywhere, or an error that says which one there is."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import Released, release
 from pipeline.errors import ReleaseError, VersionExists
-from pipeline.releases.versions import verify
+from pipeline.releases.versions import read_manifest, verify, version_folders
 from pipeline.text.normalize import normalize_text
 from schemas.dataset import Normalize
 
@@ -112,6 +113,32 @@ def test_rows_that_return_to_an_older_version_s_make_a_new_one(tmp_path: Path) -
     for last in (10, 11, 10):
         shop.day(rows_of(0, last))
     assert (shop.release().version, shop.release().created) == ("1.2.0", False)
+
+
+def test_the_number_of_a_version_that_is_not_there_any_more_is_not_used_again(tmp_path: Path) -> None:
+    """Another 1.1.0 once came out of a home that was restored from the day before."""
+    shop, home = Shop(tmp_path, []), tmp_path / "home"
+    shop.day(rows_of(0, 10))
+    shutil.copytree(home, tmp_path / "backup")
+    shop.day(rows_of(0, 11))
+    pinned = read_manifest(shop.context.store.releases / "1.1.0").reference
+    shutil.rmtree(shop.context.store.releases / "1.1.0")
+    shop.day(rows_of(0, 12))
+    assert [folder.name for folder in version_folders(shop.context.store.releases)] == ["1.0.0", "1.2.0"]
+    shutil.rmtree(home)
+    (tmp_path / "backup").rename(home)
+    (tmp_path / "goldleaf.lock").write_text(f"{pinned}\nothers@7.0.0 sha256:{'0' * 64}  # of somebody else\n")
+    with pytest.raises(
+        ReleaseError, match=r"version 1\.1\.0 is not above 1\.1\.0, the latest one; pass --version 1\.2\.0"
+    ):
+        shop.day(rows_of(0, 13), version="1.1.0")
+    shop.day(rows_of(0, 13))
+    assert [folder.name for folder in version_folders(shop.context.store.releases)] == ["1.0.0", "1.2.0"]
+    (tmp_path / "goldleaf.lock").write_text("questions@1.1.0 sha256:12\n")
+    write_rows(tmp_path, rows_of(0, 14))
+    curate(shop.context, Inline())
+    with pytest.raises(ReleaseError, match=r"goldleaf\.lock:1 has a shortened digest"):
+        shop.release()
 
 
 def released(folder: Path) -> Released:

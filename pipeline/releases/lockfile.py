@@ -1,11 +1,11 @@
-"""Compares a version with the ``goldleaf.lock`` line that pins it in another repository."""
+"""Reads ``goldleaf.lock``: whether a version is the one that it pins, and which numbers it says are taken."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import ReleaseError
-from pipeline.releases.versions import Problem, Verification
+from pipeline.releases.versions import Problem, Verification, parse_version
 
 _LINE = re.compile(r"(\S+@\S+) +(sha256:[0-9a-f]{64})")
 _SHORTENED = re.compile(r"(\S+@\S+) +sha256:[0-9a-f]{0,63}(?:…|\.{3})?")
@@ -36,6 +36,20 @@ def against_lock(found: Verification, lock: str) -> Verification:
         return found
     problem = Problem(file=lock if Path(lock).is_file() else "lock", detail=detail)
     return found.model_copy(update={"problems": (*found.problems, problem)})
+
+
+def locked_versions(folder: Path, name: str) -> list[str]:
+    """The versions of a dataset that a lock beside its dataset.yaml pins: a home that was restored may not have them.
+
+    Raises:
+        ReleaseError: the lock cannot be read, or pins what is no version.
+    """
+    lock = folder / "goldleaf.lock"
+    pinned = [pin.rpartition("@") for pin, _ in _pins(str(lock))] if lock.is_file() else []
+    mine = [version for dataset, _, version in pinned if dataset == name]
+    for version in mine:
+        parse_version(version)
+    return mine
 
 
 def _pins(lock: str) -> Iterator[tuple[str, str]]:
