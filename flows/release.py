@@ -22,6 +22,7 @@ from pipeline.releases.draft import (
 )
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.lockfile import locked_versions
+from pipeline.releases.lost_rows import lost_rows, require_few_lost
 from pipeline.releases.numbering import version_to_repeat
 from pipeline.releases.publish import digest_of
 from pipeline.releases.recovery import commit_versions
@@ -50,6 +51,8 @@ class Released(BaseModel):
     """What it looked at to let records follow answers that came in before; None if there were none."""
     splits: dict[str, int]
     """Rows by split."""
+    lost: str = ""
+    """How many rows of the last version it does not have, and why; empty if it has all."""
     absent: list[AbsentLabel] = []
     """Labels missing from some split."""
     empty: dict[str, float] = {}
@@ -64,18 +67,20 @@ class Released(BaseModel):
     """What is published of each frozen source, and why the rest is not."""
 
 
-def release(context: Context, engine: Engine, *, version: str | None = None) -> Released:
+def release(context: Context, engine: Engine, *, version: str | None = None, allow_lost: bool = False) -> Released:
     """Publish the accepted records.
 
     Args:
         context: the dataset.
         engine: runs the steps.
         version: ``X.Y.Z``, above all others; default: the next minor version, or the latest one if nothing changed.
+        allow_lost: publish however many rows of the last version it does not have.
 
     Raises:
         ConfigError: the home holds the dataset of another file.
         VersionExists: the version was published before.
-        ReleaseError: nothing is accepted, two splits would share a group, the dataset was changed since it was
+        ReleaseError: nothing is accepted, too many rows of the last version are lost,
+            two splits would share a group, the dataset was changed since it was
             curated, a version has splits that the tables do not know, or ``version`` is invalid, is not above the
             latest one or has nothing new.
     """
@@ -94,6 +99,9 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
             run = context.new_run(Verb.RELEASE)
             with without_garbage_collection():
                 draft = _draft(context, engine, snapshot)
+            lost = lost_rows(store, snapshot, draft.rows)
+            if lost and not allow_lost:
+                require_few_lost(lost, context.dataset.config.release.most_lost)
             found, created = _published(context, engine, snapshot, draft, run, version)
             if created:
                 summary = ReleaseSummary(version=found.version, digest=found.digest)
@@ -108,6 +116,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None) -> 
         created=created,
         looked=followed.looked,
         splits=splits,
+        lost=str(lost or "") if created else "",
         absent=found.absent,
         empty=empty_splits(context.dataset.config.split.fractions, splits),
         preferences={split: file.rows for split, file in found.preferences.items()},

@@ -221,6 +221,8 @@ class Release(Section):
     language: list[str] = ["en"]
     preferences: bool = True
     """Whether the answers that annotators corrected are published beside the corrected ones."""
+    most_lost: Share = 0.05
+    """Share of the last version's rows that a release may lack without being told to."""
 
 
 class EngineChoice(Section):

@@ -11,6 +11,7 @@ from desk import Desk, desk_at
 from fake_studio import FakeStudio, fake_studio
 from pydantic import BaseModel
 from support import Steps, row
+from terminal import Terminal
 
 from flows.curate import curate
 from flows.engines.engine import Inline
@@ -328,3 +329,32 @@ def test_however_many_rows_have_a_divided_label_annotators_are_asked_about_them(
     renamed(desk, '{"returns": ["refund", "exchange"]}', '"billing", "delivery", "refund", "exchange"')
     review = desk.curate().review
     assert (review.waiting, desk.decision(1).routed) == (6, Routed.REPAIR)
+
+
+# --- what a release loses -----------------------------------------------------------------------------
+def test_a_release_says_which_rows_of_the_last_version_it_lacks_and_stops_beyond_a_share(
+    desk: Desk, studio: FakeStudio
+) -> None:
+    terminal = Terminal(desk.folder, studio.url, studio.token, columns=300)
+    rows = [row(key, f"Where is chair number {key * 31}?", "delivery") for key in range(8, 48)]
+    desk.rows(*ROWS, *rows)
+    change(desk, ("review:", "duplicates: {threshold: 1}\nreview:"), file="dataset.yaml")
+    change(desk, ("key: id", "key: id, mode: snapshot"), file="dataset.yaml")
+    answered(desk)
+    assert "lost:" not in terminal.goldleaf("release").stdout
+    desk.rows(*ROWS, *rows[:-1])
+    change(desk, ("returns", "refunds"))
+    desk.curate()
+    lost = "2 of 44 rows of 1.0.0 are not in it (1 of them answered by people; now 1 gone from the source, 1 in review)"
+    shown = terminal.goldleaf("release").stdout
+    assert f"lost: {lost}\n" in shown, shown
+    desk.rows(*ROWS, *rows[:-4])
+    desk.curate()
+    refused = (
+        "3 of 42 rows of 1.1.0 are not in it (now 3 gone from the source), which is more than release.most_lost "
+        "(5%); nothing was published. `goldleaf explain` says why a row is not; if that is meant, run `goldleaf "
+        "release --allow-lost`"
+    )
+    assert terminal.goldleaf("release", exit_code=1).stderr.endswith(refused + "\n")
+    assert terminal.json("release", "--allow-lost")["lost"].startswith("3 of 42 rows of 1.1.0 are not in it")
+    assert terminal.json("release")["lost"] == "", "nothing new is published"

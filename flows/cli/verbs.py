@@ -275,6 +275,9 @@ def release(
         str | None,
         typer.Option(help="X.Y.Z, higher than the latest. Default: the next minor version, if anything changed."),
     ] = None,
+    allow_lost: Annotated[
+        bool, typer.Option("--allow-lost", help="Publish however many rows of the last version it does not have.")
+    ] = False,
     engine: EngineName = None,
     wait: Wait = "0",
     as_json: AsJson = False,
@@ -283,7 +286,8 @@ def release(
 
     Splits never leak (near-duplicates and equal `group_by` values stay together), and rows never change their split.
     """
-    result: Released = run_verb(load_context(dataset), engine, as_json, "release", wait=wait, version=version)
+    more = {"version": version, "allow_lost": allow_lost}
+    result: Released = run_verb(load_context(dataset), engine, as_json, "release", wait=wait, **more)
     if as_json:
         print_json(result)
         return
@@ -300,6 +304,8 @@ def show_released(result: "Released") -> None:
     what = "published" if result.created else "nothing new since"
     out.print(f"{what} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))
+    if result.lost:
+        out.print(f"[yellow]lost:[/] {escape(result.lost)}")
     for split, share in result.empty.items():
         out.print(f"[yellow]the split '{split}' is empty:[/] {why_empty(share, sum(result.splits.values()))}")
     if result.absent:

@@ -111,9 +111,10 @@ def collect(dataset: str, wait: str | None = None) -> Collected:
 
 
 @flow(name="release", flow_run_name=_run_name)
-def release(dataset: str, version: str | None = None, wait: str | None = None) -> Released:
+def release(dataset: str, version: str | None = None, wait: str | None = None, allow_lost: bool = False) -> Released:
     """Publish the accepted records as a version."""
-    return _run("release", dataset, wait, lambda *stage: release_story.release(*stage, version=version))
+    chosen: dict[str, Any] = {"version": version, "allow_lost": allow_lost}
+    return _run("release", dataset, wait, lambda *stage: release_story.release(*stage, **chosen))
 
 
 @flow(name="suggest", flow_run_name=_run_name)

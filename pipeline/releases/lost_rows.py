@@ -1,0 +1,95 @@
+"""Finds the rows of the last version that a release does not have: nobody else would miss them."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from pipeline.errors import ReleaseError
+from pipeline.releases.versions import list_versions
+from pipeline.state.snapshot import Snapshot
+from pipeline.state.store import Store
+from pipeline.text.wording import counted
+from schemas.fate import Fate, LabelSource
+
+_SMALL = 20
+"""Of a version with fewer rows, one is a large share already."""
+_GONE = "gone from the source"
+_NOW = {
+    Fate.REVIEW.value: "in review",
+    Fate.REJECTED.value: "rejected",
+    Fate.DUPLICATE.value: "copies of other rows",
+}
+
+
+@dataclass(frozen=True)
+class LostRows:
+    """What a release does not have of the last version."""
+
+    version: str
+    rows: int
+    """That it has."""
+    lost: int
+    answered: int
+    """Of these, rows with an answer by annotators, or of a gold source."""
+    now: Mapping[str, int] = field(default_factory=dict)
+    """What has become of them, the most frequent first."""
+
+    def __str__(self) -> str:
+        """The numbers in words; empty if none is lost."""
+        if not self.lost:
+            return ""
+        now = ", ".join(f"{count:,} {what}" for what, count in self.now.items())
+        answered = f"{self.answered:,} of them answered by people; " if self.answered else ""
+        return f"{self.lost:,} of {counted(self.rows, 'row')} of {self.version} are not in it ({answered}now {now})"
+
+
+def lost_rows(store: Store, snapshot: Snapshot, rows: pl.DataFrame) -> LostRows | None:
+    """Compare the rows of a draft with those of the last version; None if there is none.
+
+    Args:
+        store: has the versions.
+        snapshot: what was drafted from.
+        rows: the draft's, with ``record_id``.
+
+    Raises:
+        ReleaseError: the last version cannot be read.
+    """
+    if not (published := list_versions(store.releases)):
+        return None
+    last = published[-1]
+    files = [store.releases / last.version / split.file for split in last.splits.values()]
+    try:
+        before = pl.concat([pl.read_parquet(file, columns=["id", "label_source"]) for file in files])
+    except (OSError, pl.exceptions.PolarsError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise ReleaseError(
+            f"the rows of {last.version} cannot be read ({said}), so nobody could say which of them a new one lacks; "
+            f"restore {store.releases / last.version} from a backup, or see `goldleaf verify`"
+        ) from error
+    lost = before.rename({"id": "record_id"}).join(rows, on="record_id", how="anti")
+    if lost.is_empty():
+        return LostRows(last.version, before.height, 0, 0)
+    decided = snapshot.current_decisions(pl.col("record_id").is_in(lost["record_id"].implode()))
+    fates = dict(decided.select("record_id", "fate").collect().iter_rows())
+    now = Counter(_NOW.get(fates.get(one, ""), _GONE) for one in lost["record_id"])
+    answered = int((lost["label_source"] == LabelSource.HUMAN.value).sum())
+    return LostRows(last.version, before.height, lost.height, answered, dict(sorted(now.items(), key=_first)))
+
+
+def _first(count: tuple[str, int]) -> tuple[int, str]:
+    return -count[1], count[0]
+
+
+def require_few_lost(found: LostRows, most: float) -> None:
+    """Refuse to publish without many of the last version's rows.
+
+    Raises:
+        ReleaseError: they are more than such a share.
+    """
+    if found.rows >= _SMALL and found.lost > most * found.rows:
+        raise ReleaseError(
+            f"{found}, which is more than release.most_lost ({most:.0%}); nothing was published. `goldleaf explain` "
+            "says why a row is not; if that is meant, run `goldleaf release --allow-lost`"
+        )
