@@ -16,7 +16,7 @@ from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.ingest.row_places import gone_from_files
 from pipeline.releases.versions import in_order_of_publication, readable_versions
 from pipeline.reporting.doubts import doubt_in_words
-from pipeline.reporting.lookup import find_record, places_of
+from pipeline.reporting.lookup import about_lost_source, find_record, places_of
 from pipeline.review.consensus import said_about
 from pipeline.review.queue import open_keys
 from pipeline.state.decisions import from_frame, named_records
@@ -220,7 +220,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
         place=(meant.place or places.get(meant.record_id, "")) if is_there else "",
         gone=is_there and not meant.place and _is_gone(meant.record_id, snapshot),
         now=(present.fate.value if present else _NOT_DECIDED) if is_there else _WITHDRAWN,
-        note="; ".join(filter(None, [meant.note, "" if is_there else _left(rows["source"][0], dataset)])),
+        note="; ".join(filter(None, [meant.note, "" if is_there else about_lost_source(rows["source"][0], dataset)])),
         **lists,
         duplicates=duplicates,
         places={name: place for name, place in places.items() if name != meant.record_id},
@@ -239,13 +239,6 @@ _TIMES = {
     "published": "published_at",
 }
 """The time of an entry of each list; entries of the same moment follow in this order."""
-
-
-def _left(source: str, dataset: LoadedDataset | None) -> str:
-    """That nothing names the source of a withdrawn record any more, and how to have it back."""
-    if dataset is None or source in {one.name for one in dataset.config.sources}:
-        return ""
-    return f"source '{source}' is no longer in {dataset.path.name}; if it is named again, its rows are back"
 
 
 def _is_gone(record_id: str, snapshot: Snapshot) -> bool:

@@ -68,6 +68,13 @@ def places_of(snapshot: Snapshot, record_ids: Collection[str]) -> dict[str, str]
     return dict(named.select("record_id", pl.format("{}:{}", "file", "line")).collect().iter_rows())
 
 
+def about_lost_source(source: str, dataset: LoadedDataset | None) -> str:
+    """That nothing names the source of a withdrawn record any more; empty if dataset.yaml does, or is not known."""
+    if dataset is None or source in {one.name for one in dataset.config.sources}:
+        return ""
+    return f"source '{source}' is no longer in {dataset.path.name}; if it is named again, its rows are back"
+
+
 def find_record(snapshot: Snapshot, wanted: str, dataset: LoadedDataset | None = None) -> FoundRecord:
     """The record meant by ``file:line``, by the row's own key, or by an id or the beginning of one.
 
