@@ -1,6 +1,8 @@
 """The key of a row is the same in every format, and no record gets another id, whatever earlier versions wrote."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -28,9 +30,13 @@ def source(ending: str, mode: Mode = Mode.APPEND) -> Source:
 
 def write(home: Home, ending: str, rows: pl.DataFrame = TABLE) -> Source:
     path = home.folder / f"data.{ending}"
-    {"csv": rows.write_csv, "parquet": rows.write_parquet, "jsonl": rows.write_ndjson, "json": rows.write_json}[ending](
-        path
-    )
+    writers: dict[str, Callable[[Path], Any]] = {
+        "csv": rows.write_csv,
+        "parquet": rows.write_parquet,
+        "jsonl": rows.write_ndjson,
+        "json": rows.write_json,
+    }
+    writers[ending](path)
     return source(ending)
 
 
