@@ -191,10 +191,10 @@ class Task(BaseModel):
         for role in (Role.INPUT, Role.TARGET):
             if not cls.task_names(role):
                 raise TaskDefinitionError(f"{cls.__name__} has no {role}; mark a field with {role.title()}[...]")
-        if fault := fault_of(cls.renamed, cls.task_targets()):
-            raise TaskDefinitionError(f"{cls.__name__}.{fault}")
         try:
             _check_conversation(cls)
+            if fault := fault_of(cls.renamed, cls.task_targets()):
+                raise TaskDefinitionError(f"{cls.__name__}.{fault}")
             cls.task_digest()
         except UnsupportedType as error:
             raise TaskDefinitionError(f"{cls.__name__}: {error}") from error

@@ -112,6 +112,8 @@ class Life:
             *([f"  - {{name: visiting, path: visiting.jsonl, key: id{trusted}}}"] if self.visits else []),
         ]
         settings = [f"{name}: {getattr(self, name)}" for name in ("on_conflict", "review", "split")]
+        # Rows come and go as chance has it.
+        settings += [] if "release:" in self.more else ["release: {most_lost: 1}"]
         lines = ["name: life", "task: task.py:Question", "sources:", *sources, *settings, self.more]
         (self.folder / "dataset.yaml").write_text("\n".join(lines) + "\n")
         for name, rows in (("table", self.table.values()), ("log", self.log), ("visiting", self.visiting.values())):
@@ -190,11 +192,8 @@ class Life:
     def collect(self) -> None:
         collect(self.context, Inline())
         self._runs += 1
-        # None if the choices were changed, and no question about the new ones was sent yet.
-        project = self.project
         for number, row in self.studio.annotations.items():
-            if self.studio.tasks[row["task"]]["project"] == project:
-                self._known.setdefault((number, row["updated_at"]), self._runs)
+            self._known.setdefault((number, row["updated_at"]), self._runs)
         if not self.edited and self.read == self.rows():
             self.check_answers()
 
@@ -299,14 +298,14 @@ class Life:
         None if the current one has no answer.
         """
         task = self.context.dataset.task
-        keys, project, text = self.keys(decision), self.project, match_key(self.theme.text(decision.inputs))
+        keys, text = self.keys(decision), match_key(self.theme.text(decision.inputs))
         given: list[Given] = []
         for row in sorted(self.studio.annotations.values(), key=lambda row: (row["updated_at"], row["id"])):
             data = self.studio.tasks[row["task"]]["data"]
             key = data["push_key"]
             same = data["record_id"] == decision.record_id and match_key(self.theme.shown(data)) == text
             answer = read_result(task, row["result"], was_cancelled=row["was_cancelled"])
-            if same and self.studio.tasks[row["task"]]["project"] == project and answer.verdict in DECISIVE:
+            if same and answer.verdict in DECISIVE:
                 known = self._known.get((row["id"], row["updated_at"]), self._runs)
                 given.append(Given(key, key in keys, row["completed_by"], answer, known, self._sent[row["task"], key]))
         given = self.asked_for_answers(given)

@@ -68,7 +68,7 @@ class TeamLife(Life):
         overlaps = f"overlap: {overlap}, overlap_annotators: {panel}"
         self.review = f"{{{self.asks}{named}, {overlaps}, repair: {str(self.repairs).lower()}}}"
         suggest = f"suggest: {{endpoint: {self.endpoint}, model: m, parallel: 2, examples: 2}}" if self.suggests else ""
-        self.more = f"{suggest}\nrelease: {{preferences: {str(self.publishes).lower()}}}"
+        self.more = f"{suggest}\nrelease: {{preferences: {str(self.publishes).lower()}, most_lost: 1}}"
         super().write()
 
     def _says(self, request: dict[str, Any], _: int) -> Reply:

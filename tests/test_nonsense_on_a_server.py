@@ -131,7 +131,7 @@ def test_labels_that_are_removed_from_the_task_ask_their_rows_anew_and_answers_w
     assert desk.project != before and human(desk, 1, 2, 3) == [True, False, False]
     assert curated.review.sent == len(ROWS) - 1
     # The earlier project is named once, with what is still open in it, and its title tells the two apart.
-    left = f"{desk.client.url}/projects/{before}/data, {len(ROWS) - 3} open tasks) gets no more of them: send your"
+    left = f"{desk.client.url}/projects/{before}/data, 0 open tasks) gets no more of them: send your annotators"
     assert left in curated.review.moved and desk.curate().review.moved == ""
     assert title_of(desk, before) == f"{title_of(desk, desk.project)} (closed)"[:50]
     desk.collect()

@@ -102,7 +102,8 @@ def push_questions(
                 except Refused as error:
                     if is_last or error.status not in _REFUSALS:
                         raise
-                    # Its annotators have used what the form does not have any more.
+                    # Its annotators have used what the form does not have any more. Nobody is asked in two projects.
+                    client.withdraw(project, client.asked(project), lease.keep)
                     retire(client.requests, project, markers(dataset), lease.keep)
                     continue
                 push = _Push(store, dataset, snapshot, client, lease, project, server, run)
