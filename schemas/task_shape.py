@@ -1,5 +1,6 @@
 """A task's schema: its names, roles and types without the texts, and how a model must write a value."""
 
+import functools
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ def class_digest(task: "type[Task]") -> str:
     return _digest(task.__name__, *_shape(task))
 
 
+@functools.cache
 def shape_digest(task: "type[Task]") -> str:
     """The same, whatever the class is called."""
     return _digest(*_shape(task))

@@ -73,8 +73,8 @@ class FakeStudio:
                 return 200, {"count": len(self.projects), "results": list(self.projects.values())}
             case "POST", ["projects"]:
                 return 201, self._add(self.projects, body | {"created_at": self.tick()})
-            case "PATCH", ["projects", number] if used := self._used_labels(int(number), body):
-                return 400, {"label_config": [f"These labels still exist in annotations: {', '.join(used)}"]}
+            case "PATCH", ["projects", number] if used := self._used_names(int(number), body):
+                return 400, {"label_config": [f"Created annotations are incompatible with it: {', '.join(used)}"]}
             case "PATCH", ["projects", number]:
                 self.projects[int(number)] |= body
                 return 200, self.projects[int(number)]
@@ -149,12 +149,12 @@ class FakeStudio:
         rows[number] = row | {"id": number}
         return rows[number]
 
-    def _used_labels(self, project: int, body: Row) -> list[str]:
-        """The choices in annotations of a project that a new form for it does not have."""
+    def _used_names(self, project: int, body: Row) -> list[str]:
+        """The controls and objects of annotations in a project that a new form for it does not have; labels may go."""
         mine = [row for row in self.annotations.values() if self.tasks[row["task"]]["project"] == project]
-        chosen = {one for row in mine for region in row["result"] for one in region["value"].get("choices", [])}
+        used = {region[key] for row in mine for region in row["result"] for key in ("from_name", "to_name")}
         form = body.get("label_config")
-        return sorted(one for one in chosen if f'value="{one}"' not in form) if form else []
+        return sorted(one for one in used if f'name="{one}"' not in form) if form else []
 
     def _label(self, new: Row) -> Row:
         """The label with a title, of which there is one."""

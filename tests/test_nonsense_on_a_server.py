@@ -122,29 +122,44 @@ def test_labels_that_are_removed_from_the_task_ask_their_rows_anew_and_answers_w
     desk.label(2, "returns")
     desk.collect()
     desk.label(3, "delivery")
-    before, task = desk.project, desk.folder / "task.py"
+    project, answered, task = desk.project, desk.task(2), desk.folder / "task.py"
     with_all = task.read_text()
     task.write_text(with_all.replace(', "returns"', ""))
     curated = desk.curate()
     assert "of annotators' answers about 2 rows 1 counts on, 1 is asked again" in curated.note
-    # The server keeps labels in a form that annotators have used.
-    assert desk.project != before and human(desk, 1, 2, 3) == [True, False, False]
-    assert curated.review.sent == len(ROWS) - 1
-    # The earlier project is named once, with what is still open in it, and its title tells the two apart.
-    left = f"{desk.client.url}/projects/{before}/data, 0 open tasks) gets no more of them: send your annotators"
-    assert left in curated.review.moved and desk.curate().review.moved == ""
-    assert title_of(desk, before) == f"{title_of(desk, desk.project)} (closed)"[:50]
+    assert (curated.review.sent, curated.review.moved, desk.project) == (1, "", project), (
+        "the form changes in its place"
+    )
+    assert desk.task(2) != answered and human(desk, 1, 2, 3) == [True, False, False]
+    assert 'value="returns"' not in desk.api.get(f"/api/projects/{project}/").json()["label_config"]
     desk.collect()
-    assert human(desk, 3) == [True], "what was answered there meanwhile counts"
+    assert human(desk, 3) == [True], "what was answered meanwhile counts"
     desk.label(2, "billing")
-    later = desk.project
     task.write_text(with_all)
-    back = desk.curate().review
-    assert (back.sent, back.moved, desk.project) == (0, "", later), "a label that is added changes the form there"
-    assert 'value="returns"' in desk.api.get(f"/api/projects/{later}/").json()["label_config"]
+    assert desk.curate().review.sent == 0
+    assert 'value="returns"' in desk.api.get(f"/api/projects/{project}/").json()["label_config"]
     desk.collect()
     assert human(desk, 1, 2, 3) == [True, True, True]
     assert desk.decision(2).targets == {"topic": "billing"}, "the later one of two answers by the same annotator"
+
+
+def test_a_form_without_what_annotators_have_used_is_that_of_another_project(desk: Desk) -> None:
+    task = desk.folder / "task.py"
+    plain = task.read_text()
+    task.write_text(plain.replace("    question:", "    title: Input[str | None] = None\n    question:"))
+    desk.curate()
+    desk.label(1, "billing")
+    desk.collect()
+    desk.label(2, "returns")
+    before = desk.project
+    task.write_text(plain)
+    curated = desk.curate()
+    # The earlier project is named once, and its title tells the two apart.
+    left = f"{desk.client.url}/projects/{before}/data, 0 open tasks) gets no more of them: send your annotators"
+    assert left in curated.review.moved and desk.curate().review.moved == ""
+    assert desk.project != before and title_of(desk, before) == f"{title_of(desk, desk.project)} (closed)"[:50]
+    desk.collect()
+    assert human(desk, 1, 2) == [True, True], "what was answered there meanwhile counts"
 
 
 def title_of(desk: Desk, project: int) -> str:

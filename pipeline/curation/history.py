@@ -27,6 +27,7 @@ from schemas.field import same_targets
 from schemas.repairs import awaits_repair
 from schemas.run_summary import Verb
 from schemas.task import Task
+from schemas.task_shape import shape_digest
 
 _REASONS = TypeAdapter(tuple[Reason, ...])
 
@@ -200,6 +201,9 @@ def _with_past(row: Known, history: History, task: type[Task], forgets: bool) ->
             # The label that it had by then may have been scored anew.
             doubt = replace(doubt, score=_score_alone(curated), suggestion=curated.suggestion)
     digest = history.curated.task_digest if history.curated else ""
+    if history.said is None and history.lapsed is not None:
+        # Another question: the task of the one before is answered.
+        digest = shape_digest(task)
     return replace(known, past=Past(route, history.chance, scored, digest, doubt))
 
 

@@ -47,8 +47,8 @@ def close(requests: Requests, project: int, markers: str, before: Callable[[], N
 
 
 def retire(requests: Requests, project: int, markers: str, before: Callable[[], None]) -> None:
-    """Take its markers from a project whose form the server does not let us change, since annotators have used what the
-    task no longer has: another one takes its place. It is still recognized as the dataset's.
+    """Take its markers from a project whose form the server does not let us change, since annotators have used fields
+    that the task no longer has: another one takes its place. It is still recognized as the dataset's.
     """
     known = read_project(requests, project)
     before()

@@ -14,6 +14,7 @@ from schemas.decision import Decision
 from schemas.field import TargetField, is_absent
 from schemas.run_summary import CurateFacts
 from schemas.task import Role, Task
+from schemas.task_shape import shape_digest
 
 
 def asked_digest(task: type[Task]) -> str:
@@ -27,7 +28,8 @@ def same_question(snapshot: Snapshot, task: type[Task]) -> frozenset[str]:
 
     Homes of before have that of the whole class; which one that was is known since their first curate.
     """
-    own = frozenset({asked_digest(task), task.task_digest()})
+    # What is asked again since an answer is not valid any more has that of the shape.
+    own = frozenset({asked_digest(task), task.task_digest(), shape_digest(task)})
     last = snapshot.last_run(CurateFacts)
     before = frozenset(last.summary.asked_as) if last else frozenset[str]()
     return own | before if asked_digest(task) in before else own
