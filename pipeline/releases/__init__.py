@@ -10,6 +10,7 @@ __all__ = [
     "draft",
     "frozen_sources",
     "lockfile",
+    "lost_rows",
     "numbering",
     "publish",
     "published_rows",
