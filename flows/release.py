@@ -26,6 +26,7 @@ from pipeline.releases.lost_rows import lost_rows, require_few_lost
 from pipeline.releases.numbering import version_to_repeat
 from pipeline.releases.publish import digest_of
 from pipeline.releases.recovery import commit_versions
+from pipeline.releases.unannounced import forget_unheard, note_unheard, unheard
 from pipeline.releases.versions import list_versions, next_version, parse_version
 from pipeline.reporting.overview import open_answers, open_seats
 from pipeline.reporting.write_report import report_for_version, write_report
@@ -106,6 +107,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None, all
             if created:
                 summary = ReleaseSummary(version=found.version, digest=found.digest)
                 store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
+                _announce(context, engine, found)
     write_report(context, progress=engine.progress)
     splits = {split: file.rows for split, file in found.splits.items()}
     result = Released(
@@ -124,16 +126,21 @@ def release(context: Context, engine: Engine, *, version: str | None = None, all
         proof=draft.proof,
         frozen=list(draft.frozen),
     )
-    return _announced(context, engine, result)
-
-
-def _announced(context: Context, engine: Engine, result: Released) -> Released:
-    """Tell the engine of a new version."""
-    if result.created:
-        engine.emit("dataset.published", context.event(version=result.version, digest=result.digest))
-        page = f"goldleaf-{result.dataset}-release"
-        engine.artifact(page, lambda: verb_markdown(context, Verb.RELEASE, result))
+    if created:
+        engine.artifact(f"goldleaf-{name}-release", lambda: verb_markdown(context, Verb.RELEASE, result))
     return result
+
+
+def announce_unheard(context: Context, engine: Engine) -> None:
+    """Announce versions whose release was killed, or could not reach the server, before anybody heard of them."""
+    for manifest in unheard(context.store):
+        _announce(context, engine, manifest)
+
+
+def _announce(context: Context, engine: Engine, found: Manifest) -> None:
+    """Tell the engine of a new version."""
+    if engine.emit("dataset.published", context.event(version=found.version, digest=found.digest)):
+        forget_unheard(context.store, found.version)
 
 
 def _published(
@@ -160,6 +167,7 @@ def _published(
         commit_versions(store, dataset.config.name)
         chosen = version or next_version(taken)
         engine.run(keep_splits, store, draft, run.id)
+        note_unheard(store, chosen)
         with engine.progress.step(f"publishing {chosen}"):
             told = report_for_version(context, draft.absent, engine.progress)
             more = (run, chosen, told.page, told.agreement)

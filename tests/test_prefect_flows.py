@@ -19,7 +19,12 @@ from loopback import LOST, Reply, serving
 from prefect import Flow, flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.worker import EventsWorker
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    temporary_settings,
+)
 from prefect.testing.utilities import prefect_test_harness
 from support import row, state, write_dataset
 from terminal import Terminal
@@ -32,10 +37,11 @@ from flows.engines import prefect_engine
 from flows.engines.engine import Inline
 from flows.local.simulated_annotators import Truth, annotate
 from flows.local.studio_server import LocalStudio
-from flows.release import release
+from flows.release import announce_unheard, release
 from pipeline.config.dataset_file import name_in
 from pipeline.config.workspace import Connection
 from pipeline.errors import ConfigError, LabelStudioError, SourceError, VersionExists
+from pipeline.releases.unannounced import unheard
 
 ROOT = Path(__file__).parent.parent
 ROWS: list[dict[str, object]] = [
@@ -313,6 +319,32 @@ def test_the_funnel_is_an_artifact_and_runs_are_events(shop: Shop, prefect: Sync
     assert events["dataset.published"]["version"] == released.version
     assert events["dataset.published"]["digest"] == released.digest
     assert {event["file"] for event in events.values()} == {shop.file}, "what `finetune` takes"
+
+
+def test_a_version_whose_release_was_killed_is_announced_by_the_next_run_and_only_once(
+    shop: Shop, prefect: SyncPrefectClient
+) -> None:
+    context = shop.enter("home")
+    prefect_flows.curate(shop.file)
+
+    class Killed(Inline):
+        def emit(self, event: str, payload: dict[str, Any]) -> bool:
+            raise SystemExit("as if it were killed after its commit")
+
+    with pytest.raises(SystemExit):
+        release(context, Killed())
+    [manifest] = unheard(context.store)
+    assert manifest.version == "1.0.0"
+    resource = f"goldleaf.dataset.{shop.name}"
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
+        announce_unheard(context, prefect_engine.PrefectEngine())
+    assert unheard(context.store) == [manifest], "no server has heard of it"
+    prefect_flows.curate(shop.file)
+    assert unheard(context.store) == []
+    events = emitted(prefect, resource, count=2)
+    assert events["dataset.published"]["version"] == "1.0.0"
+    prefect_flows.curate(shop.file)
+    assert emitted(prefect, resource, count=2).keys() == events.keys()
 
 
 def emitted(prefect: SyncPrefectClient, resource: str, count: int) -> dict[str, dict[str, Any]]:

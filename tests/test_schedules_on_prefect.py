@@ -7,8 +7,10 @@ import os
 import re
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -199,6 +201,57 @@ def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
         deploy(list(team.plan().values()), "team", team.folder, file)
 
 
+class Forwarder(socketserver.ThreadingTCPServer):
+    """The server's second address."""
+
+    daemon_threads = allow_reuse_address = True
+
+    def __init__(self, port: int, to: str) -> None:
+        host, _, there = to.removeprefix("http://").partition("/")[0].partition(":")
+        super().__init__(("127.0.0.1", port), socketserver.BaseRequestHandler)
+        self._to = (host, int(there))
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        with socket.create_connection(self._to) as other:
+            back = threading.Thread(target=self._copy, args=(other, request))
+            back.start()
+            self._copy(request, other)
+            back.join()
+
+    @staticmethod
+    def _copy(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+def test_a_run_that_starts_while_the_server_is_away_waits_for_it(
+    team: Team, prefect: SyncPrefectClient, url: str
+) -> None:
+    runner = Runner(name="test", pause_on_shutdown=False)
+    run = prefect.create_flow_run_from_deployment(register(runner, team.plan()[Verb.CURATE]))
+    port = free_port()
+    away = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT__FLOW_RUN_ID": str(run.id)}
+    command = [sys.executable, str(ROOT / "flows" / "deploy" / "start.py")]
+    told = {"PREFECT_LOGGING_LEVEL": "DEBUG", "GOLDLEAF_HOME": str(team.folder / "home")}
+    with subprocess.Popen(
+        command, cwd=team.folder, env=ALONE | told | away, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stderr
+        said = []
+        while "Another attempt will be made" not in (line := process.stderr.readline()):
+            said.append(line)
+            assert line, "".join(said)
+        with Forwarder(port, url) as forwarder:
+            threading.Thread(target=forwarder.serve_forever, daemon=True).start()
+            said.append(process.stderr.read())
+            assert process.wait(120) == 0, "".join(said)
+            forwarder.shutdown()
+    assert state_of(prefect, run.id).name == "Completed"
+    assert team.context.store.snapshot().runs.height == 1
+
+
 def broken_beside(team: Team) -> Path:
     """Another dataset.yaml, with a schedule and a mistake."""
     other = team.folder / "other"
@@ -307,6 +360,7 @@ def test_ctrl_c_cancels_the_runs_of_serve_which_hear_it_themselves_at_a_terminal
         run = prefect.create_flow_run_from_deployment(prefect.read_deployment_by_name(curate).id)
         wait_until(lambda: state_of(prefect, run.id).is_running())
         [own] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert "flows/deploy/start.py" in Path(f"/proc/{own}/cmdline").read_text(), "which waits for a server"
         os.kill(int(own), signal.SIGINT)
         time.sleep(2)
         assert state_of(prefect, run.id).is_running(), "it leaves the end to serve"

@@ -65,6 +65,7 @@ def _run(verb: str, dataset: str, wait: str | None, story: Callable[[Context, Pr
             PrefectEngine(page, workers=choice.workers, dask=choice.dask) as engine,
             waiting(context, verb, patience, page, due_at),
         ):
+            release_story.announce_unheard(context, engine)
             result = story(context, engine)
     except (Busy, Needless) as error:
         # That nobody has a look at what is stuck would be a failure.

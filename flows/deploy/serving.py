@@ -1,7 +1,9 @@
 """Runs schedules with Prefect: in this process for as long as it lives, or on the workers of a pool."""
 
 import asyncio
+import functools
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
+from prefect.runner import runner as prefect_runner
+from prefect.runner._starter_engine import EngineCommandStarter
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows.deploy.deployments import SLUG, Deployment
@@ -28,6 +32,7 @@ from pipeline.config.workspace import shown_address
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.state.atomic import replacing
 
+_START = Path(__file__).with_name("start.py")
 _PAUSE = 5.0
 """Seconds between two looks whether the server is back."""
 _PATIENCE = 10.0
@@ -72,6 +77,12 @@ def serve(
             time.sleep(_PAUSE)
             continue
         return
+
+
+# Prefect has no setting for what starts a run.
+vars(prefect_runner)["EngineCommandStarter"] = functools.partial(
+    EngineCommandStarter, command=shlex.join([sys.executable, str(_START)])
+)
 
 
 class _Runner(Runner):

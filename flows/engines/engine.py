@@ -17,8 +17,8 @@ class Engine(Steps, Protocol):
     def run_with_retries(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run one step that talks to a server; the engine may retry it."""
 
-    def emit(self, event: str, payload: dict[str, Any]) -> None:
-        """Announce an event, such as ``dataset.published``."""
+    def emit(self, event: str, payload: dict[str, Any]) -> bool:
+        """Announce an event, such as ``dataset.published``; False if whoever listens could not be reached."""
 
     def artifact(self, key: str, markdown: Callable[[], str]) -> None:
         """Store a page with the run; it is only written if there is a place for it."""
@@ -68,8 +68,9 @@ class Inline:
         """Start the worker processes."""
         self._processes.start(first)
 
-    def emit(self, event: str, payload: dict[str, Any]) -> None:
+    def emit(self, event: str, payload: dict[str, Any]) -> bool:
         """Do nothing: inline runs have no listeners."""
+        return True
 
     def artifact(self, key: str, markdown: Callable[[], str]) -> None:
         """The command line prints its own tables."""

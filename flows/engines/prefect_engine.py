@@ -4,6 +4,7 @@ Importing Prefect takes two seconds, so only what runs on it imports this module
 """
 
 import functools
+import json
 import logging
 import re
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from uuid import NAMESPACE_OID, uuid5
 
 import httpx
 from prefect import task
@@ -18,7 +20,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.events import emit_event
+from prefect.events import Event, Resource
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -123,11 +125,19 @@ class PrefectEngine:
                 "engine.dask, or drop it"
             ) from error
 
-    def emit(self, event: str, payload: dict[str, Any]) -> None:
-        """Emit a Prefect event that automations and deployments can wait for."""
-        resource = f"goldleaf.dataset.{payload['dataset']}"
-        with _optional(f"the event {event}"):
-            emit_event(event=event, resource={"prefect.resource.id": resource}, payload=payload)
+    def emit(self, event: str, payload: dict[str, Any]) -> bool:
+        """Send a Prefect event that automations and deployments can wait for; one that is sent again is the same.
+
+        Not by Prefect's own queue, which does not say whether an event has arrived.
+        """
+        resource = {"prefect.resource.id": f"goldleaf.dataset.{payload['dataset']}"}
+        known_by = uuid5(NAMESPACE_OID, json.dumps([event, payload], sort_keys=True))
+        told = Event(id=known_by, event=event, resource=Resource(resource), payload=payload)
+        is_heard = False
+        with _optional(f"the event {event}"), get_client(sync_client=True) as client:
+            client._client.post("/events", json=[told.model_dump(mode="json")]).raise_for_status()
+            is_heard = True
+        return is_heard
 
     def artifact(self, key: str, markdown: Callable[[], str]) -> None:
         """Create a markdown artifact; a stable key gives it a history."""

@@ -16,5 +16,6 @@ __all__ = [
     "published_rows",
     "recovery",
     "split_audit",
+    "unannounced",
     "versions",
 ]
