@@ -183,6 +183,7 @@ def test_nothing_is_longer_than_a_reader_can_hold(what: str, most: int) -> None:
         (
             "prefect",
             {
+                "flows/deploy/start.py",
                 "flows/engines/prefect_engine.py",
                 "flows/deploy/page_log.py",
                 "flows/deploy/prefect_flows.py",
