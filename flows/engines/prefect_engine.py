@@ -135,7 +135,7 @@ class PrefectEngine:
         told = Event(id=known_by, event=event, resource=Resource(resource), payload=payload)
         is_heard = False
         with _optional(f"the event {event}"), get_client(sync_client=True) as client:
-            client._client.post("/events", json=[told.model_dump(mode="json")]).raise_for_status()
+            client.request("POST", "/events", json=[told.model_dump(mode="json")]).raise_for_status()
             is_heard = True
         return is_heard
 
