@@ -48,7 +48,7 @@ def test_the_report_shows_the_answer_that_annotators_gave_beside_those_that_it_o
 
 # --- rows that stop being asked about ---------------------------------------------------------------
 def test_of_two_similar_rows_that_were_both_corrected_one_remains_and_report_and_release_say_so(desk: Desk) -> None:
-    desk.rows(parcel("billing"), row(2, f"{PARCEL}, they say", "delivery"))
+    desk.rows(parcel("billing"), row(2, f"{PARCEL}, now", "delivery"))
     desk.curate()
     for key in (1, 2):
         desk.label(key, "returns")
@@ -60,7 +60,7 @@ def test_of_two_similar_rows_that_were_both_corrected_one_remains_and_report_and
 
 def test_an_audited_row_that_gives_way_to_a_longer_copy_is_asked_about_no_more(desk: Desk) -> None:
     assert desk.decision(1).routed is Routed.AUDIT
-    desk.rows(parcel("billing"), row(2, LAMP, "billing"), row(3, f"{PARCEL}, they say", "billing"))
+    desk.rows(parcel("billing"), row(2, LAMP, "billing"), row(3, f"{PARCEL}, now", "billing"))
     desk.curate()
     assert desk.decision(1).fate is Fate.DUPLICATE
     assert review_of(desk).routed == 2
@@ -147,7 +147,7 @@ def test_of_an_annotator_s_answers_to_two_questions_about_one_text_the_later_edi
     assert (desk.decision(1).fate, desk.decision(1).targets) == (Fate.ACCEPTED, {"topic": "billing"})
 
 
-@pytest.mark.parametrize("copy", [PARCEL, f"{PARCEL}, they say"], ids=["exact copy", "near copy"])
+@pytest.mark.parametrize("copy", [PARCEL, f"{PARCEL}, now"], ids=["exact copy", "near copy"])
 def test_an_answer_that_the_source_contradicts_is_not_a_copy_s_to_overrule(desk: Desk, copy: str) -> None:
     """A copy with the source's label had taken the place of the row, which was published with the answer."""
     desk.rows(parcel("billing"), row(2, copy, "returns"))
@@ -164,7 +164,7 @@ def test_an_answer_that_the_source_contradicts_is_not_a_copy_s_to_overrule(desk:
     assert (desk.decision(2).fate, desk.decision(2).duplicate_of) == (Fate.DUPLICATE, desk.id(1))
 
 
-@pytest.mark.parametrize("mark", ["?", " today"], ids=["other signs", "near copy"])
+@pytest.mark.parametrize("mark", ["?", " now"], ids=["other signs", "near copy"])
 def test_an_answer_that_the_source_contradicts_is_not_a_duplicate_of_a_row_that_an_annotator_confirmed(
     desk: Desk, mark: str
 ) -> None:

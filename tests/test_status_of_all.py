@@ -204,7 +204,7 @@ def test_a_release_and_a_fine_tuning_are_overdue_too_and_one_without_news_is_not
         for verb, cron in (("release", "0 5 * * *"), ("finetune", "0 6 * * *"))
     ]
     assert "nothing new since" in shop.goldleaf("release").stdout
-    note = Context.load(file, offline(shop.home)).store.root / "work" / "release.tries"
+    note = Context.load(file, offline(shop.home)).store.notes / "release.tries"
     done = json.loads(note.read_text()) | {"done_at": (later - timedelta(hours=1)).isoformat()}
     note.write_text(json.dumps(done))
     [line] = all_datasets(shop.home, later)

@@ -15,11 +15,11 @@ from schemas.fate import Fate, LabelSource
 
 _SMALL = 20
 """Of a version with fewer rows, one is a large share already."""
-_GONE = "gone from the source"
+_GONE, _COPIES = "gone from the source", "copies of other rows"
 _NOW = {
     Fate.REVIEW.value: "in review",
     Fate.REJECTED.value: "rejected",
-    Fate.DUPLICATE.value: "copies of other rows",
+    Fate.DUPLICATE.value: _COPIES,
 }
 
 
@@ -35,9 +35,20 @@ class LostRows:
     """Of these, rows with an answer by annotators, or of a gold source."""
     now: Mapping[str, int] = field(default_factory=dict)
     """What has become of them, the most frequent first."""
+    problem: str = ""
+    """Why nobody can say."""
+
+    @property
+    def dropped(self) -> int:
+        """Those that no source took away, and no other row stands for."""
+        return self.lost - self.now.get(_GONE, 0) - self.now.get(_COPIES, 0)
 
     def __str__(self) -> str:
         """The numbers in words; empty if none is lost."""
+        if self.problem:
+            return (
+                f"the rows of {self.version} cannot be read ({self.problem}), so which of them are not in it is unknown"
+            )
         if not self.lost:
             return ""
         now = ", ".join(f"{count:,} {what}" for what, count in self.now.items())
@@ -52,9 +63,6 @@ def lost_rows(store: Store, snapshot: Snapshot, rows: pl.DataFrame) -> LostRows 
         store: has the versions.
         snapshot: what was drafted from.
         rows: the draft's, with ``record_id``.
-
-    Raises:
-        ReleaseError: the last version cannot be read.
     """
     if not (published := list_versions(store.releases)):
         return None
@@ -63,11 +71,7 @@ def lost_rows(store: Store, snapshot: Snapshot, rows: pl.DataFrame) -> LostRows 
     try:
         before = pl.concat([pl.read_parquet(file, columns=["id", "label_source"]) for file in files])
     except (OSError, pl.exceptions.PolarsError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise ReleaseError(
-            f"the rows of {last.version} cannot be read ({said}), so nobody could say which of them a new one lacks; "
-            f"restore {store.releases / last.version} from a backup, or see `goldleaf verify`"
-        ) from error
+        return LostRows(last.version, 0, 0, 0, problem=str(error).strip().partition("\n")[0])
     lost = before.rename({"id": "record_id"}).join(rows, on="record_id", how="anti")
     if lost.is_empty():
         return LostRows(last.version, before.height, 0, 0)
@@ -83,12 +87,12 @@ def _first(count: tuple[str, int]) -> tuple[int, str]:
 
 
 def require_few_lost(found: LostRows, most: float) -> None:
-    """Refuse to publish without many of the last version's rows.
+    """Refuse to publish without many of the last version's rows, unless their sources took them away.
 
     Raises:
         ReleaseError: they are more than such a share.
     """
-    if found.rows >= _SMALL and found.lost > most * found.rows:
+    if found.rows >= _SMALL and found.dropped > most * found.rows:
         raise ReleaseError(
             f"{found}, which is more than release.most_lost ({most:.0%}); nothing was published. `goldleaf explain` "
             "says why a row is not; if that is meant, run `goldleaf release --allow-lost`"

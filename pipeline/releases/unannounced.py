@@ -25,11 +25,11 @@ def forget_unheard(store: Store, version: str) -> None:
 
 def unheard(store: Store) -> list[Manifest]:
     """The published versions that are to be announced; none while a release is at work, which announces its own."""
-    noted = {path.name.removesuffix(_ENDING) for path in (store.root / "work").glob(f"*{_ENDING}")}
+    noted = {path.name.removesuffix(_ENDING) for path in store.notes.glob(f"*{_ENDING}")}
     if not noted or any(is_by(Verb.RELEASE, holder) for holder in at_work(store)):
         return []
     return [manifest for manifest in readable_versions(store.releases)[0] if manifest.version in noted]
 
 
 def _note(store: Store, version: str) -> Path:
-    return store.root / "work" / f"{version}{_ENDING}"
+    return store.notes / f"{version}{_ENDING}"

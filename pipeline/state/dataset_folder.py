@@ -16,7 +16,7 @@ from schemas.run_summary import Verb
 REPORT = "report.html"
 """The report on a home's state, or on a version."""
 _CACHES = {"derived", "standing", "judges", "read", "published", "adopted"}
-_OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "suggestions"} | _CACHES
+_OWN_FOLDERS = {"tables", "releases", "models", "work", "downloads", "finetuning", "notes", "suggestions"} | _CACHES
 _FINETUNE_LOCK = "finetune.lock"
 _BASELINES = "goldleaf baselines"
 _OWN_ENDINGS = (".lock", REPORT)
@@ -117,6 +117,11 @@ class DatasetFolder:
         """What tells this folder on this machine from its copies, and from all other folders."""
         status = self.root.stat()
         return stable_hash(socket.gethostname(), str(self.root), f"{status.st_dev}:{status.st_ino}")
+
+    @property
+    def notes(self) -> Path:
+        """The folder of what runs note for later ones beside their commits; small files, which may be deleted."""
+        return self.root / "notes"
 
     def owns(self, path: Path) -> bool:
         """Whether a file belongs to this home, whichever the dataset, so that it is never a source.

@@ -43,7 +43,7 @@ class Tries(BaseModel):
 def tries_of(store: Store) -> dict[str, Tries]:
     """By verb."""
     found = {}
-    for path in sorted((store.root / "work").glob(f"*{_ENDING}")):
+    for path in sorted(store.notes.glob(f"*{_ENDING}")):
         # A note that is damaged is none.
         with suppress(OSError, ValidationError):
             found[path.stem] = Tries.model_validate_json(path.read_bytes())
@@ -69,7 +69,7 @@ def noted_since(tries: Mapping[str, Tries]) -> datetime | None:
 
 
 def _note(store: Store, verb: str, tries: Tries) -> Tries:
-    path = store.root / "work" / f"{verb}{_ENDING}"
+    path = store.notes / f"{verb}{_ENDING}"
     path.parent.mkdir(parents=True, exist_ok=True)
     earlier = tries_of(store).get(verb)
     noted = tries.model_copy(update={"since": min(tries.since, earlier.since)}) if earlier else tries
