@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import unicodedata
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -11,6 +13,9 @@ from schemas.json_numbers import is_kept
 
 _MOST_LEVELS = 100
 """Of arguments as an object; chat templates are written in Jinja, which fails at some hundreds."""
+
+_STANDS_FOR_NOTHING = re.compile(r"[\s.…·,;:!?*_\u2013\u2014-]*|#?n[./]?a\.?|nan|tbd", re.IGNORECASE)
+_WORD = re.compile(r"\w")
 
 
 class Speaker(StrEnum):
@@ -64,6 +69,15 @@ class Message(BaseModel):
     @classmethod
     def _is_a_text(cls, content: Any) -> Any:
         return "" if content is None else content
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it has neither calls nor visible text; of the assistant, "." and "N/A" are none either."""
+        longest = 4
+        if self.tool_calls or (len(self.content.strip()) > longest and _WORD.search(self.content)):
+            return False
+        seen = "".join(sign for sign in self.content if unicodedata.category(sign) not in ("Cf", "Cc")).strip()
+        return not seen or (self.role is Speaker.ASSISTANT and _STANDS_FOR_NOTHING.fullmatch(seen) is not None)
 
     def as_json(self) -> dict[str, Any]:
         """The message without what it does not have."""

@@ -140,6 +140,18 @@ def test_a_chat_is_as_doubtful_as_the_weightiest_of_its_faults() -> None:
     assert {one.code for one in both.reasons} >= {ReasonCode.REFUSAL, ReasonCode.EMPTY_TURN}
 
 
+@pytest.mark.parametrize("text", ["", " \n", "\u200b", "\u200b\ufeff ", ".", "…", "-", "N/A", "n/a", "n.a.", "?"])
+def test_an_answer_that_says_nothing_is_doubted_however_it_is_written(text: str) -> None:
+    assert ReasonCode.EMPTY_TURN in [one.code for one in judged(USER, {"role": "assistant", "content": text}).reasons]
+
+
+@pytest.mark.parametrize("text", ["4", "No", "👍", "+", "na klar", "{}", "好", "a.", "None"])
+def test_a_short_answer_is_not_nothing(text: str) -> None:
+    said = [one.code for one in judged(USER, {"role": "assistant", "content": text}).reasons]
+    assert ReasonCode.EMPTY_TURN not in said
+    assert not Message(role=Speaker.USER, content=".").says_nothing, "of a user it may mean something"
+
+
 def test_a_fault_names_the_turn_by_the_number_that_annotators_see() -> None:
     [reason] = judged(USER, SAID, USER, REFUSAL).reasons
     assert reason.detail.startswith("turn 4: ")

@@ -275,8 +275,11 @@ def _automatic(case: Judged, askers: set[str], doubts: _Doubts) -> Outcome:
             wait=Wait.UNLABELED if unlabeled_only else Wait.HELD,
         )
     if doubts.about(doubt):
+        # Nobody wants to train on nothing: no budget lets such an answer pass.
+        is_empty = any(reason.code is ReasonCode.EMPTY_TURN for reason in doubt.reasons)
+        wait = Wait.HELD if is_empty else Wait.NO
         # Earlier versions of Goldleaf gave some sets of labels and extracted values a score without a reason.
-        return Outcome(Fate.REVIEW, doubt.reasons or (_DOUBTED,), score=_chance(doubt))
+        return Outcome(Fate.REVIEW, doubt.reasons or (_DOUBTED,), score=_chance(doubt), wait=wait)
     # What little speaks against it is kept: the floor may be lowered.
     return Outcome(Fate.ACCEPTED, (PASSED, *doubt.reasons))
 

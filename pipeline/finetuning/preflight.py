@@ -22,7 +22,7 @@ from pipeline.finetuning.preflight_rows import UNSOUND, Measured, Meter, joined
 from pipeline.finetuning.preflight_timing import TIMED_STEPS, Timing, time_depends_on, timed
 from pipeline.finetuning.row_fixes import Fixes
 from pipeline.finetuning.training_rows import check_examples, reach
-from pipeline.kinds.registry import kind_of
+from pipeline.kinds.registry import kind_named, kind_of
 from pipeline.releases.versions import read_manifest
 from pipeline.steps import Silent
 from pipeline.text.token_lengths import TokenLengths
@@ -208,7 +208,8 @@ class _Preflight:
 
     def _measured(self, split: str) -> Measured:
         """All rows of a split."""
-        meter = Meter(self._base, self._config.turns, self._limit, self._inputs)
+        chats = kind_named(self._manifest.kind).judged_by_loss
+        meter = Meter(self._base, self._config.turns, self._limit, self._inputs, chats=chats)
         parts = []
         with self._show(f"checking {split}", self._rows(split)) as advance:
             for examples in example_batches(self._version, split):

@@ -341,6 +341,10 @@ _WORDS: Mapping[Problem, tuple[str, str]] = {
         "they have characters that the tokenizer of {model} does not know",
         "normalize the texts, or set a finetune.base_model for their language",
     ),
+    Problem.EMPTY_ANSWER: (
+        "an answer says nothing, such as an empty text, `.` or `N/A`, so that the model would learn to say nothing",
+        "correct them at the source or in review, give such turns the weight 0, and release again",
+    ),
     Problem.TOKEN_ACROSS_BORDER: (
         "a token reaches from the prompt into the answer, so that the model is never asked exactly as it is trained",
         "harmless for most models; a chat_template.jinja whose prompt ends with a special token or a line break helps",

@@ -40,6 +40,7 @@ class Problem(IntFlag):
     MARKUP_IN_TEXT = 1 << 14
     UNKNOWN_TOKEN = 1 << 15
     TOKEN_ACROSS_BORDER = 1 << 16
+    EMPTY_ANSWER = 1 << 17
 
 
 LEFT_OUT = (
@@ -99,7 +100,15 @@ class Measured:
 class Meter:
     """Measures rows through the template of one model."""
 
-    def __init__(self, loaded: LoadedModel, turns: Turns, limit: int, shorten: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        turns: Turns,
+        limit: int,
+        shorten: Collection[str] | None = None,
+        *,
+        chats: bool = False,
+    ) -> None:
         """Prepare to measure.
 
         Args:
@@ -107,9 +116,10 @@ class Meter:
             turns: which of the assistant's count.
             limit: tokens that the model reads of a row.
             shorten: the input fields to cut in rows that are too long; None cuts nothing.
+            chats: whether answers are turns of conversations.
         """
         self.marks = Marks.of(loaded)
-        self._loaded, self._turns, self._limit, self._shorten = loaded, turns, limit, shorten
+        self._loaded, self._turns, self._limit, self._shorten, self._chats = loaded, turns, limit, shorten, chats
 
     def measure(self, examples: Sequence[Example]) -> Measured:
         """Measure a few hundred rows."""
@@ -196,6 +206,10 @@ class Meter:
 
     def _of_texts(self, example: Example) -> Problem:
         found = Problem(0)
+        said = [one for one in messages_of(example) if one.role is Speaker.ASSISTANT and one.weight != 0]
+        # Of other kinds nothing is an answer, such as that an optional field is absent.
+        if self._chats and any(one.says_nothing for one in said):
+            found |= Problem.EMPTY_ANSWER
         for text in _texts(example):
             if self.marks.control_in(text):
                 found |= Problem.TEMPLATE_TOKENS

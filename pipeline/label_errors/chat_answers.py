@@ -49,7 +49,7 @@ def answer_findings(messages: Sequence[Message]) -> Iterator[Finding]:
             asked = message.content if message.role is Speaker.USER else asked
             continue
         text = message.content.strip()
-        if not text or message.weight == 0:
+        if message.says_nothing or message.weight == 0:
             continue
         before = messages[:turn]
         # A continued answer ends the code block of the one before.

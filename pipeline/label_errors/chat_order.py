@@ -35,9 +35,11 @@ def order_findings(messages: Sequence[Message]) -> Iterator[Finding]:
 
 def _empty(turn: int, message: Message) -> Iterator[Finding]:
     """A tool may return nothing, and an empty system prompt is none."""
-    if message.content.strip() or message.tool_calls or message.role not in (Speaker.USER, Speaker.ASSISTANT):
+    if message.role not in (Speaker.USER, Speaker.ASSISTANT) or not message.says_nothing:
         return
-    has = "only reasoning" if message.reasoning_content else "nothing"
+    text = message.content.strip()
+    shown = f"only {quoted(text)}" if text and text.isprintable() else "nothing"
+    has = "only reasoning" if message.reasoning_content else shown
     yield Finding(Rule.EMPTY_TURN, turn, f"the {message.role} says {has}")
 
 
