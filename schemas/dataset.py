@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from schemas.arms_section import DEFAULT_ARMS, Arm, Limits, check_arms, read_arm
-from schemas.fetched import Fetched, is_address, without_credentials
+from schemas.fetched import NO_SECRETS, Fetched, is_address, without_credentials
 from schemas.finetune_section import Finetune as Finetune
 from schemas.options import Action as Action
 from schemas.options import Asked as Asked
@@ -330,9 +330,11 @@ class Dataset(Section):
 
     def public(self) -> Self:
         """The same for publication: a version travels, and its manifest must not contain keys or folders."""
-        sources = [source.model_copy(update={"path": public_place(source.path)}) for source in self.sources]
+        sources = [
+            source.model_copy(update={"path": public_place(source.path)} | NO_SECRETS) for source in self.sources
+        ]
         sets = [
-            one.model_copy(update={"path": public_place(one.path)}) if one.path else one
+            one.model_copy(update={"path": public_place(one.path)} | NO_SECRETS) if one.path else one
             for one in self.decontaminate.against
         ]
         decontaminate = self.decontaminate.model_copy(update={"against": sets})

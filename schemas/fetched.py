@@ -11,6 +11,10 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
+NO_SECRETS: dict[str, Any] = {"auth": None, "headers": {}}
+"""What is published of where secrets are."""
+
+
 def without_credentials(place: str) -> str:
     """A URL without what may be a secret: name and password, query and fragment; any other place as it is."""
     found = _ADDRESS.match(place)

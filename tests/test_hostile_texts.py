@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from support import row, write_dataset
 from terminal import Terminal
 
-from flows.cli.console import TerminalProgress, _Plain
+from flows.cli.console import TerminalProgress, Visible
 from flows.deploy.page_log import PageLog, ThisRun
 from pipeline.reporting.printable import printable
 from pipeline.steps import Silent
@@ -70,7 +70,7 @@ def test_what_a_server_says_is_not_obeyed(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_progress_at_a_terminal_shows_what_it_is_told_and_still_moves() -> None:
     shown = io.StringIO()
-    console = _Plain(file=shown, force_terminal=True, width=120, highlight=False)
+    console = Visible(file=shown, force_terminal=True, width=120, highlight=False)
     progress = TerminalProgress(console)
     with progress.step("reading \x9b31m\u202e", 2) as advance:
         advance(1)

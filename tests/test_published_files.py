@@ -251,7 +251,7 @@ def test_no_file_beside_the_rows_takes_the_card_s_place(tmp_path: Path) -> None:
 def test_the_manifest_names_no_folder_of_the_machine_and_no_key_of_a_url(tmp_path: Path) -> None:
     sources = [
         {"name": "near", "path": "/home/me/exports/*.csv"},
-        {"name": "far", "path": "https://me:opensesame@example.org/rows.jsonl?key=opensesame"},
+        {"name": "far", "path": "https://me:opensesame@example.org/rows.jsonl?key=opensesame", "auth": "opensesame"},
         {"name": "here", "path": "rows/a.csv"},
     ]
     config = release(sources=sources, finetune={"base_model": "/home/me/models/tiny"})

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from schemas.run_summary import Changed, Proof
 
 
-class _Plain(Console):
+class Visible(Console):
     """Writes out what a terminal would obey, whoever said it: of what is printed, only our own styles are obeyed."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -45,7 +45,7 @@ class _Plain(Console):
             yield part if part.control else Segment(visible(part.text), part.style)
 
 
-class _Results(_Plain):
+class _Results(Visible):
     """Writes to the destination of results, which is not always ``sys.stdout``."""
 
     @property
@@ -59,7 +59,7 @@ class _Results(_Plain):
 
 # Lines are never wrapped, so that a grep in a log or a copied path gets them whole; tables are.
 out = _Results(highlight=False, soft_wrap=True)
-err = _Plain(stderr=True, highlight=False)
+err = Visible(stderr=True, highlight=False)
 
 _SHOWN = 10
 _READABLE = 12
