@@ -30,6 +30,7 @@ from schemas.share import Share as Share
 from schemas.suggest_section import Suggest as Suggest
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 def public_place(place: str) -> str:
@@ -219,10 +220,18 @@ class Release(Section):
     license: str = ""
     """Of the whole dataset; default: the sources' license, if they share one."""
     language: list[str] = ["en"]
+    """Codes of ISO 639, with a region where it matters: hubs know no others."""
     preferences: bool = True
     """Whether the answers that annotators corrected are published beside the corrected ones."""
     most_lost: Share = 0.05
     """Share of the last version's rows that a release may lack without being told to."""
+
+    @field_validator("language")
+    @classmethod
+    def _are_codes(cls, languages: list[str]) -> list[str]:
+        if odd := [one for one in languages if not _LANGUAGE.fullmatch(one)]:
+            raise ValueError(f"'{odd[0]}' is no language code; write one of two or three letters, such as en or de")
+        return languages
 
 
 class EngineChoice(Section):

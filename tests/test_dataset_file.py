@@ -81,7 +81,8 @@ KEYS = (
 )
 REVIW = f"'reviw' is not a known key; did you mean review? Else use one of {KEYS}"
 REVIEW = (
-    "annotators, audit, budget, error_rate, floor, gold, guidelines, overlap, overlap_annotators, repair, unreviewed"
+    "annotators, audit, budget, error_rate, floor, gold, guidelines, overlap, overlap_annotators, personal_budget, "
+    "repair, unreviewed"
 )
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
@@ -101,8 +102,8 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         ),
         (
             GOOD + "    pth: x\n",
-            "6: 'sources.0.pth' is not a known key; did you mean path? Else use one of fields, format, frozen, gold, "
-            "key, layout, license, mode, name, path, split",
+            "6: 'sources.0.pth' is not a known key; did you mean path? Else use one of auth, fields, format, frozen, "
+            "gold, headers, key, layout, license, mode, most_unreadable, most_withdrawn, name, path, split, updates",
         ),
         (GOOD.replace("name: toy\n", ""), f"1: 'name' {REQUIRED}"),
         (GOOD.replace("    path: data.jsonl\n", ""), f"4: 'sources.0.path' {REQUIRED}"),
@@ -112,6 +113,10 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         (GOOD.replace("name: first", 'name: ""'), "4: sources.0.name: String should have at least 1 character, got ''"),
         (GOOD + "    mode: snap\n", "6: sources.0.mode: Input should be 'append' or 'snapshot', got 'snap'"),
         (GOOD + "release: {language: en}\n", "6: 'release.language' is a list; write `[en]`, got 'en'"),
+        (
+            GOOD + "release: {language: [Deutsch]}\n",
+            "6: release.language: 'Deutsch' is no language code; write one of two or three letters, such as en or de",
+        ),
         (GOOD + "release:\n  language: en, de\n", "7: 'release.language' is a list; write `[en, de]`, got 'en, de'"),
         (GOOD + "release: {language: 'no'}\n", "6: 'release.language' is a list; write `[no]`, got 'no'"),
         (GOOD + "split: {adopt: 3}\n", "6: 'split.adopt' is a list; write `[\"3\"]`, got 3"),
@@ -121,7 +126,7 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         (
             GOOD + "decontaminate: {against: {name: exam}}\n",
             "6: 'decontaminate.against' is a list; begin each of its entries with `- `, even a single one; it has the "
-            "keys fields, format, name, path, release, splits",
+            "keys auth, fields, format, headers, name, path, release, splits",
         ),
         (
             GOOD + "review: 5\n",

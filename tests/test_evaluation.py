@@ -12,7 +12,7 @@ from pydantic import Field
 from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline.errors import TrainingError
-from pipeline.evaluation.estimates import bootstrap, ratio_estimate, wilson
+from pipeline.evaluation.estimates import Unit, bootstrap, ratio_estimate, wilson
 from pipeline.evaluation.scores import PartMetric
 from pipeline.finetuning.evaluate import EvalQuestion, Evaluation, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
@@ -198,6 +198,13 @@ def test_a_comparison_pairs_the_answers() -> None:
     assert result.difference.low < 0.25 < result.difference.high
     assert str(result).startswith("+25.0 points (")
     assert str(result).endswith("2 better, 1 worse")
+
+
+def test_a_bound_is_shown_on_the_side_of_zero_that_it_is_on() -> None:
+    shown = [Unit.SHARE.shown_change(change, "+") for change in (-0.00002, 0.0, 0.012, -0.00061)]
+    assert shown == ["-0.002", "+0.0", "+1.2", "-0.1"]
+    assert Unit.NATS.shown_change(0.00004, "+") == "+0.00004"
+    assert Unit.SHARE.shown_change(0.00002) == "0.0"
 
 
 def test_the_difference_has_the_95_percent_interval_of_its_standard_error() -> None:

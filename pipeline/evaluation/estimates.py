@@ -22,6 +22,9 @@ FEWEST_ROWS = 100
 """To train on, that a verdict takes: of fewer, neither an adapter nor a linear model says much about the task."""
 
 
+_MOST_DIGITS = 6
+
+
 class Unit(StrEnum):
     """What a value is measured in."""
 
@@ -48,13 +51,14 @@ class Unit(StrEnum):
                 return f"{value:.3f}"
 
     def shown_change(self, change: float, sign: str = "") -> str:
-        """A difference in text, without its unit; with ``+`` as the sign, it has one."""
-        match self:
-            case Unit.SHARE:
-                # Not -0.0.
-                return f"{round(100 * change, 1) + 0.0:{sign}.1f}"
-            case Unit.NATS:
-                return f"{round(change, 3) + 0.0:{sign}.3f}"
+        """A difference in text, without its unit; with ``+`` as the sign, it has one, and as many digits as tell it from
+        zero: on which side of it a bound is may decide.
+        """
+        scale, digits = (100, 1) if self is Unit.SHARE else (1, 3)
+        while sign and change and digits < _MOST_DIGITS and not round(scale * change, digits):
+            digits += 1
+        # Not -0.0.
+        return f"{round(scale * change, digits) + 0.0:{sign}.{digits}f}"
 
     @property
     def of_changes(self) -> str:
