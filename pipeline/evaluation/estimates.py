@@ -51,8 +51,8 @@ class Unit(StrEnum):
                 return f"{value:.3f}"
 
     def shown_change(self, change: float, sign: str = "") -> str:
-        """A difference in text, without its unit; with ``+`` as the sign, it has one, and as many digits as tell it from
-        zero: on which side of it a bound is may decide.
+        """A difference in text, without its unit; with ``+`` as the sign, it has one, and as many digits as tell it
+        from zero: on which side of it a bound is may decide.
         """
         scale, digits = (100, 1) if self is Unit.SHARE else (1, 3)
         while sign and change and digits < _MOST_DIGITS and not round(scale * change, digits):
