@@ -126,7 +126,7 @@ WAYS = (_damaged, _swapped, _rotated, _punctuated, _divided, _shortened)
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_copy_that_is_spelled_alike_is_in_its_original_s_split(way: Callable[[str], str], tmp_path: Path) -> None:
-    originals: list[Row] = [row(key, question(key), TOPICS[key % 3]) for key in range(60)]
+    originals: list[Row] = [row(key, question(key), TOPICS[key % 3]) for key in range(120)]
     copies: list[Row] = [row(100 + key, way(question(key)), TOPICS[key % 3]) for key in range(30)]
     later: list[Row] = [row(200 + key, way(question(key)), TOPICS[key % 3]) for key in range(30, 60)]
     shop = Shop(tmp_path, originals)

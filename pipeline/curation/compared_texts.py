@@ -28,7 +28,7 @@ def compared_texts(standing: Standing | None, snapshot: Snapshot, scheme: Scheme
         snapshot: has the evaluation rows.
         scheme: of the texts; the curate must have compared them by it.
     """
-    if standing is None or standing.header.scheme != Scheme(scheme.threshold).name:
+    if standing is None or not scheme.is_of_run(standing.header.scheme):
         return NO_IDENTITIES
     columns = TEXT_COLUMNS[scheme.view]
     rows = pl.concat([standing.columns(*columns), standing.past.select(columns)])

@@ -91,6 +91,15 @@ class Scheme:
             f"-unicode{unicodedata.unidata_version}"
         )
 
+    def is_of_run(self, name: str) -> bool:
+        """Whether a run compared texts by it, given the name of that by which it compared whole texts: another minimum
+        similarity of these makes no difference to how they are spelled.
+        """
+        if self.view != SPELLING:
+            return name == Scheme(self.threshold).name
+        rules = [(*parts[1:4], *parts[6:]) for parts in (name.split("-"), self.name.split("-"))]
+        return rules[0] == rules[1]
+
     @property
     def need(self) -> int:
         """Two texts whose sketches have fewer equal bytes are not a pair."""
