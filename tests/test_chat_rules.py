@@ -240,6 +240,24 @@ def test_what_a_template_leaves_behind_is_found(token: str) -> None:
     assert answered(f"{GOOD} `{token.strip()}` b.") == []
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Who are you?", "Hello, I am [Your name] of [Company Name].", [Rule.PLACEHOLDER]),
+        ("How do I reach you?", "Call us, and ask for [insert name here].", [Rule.PLACEHOLDER]),
+        ("Write a letter to my landlord.", "Dear Sir,\n\nthe heating is broken.\n\nYours,\n[Your Name]", []),
+        ("Where is this described?", "In [Your name](https://example.org/name) it is.", []),
+        ("Is rain wet?", "Yes, it is.\n\nInput: Is snow warm?\nOutput: No, it is cold.", [Rule.TEMPLATE_TOKEN]),
+        ("Is rain wet?", "Yes, it is.\n\nQ: Is snow warm?\nA: No, it is cold.", [Rule.TEMPLATE_TOKEN]),
+        ("Is rain wet?", "Yes. For example:\nInput: rain\nOutput: wet", []),
+        ("Write two questions about rain.", "Here they are.\nQuestion: Is it wet?\nAnswer: Yes.", []),
+        ("Which format is it?", "Input: a number\nOutput: its square", []),
+    ],
+)
+def test_names_to_fill_in_and_answers_that_run_on_are_found(question: str, answer: str, expected: list[Rule]) -> None:
+    assert rules(f"user: {question}", f"assistant: {answer}") == expected
+
+
 def test_html_and_headings_are_no_template_tokens() -> None:
     assert answered(f"<s>Old text</s> is struck out. {GOOD}\n### Steps: mixing\nMix it.") == []
     assert answered(f"{GOOD}</s>") == [Rule.TEMPLATE_TOKEN]

@@ -25,6 +25,26 @@ _PLACEHOLDER = re.compile(
     r"\{\{ ?\w[\w .-]{0,40}\}\}|\[(?:PLACEHOLDER|INSERT[ _][A-Z][A-Z _]{0,40}|TODO)\]|<(?:PLACEHOLDER|placeholder)>"
     r"|\b[Ll]orem ipsum dolor\b"
 )
+_TO_FILL_IN = re.compile(
+    r"\[(?:[Yy]our|YOUR|[Ii]nsert|[Ee]nter) [^\[\]\n]{1,40}\](?![(\[:])"
+    r"|\[(?:(?:(?:[Cc]ompany|[Rr]ecipient|[Cc]ustomer|[Cc]lient|[Ss]ender|[Ff]irst|[Ll]ast)(?:'s)? )?[Nn]ame"
+    r"|Date|Address|Phone [Nn]umber|Job [Tt]itle|Ihr Name|Dein Name|Votre nom|Tu nombre)\](?![(\[:])"
+)
+_TEXT_TO_SEND = re.compile(
+    r"letter|mail|template|draft|form\b|invit|memo|résumé|resume|\bCV\b|script|speech|contract|message|announce|agenda"
+    r"|\bbio\b|press release|statement|report|certificate|agreement|proposal|note\b|post\b|brief|vorlage|lettre|modèle"
+    r"|carta|plantilla",
+    re.IGNORECASE,
+)
+"""What a user asks for who will fill in names and dates."""
+_RUNAWAY = re.compile(
+    r"^[ \t]*(?:#+ *)?\**(Input|Question|Q|Instruction|Human|User)\**[ \t]*:.*?"
+    r"^[ \t]*(?:#+ *)?\**(?:Output|Answer|A|Response|Assistant|AI)\**[ \t]*:",
+    re.MULTILINE | re.DOTALL,
+)
+_EXAMPLES = re.compile(
+    r"example|e\.g\.|sample|test case|\bq ?& ?a\b|faq|beispiel|exempl|ejempl|esempi|voorbeeld", re.IGNORECASE
+)
 _MARKS = ("<", "[", "{{", "###", "orem ipsum")
 """What template tokens and placeholders have in common; looking for these is quick."""
 _LEAKED_WORDS, _WHOLE_PROMPT = 15, 8
@@ -57,8 +77,8 @@ def answer_findings(messages: Sequence[Message]) -> Iterator[Finding]:
         plain = _without_code(text)
         looped = loop(plain)
         found = {
-            Rule.TEMPLATE_TOKEN: _left_over(_TEMPLATE_TOKEN, text, before),
-            Rule.PLACEHOLDER: _left_over(_PLACEHOLDER, text, before),
+            Rule.TEMPLATE_TOKEN: _left_over(_TEMPLATE_TOKEN, text, before) or _runs_on(plain, before),
+            Rule.PLACEHOLDER: _left_over(_PLACEHOLDER, text, before) or _to_fill_in(text, before),
             Rule.LOOP: looped,
             # A loop ends where the model's limit is.
             Rule.CUT_ANSWER: "" if looped else broken_off,
@@ -88,6 +108,26 @@ def _left_over(pattern: re.Pattern[str], text: str, before: Sequence[Message]) -
         if not any(known in message.content for message in before if message.role is not Speaker.ASSISTANT):
             return f"contains {quoted(token)}"
     return ""
+
+
+def _to_fill_in(text: str, before: Sequence[Message]) -> str:
+    """A name or date that nobody filled in, unless the user asked for a text to send, in which they will."""
+    if "[" not in text or not _TO_FILL_IN.search(text):
+        return ""
+    if any(_TEXT_TO_SEND.search(message.content) for message in before if message.role is not Speaker.ASSISTANT):
+        return ""
+    return _left_over(_TO_FILL_IN, text, before)
+
+
+def _runs_on(plain: str, before: Sequence[Message]) -> str:
+    """An answer that goes on with another question and its answer, as of a prompt with examples."""
+    match = _RUNAWAY.search(plain)
+    if match is None or not plain[: match.start()].strip() or _EXAMPLES.search(plain):
+        return ""
+    spoken = "\n".join(one.content for one in before if one.role is not Speaker.ASSISTANT)
+    if re.search(rf"\b{match[1]}", spoken, re.IGNORECASE) or _EXAMPLES.search(spoken):
+        return ""
+    return f"goes on with another question: {quoted(match.group())}"
 
 
 @functools.lru_cache(maxsize=64)

@@ -53,12 +53,12 @@ _SAME = "I would start with a small step, look at the result with a friend, and 
 
 ABOUT: dict[Rule, About] = {
     Rule.TEMPLATE_TOKEN: About(
-        "an answer contains a control token or heading of a template, outside of code, and nobody spoke of it before",
+        "an answer contains a control token or heading of a template, or runs on with a question; nobody spoke of it",
         ("user: Hi", "assistant: Hello!<|im_end|>"),
         ("user: What does <|im_end|> do?", "assistant: <|im_end|> ends a turn."),
     ),
     Rule.PLACEHOLDER: About(
-        "an answer contains a placeholder that was never filled in, outside of code",
+        "an answer has a placeholder that was never filled in, outside of code and of letters that were asked for",
         ("user: Who are you?", "assistant: I am {{name}}."),
         ("user: How does Jinja print a name?", "assistant: With `{{name}}`."),
     ),
