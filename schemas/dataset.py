@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from schemas.arms_section import DEFAULT_ARMS, Arm, Limits, check_arms, read_arm
 from schemas.fetched import NO_SECRETS, Fetched, is_address, without_credentials
 from schemas.finetune_section import Finetune as Finetune
+from schemas.message import Speaker as Speaker
 from schemas.options import Action as Action
 from schemas.options import Asked as Asked
 from schemas.options import Fix as Fix
@@ -57,6 +58,8 @@ class Source(Fetched, Section):
     format: Format = Format.AUTO
     layout: Layout = Layout.AUTO
     """How its rows hold a conversation; only read for a chat task."""
+    roles: dict[str, Speaker] = {}
+    """The name of a speaker in its turns -> who that is, where the usual names differ; only read for a chat task."""
     key: str | None = None
     """The field that identifies a row; without it a row is identified by its content."""
     updates: bool = False

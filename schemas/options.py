@@ -25,6 +25,8 @@ class Layout(StrEnum):
     """A list of turns with ``from`` and ``value``."""
     ALPACA = "alpaca"
     """One question and answer: ``instruction``, ``input``, and ``output`` or ``response``."""
+    PROMPT_COMPLETION = "prompt_completion"
+    """One question and answer, each a text or turns: ``prompt`` and ``completion``, as TRL and published versions."""
 
 
 class Mode(StrEnum):

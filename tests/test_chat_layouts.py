@@ -307,8 +307,9 @@ def test_a_row_that_fits_two_layouts_says_which() -> None:
 
 
 def test_a_row_that_fits_no_layout_lists_them_and_its_fields() -> None:
-    said = refused({"prompt": "Hi", "completion": "Hello!"})
-    assert all(name in said for name in ("messages (", "sharegpt (", "alpaca (", "`layout:`", "'prompt', 'completion'"))
+    said = refused({"prompt": "Hi", "ending": "Hello!"})
+    assert all(name in said for name in ("messages (", "sharegpt (", "alpaca (", "`layout:`", "'prompt', 'ending'"))
+    assert "prompt_completion (" in said
     assert refused({}).endswith("it is empty")
 
 

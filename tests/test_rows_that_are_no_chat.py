@@ -134,7 +134,10 @@ def test_preference_data_is_refused_and_says_how_to_use_it() -> None:
     turn_only = {"conversations": [HUMAN], "chosen": GPT, "rejected": GPT}
     assert refused(turn_only) == (
         "the row is preference data: it has 'chosen' and 'rejected', a better and a worse answer, where a "
-        "conversation has one; write the turns with the better answer as a conversation of their own"
+        "conversation has one; to keep the better answers, map the turns to `chosen` under `fields:`"
+    )
+    assert refused({"text": "Hi", "chosen": "a", "rejected": "b"}).endswith(
+        "write the turns with the better answer as a conversation of their own"
     )
     whole = {"chosen_messages": [USER, ANSWER], "rejected_messages": [USER]}
     assert refused(whole).endswith("to keep the better answers, map the turns to `chosen_messages` under `fields:`")

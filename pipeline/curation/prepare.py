@@ -315,9 +315,9 @@ def parse_row(
     """Parse a raw row by the task, with texts normalized; and the conversation that was read for it, or why none was;
     None if the task needs none.
     """
-    task, paths = dataset.task, source.fields if source else {}
+    task, paths, roles = dataset.task, source.fields if source else {}, source.roles if source else {}
     try:
-        row, chat = row_values(raw, task, task.model_fields, paths, source.layout if source else Layout.AUTO)
+        row, chat = row_values(raw, task, task.model_fields, paths, source.layout if source else Layout.AUTO, roles)
     except NotAChat as error:
         reason = Reason(code=ReasonCode.INVALID, field=error.field, detail=str(error))
         return Parsed(problems=[reason]), error

@@ -1,10 +1,20 @@
-"""Reads a conversation out of a raw row, whichever of the usual layouts it has: messages, ShareGPT or Alpaca."""
+"""Reads a conversation out of a raw row, whichever of the usual layouts it has: messages, ShareGPT, Alpaca or TRL's."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.ingest.chat_turns import ROLES, SPEAKERS, TurnReader, refuse_media
+from pipeline.ingest.chat_turns import NO_ROLES, ROLES, SPEAKERS, TurnReader, refuse_media
+from pipeline.ingest.question_rows import (
+    alpaca_turns,
+    completion_turns,
+    is_alpaca,
+    is_completion,
+    quoted,
+    turns_in,
+    unpacked,
+    with_answer,
+)
 from pipeline.ingest.tool_call_texts import NotAChat as NotAChat
 from pipeline.ingest.tool_call_texts import from_json, shown
 from pipeline.text.field_paths import field_value, has_field
@@ -15,9 +25,6 @@ _TURNS = ("messages", "conversations", "conversation", "dialog", "dialogue", "tu
 """Where the turns usually are."""
 _TOOLS = ("tools", "functions")
 _PROMPTS = ("system", "developer")
-_INPUTS = ("input", "context")
-"""In Alpaca's layout, what the instruction is about; Dolly calls it context."""
-_ANSWERS = ("output", "response")
 _MARKS = ("label", "kto_tag")
 """What says in preference data whether a single answer is a good one."""
 _PREFERENCES = ("chosen", "rejected", "chosen_messages", "rejected_messages")
@@ -25,7 +32,10 @@ _SHAPES = {
     Layout.MESSAGES: "messages (turns of `role` and `content`)",
     Layout.SHAREGPT: "sharegpt (turns of `from` and `value`)",
     Layout.ALPACA: "alpaca (`instruction`, and `output` or `response`)",
+    Layout.PROMPT_COMPLETION: "prompt_completion (`prompt` and `completion`)",
 }
+_QUESTIONS = {Layout.ALPACA: alpaca_turns, Layout.PROMPT_COMPLETION: completion_turns}
+"""The layouts without turns, and how these are made of a row."""
 _NAMED = 20
 """Names that are listed."""
 
@@ -44,60 +54,58 @@ class Chat:
     """The keys of turns that messages do not keep."""
 
 
-def read_chat(raw: Mapping[str, Any], layout: Layout, messages_key: str | None, tools_key: str | None) -> Chat:
+def read_chat(
+    raw: Mapping[str, Any],
+    layout: Layout,
+    messages_key: str | None,
+    tools_key: str | None,
+    roles: Mapping[str, str] = NO_ROLES,
+) -> Chat:
     """Read a row's conversation.
 
     Args:
         raw: the row.
         layout: the layout it must have; ``auto`` if it may have any, as long as it fits only one.
-        messages_key: the row's field with the turns, by name or path; None if it has one of the usual names.
+        messages_key: the row's field with the turns, by name or path; None if it has one of the usual names. It may
+            also be an object with a conversation in one of the layouts, or the answer to what the row asks.
         tools_key: the same for the definitions of functions.
+        roles: which speakers other names in the turns stand for.
 
     Raises:
         NotAChat: the row has no such conversation, or more than text and tool calls.
     """
-    row = dict(raw)
+    row, is_named = dict(raw), messages_key is not None
     home = _home(row, messages_key)
+    if messages_key is not None and (nested := _nested(row, messages_key)) is not None:
+        home, messages_key = nested, None
     refuse_media(home, "the row")
-    if messages_key is None:
+    if not is_named:
         _refuse_preferences(home, answered=False)
-    turns = None if layout is Layout.ALPACA else _turns(row, messages_key)
+    turns = None if layout in _QUESTIONS else _turns(home if messages_key is None else row, messages_key)
     fits = _layouts_of(turns) if turns is not None else set()
-    if (layout is Layout.ALPACA or messages_key is None) and _is_alpaca(home):
+    if (layout is Layout.ALPACA or messages_key is None) and is_alpaca(home):
         fits.add(Layout.ALPACA)
+    # Beside turns, a prompt is one of them, which some datasets repeat.
+    if (layout is Layout.PROMPT_COMPLETION or (messages_key is None and not fits)) and is_completion(home):
+        fits.add(Layout.PROMPT_COMPLETION)
     found = _one(fits, layout, home)
+    reader = _reader(found, roles)
     try:
-        return _read(row, home, found, turns or [], messages_key, tools_key)
+        spoken = _QUESTIONS[found](home) if found in _QUESTIONS else turns or []
+        messages = [reader.read(turn, f"turn {number}") for number, turn in enumerate(spoken, start=1)]
+        _refuse_preferences(home, answered=is_named and messages[-1]["role"] == "assistant")
+        messages = [*_prompt(home, messages), *messages]
+        tools, in_turns = _tools(row, home, tools_key, spoken)
     except NotAChat as error:
         error.fits_layout = True
         raise
+    return Chat(messages, tools, found, frozenset(reader.ignored - ({"tools"} if in_turns else set())))
 
 
-def _read(
-    row: dict[str, Any],
-    home: Mapping[str, Any],
-    found: Layout,
-    turns: list[Any],
-    messages_key: str | None,
-    tools_key: str | None,
-) -> Chat:
-    """Read a row in its layout."""
-    if found is Layout.ALPACA:
-        reader, spoken = _reader(Layout.MESSAGES), _alpaca(home)
-    else:
-        reader, spoken = _reader(found), turns
-    messages = [reader.read(turn, f"turn {number}") for number, turn in enumerate(spoken, start=1)]
-    _refuse_preferences(home, answered=messages_key is not None and messages[-1]["role"] == "assistant")
-    messages = [*_prompt(home, messages), *messages]
-    tools, in_turns = _tools(row, home, tools_key, spoken)
-    ignored = frozenset(reader.ignored - ({"tools"} if in_turns else set()))
-    return Chat(messages, tools, found, ignored)
-
-
-def _reader(layout: Layout) -> TurnReader:
+def _reader(layout: Layout, roles: Mapping[str, str]) -> TurnReader:
     if layout is Layout.SHAREGPT:
-        return TurnReader("from", "value", SPEAKERS)
-    return TurnReader("role", "content", ROLES)
+        return TurnReader("from", "value", {**SPEAKERS, **roles})
+    return TurnReader("role", "content", {**ROLES, **roles})
 
 
 def _home(row: dict[str, Any], messages_key: str | None) -> dict[str, Any]:
@@ -108,16 +116,30 @@ def _home(row: dict[str, Any], messages_key: str | None) -> dict[str, Any]:
     return row
 
 
+def _nested(row: dict[str, Any], key: str) -> dict[str, Any] | None:
+    """The row with a conversation or an answer that it has within a field; None if that has all the turns."""
+    value = field_value(row, key)
+    rest = {name: inner for name, inner in row.items() if name != (key if key in row else key.partition(".")[0])}
+    if isinstance(value, dict) and not value.keys() & {"role", "from"}:
+        return {**rest, **value}
+    if isinstance(value, dict):
+        before = next((name for name in _TURNS if isinstance(rest.get(name), list)), None)
+        return {**rest, before: [*rest[before], value]} if before else with_answer(rest, [value])
+    if isinstance(value, list) and value and isinstance(value[0], dict) and value[0].get("role") == "assistant":
+        return with_answer(rest, value)
+    return with_answer(rest, value) if isinstance(value, str) and not turns_in(value) else None
+
+
 def _refuse_preferences(home: Mapping[str, Any], answered: bool) -> None:
     """Refuse rows of preference data, unless the field map names a conversation that has its answer."""
     there = [key for key in _PREFERENCES if isinstance(home.get(key), str | list | dict)]
     if there and not answered:
-        whole = next((key for key in there if key.startswith("chosen") and isinstance(home[key], list)), None)
+        better = next((key for key in there if key.startswith("chosen")), None)
         remedy = "write the turns with the better answer as a conversation of their own"
-        if whole:
-            remedy = f"to keep the better answers, map the turns to `{whole}` under `fields:`"
+        if (better and _nested(dict(home), better)) or isinstance(home.get(better or ""), list):
+            remedy = f"to keep the better answers, map the turns to `{better}` under `fields:`"
         raise NotAChat(
-            f"the row is preference data: it has {_quoted(there)}, a better and a worse answer, where a "
+            f"the row is preference data: it has {quoted(there)}, a better and a worse answer, where a "
             f"conversation has one; {remedy}"
         )
     # true and 1 mark good answers, which need nothing else.
@@ -134,7 +156,7 @@ def _turns(row: dict[str, Any], messages_key: str | None) -> list[Any] | None:
     if messages_key is None:
         there = {key: row[key] for key in _TURNS if _may_be_turns(row.get(key))}
         if len(there) > 1:
-            raise NotAChat(f"the row has turns in {_quoted(there)}; map the turns to one of them under `fields:`")
+            raise NotAChat(f"the row has turns in {quoted(there)}; map the turns to one of them under `fields:`")
         if not there:
             _refuse_other_turns(row)
             return None
@@ -151,7 +173,7 @@ def _turns(row: dict[str, Any], messages_key: str | None) -> list[Any] | None:
         raise NotAChat(f"'{name}' is {shown(value)}; write a list of turns")
     if not value:
         raise NotAChat(_without_turns(name, "an empty list"))
-    return value
+    return unpacked(value)
 
 
 def _without_turns(name: str, what: str) -> str:
@@ -165,7 +187,7 @@ def _may_be_turns(value: Any) -> bool:
 
 def _refuse_other_turns(row: Mapping[str, Any]) -> None:
     """Name a field that should have been the turns, unless the row is in a layout without any."""
-    if _is_alpaca(row):
+    if is_alpaca(row) or is_completion(row):
         return
     for key in _TURNS:
         if row.get(key) == []:
@@ -194,10 +216,6 @@ def _layouts_of(turns: Sequence[Any]) -> set[Layout]:
     return fits
 
 
-def _is_alpaca(home: Mapping[str, Any]) -> bool:
-    return home.get("instruction") is not None and any(key in home for key in _ANSWERS)
-
-
 def _one(fits: set[Layout], layout: Layout, home: Mapping[str, Any]) -> Layout:
     """The layout to read."""
     if layout is Layout.AUTO:
@@ -216,49 +234,6 @@ def _one(fits: set[Layout], layout: Layout, home: Mapping[str, Any]) -> Layout:
         error.fits_layout = False
         raise error
     return layout
-
-
-# --- Alpaca -------------------------------------------------------------------------------------------
-def _alpaca(home: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """An Alpaca row as turns of ``role`` and ``content``; earlier questions and answers come first."""
-    turns = [
-        {"role": role, "content": _text(text, f"'history', pair {number},")}
-        for number, pair in enumerate(_history(home.get("history")), start=1)
-        for role, text in zip(("user", "assistant"), pair, strict=True)
-    ]
-    about, answer = _either(home, _INPUTS), _either(home, _ANSWERS)
-    asked = [_text(home["instruction"], "'instruction'"), _text(about, "'input'")]
-    turns.append({"role": "user", "content": "\n".join(filter(None, asked))})
-    if answer is not None:
-        turns.append({"role": "assistant", "content": _text(answer, "the answer")})
-    return turns
-
-
-def _history(value: Any) -> Iterator[Sequence[Any]]:
-    if isinstance(value, str) and value.strip():
-        value = from_json(value, "'history'", "write pairs of question and answer")
-    if value in (None, "") or (isinstance(value, str) and not value.strip()):
-        return
-    if not isinstance(value, list):
-        raise NotAChat(f"'history' is {shown(value)}; write pairs of question and answer")
-    for pair in value:
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise NotAChat(f"'history' holds {shown(pair)}; write pairs of question and answer")
-        yield pair
-
-
-def _either(home: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The value of a field that has two names."""
-    there = [name for name in names if home.get(name) not in (None, "")]
-    if len(there) > 1 and home[there[0]] != home[there[1]]:
-        raise NotAChat(f"the row has {_quoted(there)}, and they differ; keep one of them")
-    return home[there[0]] if there else next((home[name] for name in names if home.get(name) is not None), None)
-
-
-def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str | None):
-        raise NotAChat(f"{what} is {shown(value)}; write a text")
-    return value or ""
 
 
 # --- what is next to the turns -------------------------------------------------------------------------
@@ -318,10 +293,6 @@ def _definitions(value: Any, what: str) -> list[dict[str, Any]]:
 def _fields_of(home: Mapping[str, Any]) -> str:
     more = ", …" if len(home) > _NAMED else ""
     return f"its fields are {', '.join(repr(name) for name in list(home)[:_NAMED])}{more}" if home else "it is empty"
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return " and ".join(f"'{name}'" for name in names)
 
 
 # --- what was guessed -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.ingest.tool_call_texts import NotAChat, read_calls, shown
@@ -25,6 +26,8 @@ SPEAKERS: dict[str, str] = {
     **dict.fromkeys(("observation", "tool", "function", "function_response", "tool_response"), "tool"),
 }
 """ShareGPT's names, and the speaker each stands for."""
+NO_ROLES: Mapping[str, str] = MappingProxyType({})
+"""Of a source whose turns have no other names for their speakers."""
 _CALLERS = frozenset({"function_call", "tool_call"})
 """In ShareGPT, turns whose text is a call."""
 _MEDIA = frozenset(
@@ -80,7 +83,7 @@ class TurnReader:
         speaker = self._speaker(role, where)
         given = turn.get(self._content)
         parts = _Parts(where, self.ignored)
-        if role in _CALLERS and self._roles is SPEAKERS:
+        if role in _CALLERS and self._role == "from":
             parts.add_calls(given)
         else:
             parts.add(given, self._content)
@@ -100,7 +103,7 @@ class TurnReader:
             raise NotAChat(f"{where} has no `{self._role}`; say who speaks: {_listed(self._roles)}")
         near = role.strip().lower() if isinstance(role, str) else ""
         meant = near if near in self._roles else SPEAKERS.get(near)
-        remedy = f"write '{meant}'" if meant else f"known are {_listed(self._roles)}"
+        remedy = f"write '{meant}'" if meant else f"known are {_listed(self._roles)}; say under `roles:` who another is"
         raise NotAChat(f"{where} has the `{self._role}` {shown(role)}; {remedy}")
 
     def _note_others(self, turn: Mapping[str, Any], parts: "_Parts", where: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.ingest.chat_layouts import Chat, read_chat
+from pipeline.ingest.chat_turns import NO_ROLES
 from pipeline.ingest.tool_call_texts import NotAChat
 from pipeline.text.field_paths import field_value
 from pipeline.text.normalize import normalize_row, normalize_text
@@ -13,7 +14,12 @@ from schemas.task_fields import tools_field, turn_fields, whole_conversation
 
 
 def row_values(
-    raw: dict[str, Any], task: type[Task], names: Iterable[str], paths: Mapping[str, str], layout: Layout
+    raw: dict[str, Any],
+    task: type[Task],
+    names: Iterable[str],
+    paths: Mapping[str, str],
+    layout: Layout,
+    roles: Mapping[str, str] = NO_ROLES,
 ) -> tuple[dict[str, Any], Chat | None]:
     """Find the values of some fields, and the conversation that was read for them.
 
@@ -23,6 +29,7 @@ def row_values(
         names: of the fields.
         paths: the row's fields by the task's, where they differ.
         layout: of a conversation.
+        roles: its speakers by the names of the turns, where they are not the usual ones.
 
     Raises:
         NotAChat: the row has no conversation where the task needs one.
@@ -31,19 +38,21 @@ def row_values(
     chat = None
     if (whole := whole_conversation(task)) in row:
         tools = tools_field(task)
-        chat = _read(whole, raw, layout, paths.get(whole), paths.get(tools))
+        chat = _read(whole, raw, layout, paths.get(whole), paths.get(tools), roles)
         row[whole] = chat.messages
         if tools in row:
             row[tools] = chat.tools or []
     for name in turn_fields(task):
         if name != whole and row.get(name) is not None:
-            row[name] = _read(name, {name: row[name]}, layout, name, None).messages
+            row[name] = _read(name, {name: row[name]}, layout, name, None, roles).messages
     return row, chat
 
 
-def _read(field: str, raw: dict[str, Any], layout: Layout, turns: str | None, tools: str | None) -> Chat:
+def _read(
+    field: str, raw: dict[str, Any], layout: Layout, turns: str | None, tools: str | None, roles: Mapping[str, str]
+) -> Chat:
     try:
-        return read_chat(raw, layout, turns, tools)
+        return read_chat(raw, layout, turns, tools, roles)
     except NotAChat as error:
         error.field = field
         raise

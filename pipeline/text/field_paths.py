@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ _ABSENT = object()
 def field_value(row: dict[str, Any], path: str) -> Any:
     """A field by its name or by a dotted path into nested objects and lists; None if it is absent.
 
-    A number indexes a list: from 0, or from the end if negative.
+    A number indexes a list: from 0, or from the end if negative. A path goes on into a text that is JSON, as a CSV has.
     """
     found = _find(row, path)
     return None if found is _ABSENT else found
@@ -40,6 +41,9 @@ def _find(row: dict[str, Any], path: str) -> Any:
 
 
 def _step(value: Any, part: str) -> Any:
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(value)
     if isinstance(value, dict):
         return value.get(part, _ABSENT)
     if isinstance(value, list) and _INDEX.fullmatch(part):

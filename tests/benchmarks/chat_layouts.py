@@ -74,6 +74,17 @@ def differences(row: dict[str, Any], chat: Chat) -> Iterator[str]:
         yield f"calls {pairs} instead of {list(calls(row))}"
 
 
+def read_one(row: dict[str, Any]) -> tuple[dict[str, Any], Chat]:
+    """A row and its conversation; of preference data that with the better answer, put together independently."""
+    better = next((key for key in ("chosen", "chosen_messages") if key in row), None)
+    if better is None:
+        return row, read_chat(row, Layout.AUTO, None, None)
+    chat = read_chat(row, Layout.AUTO, better, None)
+    turns = row[better]
+    whole = {"messages": turns} if isinstance(turns, list) else {"conversations": [*row["conversations"], turns]}
+    return whole, chat
+
+
 def main() -> None:
     """Read all files of a folder."""
     wrong = 0
@@ -82,7 +93,7 @@ def main() -> None:
         started = time.perf_counter()
         for row in rows:
             try:
-                chats.append((row, read_chat(row, Layout.AUTO, None, None)))
+                chats.append(read_one(row))
             except NotAChat as error:
                 reasons[str(error)] += 1
         seconds = time.perf_counter() - started
