@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from schemas.arms_section import DEFAULT_ARMS, Arm, Limits, check_arms, read_arm
+from schemas.csv_section import Csv as Csv
 from schemas.fetched import NO_SECRETS, Fetched, is_address, without_credentials
 from schemas.finetune_section import Finetune as Finetune
 from schemas.message import Speaker as Speaker
@@ -56,6 +57,8 @@ class Source(Fetched, Section):
     path: str
     """A file, a glob (``**`` allowed) or an http(s) URL; relative paths start at the dataset.yaml."""
     format: Format = Format.AUTO
+    csv: Csv = Csv()
+    """How its CSV files are written."""
     layout: Layout = Layout.AUTO
     """How its rows hold a conversation; only read for a chat task."""
     roles: dict[str, Speaker] = {}
@@ -118,6 +121,8 @@ class EvaluationSet(Fetched, Section):
     splits: list[str] = []
     """For a release, the splits to evaluate on; default: all except ``train``."""
     format: Format = Format.AUTO
+    csv: Csv = Csv()
+    """As of a source."""
     fields: dict[str, str] = {}
     """Task field -> the evaluation row's field; default: the same name."""
 

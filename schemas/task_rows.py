@@ -17,7 +17,8 @@ from schemas.task_faults import Unwritten, own_fault
 from schemas.task_fields import conversation_target, names_of, tools_field, whole_conversation
 
 Model = TypeVar("Model", bound=BaseModel)
-_STRUCTURED = (list, set, frozenset, tuple, dict, BaseModel)
+_LISTS = (list, set, frozenset, tuple)
+_STRUCTURED = (*_LISTS, dict, BaseModel)
 
 
 def given_values(model: type[BaseModel], names: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,10 +45,16 @@ def _structured(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(name for name, info in model.model_fields.items() if _is_structured(info.annotation))
 
 
-def _is_structured(annotation: Any) -> bool:
+@functools.cache
+def list_fields(model: type[BaseModel]) -> frozenset[str]:
+    """The fields whose values are lists or sets."""
+    return frozenset(name for name, info in model.model_fields.items() if _is_structured(info.annotation, _LISTS))
+
+
+def _is_structured(annotation: Any, kinds: tuple[type, ...] = _STRUCTURED) -> bool:
     bare, _ = without_none(without_metadata(annotation))
     kind = get_origin(bare) or bare
-    return isinstance(kind, type) and issubclass(kind, _STRUCTURED)
+    return isinstance(kind, type) and issubclass(kind, kinds)
 
 
 def _from_json(text: str) -> Any:

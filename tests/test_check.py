@@ -80,10 +80,10 @@ def test_where_a_field_is_missing_the_fields_that_there_are_are_named(tmp_path: 
 @pytest.mark.parametrize(
     ("name", "separator", "said"),
     [
-        ("data.csv", ";", "';', but Goldleaf reads commas (tabs in .tsv): export it with commas"),
-        ("data.csv", "|", "'|', but Goldleaf reads commas (tabs in .tsv): export it with commas"),
-        ("data.csv", "\t", "tabs, but Goldleaf reads commas (tabs in .tsv): name it .tsv"),
-        ("data.tsv", ",", "',', but Goldleaf reads commas (tabs in .tsv): name it .csv"),
+        ("data.csv", ";", "';': set `csv: {delimiter: \";\"}`"),
+        ("data.csv", "|", "'|': set `csv: {delimiter: \"|\"}`"),
+        ("data.csv", "\t", 'tabs: set `csv: {delimiter: "\\t"}`'),
+        ("data.tsv", ",", "',': set `csv: {delimiter: \",\"}`"),
     ],
 )
 def test_a_table_that_is_separated_otherwise_is_said_to_be(
@@ -106,9 +106,9 @@ def test_a_row_of_a_table_that_is_separated_otherwise_says_so_where_its_cells_do
     write_dataset(tmp_path, [])
     edit(tmp_path, "data.jsonl, key: id,", "data.csv,")
     (tmp_path / "data.csv").write_text("id;question;topic\n1;Why so, and so late?;billing\n")
-    said = "2 cells, but the header has 1; the file seems to be separated by ';', but Goldleaf reads commas"
+    said = "2 cells, but the header has 1; the file seems to be separated by ';': set `csv: "
     assert said in findings(tmp_path, exit_code=1)["source examples"]["detail"]
-    assert said in Terminal(tmp_path).goldleaf("curate").stdout
+    assert said in Terminal(tmp_path).goldleaf("curate", exit_code=1).stderr
 
 
 def test_another_separator_is_said_once_for_each_source(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_another_separator_is_said_once_for_each_source(tmp_path: Path) -> None:
     second = "{name: second, path: data.csv}\nsplit:"
     edit(tmp_path, "split:", f"  - {second}")
     (tmp_path / "data.csv").write_text("id;question;topic\n1;Why so?;billing\n2;Why so, and so late?;billing\n")
-    hint = "the file seems to be separated by ';', but Goldleaf reads commas"
+    hint = "the file seems to be separated by ';': set `csv: "
     said = {what: one["detail"].count(hint) for what, one in findings(tmp_path, exit_code=1).items()}
     assert {what: count for what, count in said.items() if count} == {"source examples": 1, "source second": 1}
     assert {"key of source examples", "fields of source examples", "split.group_by"} <= said.keys()
@@ -130,7 +130,7 @@ def test_a_line_that_is_not_utf_8_is_named_once_with_what_helps(tmp_path: Path) 
     detail = findings(tmp_path, exit_code=1)["source examples"]["detail"]
     assert detail.endswith(
         "\n  1  the line could not be read: byte 3 (0xf9) is not UTF-8; "
-        "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file, as in data.csv:2"
+        "if it is cp1252, set `csv: {encoding: cp1252}`, as in data.csv:2"
     )
 
 

@@ -66,7 +66,7 @@ def test_a_newest_file_that_lacks_what_others_have_or_has_no_rows_is_a_warning(t
 
 
 UTF_16 = (
-    "has a header that cannot be decoded: byte 0 (0xff) is not UTF-8; it looks like UTF-16, save the file as UTF-8\n"
+    "has a header that cannot be decoded: byte 0 (0xff) is not UTF-8; if it is utf-16, set `csv: {encoding: utf-16}`\n"
 )
 
 

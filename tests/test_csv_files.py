@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from file_rows import LATIN_1, detail, read
+from file_rows import CP1252, detail, read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,9 +69,9 @@ def test_a_row_that_may_have_swallowed_others_is_marked(
 
 def test_a_csv_row_that_is_not_a_text_is_an_error_row_with_its_bytes(tmp_path: Path) -> None:
     rows = read(tmp_path, "a.csv", b'a,b\ncaf\xe9,x\ny,z\nw,"1\n\xe9"\n')
-    assert (detail(rows[0]), rows[0].raw) == (f"byte 3 (0xe9) is not UTF-8; {LATIN_1}", b"caf\xe9,x")
+    assert (detail(rows[0]), rows[0].raw) == (f"byte 3 (0xe9) is not UTF-8; {CP1252}", b"caf\xe9,x")
     assert rows[1].row == {"a": "y", "b": "z"}
-    assert detail(rows[2]) == f"line 5: byte 0 (0xe9) is not UTF-8; {LATIN_1}", "the row begins on line 4"
+    assert detail(rows[2]) == f"line 5: byte 0 (0xe9) is not UTF-8; {CP1252}", "the row begins on line 4"
 
 
 def test_nul_characters_and_huge_cells_do_not_stop_a_csv(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_nul_characters_and_huge_cells_do_not_stop_a_csv(tmp_path: Path) -> None
         (b'"a"b\n', "has a header that cannot be read: ',' expected after '\"'; fix the first line"),
         (
             b"\xff,b\n",
-            f"has a header that cannot be decoded: byte 0 (0xff) is not UTF-8; {LATIN_1}",
+            f"has a header that cannot be decoded: byte 0 (0xff) is not UTF-8; {CP1252}",
         ),
     ],
 )

@@ -64,7 +64,9 @@ def derivation_digest(dataset: LoadedDataset) -> str:
     parts = {
         "goldleaf": code_digest(),
         "task": dataset.task_code,
-        "sources": {one.name: [dict(one.fields), one.layout, dict(one.roles)] for one in config.sources},
+        "sources": {
+            one.name: [dict(one.fields), one.layout, dict(one.roles), one.csv.list_delimiter] for one in config.sources
+        },
         "normalize": config.normalize.model_dump(mode="json"),
         "screen": config.screen.model_dump(mode="json"),
         "encoding": config.measure.encoding,

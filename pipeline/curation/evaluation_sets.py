@@ -42,7 +42,7 @@ def to_fetch(config: Dataset) -> list[Source]:
 
 def as_source(one: EvaluationSet) -> Source:
     """An evaluation set that is no version, as a source."""
-    return Source(name=one.name, path=str(one.path), format=one.format, auth=one.auth, headers=one.headers)
+    return Source(name=one.name, path=str(one.path), format=one.format, csv=one.csv, auth=one.auth, headers=one.headers)
 
 
 def read_evaluation_sets(store: Store, dataset: LoadedDataset) -> str:
@@ -110,7 +110,7 @@ def _values(row: dict[str, Any], task: type[Task], one: EvaluationSet, place: st
     """The inputs and targets of a row; of a conversation, what was asked, which is what a model must not have seen."""
     names = {*task.task_names(Role.INPUT), *task.task_names(Role.TARGET)}
     try:
-        values, _ = row_values(row, task, names, one.fields, Layout.AUTO)
+        values, _ = row_values(row, task, names, one.fields, Layout.AUTO, list_delimiter=one.csv.list_delimiter)
     except NotAChat as error:
         raise ConfigError(
             f"evaluation set '{one.name}' has no conversation at {place}: {error}; map it with `fields:`, or remove "
@@ -144,7 +144,7 @@ def _rows(
     source = as_source(one)
     for file in source_files(source, dataset.folder, downloads, store):
         shown = shown_file(file, dataset.folder, source)
-        for raw in read_rows(file, one.format):
+        for raw in read_rows(file, one.format, csv=one.csv):
             if raw.row is None:
                 raise SourceError(
                     f"evaluation set '{one.name}' cannot be read at {shown}:{raw.line} ({raw.error}); fix it: rows "

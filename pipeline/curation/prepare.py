@@ -315,9 +315,13 @@ def parse_row(
     """Parse a raw row by the task, with texts normalized; and the conversation that was read for it, or why none was;
     None if the task needs none.
     """
-    task, paths, roles = dataset.task, source.fields if source else {}, source.roles if source else {}
+    task, names = dataset.task, dataset.task.model_fields
     try:
-        row, chat = row_values(raw, task, task.model_fields, paths, source.layout if source else Layout.AUTO, roles)
+        if source is None:
+            row, chat = row_values(raw, task, names, {}, Layout.AUTO)
+        else:
+            how = (source.fields, source.layout, source.roles, source.csv.list_delimiter)
+            row, chat = row_values(raw, task, names, *how)
     except NotAChat as error:
         reason = Reason(code=ReasonCode.INVALID, field=error.field, detail=str(error))
         return Parsed(problems=[reason]), error

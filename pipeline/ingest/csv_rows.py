@@ -1,9 +1,11 @@
 """Reads CSV: the first line has the column names, every later one is a row."""
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -13,15 +15,39 @@ from pipeline.ingest.raw_rows import BOM, RawRow, lines_of, skip_blank, unreadab
 
 MAX_CELL = 64 * 1024 * 1024
 """Maximum characters in a CSV cell; an unclosed quote ends here instead of filling memory."""
+_PIECE = 1 << 16
 _EMPTY = (b"\n", b"\r\n")
-_SEPARATORS = {";": "export it with commas", "|": "export it with commas", "\t": "name it .tsv", ",": "name it .csv"}
-"""Likely separators of a table that was read as one column, and the remedy; a comma in a .tsv."""
+_SEPARATORS = (";", "|", "\t", ",")
+"""Likely separators of a table that was read as one column; a comma in a .tsv."""
+
+
+class _Recoded(io.RawIOBase):
+    """A file in another encoding as UTF-8; bytes that are no character in it stay as they are, and so are no UTF-8."""
+
+    def __init__(self, stream: io.BufferedReader, encoding: str) -> None:
+        super().__init__()
+        self._stream, self._left = stream, b""
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            data = self._stream.read(_PIECE)
+            self._left = self._decoder.decode(data, final=not data).encode(errors="surrogateescape")
+            if not data:
+                break
+        taken, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
 
 
 class _Lines:
     """Physical lines as text for the csv module; keeps the bytes of the current row."""
 
-    def __init__(self, path: Path, stream: io.BufferedReader) -> None:
+    def __init__(self, path: Path, stream: io.BufferedReader, encoding: str | None) -> None:
+        self._encoding = encoding
         self._stream, self._lines = stream, lines_of(path, stream)
         self._taken: list[bytes] = []
         self._number = self._empty = 0
@@ -53,8 +79,15 @@ class _Lines:
         except UnicodeDecodeError:
             # A row's first line is the place where the row is reported.
             where = "" if self._number == self.first else f"line {self._number}: "
-            self.problem = self.problem or where + utf8_problem(line)
+            self.problem = self.problem or where + self._problem(line)
             return line.decode(errors="replace")
+
+    def _problem(self, line: bytes) -> str:
+        if self._encoding is not None:
+            odd = next(char for char in line.decode(errors="surrogateescape") if "\udc80" <= char <= "\udcff")
+            return f"the byte 0x{ord(odd) & 0xFF:02x} is not {self._encoding}; correct `csv: {{encoding: …}}`"
+        guess = "utf-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else "cp1252"
+        return utf8_problem(line, f"if it is {guess}, set `csv: {{encoding: {guess}}}`")
 
     def start_row(self) -> None:
         """Forget the lines of the last row."""
@@ -83,14 +116,16 @@ class _Lines:
         return self._taken[-1].endswith(b"\n")
 
 
-def read_csv(path: Path, stream: io.BufferedReader, delimiter: str) -> Iterator[RawRow]:
+def read_csv(path: Path, stream: io.BufferedReader, delimiter: str, encoding: str | None = None) -> Iterator[RawRow]:
     """Rows under a header; blank lines are skipped, empty cells are None, cells may hold line breaks.
 
     An unclosed quote takes all lines up to the next quote, or to the end, into one unreadable row:
     guessing where the row was meant to end could turn the inside of a text into rows.
     """
     csv.field_size_limit(MAX_CELL)
-    lines = _Lines(path, stream)
+    if encoding is not None:
+        stream = io.BufferedReader(_Recoded(stream, encoding), _PIECE)
+    lines = _Lines(path, stream, encoding)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     names = _csv_header(path, reader, lines)
     while True:
@@ -150,8 +185,8 @@ def separated_otherwise(names: Sequence[str]) -> str:
     """What to do about a table whose header was read as one field; empty if it was not."""
     if len(names) != 1:
         return ""
-    for separator, help in _SEPARATORS.items():
+    for separator in _SEPARATORS:
         if separator in names[0]:
-            shown = "tabs" if separator == "\t" else f"'{separator}'"
-            return f"the file seems to be separated by {shown}, but Goldleaf reads commas (tabs in .tsv): {help}"
+            shown, written = ("tabs", r"\t") if separator == "\t" else (f"'{separator}'", separator)
+            return f'the file seems to be separated by {shown}: set `csv: {{delimiter: "{written}"}}`'
     return ""

@@ -5,7 +5,7 @@ Only a file that cannot be used at all (missing, damaged, without a header) is a
 
 Rules for all formats:
 
-* Text is UTF-8; a byte order mark at the start is not part of the first row.
+* Text is UTF-8, unless a CSV says otherwise; a byte order mark at the start is not part of the first row.
 * JSON is strict: no NaN, no Infinity, no lone surrogates, at most ``MAX_DEPTH`` levels. Integers beyond
   64 bits are read as floats (in JSONL, whose lines are kept as they are) or as texts (in JSON). The last of
   two equal keys counts.
@@ -30,8 +30,10 @@ from pipeline.ingest.json_rows import read_json, read_jsonl
 from pipeline.ingest.parquet_rows import batches_of, read_parquet
 from pipeline.ingest.raw_rows import RawRow, first_line
 from pipeline.ingest.unpacking import opened_file
-from schemas.dataset import Format
+from schemas.dataset import Csv, Format
 
+PLAIN = Csv()
+"""CSV as it is usually written."""
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _PIECE = 1 << 20
 _FORMATS = {
@@ -48,7 +50,9 @@ _PAGE = re.compile(
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
-def read_rows(path: Path, format: Format = Format.AUTO, resumption: Resumption | None = None) -> Generator[RawRow]:
+def read_rows(
+    path: Path, format: Format = Format.AUTO, resumption: Resumption | None = None, csv: Csv = PLAIN
+) -> Generator[RawRow]:
     """Yield every row of a file, including unreadable ones.
 
     Memory is bounded by the longest row, or for JSON by the whole file.
@@ -58,6 +62,7 @@ def read_rows(path: Path, format: Format = Format.AUTO, resumption: Resumption |
         format: how its rows are written.
         resumption: what was read of it before: if that is still there, only the rows after it are read; only JSONL can
             have any. It says so before the first row comes, and at the end which bytes were read.
+        csv: how it is written if it is CSV.
 
     Raises:
         SourceError: the file is missing or damaged, its format is unknown, or a CSV has no usable header.
@@ -65,6 +70,8 @@ def read_rows(path: Path, format: Format = Format.AUTO, resumption: Resumption |
     """
     extension, compression = _endings(path)
     chosen = _format_of(path, extension) if format is Format.AUTO else format
+    if chosen is not Format.CSV and csv != PLAIN:
+        raise SourceError(f"'{path}' is read as {chosen.value}, and `csv:` is for CSV; drop it, or correct `format:`")
     reading = resumption or Resumption()
     with _explained(path), unmoved(path, reading) as opened:
         _require_data(path, os.pread(opened, 4_096, 0))
@@ -76,15 +83,17 @@ def read_rows(path: Path, format: Format = Format.AUTO, resumption: Resumption |
         with stream:
             reading.passed = file.passed
             if not isinstance(file, CheckedFile):
-                yield from _read(path, stream, chosen, extension, 0)
+                yield from _read(path, stream, chosen, extension, csv, 0)
                 return
             passed = reading.start(file, may_grow=chosen is Format.JSONL)
             if passed is not None:
-                yield from _read(path, stream, chosen, extension, passed)
+                yield from _read(path, stream, chosen, extension, csv, passed)
             reading.now = file.content
 
 
-def _read(path: Path, stream: io.BufferedReader, format: Format, extension: str, lines: int) -> Iterator[RawRow]:
+def _read(
+    path: Path, stream: io.BufferedReader, format: Format, extension: str, csv: Csv, lines: int
+) -> Iterator[RawRow]:
     """The rows of an open file, for JSONL after so many lines."""
     match format:
         case Format.JSONL:
@@ -92,18 +101,18 @@ def _read(path: Path, stream: io.BufferedReader, format: Format, extension: str,
         case Format.JSON:
             yield from read_json(path, stream)
         case Format.CSV:
-            yield from read_csv(path, stream, delimiter="\t" if extension == ".tsv" else ",")
+            yield from read_csv(path, stream, csv.delimiter or ("\t" if extension == ".tsv" else ","), csv.encoding)
         case _:
             raise AssertionError("_format_of names a format, and Parquet is not read as a stream")
 
 
-def open_once(path: Path, format: Format = Format.AUTO, *, whole: bool = False) -> RawRow | None:
+def open_once(path: Path, format: Format = Format.AUTO, csv: Csv = PLAIN, *, whole: bool = False) -> RawRow | None:
     """Read a file's first row, None if it has no rows; with ``whole``, a compressed file is unpacked to its end.
 
     Raises:
         SourceError: as for ``read_rows``.
     """
-    with closing(read_rows(path, format)) as rows:
+    with closing(read_rows(path, format, csv=csv)) as rows:
         row = next(rows, None)
     _, compression = _endings(path)
     with _explained(path):
@@ -164,5 +173,5 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise SourceError(f"'{path}' does not exist; check the source's `path:`") from error
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except (OSError, pa.ArrowException, UnicodeError) as error:
         raise SourceError(f"'{path}' cannot be read: {first_line(error)}; replace or fix the file") from error

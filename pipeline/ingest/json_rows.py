@@ -123,8 +123,8 @@ def _json_problem(data: bytes, error: orjson.JSONDecodeError) -> str:
     return f"{error.msg} at {where}"
 
 
-def utf8_problem(data: bytes) -> str:
-    """Where bytes stop being UTF-8; empty if they are valid."""
+def utf8_problem(data: bytes, remedy: str = "") -> str:
+    """Where bytes stop being UTF-8, with another remedy than to convert the file; empty if they are valid."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -132,7 +132,7 @@ def utf8_problem(data: bytes) -> str:
         hint = "it looks like UTF-16, save the file as UTF-8"
         if not utf16:
             hint = "if it is Latin-1, `iconv -f latin1 -t utf-8` converts the file"
-        return f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8; {hint}"
+        return f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8; {remedy or hint}"
     return ""
 
 

@@ -17,13 +17,14 @@ from pipeline.ingest.read_cache import NotEnough
 from pipeline.ingest.row_index import Index
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work
-from schemas.dataset import Mode, Source
+from schemas.dataset import Csv, Mode, Source
 from schemas.identity import ID_BYTES
 
 _RECORD = SCHEMAS[Table.RECORDS]
 _KNOWN = [name for name in _RECORD if name not in ("raw", "ingested_at")]
 _SAME = ["record_id", "revision"]
-_BETWEEN_CELLS = b'",\t\r\n'
+_ALL_BUT_WORDS = bytes(byte for byte in range(256) if not (byte < 128 and chr(byte).isalnum()))
+"""What depends on how a table is separated, quoted and encoded."""
 _FEW = 20
 """In a snapshot of fewer records, a large share of them says little."""
 _FOUND = [*_SAME, "source", "file", "line", "position"]
@@ -65,8 +66,10 @@ def new_rows(
         .filter(~pl.col("withdrawn"))
     )
     appended = pl.col("source").is_in([source.name for source in sources if source.mode is Mode.APPEND])
+    # Only of a CSV with options of its own another reading can have found other rows in the same lines.
+    may_be = (pl.col("error") != "") | pl.col("source").is_in([one.name for one in sources if one.csv != Csv()])
     kept = latest.filter(appended).join(
-        _completed(index.now, latest.filter(appended), present, chunks), on="record_id", how="anti"
+        _read_otherwise(index.now, latest.filter(appended & may_be), present, chunks), on="record_id", how="anti"
     )
     gone = _withdrawals(index.now, latest.join(kept, on="record_id", how="anti", maintain_order="left"), run, lines)
     unread = latest.join(index.now, on="record_id", how="anti").join(gone, on="record_id", how="anti")
@@ -97,8 +100,8 @@ def _withdrawals(rows: pl.DataFrame, latest: pl.DataFrame, run: str, lines: int)
 
     Args:
         rows: those of the sources.
-        latest: of snapshot sources, of sources that are no longer named, and what was half of a line. This is the only
-            way to get rid of a source's rows; if the source comes back, so do they, unchanged.
+        latest: of snapshot sources, of sources that are no longer named, and what was half of a line or read otherwise.
+            This is the only way to get rid of a source's rows; if the source comes back, so do they, unchanged.
         run: becomes the ``batch``.
         lines: how many rows all sources have.
     """
@@ -112,9 +115,13 @@ def _withdrawals(rows: pl.DataFrame, latest: pl.DataFrame, run: str, lines: int)
     ).select(_RECORD.names())
 
 
-def _completed(rows: pl.DataFrame, latest: pl.DataFrame, present: pl.LazyFrame, chunks: Sequence[Path]) -> pl.DataFrame:
-    """``record_id`` of the rows that could not be read, as only their beginning had been written, and are whole now."""
-    broken = latest.filter(pl.col("error") != "").join(rows, on="record_id", how="anti")
+def _read_otherwise(
+    rows: pl.DataFrame, latest: pl.DataFrame, present: pl.LazyFrame, chunks: Sequence[Path]
+) -> pl.DataFrame:
+    """``record_id`` of the rows whose line is read as another one now: only its beginning had been written, or it was
+    separated or decoded wrongly.
+    """
+    broken = latest.join(rows, on="record_id", how="anti")
     places = ["source", "file", "line"]
     now = broken.select("record_id", *places).join(rows.filter("is_fresh").select(*places, "position"), on=places)
     if now.is_empty():
@@ -129,14 +136,23 @@ def _completed(rows: pl.DataFrame, latest: pl.DataFrame, present: pl.LazyFrame, 
 
 
 def _begins(begun: bytes, whole: bytes) -> bool:
-    """Whether a row was written as far as this before; the row of a CSV is kept as JSON."""
+    """Whether a row was written as far as this before, or is the same but for how a table is written."""
     if whole.startswith(begun):
         return True
+    before, now = _cells(begun), _cells(whole)
+    if now is None or (before is None and begun.startswith(b"{")):
+        return False
+    # What could be read is whole.
+    words, written = ((before or begun).translate(None, _ALL_BUT_WORDS), now.translate(None, _ALL_BUT_WORDS))
+    return bool(words) and (written == words or (before is None and written.startswith(words)))
+
+
+def _cells(raw: bytes) -> bytes | None:
+    """The cells of a CSV's row, which is kept as JSON, one after the other; None for anything else."""
     with suppress(orjson.JSONDecodeError):
-        cells = orjson.loads(whole).values()
-        written = "".join(cell or "" for cell in cells if cell is None or isinstance(cell, str)).encode()
-        return written.translate(None, _BETWEEN_CELLS).startswith(begun.translate(None, _BETWEEN_CELLS))
-    return False
+        if isinstance(row := orjson.loads(raw), dict):
+            return "".join(cell for cell in row.values() if isinstance(cell, str)).encode()
+    return None
 
 
 def require_readable(source: Source, found: FoundInSource, new: NewRows) -> None:

@@ -89,8 +89,8 @@ class SourcesRead(BaseModel):
 
 def digest_of(source: Source) -> str:
     """16 hex digits over all that the rows of a source follow from, beside its files."""
-    parts = [source.name, source.key, source.format, source.mode, code_digest()]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    parts = [source.name, source.key, source.format, source.mode, source.csv.delimiter, source.csv.encoding]
+    return hashlib.sha256(json.dumps([*parts, code_digest()]).encode()).hexdigest()[:16]
 
 
 class ReadCache:

@@ -171,7 +171,7 @@ class SourceReading:
         resumption = self._current = Resumption(before.content if before else None)
         resumption.may_grow = self.source.mode is Mode.APPEND
         with _of_source(self.source, path):
-            rows = read_rows(path, self.source.format, resumption)
+            rows = read_rows(path, self.source.format, resumption, self.source.csv)
             first = next(rows, None)
             if before is not None and resumption.goes_on:
                 self._go_on(file, before)

@@ -21,7 +21,7 @@ from pipeline.state.tables import Table
 from pipeline.text.field_paths import field_value
 from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
-from schemas.dataset import Layout, Source
+from schemas.dataset import Csv, Layout, Source
 from schemas.fate import Reason, ReasonCode
 from schemas.identity import stable_hash
 from schemas.parsed import Parsed
@@ -143,7 +143,7 @@ class TriedRows:
         """
         first = "the first " if self.rows == MOST_TRIED else ""
         tried = f"{first}{counted(self.rows, 'row')} tried: {self.valid} valid, {self._unlabeled} of them unlabeled"
-        note = note or (self.columns if self.lacks_field else "")
+        note = note or (self.columns if self.lacks_field or self.source.csv != Csv() else "")
         chats = f"conversations: {self.layouts}" if self.layouts.rows else ""
         advice = self.layouts.advice if self.source.layout is Layout.AUTO else ""
         said = [*before, tried, chats, advice, note, self._hint(), self._doubled()]

@@ -117,7 +117,7 @@ class TriedSource:
         for file in newest:
             left -= file.stat().st_size if is_compressed(file, self.source.format) else 0
             try:
-                row = open_once(file, self.source.format, whole=left >= 0)
+                row = open_once(file, self.source.format, self.source.csv, whole=left >= 0)
             except GoldleafError as error:
                 self._unusable[file] = str(error).replace(str(file), self._told(file, work))
             else:
@@ -137,7 +137,7 @@ class TriedSource:
                 continue
             told = self._told(file, work)
             try:
-                for row in read_rows(file, self.source.format):
+                for row in read_rows(file, self.source.format, csv=self.source.csv):
                     yield told, row
             except GoldleafError as error:
                 self._unusable[file] = str(error).replace(str(file), told)

@@ -15,7 +15,7 @@ from pipeline.ingest.row_keys import keys_written_so
 from pipeline.ingest.row_places import current_places, ever_at
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
-from schemas.dataset import Format
+from schemas.dataset import Source
 from schemas.identity import ID_BYTES
 from schemas.user_code_errors import writable
 
@@ -149,18 +149,18 @@ def _in_the_files_now(files: Sequence[str], line: int, dataset: LoadedDataset) -
     found = []
     for source in dataset.config.sources:
         for file in files:
-            if (row := _row_now(dataset.folder / file, source.format, line)) is not None:
+            if (row := _row_now(dataset.folder / file, source, line)) is not None:
                 revision = hashlib.blake2b(row.raw, digest_size=ID_BYTES).hexdigest()
                 same_file = (pl.col("source") == source.name) & (pl.col("file") == file)
                 found.append(same_file & (pl.col("revision") == revision))
     return found
 
 
-def _row_now(path: Path, format: Format, line: int) -> RawRow | None:
+def _row_now(path: Path, source: Source, line: int) -> RawRow | None:
     if not path.is_file():
         return None
     try:
-        row = next((row for row in read_rows(path, format) if row.line >= line), None)
+        row = next((row for row in read_rows(path, source.format, csv=source.csv) if row.line >= line), None)
     except SourceError:
         return None
     return row if row is not None and row.line == line else None
