@@ -102,8 +102,9 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         ),
         (
             GOOD + "    pth: x\n",
-            "6: 'sources.0.pth' is not a known key; did you mean path? Else use one of auth, fields, format, frozen, "
-            "gold, headers, key, layout, license, mode, most_unreadable, most_withdrawn, name, path, split, updates",
+            "6: 'sources.0.pth' is not a known key; did you mean path? Else use one of auth, csv, fields, format, "
+            "frozen, gold, headers, key, layout, license, mode, most_unreadable, most_withdrawn, name, path, roles, "
+            "split, updates",
         ),
         (GOOD.replace("name: toy\n", ""), f"1: 'name' {REQUIRED}"),
         (GOOD.replace("    path: data.jsonl\n", ""), f"4: 'sources.0.path' {REQUIRED}"),
@@ -126,7 +127,7 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         (
             GOOD + "decontaminate: {against: {name: exam}}\n",
             "6: 'decontaminate.against' is a list; begin each of its entries with `- `, even a single one; it has the "
-            "keys auth, fields, format, headers, name, path, release, splits",
+            "keys auth, csv, fields, format, headers, name, path, release, splits",
         ),
         (
             GOOD + "review: 5\n",

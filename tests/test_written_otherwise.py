@@ -93,7 +93,9 @@ def checked(folder: Path) -> str:
 def test_check_shows_the_columns_and_curate_reads_lists_within_cells(tmp_path: Path) -> None:
     odd = Odd(tmp_path, LABELS, [])
     (tmp_path / "data.csv").write_bytes(table(";", "cp1252"))
-    source(odd, "data.csv", "{delimiter: ';', encoding: cp1252, list_delimiter: '|'}")
+    source(odd, "data.csv", "{delimiter: ';', encoding: cp1252, list_delimiter: '/'}")
+    assert odd.curate().funnel.rejected == 1
+    odd.edit("list_delimiter: '/'", "list_delimiter: '|'")
     assert "2 rows tried: 2 valid" in checked(tmp_path)
     assert "the rows have the fields 'id', 'question', 'topics'" in checked(tmp_path)
     assert odd.curate().funnel.accepted == 2
