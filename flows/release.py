@@ -100,9 +100,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None, all
             run = context.new_run(Verb.RELEASE)
             with without_garbage_collection():
                 draft = _draft(context, engine, snapshot)
-            lost = lost_rows(store, snapshot, draft.rows)
-            if lost and not allow_lost:
-                require_few_lost(lost, context.dataset.config.release.most_lost)
+            lost = _lost(context, snapshot, draft, allow_lost=allow_lost)
             found, created = _published(context, engine, snapshot, draft, run, version)
             if created:
                 summary = ReleaseSummary(version=found.version, digest=found.digest)
@@ -118,7 +116,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None, all
         created=created,
         looked=followed.looked,
         splits=splits,
-        lost=str(lost or "") if created else "",
+        lost=lost if created else "",
         absent=found.absent,
         empty=empty_splits(context.dataset.config.split.fractions, splits),
         preferences={split: file.rows for split, file in found.preferences.items()},
@@ -129,6 +127,18 @@ def release(context: Context, engine: Engine, *, version: str | None = None, all
     if created:
         engine.artifact(f"goldleaf-{name}-release", lambda: verb_markdown(context, Verb.RELEASE, result))
     return result
+
+
+def _lost(context: Context, snapshot: Snapshot, draft: Draft, *, allow_lost: bool) -> str:
+    """What is not published of the last version, in words; empty if nothing is missing.
+
+    Raises:
+        ReleaseError: it is more than is allowed.
+    """
+    found = lost_rows(context.store, snapshot, draft.rows)
+    if found and not allow_lost:
+        require_few_lost(found, context.dataset.config.release.most_lost)
+    return str(found or "")
 
 
 def announce_unheard(context: Context, engine: Engine) -> None:

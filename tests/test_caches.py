@@ -204,7 +204,7 @@ def decided_by_itself(odd: Odd) -> None:
 def test_a_row_that_came_in_again_is_derived_anew(tmp_path: Path) -> None:
     """Its bytes are the same, and broken for another reason. It was away in a run that was killed."""
     odd = Odd(tmp_path / "broken", QUESTION, rows_of(0, 30))
-    odd.edit("sources:\n", "sources:\n  - {name: lines, path: lines.csv, mode: snapshot}\n")
+    odd.edit("sources:\n", "sources:\n  - {name: lines, path: lines.csv, mode: snapshot, most_unreadable: 1}\n")
     file = odd.folder / "lines.csv"
     file.write_text("question,topic,more\na,b,c,d,e,f\n")
     odd.curate()

@@ -275,9 +275,7 @@ def release(
         str | None,
         typer.Option(help="X.Y.Z, higher than the latest. Default: the next minor version, if anything changed."),
     ] = None,
-    allow_lost: Annotated[
-        bool, typer.Option("--allow-lost", help="Publish however many rows of the last version it does not have.")
-    ] = False,
+    allow_lost: Annotated[bool, typer.Option("--allow-lost", help="Publish whatever rows it has lost.")] = False,
     engine: EngineName = None,
     wait: Wait = "0",
     as_json: AsJson = False,

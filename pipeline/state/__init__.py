@@ -4,7 +4,7 @@ In: frames and models of ``schemas``. Out: a store that commits runs, and snapsh
 """
 
 __all__ = [
-    *("arrays", "at_work", "atomic", "compaction", "dataset_folder", "decisions", "file_stamps", "lock_holders"),
-    *("locks", "mapped_rows", "memory", "outline", "own_code", "refusals", "runs", "same_question", "snapshot"),
+    *("arrays", "at_work", "atomic", "compaction", "dataset_folder", "decisions", "file_stamps", "locks"),
+    *("mapped_rows", "memory", "outline", "own_code", "refusals", "runs", "same_question", "snapshot"),
     *("staging", "store", "tables", "tries", "work_files"),
 ]
