@@ -11,7 +11,7 @@ from support import write_dataset
 
 from pipeline.config.dataset_file import LoadedDataset, load_dataset_file, load_task
 from pipeline.errors import ConfigError
-from schemas.dataset import Dataset, Mode, Unreviewed
+from schemas.dataset import Dataset, Mode, Review, Source, Unreviewed
 from schemas.tasks.contract_clause import ContractClause
 
 TASK = '''from __future__ import annotations
@@ -80,10 +80,7 @@ KEYS = (
     "on_conflict, release, review, schedules, screen, sources, split, suggest, task, verdict"
 )
 REVIW = f"'reviw' is not a known key; did you mean review? Else use one of {KEYS}"
-REVIEW = (
-    "annotators, audit, budget, error_rate, floor, gold, guidelines, overlap, overlap_annotators, personal_budget, "
-    "repair, unreviewed"
-)
+REVIEW, SOURCE = (", ".join(sorted(section.model_fields)) for section in (Review, Source))
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
 IN_BRACKETS = "write its values in brackets, separated by commas"
@@ -102,9 +99,7 @@ NO_SPLIT = "is not a valid split name; use letters, digits and underscores"
         ),
         (
             GOOD + "    pth: x\n",
-            "6: 'sources.0.pth' is not a known key; did you mean path? Else use one of auth, csv, fields, format, "
-            "frozen, gold, headers, key, layout, license, mode, most_unreadable, most_withdrawn, name, path, roles, "
-            "split, updates",
+            f"6: 'sources.0.pth' is not a known key; did you mean path? Else use one of {SOURCE}",
         ),
         (GOOD.replace("name: toy\n", ""), f"1: 'name' {REQUIRED}"),
         (GOOD.replace("    path: data.jsonl\n", ""), f"4: 'sources.0.path' {REQUIRED}"),
