@@ -75,12 +75,8 @@ def test_postponed_annotations_of_a_task_file_are_resolved(tmp_path: Path) -> No
     assert task.task_parse({"text": "t", "kind": "b"}).targets == {"kind": "b"}
 
 
-KEYS = (
-    "arms, decontaminate, doubts, duplicates, engine, finetune, measure, name, normalize, "
-    "on_conflict, release, review, schedules, screen, sources, split, suggest, task, verdict"
-)
+KEYS, REVIEW, SOURCE = (", ".join(sorted(section.model_fields)) for section in (Dataset, Review, Source))
 REVIW = f"'reviw' is not a known key; did you mean review? Else use one of {KEYS}"
-REVIEW, SOURCE = (", ".join(sorted(section.model_fields)) for section in (Review, Source))
 REQUIRED = "is missing; it is required"
 BUDGET = "is neither a whole number of records nor a share from 0.0 to 1.0"
 IN_BRACKETS = "write its values in brackets, separated by commas"
