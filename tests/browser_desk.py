@@ -145,8 +145,8 @@ class Desk:
             self.keys.press(key)
 
     def chosen(self) -> list[str]:
-        """The names of what is chosen."""
-        script = "chosen => chosen.map(input => input.name)"
+        """The names of what is chosen, without what stands for nothing in a filter."""
+        script = "chosen => chosen.map(input => input.name).filter(name => name !== '\\u2060')"
         names: list[str] = self.page.locator(".goldleaf-form input:checked").evaluate_all(script)
         return names
 

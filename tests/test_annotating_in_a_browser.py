@@ -58,6 +58,32 @@ def test_after_the_filter_the_hotkeys_work_again(desk: Desk) -> None:
     assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets={"kind": "renewal"})
 
 
+def test_enter_in_an_empty_filter_changes_nothing(desk: Desk) -> None:
+    desk.open(ContractClause, "The supplier keeps insured.", {"kind": "term"})
+    box = desk.search("")
+    desk.press("Enter", "Control+Enter", "Enter")
+    expect(box).to_be_focused()
+    assert desk.chosen() == ["term"]
+    # Typed and deleted again, it gives the focus up, perhaps only after the next key.
+    desk.keys.type("insur")
+    desk.press(*["Backspace"] * 5, "Enter")
+    expect(box).not_to_be_focused()
+    assert desk.chosen() == ["term"]
+    assert desk.client.pull(desk.project, None).tasks[0].annotations == []
+    assert desk.submit() == LabelingAnswer(verdict=Verdict.LABELED, targets={"kind": "term"})
+
+
+def test_enter_in_an_empty_filter_adds_no_label_to_a_set(desk: Desk) -> None:
+    desk.open(Topics, "Where is my card?", {"topics": ["card_late"]})
+    box = desk.search("")
+    desk.press("Enter", "Control+Enter")
+    assert desk.chosen() == ["card_late"]
+    desk.keys.type("card_fee")
+    desk.press("Enter")
+    expect(box).not_to_be_focused()
+    assert desk.submit().targets == {"topics": ["card_late", "card_fee"]}
+
+
 def test_a_choice_that_the_filter_leaves_is_taken_by_keyboard(desk: Desk) -> None:
     desk.open(ContractClause, "The supplier keeps insured.", {"kind": "insurance"})
     desk.search("term")
@@ -244,7 +270,7 @@ def test_the_form_is_beside_the_text_if_there_is_room_else_below_it(desk: Desk) 
 def test_long_choice_names_stay_in_their_column(desk: Desk) -> None:
     desk.open(Intent, "Why?", {"intent": "card_fee"})
     for _ in desk.sizes():
-        shown = desk.page.locator(".goldleaf-many .lsf-choice label > span:last-child").evaluate_all(SHOWN)
+        shown = desk.page.locator(".goldleaf-all .lsf-choice label > span:last-child").evaluate_all(SHOWN)
         assert [one["name"] for one in shown] == INTENTS
         assert [one["name"] for one in shown if one["overflows"]] == []
 

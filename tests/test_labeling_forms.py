@@ -129,7 +129,7 @@ def test_a_classification_uses_digits_and_beside_text_fields_they_need_shift() -
 
 
 def test_many_choices_get_a_filter_and_few_do_not() -> None:
-    assert '<Filter name="filter-kind" toName="kind" hotkey="shift+f"' in labeling_config(ContractClause)
+    assert '<Filter name="filter-kind" toName="filtered-kind" hotkey="shift+f"' in labeling_config(ContractClause)
     assert "<Filter" not in labeling_config(Invoice)
 
 

@@ -46,6 +46,7 @@ VALUE_KEYS = {"choices": "choices", "textarea": "text", "number": "number", "dat
 _RESERVED = "|".join(
     [PUSH_KEY, RECORD_ID, WHY, CANDIDATES, CHANGES, SEAT, ASSIGNED, "source"]
 )  # $source renders the whole task as JSON
+_FILTERED = "filtered-"
 _DIGITS = "1234567890"
 _FILTER_LETTERS = "fghjk"
 _DEAD_KEY = {"hotkey": NO_KEY, "style": "order: 0"}
@@ -295,12 +296,18 @@ def _choices(asked: FormField, common: Mapping[str, str], keys: Iterator[str], f
     choices = _tag("Choices", {**common, "choice": style, "showInline": "true"}, *parts)
     if len(values) <= len(_DIGITS):
         return choices
-    return _view("goldleaf-many", _filter(asked, next(filter_keys, None)), choices)
+    # Enter takes the first choice that the filter leaves, of an empty one the first of all, in place of what is chosen.
+    # So the filter is over a control around the field's own, where that is a hidden choice which no text leaves.
+    around = {"name": f"{_FILTERED}{asked.control}", "toName": common["toName"], "choice": "multiple"}
+    nothing = _tag("Choice", {"value": "\u2060", **_DEAD_KEY, "style": "order: 0; display: none"})
+    filtered = _tag("Choices", around, nothing, _view("goldleaf-all", choices))
+    return _view("goldleaf-many", _filter(asked, next(filter_keys, None)), filtered)
 
 
 def _filter(asked: FormField, key: str | None) -> str:
     shown = f" ({key.title()})" if key else ""
-    found = {"name": f"filter-{asked.control}", "toName": asked.control} | ({"hotkey": key} if key else {})
+    over = {"name": f"filter-{asked.control}", "toName": f"{_FILTERED}{asked.control}"}
+    found = over | ({"hotkey": key} if key else {})
     return _tag("Filter", found | {"minlength": "0", "placeholder": f"Filter{shown}, Enter selects the first"})
 
 
