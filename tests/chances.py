@@ -102,6 +102,29 @@ CHANGES: list[dict[str, Any]] = [
     {"split": "{}"},
 ]
 """Of the task and of dataset.yaml."""
+KEEPING: list[dict[str, Any]] = [
+    {"choices": [*CHOICES, "other"]},
+    {"texts": True},
+    {"texts": False},
+    *({"ending": ending} for ending in ("csv", "jsonl.gz", "json", "parquet", "jsonl")),
+]
+"""What takes no row and no answer away in a world that moves."""
+MOVES: list[dict[str, Any]] = [
+    *({"delivery": now} for now in ("shipping", "divided", "")),
+    {"choices": list(CHOICES)},
+    *({name: named} for name in ("visits", "logs") for named in (False, True)),
+]
+"""Others of its changes."""
+FAILURES: list[dict[str, Any]] = [
+    {"split": "{group_by: customer}"},
+    {"split": "{group_by: customer}", "logs": False},
+    {"split": "{group_by: customer}", "visits": False},
+    {"split": "{group_by: customer}", "logs": False, "visits": False},
+    {"split": "{group_by: customer}", "delivery": "divided", "ending": "csv"},
+]
+"""No row has what rows are to be grouped by."""
+WAYS = ("rewrites", "renames", "appends", "cuts", "keeps on")
+"""How a file is written while it is read."""
 _PAIR = USERS[:2]
 TEAM_CHANGES: list[dict[str, Any]] = [
     {"annotators": ()},

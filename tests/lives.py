@@ -7,6 +7,7 @@ choose the order.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ from pipeline.text.normalize import match_key
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode
+from schemas.identity import stable_hash
 
 
 def _row(key: int, text: str, label: str | None) -> Row:
@@ -85,8 +87,8 @@ class Life:
         """Whether each run is compared with one over everything."""
         self.more = ""
         """Further sections of the file."""
-        self.read: list[Row] | None = None
-        """The rows of the last curate; None before the first one."""
+        self.read: dict[str, list[Row]] | None = None
+        """The rows of the last curate by their source; None before the first one."""
         self.edited = False
         """Whether what decides about rows was changed since."""
         self._context: Context | None = None
@@ -95,6 +97,10 @@ class Life:
         """By task and push key, in which run it was sent; ids come back."""
         self._known: dict[tuple[int, str], int] = {}
         """By annotation and the time of its last edit, in which run it was collected first."""
+        self._heard: set[tuple[int, str]] = set()
+        """What the last collect found in Label Studio, in the same way."""
+        self._logged: set[str] = set()
+        """The records of the log, which loses none."""
         self.write()
 
     def close(self) -> None:
@@ -104,21 +110,37 @@ class Life:
     def write(self) -> None:
         """Write the sources, the task and dataset.yaml."""
         self._context = None
-        (self.folder / "task.py").write_text(self.theme.source(self.choices))
-        trusted = ", gold: true" if self.trusts else ""
-        sources = [
-            "  - {name: table, path: table.jsonl, key: id, mode: snapshot}",
-            "  - {name: log, path: log.jsonl}",
-            *([f"  - {{name: visiting, path: visiting.jsonl, key: id{trusted}}}"] if self.visits else []),
-        ]
+        (self.folder / "task.py").write_text(self.task())
+        sources = [f"  - {{name: {name}, {more}}}" for name, more in self.sources().items()]
         settings = [f"{name}: {getattr(self, name)}" for name in ("on_conflict", "review", "split")]
         # Rows come and go as chance has it.
         settings += [] if "release:" in self.more else ["release: {most_lost: 1}"]
         lines = ["name: life", "task: task.py:Question", "sources:", *sources, *settings, self.more]
         (self.folder / "dataset.yaml").write_text("\n".join(lines) + "\n")
+        self.write_rows()
+
+    def task(self) -> str:
+        """The task's file."""
+        return self.theme.source(self.choices)
+
+    def sources(self) -> dict[str, str]:
+        """What dataset.yaml says of the sources that it names."""
+        trusted = ", gold: true" if self.trusts else ""
+        visiting = {"visiting": f"path: visiting.jsonl, key: id{trusted}"} if self.visits else {}
+        return {"table": "path: table.jsonl, key: id, mode: snapshot", "log": "path: log.jsonl", **visiting}
+
+    def write_rows(self) -> None:
+        """Write the sources' files."""
         for name, rows in (("table", self.table.values()), ("log", self.log), ("visiting", self.visiting.values())):
-            raw = (row | self.theme.row(row.pop("text"), row.pop("label")) for row in map(dict, rows))
-            (self.folder / f"{name}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in raw))
+            (self.folder / f"{name}.jsonl").write_bytes(self.lines(rows))
+
+    def raw(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows as their source has them."""
+        return [row | self.theme.row(row.pop("text"), row.pop("label")) for row in map(dict, rows)]
+
+    def lines(self, rows: Iterable[Row]) -> bytes:
+        """JSONL."""
+        return b"".join(orjson.dumps(row) + b"\n" for row in self.raw(rows))
 
     @property
     def context(self) -> Context:
@@ -126,9 +148,10 @@ class Life:
         self._context = self._context or self.desk.context
         return self._context
 
-    def rows(self) -> list[Row]:
-        """The rows that a curate would find now."""
-        return [*self.table.values(), *self.log, *(self.visiting.values() if self.visits else [])]
+    def rows(self) -> dict[str, list[Row]]:
+        """The rows that a curate would find now, by their source."""
+        found = {"table": self.table.values(), "log": self.log, "visiting": self.visiting.values()}
+        return {name: [dict(row) for row in found[name]] for name in self.sources()}
 
     def edit(self, edits: list[Edit]) -> None:
         """Change the rows of the sources."""
@@ -173,16 +196,20 @@ class Life:
     # --- verbs ------------------------------------------------------------------------------------
     def curate(self, *, rescore: bool = False) -> Curated:
         result = curate(self.context, Inline(), rescore=rescore)
-        self.read, self.edited = self.rows(), False
-        self._runs += 1
-        for number, task in self.studio.tasks.items():
-            self._sent.setdefault((number, task["data"]["push_key"]), self._runs)
+        self.ran()
         if not rescore and self.compares:
             # A full run counts on the index, which may be wrong itself.
             (must_agree_with_a_new_index if self._runs % 2 else must_agree_with_a_full_run)(self.context)
         if not rescore:
             must_know_its_outline(self.context)
         return result
+
+    def ran(self) -> None:
+        """A curate has read the sources as they are."""
+        self.read, self.edited = self.rows(), False
+        self._runs += 1
+        for number, task in self.studio.tasks.items():
+            self._sent.setdefault((number, task["data"]["push_key"]), self._runs)
 
     @property
     def project(self) -> int | None:
@@ -192,10 +219,9 @@ class Life:
     def collect(self) -> None:
         collect(self.context, Inline())
         self._runs += 1
-        for number, row in self.studio.annotations.items():
-            self._known.setdefault((number, row["updated_at"]), self._runs)
-        if not self.edited and self.read == self.rows():
-            self.check_answers()
+        self._heard = self._said()
+        for said in self._heard:
+            self._known.setdefault(said, self._runs)
 
     def release(self) -> Released | None:
         try:
@@ -217,6 +243,9 @@ class Life:
         return [decision for decision in self.decisions() if decision.fate is fate]
 
     # --- annotators -------------------------------------------------------------------------------
+    def _said(self) -> set[tuple[int, str]]:
+        return {(number, row["updated_at"]) for number, row in self.studio.annotations.items()}
+
     def say(self, said: list[Saying]) -> None:
         """Answer, skip, reconsider and take back in Label Studio."""
         task = self.context.dataset.task
@@ -238,9 +267,13 @@ class Life:
         """An answer as the form would send it; or one that the task refuses."""
         task = self.context.dataset.task
         if label in CHOICES:
-            return prediction_result(task, self.theme.targets(label))
-        regions = prediction_result(task, self.theme.targets(CHOICES[0]))
+            return prediction_result(task, self.targets(label))
+        regions = prediction_result(task, self.targets(CHOICES[0]))
         return [region | {"value": {key: [label] for key in region["value"]}} for region in regions]
+
+    def targets(self, label: str) -> dict[str, Any]:
+        """A topic's answer."""
+        return self.theme.targets(label)
 
     # --- laws -------------------------------------------------------------------------------------
     def check(self) -> None:
@@ -249,8 +282,12 @@ class Life:
         if self.read is None:
             return
         self.check_numbers()
+        self.check_rows()
         self.check_people()
         self.check_versions()
+        self.check_heard()
+        if self._heard == self._said() and not self.edited and self.read == self.rows():
+            self.check_answers()
 
     def check_numbers(self) -> None:
         """Every record has one fate, none is lost or doubled, and the numbers say so."""
@@ -260,12 +297,30 @@ class Life:
         counts = Counter(decision.fate.value for decision in decisions)
         assert {fate: getattr(status, fate) for fate in counts} == dict(counts)
         assert len({decision.record_id for decision in decisions}) == len(decisions) == status.funnel().current
-        assert len(decisions) == len(self.read or [])
+        assert len(decisions) == sum(map(len, (self.read or {}).values()))
         by_id = {decision.record_id: decision for decision in decisions}
         for decision in decisions:
             assert decision.reasons
             if decision.fate is Fate.DUPLICATE:
                 assert by_id[decision.duplicate_of].fate is not Fate.DUPLICATE
+
+    def check_rows(self) -> None:
+        """What was there and its source did not take away is there, as the record that it was."""
+        found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for row in self.snapshot.current_records().collect().iter_rows(named=True):
+            found[row["source"]][row["record_id"]] = self.theme.text(orjson.loads(row["raw"]))
+        for name, rows in (self.read or {}).items():
+            if name == "log":
+                assert self._logged <= found[name].keys()
+                assert Counter(found[name].values()) == Counter(row["text"] for row in rows)
+                self._logged |= found[name].keys()
+            else:
+                assert found[name] == {stable_hash(name, f"int:{row['id']}"): row["text"] for row in rows}
+
+    def check_heard(self) -> None:
+        """What was collected and its author did not take away is there."""
+        kept = self.snapshot.latest_annotations().filter(~pl.col("deleted")).select("annotation_id").collect()
+        assert {number for number, _ in self._heard & self._said()} <= set(kept["annotation_id"])
 
     def check_people(self) -> None:
         """What an annotator confirmed is never silently rejected for another's answer."""
@@ -274,7 +329,7 @@ class Life:
             assert not (decision.label_source is LabelSource.HUMAN and ReasonCode.UNUSABLE in codes), decision
 
     def check_answers(self) -> None:
-        """Right after a collect, what most annotators say about a record's current question is what counts."""
+        """What most annotators say about a record's current question counts, if all they said was collected."""
         for decision in self.decisions():
             answers = self._answers_about(decision)
             if not answers:

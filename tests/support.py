@@ -54,7 +54,7 @@ def state(store: Store) -> dict[str, Any]:
     decisions = snapshot.current_decisions().drop("run").sort("record_id").collect()
     records = snapshot.latest_records().drop("batch", "ingested_at", "position").sort("record_id").collect()
     pushes = snapshot.scan(Table.PUSHES).select("push_key", "record_id", "routed").unique().sort("push_key").collect()
-    answers = snapshot.latest_annotations().select("record_id", "verdict", "targets", "deleted").sort("record_id")
+    answers = snapshot.latest_annotations().select("record_id", "verdict", "targets", "deleted")
     splits = snapshot.splits().drop("run").sort("record_id").collect()
     versions = snapshot.runs.filter(pl.col("verb") == "release")["summary"].unique().sort().to_list()
     return {
@@ -62,7 +62,7 @@ def state(store: Store) -> dict[str, Any]:
         "decisions": decisions.to_dicts(),
         "records": records.to_dicts(),
         "pushes": pushes.to_dicts(),
-        "answers": answers.collect().to_dicts(),
+        "answers": answers.collect().sort(pl.all()).to_dicts(),
         "splits": splits.to_dicts(),
         "versions": versions,
     }

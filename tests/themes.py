@@ -29,6 +29,16 @@ class Theme:
     answers: Mapping[str, Any]
     """The target of each topic."""
 
+    @property
+    def has_choices(self) -> bool:
+        """Whether its answers are the task's choices."""
+        return "{choices}" in self.fields
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether its answers fit into a cell."""
+        return all(isinstance(answer, str) for answer in self.answers.values())
+
     def source(self, choices: Sequence[str]) -> str:
         """The task's file."""
         quoted = ", ".join(f'"{choice}"' for choice in choices)
