@@ -38,7 +38,6 @@ from pipeline.text.normalize import match_key
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode
-from schemas.identity import stable_hash
 
 
 def _row(key: int, text: str, label: str | None) -> Row:
@@ -282,10 +281,8 @@ class Life:
         if self.read is None:
             return
         self.check_numbers()
-        self.check_rows()
         self.check_people()
         self.check_versions()
-        self.check_heard()
         if self._heard == self._said() and not self.edited and self.read == self.rows():
             self.check_answers()
 
@@ -303,24 +300,6 @@ class Life:
             assert decision.reasons
             if decision.fate is Fate.DUPLICATE:
                 assert by_id[decision.duplicate_of].fate is not Fate.DUPLICATE
-
-    def check_rows(self) -> None:
-        """What was there and its source did not take away is there, as the record that it was."""
-        found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        for row in self.snapshot.current_records().collect().iter_rows(named=True):
-            found[row["source"]][row["record_id"]] = self.theme.text(orjson.loads(row["raw"]))
-        for name, rows in (self.read or {}).items():
-            if name == "log":
-                assert self._logged <= found[name].keys()
-                assert Counter(found[name].values()) == Counter(row["text"] for row in rows)
-                self._logged |= found[name].keys()
-            else:
-                assert found[name] == {stable_hash(name, f"int:{row['id']}"): row["text"] for row in rows}
-
-    def check_heard(self) -> None:
-        """What was collected and its author did not take away is there."""
-        kept = self.snapshot.latest_annotations().filter(~pl.col("deleted")).select("annotation_id").collect()
-        assert {number for number, _ in self._heard & self._said()} <= set(kept["annotation_id"])
 
     def check_people(self) -> None:
         """What an annotator confirmed is never silently rejected for another's answer."""

@@ -4,6 +4,7 @@ one with which a curate fails, and labels get other names or are divided.
 """
 
 import gzip
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, tzinfo
@@ -34,6 +35,7 @@ from pipeline.ingest.checked_file import CheckedFile
 from pipeline.review import pushing
 from pipeline.state import snapshot, store
 from schemas.fate import Fate, LabelSource
+from schemas.identity import stable_hash
 
 _CLOCKS = (turns, new_rows, returned_sources, ingested_sources, pushing, snapshot, store)
 """The modules whose time is kept."""
@@ -65,6 +67,30 @@ class MovingLife(Life):
                 return datetime.now(tz) + life.skew
 
         return Clock
+
+    def check(self) -> None:
+        super().check()
+        if self.read is not None:
+            self.check_rows()
+            self.check_heard()
+
+    def check_rows(self) -> None:
+        """What was there and its source did not take away is there, as the record that it was."""
+        found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for row in self.snapshot.current_records().collect().iter_rows(named=True):
+            found[row["source"]][row["record_id"]] = self.theme.text(orjson.loads(row["raw"]))
+        for name, rows in (self.read or {}).items():
+            if name == "log":
+                assert self._logged <= found[name].keys()
+                assert Counter(found[name].values()) == Counter(row["text"] for row in rows)
+                self._logged |= found[name].keys()
+            else:
+                assert found[name] == {stable_hash(name, f"int:{row['id']}"): row["text"] for row in rows}
+
+    def check_heard(self) -> None:
+        """What was collected and its author did not take away is there."""
+        kept = self.snapshot.latest_annotations().filter(~pl.col("deleted")).select("annotation_id").collect()
+        assert {number for number, _ in self._heard & self._said()} <= set(kept["annotation_id"])
 
     # --- files ------------------------------------------------------------------------------------
     def task(self) -> str:
