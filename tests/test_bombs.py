@@ -50,14 +50,17 @@ def test_a_json_file_that_memory_cannot_hold_is_refused(tmp_path: Path, monkeypa
         list(read_rows(tmp_path / "a.json.gz"))
 
 
+@pytest.mark.parametrize("is_coded", [False, True])
 def test_a_parquet_file_that_curate_refuses_is_refused_by_check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_coded: bool
 ) -> None:
     monkeypatch.setattr(unpacking, "UNPACKED_FLOOR", 2**20)
     odd = Odd(tmp_path, QUESTION, ROWS)
     odd.edit("path: data.jsonl", "path: data.parquet")
     long = {"id": 2, "question": "Where? " * 20_000, "topic": "delivery"}
-    pl.DataFrame(ROWS * 20 + [long] * 10_000).write_parquet(tmp_path / "data.parquet")
+    frame = pl.DataFrame(ROWS * 20 + [long] * 2_000)
+    rows = frame.with_columns(pl.col("question").cast(pl.Categorical)) if is_coded else frame
+    rows.write_parquet(tmp_path / "data.parquet")
     said = "data.parquet' unpacks to more than 1,000 times its size; if that is intended, decompress it"
     assert said in Terminal(tmp_path).error("curate", "--json")
     assert said in " ".join(Terminal(tmp_path).goldleaf("check", exit_code=1).stdout.split())

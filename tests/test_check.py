@@ -108,7 +108,7 @@ def test_a_row_of_a_table_that_is_separated_otherwise_says_so_where_its_cells_do
     (tmp_path / "data.csv").write_text("id;question;topic\n1;Why so, and so late?;billing\n")
     said = "2 cells, but the header has 1; the file seems to be separated by ';': set `csv: "
     assert said in findings(tmp_path, exit_code=1)["source examples"]["detail"]
-    assert said in Terminal(tmp_path).goldleaf("curate", exit_code=1).stderr
+    assert said in Terminal(tmp_path).error("curate", "--json")
 
 
 def test_another_separator_is_said_once_for_each_source(tmp_path: Path) -> None:

@@ -42,14 +42,23 @@ def batches_of(path: Path, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
     Raises:
         SourceError: they are out of all proportion to the file.
     """
-    first = next(file.iter_batches(batch_size=_FIRST), None)
+    first = next(map(_decoded, file.iter_batches(batch_size=_FIRST)), None)
     fitting = PARQUET_BATCH if first is None else _BATCH_BYTES * _FIRST // max(1, first.nbytes)
     left = most_unpacked(path)
-    for batch in file.iter_batches(batch_size=min(PARQUET_BATCH, max(1, fitting))):
+    for batch in map(_decoded, file.iter_batches(batch_size=min(PARQUET_BATCH, max(1, fitting)))):
         left -= batch.nbytes
         if left < 0:
             raise too_much(path)
         yield batch
+
+
+def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same without dictionaries, which hide how long the rows are."""
+    is_coded = [isinstance(column, pa.DictionaryArray) for column in batch.columns]
+    if not any(is_coded):
+        return batch
+    columns = [one.dictionary_decode() if coded else one for one, coded in zip(batch.columns, is_coded, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def _parquet_rows(batch: pa.RecordBatch, first: int) -> Iterator[RawRow]:
