@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from fake_studio import FakeStudio
+from fake_studio import FakeStudio, fake_studio
 from support import write_rows
 from terminal import Terminal
 
@@ -36,9 +36,7 @@ def test_a_new_dataset_yaml_has_the_keys_of_a_team_to_be_uncommented(tmp_path: P
 
 
 @pytest.mark.parametrize("of", ["a new dataset.yaml", "the guide"])
-def test_the_gold_source_hides_items_among_the_tasks_of_each_annotator(
-    studio: FakeStudio, tmp_path: Path, of: str
-) -> None:
+def test_the_gold_source_hides_items_among_the_tasks_of_each_annotator(tmp_path: Path, of: str) -> None:
     file, *_ = scaffold(tmp_path, "my-data", kind_named("classification"))
     if of == "the guide":
         [block] = re.findall(r"(?s)```yaml\n(.*?)```", (Path(__file__).parent.parent / "docs" / "teams.md").read_text())
@@ -46,6 +44,12 @@ def test_the_gold_source_hides_items_among_the_tasks_of_each_annotator(
     else:
         uncommented(file)
     write_rows(tmp_path, KNOWN, "known.jsonl")
+    # One of its own: a project's questions are sent from one home.
+    with fake_studio() as studio:
+        hides_items(studio, tmp_path, file)
+
+
+def hides_items(studio: FakeStudio, tmp_path: Path, file: Path) -> None:
     terminal = Terminal(tmp_path, studio.url, studio.token)
     shown = terminal.goldleaf("curate").stdout
     assert "hidden gold item" in shown and f"{TEAM[0]}: {studio.url}/projects/1/data?tab=" in shown

@@ -98,7 +98,7 @@ def test_another_version_in_the_same_folder_is_adopted_too(adopting: Path, tmp_p
     must_agree_with_a_full_run(odd.context)
 
 
-def test_rows_that_a_killed_run_has_read_are_looked_up_though_answers_were_followed_first(
+def test_rows_that_a_failed_run_has_read_are_looked_up_by_the_next_though_answers_were_followed_first(
     adopting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(*_: object, **__: object) -> None:
@@ -113,8 +113,9 @@ def test_rows_that_a_killed_run_has_read_are_looked_up_though_answers_were_follo
     last = context.store.snapshot().last_run(CurateSummary)
     assert last is not None
     followed = stages.decide(context, Inline(), context.new_run(Verb.CURATE), last.summary.evaluation)
-    assert followed.looked.changed == 3
-    assert later(odd).why == ADOPTS
+    # What the failed run has read is taken back, and read again.
+    assert followed.looked.changed == 0
+    assert later(odd).changed == 3
     must_have_adopted(odd, adopting)
     assert odd.curate().looked.why == ""
 

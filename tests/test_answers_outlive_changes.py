@@ -118,7 +118,7 @@ def test_a_question_is_taken_back_when_its_reason_has_gone(label_studio: LocalSt
 
 def test_the_copy_of_a_corrected_row_is_flagged_with_its_answer(label_studio: LocalStudio, tmp_path: Path) -> None:
     text = "the fee for the red garden chairs that I ordered from you two weeks ago was far too high"
-    rows = [row(1, f"{text} I think", "delivery"), row(2, text, "delivery"), row(3, "Where is it?", "delivery")]
+    rows = [row(1, f"{text} now", "delivery"), row(2, text, "delivery"), row(3, "Where is it?", "delivery")]
     with desk_at(label_studio, tmp_path, rows, "review: {budget: 100, audit: 1.0}\n") as desk:
         desk.curate()
         assert desk.decision(2).fate is Fate.DUPLICATE

@@ -339,6 +339,7 @@ def test_a_row_of_50_mb_is_compared_as_every_other(tmp_path: Path) -> None:
 
 def test_bytes_and_characters_that_are_none_stop_no_curate(tmp_path: Path) -> None:
     odd = Odd(tmp_path, QUESTION, [row(1, "", "billing")])
+    odd.edit("license: MIT", "license: MIT, most_unreadable: 1")
     lines = [
         b'{"id": 1, "question": "the parcel of order 7 was left with the neigh\xffbour", "topic": "billing"}',
         b'{"id": 2, "question": "\\ud800 the parcel of order 7 was left with the neighbour", "topic": "billing"}',
