@@ -103,7 +103,7 @@ def test_pairs_change_no_row_no_digest_and_nothing_for_who_does_not_ask_for_them
     again = published(desk)
     assert (again.version, again.created, again.digest) == (first.version, False, first.digest)
     shutil.rmtree(first.path)
-    without = published(desk, "1.0.0")
+    without = published(desk, "1.1.0")
     assert without.digest == first.digest
     assert read_manifest(Path(without.path)).preferences == {}
     assert not (Path(without.path) / "preferences").exists()
