@@ -24,7 +24,7 @@ class Shop:
         self.folder = folder
         write_dataset(folder, rows, more)
         file = folder / "dataset.yaml"
-        file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
+        file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot, most_withdrawn: 1,"))
 
     @property
     def context(self) -> Context:

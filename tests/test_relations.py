@@ -41,7 +41,8 @@ def test_the_name_of_a_component_is_the_smallest_of_all_rows_that_are_related_th
     columns = {"key": [row[0] for row in rows], "ties": [row[1] for row in rows]}
     columns |= {name: [row[2] for row in rows] for name in ("text_one", "text_other")}
     columns |= {name: [row[3] for row in rows] for name in ("whole_one", "whole_other")}
-    found = components(pl.DataFrame(columns, schema=RELATED), names, links(texts), links(wholes))
+    frame = pl.DataFrame(columns | {name: [0] * len(rows) for name in RELATED if name not in columns}, schema=RELATED)
+    found = components(frame, names, {"text_one": links(texts), "whole_one": links(wholes)})
     expected = names.copy()
     for _ in rows:
         for one, other in combinations(range(len(rows)), 2):

@@ -33,7 +33,7 @@ ROWS: list[dict[str, object]] = [
     row(3, "My order of three red and two blue garden chairs has still not arrived after a very long time", "delivery"),
     row(
         4,
-        "My order of three red and two blue garden chairs has still not arrived to wombat after a very long time",
+        "My order of three red and two blue garden chairs has still not arrived wombat after a very long time",
         None,
     ),
     row(5, "How do I send back a quokka?", "nonsense quokka"),

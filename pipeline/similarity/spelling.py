@@ -27,8 +27,6 @@ _TWO_EDITS = 6
 """Letters of a word from which two edits are a typing error; in a shorter one, of three letters or more, one is."""
 _ADDED = 0.2
 """A word that one text has more may have this share of its letters."""
-_SMALL_WORD = 3
-"""Letters of an article: such a word can be added without another meaning."""
 _ASCII_WORD, _DIGITS = re.compile("[a-z0-9]+"), re.compile(r"\d+")
 
 
@@ -40,7 +38,7 @@ def spelled(texts: Iterable[str]) -> list[str]:
 def may_mean_the_same(one: str, other: str) -> bool:
     """Whether two texts are long, or do not differ in a word that could matter: in a short text one word decides."""
     own, others = _short_words(one), _short_words(other)
-    return own is None or others is None or Spelling(own).is_like(Spelling(others), added=_SMALL_WORD)
+    return own is None or others is None or Spelling(own).is_like(Spelling(others))
 
 
 def _short_words(text: str) -> list[str] | None:
@@ -69,9 +67,9 @@ class Spelling:
 
     words: list[str]
 
-    def is_like(self, other: "Spelling", added: int | None = None) -> bool:
+    def is_like(self, other: "Spelling") -> bool:
         """Whether two texts have the same numbers, and the same words in any order, but for typing errors, where words
-        are divided, and one word that either has more, of at most so many letters (default: a share of the text's).
+        are divided, and one word that either has more.
         """
         if self._numbers != other._numbers:
             return False
@@ -86,8 +84,7 @@ class Spelling:
             if (meant := _meant(word, more)) is None:
                 return False
             more.remove(meant)
-        most = _ADDED * max(len(self._letters), len(other._letters)) if added is None else added
-        return not more or (len(more) == 1 and len(more[0]) <= most)
+        return not more or (len(more) == 1 and len(more[0]) <= _ADDED * max(len(self._letters), len(other._letters)))
 
     @cached_property
     def _letters(self) -> str:
