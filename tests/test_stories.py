@@ -124,12 +124,12 @@ def test_an_answer_under_an_older_task_is_marked_as_stale(desk: Desk) -> None:
     desk.label(1, "delivery")
     desk.collect()
     task = desk.folder / "task.py"
-    task.write_text(task.read_text().replace('"returns"]', '"returns", "other"]'))
+    task.write_text(task.read_text().replace("topic: Target", "subject: Target"))
     desk.curate()
     told = story(desk)
     assert told.said[0].stale == "it answers an older form of the task"
     assert [one.state for one in told.asked] == [TaskState.ANSWERED, TaskState.OPEN]
-    task.write_text(task.read_text().replace('"returns", "other"]', '"returns"]'))
+    task.write_text(task.read_text().replace("subject: Target", "topic: Target"))
     desk.curate()
     assert [one.state for one in story(desk).asked] == [TaskState.ANSWERED, TaskState.OLDER_FORM], "it is there still"
 
