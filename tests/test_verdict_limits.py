@@ -259,4 +259,4 @@ def test_arms_without_an_interval_are_undecided_and_more_questions_are_wanted(
 
 
 def test_every_verdict_has_a_heading_of_its_own() -> None:
-    assert len({verdict.heading for verdict in Verdict}) == len(Verdict) == 6
+    assert len({verdict.heading for verdict in Verdict}) == len(Verdict) == 7
