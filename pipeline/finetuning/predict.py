@@ -28,7 +28,7 @@ def predict(
     batch_size: int = BATCH_SIZE,
     use_adapter: bool = True,
     with_marks: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
     on_cut: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Answer every prompt, in the order given: always the likeliest next token.
@@ -51,6 +51,8 @@ def predict(
     Raises:
         MemoryError, RuntimeError: the memory does not even suffice for one prompt at a time.
     """
+    import torch
+
     given = list(zip(prompts, tools or [None] * len(prompts), strict=True))
     opening = Opening.after(*given[0], loaded) if given and not with_marks else Opening()
     rendered = [opening.token_ids(prompt, known, loaded) for prompt, known in given]
@@ -59,7 +61,7 @@ def predict(
     answers = [""] * len(rendered)
     loaded.model.eval()
     done, size, ends = 0, batch_size, set(ends_of(loaded))
-    with quiet(), _greedy(loaded), adapter_used(loaded, use_adapter):
+    with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter), _greedy(loaded):
         while done < len(by_length):
             batch = _batch(by_length[done : done + size], rendered, max_new_tokens)
             try:
@@ -74,8 +76,7 @@ def predict(
                 if on_cut and ends.isdisjoint(ids):
                     on_cut(index)
             done += len(batch)
-            if on_progress:
-                on_progress(done, len(by_length))
+            on_progress(done, len(by_length))
     return answers
 
 
