@@ -98,7 +98,7 @@ class SearchResult:
     """Entries before this one were compared with each other by earlier searches."""
     count: int
     pairs: Pairs
-    """Similar ones, and some that miss the threshold by no more than ``Scheme.least``; ``left < right`` are entries."""
+    """Similar ones, and some of at least ``Scheme.least``; ``left < right`` are entries."""
     fresh: Pairs
     """Those of them that this search has found."""
 

@@ -36,7 +36,7 @@ def spelled(texts: Iterable[str]) -> list[str]:
 
 
 def may_mean_the_same(one: str, other: str) -> bool:
-    """Whether two texts are long, or do not differ in a word that could matter: in a short text one word decides."""
+    """Whether two texts are long, or spelled alike: in a short text one word decides."""
     own, others = _short_words(one), _short_words(other)
     return own is None or others is None or Spelling(own).is_like(Spelling(others))
 
