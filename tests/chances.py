@@ -106,6 +106,8 @@ KEEPING: list[dict[str, Any]] = [
     {"choices": [*CHOICES, "other"]},
     {"texts": True},
     {"texts": False},
+    {"server": "well", "visits": True},
+    {"server": ""},
     *({"ending": ending} for ending in ("csv", "jsonl.gz", "json", "parquet", "jsonl")),
 ]
 """What takes no row and no answer away in a world that moves."""
@@ -121,8 +123,14 @@ FAILURES: list[dict[str, Any]] = [
     {"split": "{group_by: customer}", "visits": False},
     {"split": "{group_by: customer}", "logs": False, "visits": False},
     {"split": "{group_by: customer}", "delivery": "divided", "ending": "csv"},
+    {"key": "customer"},
+    {"log_files": "lock*.jsonl", "logs": True},
+    *(
+        {"server": server, "visits": True}
+        for server in ("busy", "forbidden", "breaks off", "asks to log in", "sends us away")
+    ),
 ]
-"""No row has what rows are to be grouped by."""
+"""No row has what rows are to be grouped or known by, a source has no file, or its server does not deliver."""
 WAYS = ("rewrites", "renames", "appends", "cuts", "keeps on")
 """How a file is written while it is read."""
 _PAIR = USERS[:2]

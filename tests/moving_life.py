@@ -1,6 +1,6 @@
-"""A life in a world that moves: files are written while a run reads them, clocks are wrong, sources leave, return and
-change their format and their key's type, files of a log are removed once they were read, dataset.yaml is now and then
-one with which a curate fails, and labels get other names or are divided.
+"""A life in a world that moves: files are written while a run reads them, clocks are wrong, sources leave, return, move
+to a server that may fail and change their format and their key's type, files of a log are removed once they were read,
+dataset.yaml is now and then one with which a curate fails, and labels get other names or are divided.
 """
 
 import gzip
@@ -22,6 +22,7 @@ from chances import CHOICES, FAILURES, KEEPING, MOVES, USERS, WAYS, Chance, Edit
 from fake_studio import Row
 from full_runs import must_agree_with_a_full_run
 from lives import Life
+from loopback import CUT, Reply, serving
 from support import state
 from themes import Theme
 
@@ -54,7 +55,12 @@ class MovingLife(Life):
         self.delivery = ""
         """What became of the label: a key of the new names, or nothing."""
         self.skew = timedelta()
+        self.key, self.log_files = "id", "log*.jsonl"
+        """The key of the table, and the files of the log."""
+        self.server = ""
+        """How the server of the source that comes and goes answers; "" if it is a file."""
         super().__init__(folder, theme)
+        self._url = self._exit.enter_context(serving(self._reply)).url
         clock = self._clock()
         for module in _CLOCKS:
             self._exit.enter_context(patch.object(module, "datetime", clock))
@@ -115,10 +121,27 @@ class MovingLife(Life):
         return orjson.loads(orjson.dumps(targets).replace(b'"delivery"', orjson.dumps(self._names[0])))
 
     def sources(self) -> dict[str, str]:
-        named = super().sources() | ({"log": "path: 'log*.jsonl'"} if self.logs else {})
-        if "visiting" in named:
-            named["visiting"] = f"path: visiting.{self._format}, key: id"
-        return {name: more for name, more in named.items() if self.logs or name != "log"}
+        place = f"{self._url}/" if self.server else ""
+        named = {
+            "table": f"path: table.jsonl, key: {self.key}, mode: snapshot",
+            "log": f"path: '{self.log_files}'",
+            "visiting": f"path: '{place}visiting.{self._format}', key: id",
+        }
+        named_too = {"table": True, "log": self.logs, "visiting": self.visits}
+        return {name: more for name, more in named.items() if named_too[name]}
+
+    def _reply(self, method: str, path: str, body: bytes) -> Reply:
+        """Of the server that has the source that comes and goes."""
+        file = self.folder / path.removeprefix("/")
+        data = file.read_bytes() if file.exists() else b""
+        return {
+            "well": (200, {}, data),
+            "busy": (503, {}, data),
+            "forbidden": (403, {}, data),
+            "breaks off": (CUT, {}, data),
+            "asks to log in": (200, {"content-type": "text/html"}, b"<!doctype html><p>Please log in</p>" + data),
+            "sends us away": (302, {"location": "/elsewhere"}, b""),
+        }[self.server if data else "forbidden"]
 
     @property
     def _format(self) -> str:
@@ -239,18 +262,19 @@ class MovingLife(Life):
     def keep_answers(self, move: Mapping[str, Any]) -> None:
         """A change after which every answer counts that did before, by the names that its labels have then."""
         self.curate()
-        before = self._counting()
+        before = self._answered(Fate.ACCEPTED)
         self.change(**move)
         self.curate()
-        now = self._counting()
+        # Of rows with one text and one answer, any may stand for the others.
+        now = self._answered(Fate.ACCEPTED, Fate.DUPLICATE)
         said = self.context.store.snapshot().scan(Table.ANNOTATIONS).select("record_id", "targets").collect()
         for record, targets in before.items():
             # Or a later one, which says a label that is back.
             others = [orjson.loads(one) for name, one in said.iter_rows() if name == record and one]
             assert now.get(record) in (self._named(targets), *others), (move, record)
 
-    def _counting(self) -> dict[str, Any]:
-        found = self.of_fate(Fate.ACCEPTED)
+    def _answered(self, *fates: Fate) -> dict[str, Any]:
+        found = [one for one in self.decisions() if one.fate in fates]
         return {one.record_id: one.targets for one in found if one.label_source is LabelSource.HUMAN}
 
     def jump(self, days: int) -> None:
@@ -273,7 +297,7 @@ def _written(rows: list[Row], ending: str) -> bytes:
     return file.getvalue()
 
 
-def moving_life(folder: Path, theme: Theme, seed: int, most: int = 100) -> None:
+def moving_life(folder: Path, theme: Theme, seed: int, most: int) -> None:
     """Live through what can happen in such a world, in an order that a seed draws; all laws hold throughout."""
     draw, chance = Random(seed), Chance(seed)
     with closing(MovingLife(folder, theme)) as life:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from desk import Desk, desk_at
 from fake_studio import FakeStudio, fake_studio
+from full_runs import must_agree_with_a_full_run
 from pydantic import BaseModel
 from support import Steps, row
 from terminal import Terminal
@@ -345,11 +346,15 @@ def test_rows_of_a_divided_label_go_back_to_annotators_with_what_is_sure_filled_
 
 
 def test_however_many_rows_have_a_divided_label_annotators_are_asked_about_them(desk: Desk) -> None:
-    desk.rows(*(row(key, f"Where is chair number {key * 31}?", "returns") for key in range(1, 7)))
+    rows = [row(key, f"Where is chair number {key * 31}?", "returns") for key in range(1, 7)]
+    desk.rows(*rows)
     assert desk.curate().funnel.accepted == 6
     renamed(desk, '{"returns": ["refund", "exchange"]}', '"billing", "delivery", "refund", "exchange"')
     review = desk.curate().review
     assert (review.waiting, desk.decision(1).routed) == (6, Routed.REPAIR)
+    desk.rows(*rows, row(7, "Where is my blue lamp?", "misspelt"))
+    assert (desk.curate().looked.untouched, desk.decision(7).routed) == (6, Routed.REPAIR), "nor are others too many"
+    must_agree_with_a_full_run(desk.context)
 
 
 # --- what a release loses -----------------------------------------------------------------------------

@@ -27,7 +27,6 @@ def told_by_case(cases: Sequence[Case], settled: pl.DataFrame) -> pl.DataFrame:
     known = [
         pl.Series("state", [case.known.content or case.known.revision for case in cases], dtype=pl.String),
         pl.Series("labeled", [case.known.targets is not None for case in cases], dtype=pl.Boolean),
-        pl.Series("repairable", [case.known.draft is not None for case in cases], dtype=pl.Boolean),
     ]
     asking = settled.select(*ASKING, "group", "label_error_score", pinned=pl.col("pinned_split") != "", **_SETTLED)
     told = asking.with_columns(known)

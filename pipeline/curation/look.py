@@ -22,7 +22,7 @@ from pipeline.curation.judge import LEARNED_ANEW, Judge
 from pipeline.curation.labeled_rows import LabeledRows
 from pipeline.curation.meeting import VIEWS, links, meet
 from pipeline.curation.prepare import STATE, Prepared, prepare_again
-from pipeline.curation.repairable_rows import offered_otherwise
+from pipeline.curation.repairable_rows import IS_REPAIRABLE, offered_otherwise
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
 from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, shard_size, write_shards
@@ -260,10 +260,9 @@ def _with_other_repairs(changes: Changes, standing: Standing, new: Sequence[Prep
     that depends on the share of them.
     """
     before = standing.columns("record_id", "source", "repairable", "component")
-    came = [read_rows(part.path, ["source", "draft"]) for part in new]
+    came = [read_rows(part.path, ["source", "draft", "rejection_reasons"]) for part in new]
     now = [before.filter(~changes.is_replaced).select("source", "repairable")]
-    is_broken = pl.col("draft").is_not_null()
-    now += [rows.select(pl.col("source").cast(PLACED["source"]), repairable=is_broken) for rows in came]
+    now += [rows.select(pl.col("source").cast(PLACED["source"]), repairable=IS_REPAIRABLE) for rows in came]
     sources = offered_otherwise(before, pl.concat(now))
     touched = before.filter("repairable", pl.col("source").is_in(sources))["component"]
     return replace(changes, components=pl.concat([changes.components, touched]).unique())

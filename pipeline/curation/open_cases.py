@@ -14,13 +14,13 @@ from pipeline.curation.judge import LEARNED_ANEW, Judge
 from pipeline.curation.labeled_rows import LabeledRows
 from pipeline.curation.look import Look
 from pipeline.curation.prepare import STATE
+from pipeline.curation.repairable_rows import IS_REPAIRABLE
 from pipeline.curation.rescoring import CORRECTED, Scoring, is_due
 from pipeline.kinds.registry import kind_of
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
 from schemas.annotation import Verdict
-from schemas.row_problems import DIVIDED
 from schemas.run_summary import CurateFacts
 
 
@@ -101,9 +101,7 @@ def _read(look: Look, heard: Heard, dataset: LoadedDataset) -> _Read:
     for part in look.prepared:
         given = read_rows(part.path, ["record_id", "revision", "content", "targets", "draft", "rejection_reasons"])
         is_labeled = given["targets"].is_not_null()
-        # However many rows have a label that the task has divided, they are no mistakes.
-        is_mistake = ~given["rejection_reasons"].str.contains(DIVIDED, literal=True)
-        repairable.append((given["draft"].is_not_null() & is_mistake).alias("repairable"))
+        repairable.append(given.select(repairable=IS_REPAIRABLE).to_series())
         if past:
             places = given["record_id"].is_in(list(past)).arg_true()
             records = read_known(

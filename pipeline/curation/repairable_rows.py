@@ -11,9 +11,12 @@ from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.fate import Routed
 from schemas.repairs import REPAIRABLE
+from schemas.row_problems import DIVIDED
 
 _MOST_SLIPS = 0.5
 """Share of a source's rows up to which broken answers are mistakes; more come from a wrong field map or task."""
+IS_REPAIRABLE = pl.col("draft").is_not_null() & ~pl.col("rejection_reasons").str.contains(DIVIDED, literal=True)
+"""Of a row that was read: its answer is broken. Labels that the task has divided are no mistakes, however many."""
 _LEAST_URGENT, _MORE_URGENT = 0.4, 0.1
 """Below what is likely wrong, which spoils a version; a row that is missing from it does not."""
 

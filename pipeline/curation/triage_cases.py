@@ -241,7 +241,8 @@ class _Decided:
         at = pl.Series("at", np.concatenate(self._compared.chunks))
         told, self._told = pl.concat(self._told).with_columns(at), []
         told = told.sort("at").drop("at")
-        told = told.with_columns(unlearned=_unlearned(self._look.places["record_id"], told, self._judge))
+        unlearned = _unlearned(self._look.places["record_id"], told, self._judge)
+        told = told.with_columns(unlearned=unlearned, repairable=self._opened.repairable)
         return looked_at(self._look.places, self._compared.relations, told)
 
     def settled(self, chunk: int) -> pl.DataFrame:
