@@ -245,7 +245,7 @@ class MovingLife(Life):
         self.edited = edited
         if not edits:
             again = self.curate()
-            assert (again.added, again.withdrawn, again.decided) == (0, 0, 0)
+            assert (again.added, again.withdrawn, again.decided, again.looked.why) == (0, 0, 0, "")
             assert again.funnel == before["funnel"]
 
     def leave_and_return(self, what: str) -> None:

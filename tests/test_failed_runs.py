@@ -89,6 +89,7 @@ def test_a_curate_that_fails_commits_nothing_of_what_it_has_read(desk: Desk) -> 
     desk.rows(*rows(0, 80))
     again = desk.curate()
     assert (again.added, again.withdrawn, again.looked.changed, again.note) == (0, 0, 0, "")
+    assert not again.looked.why, "nor does it take away what follows from the rows"
     assert known(desk)[0]["records"] == before[0]["records"]
     assert (again.funnel.raw, again.funnel.superseded, again.funnel.withdrawn) == (120, 0, 0)
     must_agree_with_a_full_run(desk.context)

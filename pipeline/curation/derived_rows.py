@@ -128,14 +128,21 @@ class DerivedRows:
         return facts
 
     def keep_only(self, names: Collection[str]) -> None:
-        """Remove all other files: those of killed runs, and those of which no row is current any more."""
+        """Remove all other files: those of killed and failed runs, those of which no row is current any more, and those
+        of other rules.
+        """
+        for other in self.folder.parent.glob("*"):
+            if other != self.folder:
+                shutil.rmtree(other, ignore_errors=True)
         for name in self.sizes.keys() - names:
             for path in (self.folder / name, (self.folder / name).with_suffix(_FACTS)):
                 path.unlink(missing_ok=True)
 
     def renew(self) -> None:
-        """Begin anew: what is kept so far, by these rules or by others, does not count any more."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        """Begin anew: what is kept so far by these rules does not count any more. What other rules have left stays until
+        the run is committed: one with a mistake in dataset.yaml takes nothing from the next one.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
 
 
