@@ -101,6 +101,12 @@ def test_who_holds_one_lock_and_waits_for_another_has_one_line(tmp_path: Path) -
     ]
 
 
+def test_who_holds_two_locks_has_one_line(tmp_path: Path) -> None:
+    store = Context.load(tmp_path / "dataset.yaml", offline(opened_shop(tmp_path).home)).store
+    with store.pull_lock(), store.lock(Verb.COLLECT):
+        assert at_work(store) == [f"goldleaf collect (pulling annotations), process {os.getpid()} on {gethostname()}"]
+
+
 def test_a_run_that_ends_while_we_look_was_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Context.load(tmp_path / "dataset.yaml", offline(opened_shop(tmp_path).home)).store
     with store.own_work(Verb.CURATE):

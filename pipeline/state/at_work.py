@@ -12,13 +12,17 @@ def at_work(store: Store) -> list[str]:
     """Who holds one of the dataset's locks, and who waits for one: ``goldleaf curate, process 12``."""
     held = {file: holder.who for file, holder in _holders(store).items()}
     waiting = dict.fromkeys(who for file, who in held.items() if WAITS in file.name)
-    working = dict.fromkeys(who for file, who in held.items() if WAITS not in file.name)
-    # Who waits may hold another lock.
+    # One run may hold several locks, and wait for another: the longest name says what for.
+    working = {_who(who): who for file, who in sorted(held.items(), key=_length) if WAITS not in file.name}
     waits = {_who(holder) for holder in waiting}
     return [
-        *(holder for holder in working if _who(holder) not in waits),
+        *(holder for who, holder in working.items() if who not in waits),
         *(f"{holder} (waits)" for holder in waiting),
     ]
+
+
+def _length(held: tuple[Path, str]) -> int:
+    return len(held[1])
 
 
 def _holders(store: Store) -> dict[Path, Holder]:
