@@ -135,7 +135,7 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     decisions = human_decisions(store.snapshot().at_last_commit(), context.dataset, run.id)
     store.append(Table.DECISIONS, to_frame(decisions))
     marks = known.marks | {one.server: one.watermark.isoformat() for one in pulled.all if one.watermark}
-    settled = known.settled | {one.server: one.settled for one in pulled.all}
+    settled = {one.server: one.settled for one in pulled.all}
     notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
     summary = CollectSummary(
         watermarks=marks, settled=settled, annotations=changed, decided=len(decisions), is_gone=any(notes)

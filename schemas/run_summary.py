@@ -259,7 +259,7 @@ class CollectSummary(RunSummary):
     watermarks: dict[str, str] = {}
     """By server: the time up to which all annotations were pulled."""
     settled: dict[str, Settled] = {}
-    """By server: the older tasks."""
+    """The older tasks, by server: of those that were there, and no others."""
     annotations: int = 0
     """New, edited or deleted ones."""
     decided: int = 0

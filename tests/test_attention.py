@@ -8,7 +8,7 @@ import pytest
 from browser_desk import log_in
 from desk import Desk, desk_at
 from playwright.sync_api import Browser, expect
-from store_rows import commit, decision, pushed, records
+from store_rows import annotated, commit, decision, records
 from support import row, write_dataset, write_rows
 from terminal import Terminal
 
@@ -16,14 +16,14 @@ from flows.collect import Collected
 from flows.local.studio_server import LocalStudio
 from pipeline.reporting.attention import Need, attention
 from pipeline.reporting.overview import rejections, unkeyed
-from pipeline.state.decisions import question_key, to_frame
+from pipeline.state.decisions import to_frame
 from pipeline.state.store import Snapshot, Store
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.dataset import Source
 from schemas.fate import Fate, Reason, ReasonCode, Routed
 from schemas.identity import stable_hash
-from schemas.run_summary import Verb
+from schemas.run_summary import CollectSummary, Settled, Verb
 from schemas.tasks.contract_clause import ContractClause
 
 INVALID, UNSURE, LABELED, OPEN, UNUSABLE = 1, 2, 3, 4, 5
@@ -137,7 +137,7 @@ def test_ten_are_shown_and_the_rest_is_counted(label_studio: LocalStudio, tmp_pa
 # --- in the tables --------------------------------------------------------------------------------
 @pytest.fixture
 def disputed(tmp_path: Path) -> Snapshot:
-    """Two rows that two annotators answered differently; the task of the first was deleted and sent again."""
+    """Two rows that two annotators answered differently; of the first, one task was deleted with its answer."""
     store = Store(tmp_path, "toy")
     run = store.new_run(Verb.CURATE, "c", "0")
     store.append(Table.RECORDS, records(run.id, ["r1", "r2"]))
@@ -146,11 +146,12 @@ def disputed(tmp_path: Path) -> Snapshot:
         decision(run.id, name, Fate.REVIEW, routed=Routed.ADJUDICATE).model_copy(update={"reasons": [reason]})
         for name in ("r1", "r2")
     ]
-    key = question_key(decisions[0], ContractClause)
-    for at, task_id in ((2, 40), (1, 30)):
-        store.append(Table.PUSHES, pushed(at, "r1", key, task_id))
+    for task_id, deleted in ((40, False), (50, True)):
+        store.append(Table.ANNOTATIONS, annotated("r1", task_id, deleted=deleted))
     store.append(Table.DECISIONS, to_frame(decisions))
     commit(store, run, records=store.version(Table.RECORDS))
+    there = CollectSummary(settled={"server": Settled()})
+    store.commit(store.new_run(Verb.COLLECT, "c", "0"), inputs={}, funnel=None, summary=there)
     return store.snapshot().at_last_commit()
 
 

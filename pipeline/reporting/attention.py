@@ -1,6 +1,7 @@
 """Finds what no queue shows: answers that only annotators can settle, why rows are rejected, keys that are empty."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import polars as pl
@@ -8,14 +9,16 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.ingest.row_places import current_places
 from pipeline.reporting.lookup import places_of
-from pipeline.review.consensus import invalid_annotations
+from pipeline.review.consensus import DECISIVE, invalid_annotations
 from pipeline.review.gold import invalid_gold_answers
 from pipeline.review.queue import is_open
-from pipeline.state.decisions import from_frame, named_records, question_key
+from pipeline.review.seats import IS_GOLD, with_seats
+from pipeline.state.decisions import from_frame, named_records
 from pipeline.state.snapshot import Snapshot
 from schemas.annotation import Annotation
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
+from schemas.run_summary import CollectSummary
 from schemas.task import Task
 
 
@@ -57,45 +60,55 @@ def attention(
         snapshot: the committed state.
         task: parses the answers.
         studio: the URL of Label Studio, for the links; empty if none is configured.
-        asked_again: records about which a second annotator or an adjudicator is asked.
+        asked_again: records about which one more annotator is asked, in a task of their own: nobody else is to see it.
     """
     each = (
         (*_corrections(snapshot, task, asked_again), *_corrections_of_gold(snapshot, task)),
         _second_opinions(snapshot, task, asked_again),
     )
     found = [one for some in each for one in sorted(some, key=_by_task)]
-    ids = [record_id for _, record_id, *_ in found]
-    rows = current_places(snapshot).filter(pl.col("record_id").is_in(ids)).collect()
+    rows = current_places(snapshot).filter(pl.col("record_id").is_in([one.record_id for one in found])).collect()
     place = {record_id: (file, line) for record_id, file, line in rows.iter_rows()}
+    last = snapshot.last_run(CollectSummary)
+    there = last.summary.settled if last else {}
     return [
         Attention(
-            kind=kind,
-            record_id=record_id,
-            file=place[record_id][0],
-            line=place[record_id][1],
+            kind=one.kind,
+            record_id=one.record_id,
+            file=place[one.record_id][0],
+            line=place[one.record_id][1],
             project=project,
             task_id=task_id,
             url=f"{studio.rstrip('/')}/projects/{project}/data?task={task_id}" if studio and task_id else "",
-            annotator=_name(given),
-            what=what,
+            annotator=one.annotator,
+            what=one.what,
         )
-        for kind, record_id, project, task_id, what, given in found
-        if record_id in place
+        for one in found
+        if one.record_id in place
+        for project, task_id in [(one.project, one.task_id) if one.server in there else (None, None)]
     ]
 
 
-_IS_GOLD = "It is a hidden gold item."
-_Found = tuple[Need, str, int | None, int | None, str, Annotation | None]
+_OF_GOLD = "It is a hidden gold item."
+_TASK = ("record_id", "server", "project", "task_id")
 
 
-def _name(given: Annotation | None) -> str:
-    return (given.email or f"user {given.annotator}") if given else ""
+@dataclass(frozen=True)
+class _Found:
+    """What needs an annotator, and the task of the answer that says so: it was there when answers were collected."""
+
+    kind: Need
+    record_id: str
+    what: str
+    server: str = ""
+    project: int | None = None
+    task_id: int | None = None
+    annotator: str = ""
 
 
 def _by_task(found: _Found) -> tuple[bool, int, int, str]:
     """In the order in which they were asked, so that the same answers always come in the same order."""
-    _, record_id, project, task_id, *_ = found
-    return task_id is None, project or 0, task_id or 0, record_id
+    return found.task_id is None, found.project or 0, found.task_id or 0, found.record_id
 
 
 def _corrections(snapshot: Snapshot, task: type[Task], asked_again: Collection[str]) -> Iterator[_Found]:
@@ -107,15 +120,20 @@ def _corrections(snapshot: Snapshot, task: type[Task], asked_again: Collection[s
         decision = decisions.get(record_id)
         if decision and _is_settled(decision):
             what = f"{item.error} Until then an earlier one counts."
-            yield Need.CORRECTION, record_id, item.project, item.task_id, what, item
+            yield _correction(item, what)
         elif decision and (is_open(decision) or record_id in asked_again):
-            yield Need.CORRECTION, record_id, item.project, item.task_id, item.error, item
+            yield _correction(item, item.error)
 
 
 def _corrections_of_gold(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
     """The invalid answers to hidden gold items: they decide nothing, and measure nobody until they are corrected."""
     for item in invalid_gold_answers(snapshot, task):
-        yield Need.CORRECTION, item.record_id, item.project, item.task_id, f"{item.error} {_IS_GOLD}", item
+        yield _correction(item, f"{item.error} {_OF_GOLD}")
+
+
+def _correction(item: Annotation, what: str) -> _Found:
+    whose = item.email or f"user {item.annotator}"
+    return _Found(Need.CORRECTION, item.record_id, what, item.server, item.project, item.task_id, whose)
 
 
 def _is_settled(decision: Decision) -> bool:
@@ -129,24 +147,17 @@ def _second_opinions(snapshot: Snapshot, task: type[Task], asked_again: Collecti
     others = ~pl.col("record_id").is_in(list(asked_again))
     decisions = list(from_frame(snapshot.current_decisions(disputed & others).collect()))
     ids = [decision.record_id for decision in decisions]
-    pushes = snapshot.tasks().filter(pl.col("record_id").is_in(ids))
-    # If a task was deleted, its question was sent again: the last task exists. An answer about an earlier revision
-    # with the same text was given to that one's question.
-    tasks: dict[str, tuple[int, int]] = {}
-    for key, record_id, project, task_id in _columns(pushes, "push_key", "record_id", "project", "task_id"):
-        tasks[key] = tasks[record_id] = (project, task_id)
+    given = with_seats(snapshot, snapshot.latest_annotations().filter(pl.col("record_id").is_in(ids)))
+    answers = given.filter(~pl.col("deleted"), ~IS_GOLD, pl.col("verdict").is_in([one.value for one in DECISIVE]))
+    newest = answers.sort("updated_at", "annotation_id").unique("record_id", keep="last")
+    where = {one["record_id"]: one for one in newest.select(_TASK).collect().iter_rows(named=True)}
     places = places_of(snapshot, {name for decision in decisions for name in named_records(decision)})
     for decision in decisions:
-        where = tasks.get(question_key(decision, task)) or tasks.get(decision.record_id) or (None, None)
         what = str(decision.reasons[0])
         for record_id, place in places.items():
             what = what.replace(f"record {record_id}", place)
-        yield Need.SECOND_OPINION, decision.record_id, *where, what, None
+        yield _Found(Need.SECOND_OPINION, what=what, **where.get(decision.record_id, {"record_id": decision.record_id}))
 
 
 def _current(snapshot: Snapshot, records: Sequence[str]) -> Iterator[Decision]:
     yield from from_frame(snapshot.current_decisions(pl.col("record_id").is_in(records)).collect())
-
-
-def _columns(frame: pl.LazyFrame, *names: str) -> Iterator[tuple[str, str, int, int]]:
-    yield from frame.select(names).collect().iter_rows()

@@ -85,9 +85,8 @@ def open_seats(snapshot: Snapshot, dataset: LoadedDataset) -> list[Asked] | None
 
 
 def asked_again(asked_seats: Sequence[Asked] | None) -> set[str]:
-    """The records about which a second annotator or an adjudicator is asked."""
-    kinds = (SeatKind.SECOND, SeatKind.ADJUDICATOR)
-    return {one.decision.record_id for one in asked_seats or () if one.seat.kind in kinds}
+    """The records about which an annotator is asked still, whoever else has answered."""
+    return {one.decision.record_id for one in asked_seats or () if one.seat.kind is not SeatKind.GOLD}
 
 
 def open_answers(snapshot: Snapshot, dataset: LoadedDataset, asked_seats: Sequence[Asked] | None) -> OpenAnswers:
