@@ -15,9 +15,10 @@ from pipeline.curation.follow_answers import follow_answers
 from pipeline.curation.history import verdict_of
 from pipeline.errors import ConfigError
 from pipeline.releases.recovery import recover_unrecorded_releases
-from pipeline.reporting.attention import Attention, attention
+from pipeline.reporting.attention import Attention, attention, unread_answers
 from pipeline.reporting.overview import asked_again, count_waiting, open_seats
 from pipeline.reporting.status import next_step
+from pipeline.reporting.unreliable import unreliable
 from pipeline.review.consensus import invalid_annotations
 from pipeline.review.gold import invalid_gold_answers
 from pipeline.review.human_decisions import human_decisions
@@ -61,6 +62,8 @@ class Collected(BaseModel):
     """Annotations that break the task's schema and must be corrected."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
+    unread: dict[str, int] = {}
+    """How many answers to open questions confirm nothing, since nobody had the time to read, by annotator."""
     looked: Looked | None = None
     """What it looked at to let other records follow the answers; None if none was new."""
     change: Changed | None = None
@@ -132,13 +135,19 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     before = store.snapshot().at_last_commit()
     run = context.new_run(Verb.COLLECT)
     changed = engine.run(keep_annotations, store, context.dataset, pulled, run.id)
-    decisions = human_decisions(store.snapshot().at_last_commit(), context.dataset, run.id)
+    pulled_now = store.snapshot().at_last_commit()
+    decisions = human_decisions(pulled_now, context.dataset, run.id)
     store.append(Table.DECISIONS, to_frame(decisions))
     marks = known.marks | {one.server: one.watermark.isoformat() for one in pulled.all if one.watermark}
     settled = {one.server: one.settled for one in pulled.all}
     notes = [_gone(context, before, connection.shown) if pulled.project is None else ""]
     summary = CollectSummary(
-        watermarks=marks, settled=settled, annotations=changed, decided=len(decisions), is_gone=any(notes)
+        watermarks=marks,
+        settled=settled,
+        annotations=changed,
+        decided=len(decisions),
+        is_gone=any(notes),
+        unreliable={one.annotator: one.said for one in unreliable(pulled_now, context.dataset)},
     )
     store.commit(run, inputs={}, funnel=None, summary=summary)
     followed = follow_answers(context, engine)
@@ -149,6 +158,7 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     task = context.dataset.task
     asked = count_waiting(after, task, seats)
     needed = attention(after, task, connection.shown, asked_again(seats))
+    unread = unread_answers(after, asked_again(seats))
     return Collected(
         dataset=context.dataset.config.name,
         run=run.id,
@@ -163,11 +173,12 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
         skipped=asked.skipped,
         invalid=len(invalid_annotations(after, task)) + len(invalid_gold_answers(after, task)),
         attention=needed,
+        unread=unread,
         looked=followed.looked,
         change=followed.change,
         funnel=after.funnel(),
         note="\n".join(filter(None, notes)),
-        next_step=str(next_step(context, after, asked, len(needed))),
+        next_step=str(next_step(context, after, asked, len(needed) + sum(unread.values()))),
     )
 
 

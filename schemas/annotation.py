@@ -20,6 +20,8 @@ class Verdict(StrEnum):
     """Annotators contradict each other about a record; never the verdict of a single annotation."""
     INVALID = "invalid"
     """The answer breaks the task's schema; it must be corrected."""
+    UNREAD = "unread"
+    """What was filled in was submitted without the time to read it: it confirms nothing."""
 
 
 class Annotation(BaseModel):
@@ -47,7 +49,7 @@ class Annotation(BaseModel):
     updated_at: datetime
     """Both are server times."""
     lead_time: float | None = None
-    """Seconds the annotator spent."""
+    """Seconds the annotator spent; 0 if the server made an answer of what was filled in; None if nobody knows."""
 
     @property
     def who(self) -> tuple[str, str]:

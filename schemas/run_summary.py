@@ -266,6 +266,8 @@ class CollectSummary(RunSummary):
     """Records whose annotator decision changed."""
     is_gone: bool = False
     """The project that questions were sent to was not there."""
+    unreliable: dict[str, str] = {}
+    """What was told of annotators whose answers are worth a look, now or earlier, as long as these decide rows."""
 
 
 class ReleaseSummary(RunSummary):

@@ -82,6 +82,8 @@ class FakeStudio:
                 return 201, self._import(int(number), body)
             case "POST", ["projects", _, "import", "predictions"]:
                 return 201, self._predict(body)
+            case "POST", ["dm", "actions"] if query["id"] == "predictions_to_annotations":
+                return 200, {"detail": f"Created {self._confirm(int(query['project']))} annotations"}
             case "POST", ["dm", "actions"]:
                 return 200, {"processed_items": self._delete_idle(int(query["project"]), body)}
             case "POST", ["labels"]:
@@ -191,8 +193,16 @@ class FakeStudio:
             self.delete_task(number)
         return len(chosen)
 
+    def _confirm(self, project: int) -> int:
+        """The action *Create Annotations From Predictions*: whatever is proposed is an answer of who has pressed it."""
+        mine = [(task["id"], one) for task in self.tasks.values() if task["project"] == project
+                for one in task["predictions"]]  # fmt: skip
+        for number, one in mine:
+            self.annotate(number, {"result": one["result"], "parent_prediction": 1})
+        return len(mine)
+
     def annotate(self, task: int, body: Row) -> Row:
-        defaults = {"was_cancelled": False, "completed_by": 1, "lead_time": None}
+        defaults = {"was_cancelled": False, "completed_by": 1, "lead_time": None, "parent_prediction": None}
         times = {"created_at": self.tick(), "updated_at": self.tick()}
         self.tasks[task]["updated_at"] = self.tick()
         return self._add(self.annotations, defaults | body | times | {"task": task})

@@ -8,10 +8,12 @@ from desk import Desk, Row, desk_at
 from fake_studio import FakeStudio
 from support import row, write_rows
 from team import ANA, BEN, CLEO, NAMED, go_on, review
+from team_toys import line, share
 from terminal import Terminal
 
 from pipeline.evaluation.estimates import wilson
 from pipeline.reporting.status import read_status
+from pipeline.reporting.unreliable import worth_a_look
 from pipeline.state.tables import Table
 from schemas.fate import Fate
 
@@ -81,3 +83,46 @@ def test_who_is_surely_more_often_wrong_than_right_about_gold_is_told_by_status(
         low, high = wilson(0, len(mine)).low, wilson(0, len(mine)).high
         shown = f"0% ({100 * low:.0f}-{100 * high:.0f}) of {len(mine)}"
         assert told == ([] if topic == "delivery" else [f"{BEN} is right on gold in {shown}"])
+
+
+def test_who_was_once_unreliable_stays_named_while_rows_have_only_their_answer(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    """They dropped off the status as soon as their later answers looked better; their earlier ones were published."""
+    known = [row(key, f"Where is the known parcel {key}{key}?", "delivery") for key in range(100, 140)]
+    with desk_at(studio, tmp_path, ROWS, review(f"annotators: [{ANA}, {BEN}]", "gold: 0.5")) as desk:
+        file = tmp_path / "dataset.yaml"
+        source = "  - {name: known, path: known.jsonl, key: id, license: MIT, gold: true}\n"
+        file.write_text(file.read_text().replace("sources:\n", f"sources:\n{source}", 1))
+        write_rows(tmp_path, known, "known.jsonl")
+        desk.curate()
+        pushes = desk.context.store.scan(Table.PUSHES).collect()
+        gold = pushes.filter(pl.col("seat").str.starts_with("gold"))
+        own = pushes.filter(pl.col("seat") == "first", annotator=BEN)["task_id"].to_list()[:3]
+        mine = gold.filter(annotator=BEN)["task_id"].to_list()
+        made = [desk.submit(task_id, desk.result("billing"), BEN) for task_id in (*mine[:6], *own)]
+        desk.collect()
+        [told] = read_status(desk.context).unreliable
+        assert told == f"{BEN} is right on gold in 0% (0-39) of 6; 3 rows have an answer of theirs alone"
+        for task_id in mine[6:]:
+            desk.submit(task_id, desk.result("delivery"), BEN)
+        desk.collect()
+        assert read_status(desk.context).unreliable == [
+            f"{BEN} looked better only later: is right on gold in 0% (0-39) of 6; 3 rows have an answer of theirs alone"
+        ]
+        for annotation in made[6:]:
+            desk.delete(f"annotations/{annotation}")
+        desk.collect()
+        assert read_status(desk.context).unreliable == []
+
+
+@pytest.mark.parametrize(
+    ("right", "of", "told"),
+    [(23, 50, "is right in 46% (33-60) of 50, the others in 95% of 200"), (22, 25, ""), (440, 500, "")],
+)
+def test_who_is_surely_wrong_twice_as_often_as_the_others_is_told_of(right: int, of: int, told: str) -> None:
+    mine, *others = (
+        line(name, 100, 20).model_copy(update={"reliability": share(*known)})
+        for name, known in ((ANA, (right, of)), (BEN, (97, 100)), (CLEO, (93, 100)))
+    )
+    assert list(worth_a_look(mine, others)) == ([told] if told else [])

@@ -76,7 +76,7 @@ def status(
         out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]{unsent}")
     show_seats(result.seats)
     show_nobody_left(result.nobody_left)
-    show_attention(result.attention)
+    show_attention(result.attention, result.unread)
     for line in result.unreliable:
         out.print(f"[yellow]note:[/] {escape(line)}: see `goldleaf annotators`", soft_wrap=True)
     if doubted := len(result.doubted_gold):

@@ -104,7 +104,13 @@ def _show_doubted_gold(table: "AnnotatorsTable") -> None:
 def _work(line: "AnnotatorLine") -> list[object]:
     # Every skip there ever was: status counts open questions whose last answer is one.
     skips = "skip" if line.skips == 1 else "skips"
-    beside = {"unusable": line.unusable, "unsure": line.unsure, skips: line.skips, "invalid": line.invalid}
+    beside = {
+        "unusable": line.unusable,
+        "unsure": line.unsure,
+        skips: line.skips,
+        "unread": line.unread,
+        "invalid": line.invalid,
+    }
     counts = ", ".join(f"{count:,} {what}" for what, count in beside.items() if count)
     return [line.annotator, line.answers, line.today, line.waiting, _time(line.seconds), counts]
 

@@ -259,7 +259,7 @@ def show_collected(result: "Collected") -> None:
     show_funnel(result.funnel, result.dataset, result.change)
     for note in result.note.splitlines():
         out.print(f"[dim]note:[/] {escape(note)}")
-    show_attention(result.attention)
+    show_attention(result.attention, result.unread)
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
         out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]{unsent}")

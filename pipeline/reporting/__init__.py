@@ -17,6 +17,7 @@ __all__ = [
     "sql",
     "status",
     "tuned_arm",
+    "unreliable",
     "verdict_page",
     "write_report",
 ]

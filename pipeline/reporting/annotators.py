@@ -80,6 +80,8 @@ class AnnotatorLine(BaseModel):
     skips: int
     invalid: int
     """Answers that break the task's schema."""
+    unread: int = 0
+    """What was filled in, submitted without the time to read it: these are no answers."""
     unchanged: Measured
     """How often what was filled in was accepted as it was."""
     waiting: int
@@ -214,7 +216,7 @@ def _line(name: str, mine: Sequence[Opinion], fields: Sequence[str], settled: Se
     """What somebody's own answers say."""
     verdicts = Counter(one.annotation.verdict for one in mine)
     answers = [one for one in mine if one.annotation.verdict in ANSWERS]
-    times = [one.annotation.lead_time for one in answers if one.annotation.lead_time is not None]
+    times = [one.annotation.lead_time for one in answers if one.annotation.lead_time]
     gold = [
         _said(one, fields) == said_of(Verdict.LABELED, one.known, fields)
         for one in latest_votes(mine)
@@ -232,6 +234,7 @@ def _line(name: str, mine: Sequence[Opinion], fields: Sequence[str], settled: Se
         unsure=verdicts[Verdict.UNSURE],
         skips=verdicts[Verdict.SKIPPED],
         invalid=verdicts[Verdict.INVALID],
+        unread=verdicts[Verdict.UNREAD],
         unchanged=_share(_unchanged(mine)),
         waiting=0,
         flags=[],

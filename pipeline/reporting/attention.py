@@ -1,5 +1,6 @@
 """Finds what no queue shows: answers that only annotators can settle, why rows are rejected, keys that are empty."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,11 +12,11 @@ from pipeline.ingest.row_places import current_places
 from pipeline.reporting.lookup import places_of
 from pipeline.review.consensus import DECISIVE, invalid_annotations
 from pipeline.review.gold import invalid_gold_answers
-from pipeline.review.queue import is_open
+from pipeline.review.queue import is_open, open_ones
 from pipeline.review.seats import IS_GOLD, with_seats
 from pipeline.state.decisions import from_frame, named_records
 from pipeline.state.snapshot import Snapshot
-from schemas.annotation import Annotation
+from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
 from schemas.run_summary import CollectSummary
@@ -87,6 +88,23 @@ def attention(
         if one.record_id in place
         for project, task_id in [(one.project, one.task_id) if one.server in there else (None, None)]
     ]
+
+
+def unread_answers(snapshot: Snapshot, asked_again: Collection[str] = ()) -> dict[str, int]:
+    """How many answers to open questions confirm nothing, by annotator: nobody had the time to read.
+
+    Args:
+        snapshot: the committed state.
+        asked_again: see ``attention``.
+    """
+    given = snapshot.latest_annotations().filter(~pl.col("deleted"), pl.col("verdict") == Verdict.UNREAD.value)
+    found = given.select("record_id", "email", "annotator").collect()
+    if found.is_empty():
+        return {}
+    waits = open_ones() | pl.col("record_id").is_in(list(asked_again))
+    here = snapshot.outline.lazy().filter(waits).select("record_id").collect()
+    whose = found.join(here, on="record_id", how="semi").select("email", "annotator").iter_rows()
+    return dict(sorted(Counter(email or f"user {number}" for email, number in whose).items()))
 
 
 _OF_GOLD = "It is a hidden gold item."

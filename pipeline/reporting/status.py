@@ -17,7 +17,7 @@ from pipeline.ladder.kept_answers import left_unfinished
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
-from pipeline.reporting.attention import Attention, attention
+from pipeline.reporting.attention import Attention, attention, unread_answers
 from pipeline.reporting.doubted_gold import DoubtedGold, doubted_in
 from pipeline.reporting.error_outlook import ErrorOutlook, error_outlook
 from pipeline.reporting.last_finetuning import Judged, last_finetuning
@@ -96,6 +96,8 @@ class Status(BaseModel):
     """That too few annotators are named to settle everything, and what to do about it."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
+    unread: dict[str, int] = {}
+    """How many answers to open questions confirm nothing, since nobody had the time to read, by annotator."""
     unreliable: list[str] = []
     """Annotators whose answers are worth a look, and why, a line each."""
     doubted_gold: list[DoubtedGold] = []
@@ -152,12 +154,13 @@ def read_status(workspace: Workspace) -> Status:
     connection = workspace.connection
     studio = connection.shown if connection else ""
     needed = attention(snapshot, workspace.dataset.task, studio, asked_again(seats))
+    unread = unread_answers(snapshot, asked_again(seats))
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(CurateSummary)
     is_present = curated is not None and not workspace.dataset.has_changed_since(curated.summary)
     frozen = frozen_sources(snapshot, workspace.dataset.config.sources) if is_present else []
     versions, damaged = readable_versions(workspace.store.releases)
-    todo = next_step(workspace, snapshot, asked, len(needed))
+    todo = next_step(workspace, snapshot, asked, len(needed) + sum(unread.values()))
     return Status(
         dataset=workspace.dataset.config.name,
         home=str(workspace.store.root),
@@ -169,7 +172,8 @@ def read_status(workspace: Workspace) -> Status:
         seats=asked.seats,
         nobody_left=nobody_left(workspace.dataset.config.review, asked.seats),
         attention=needed,
-        unreliable=unreliable(snapshot, workspace.dataset),
+        unread=unread,
+        unreliable=list(map(str, unreliable(snapshot, workspace.dataset))),
         doubted_gold=doubted_in(snapshot, workspace.dataset),
         rejections=rejections(snapshot, workspace.dataset.task),
         in_review=in_review(snapshot),

@@ -24,5 +24,6 @@ __all__ = [
     "queue",
     "reconciliation",
     "seating",
+    "seats",
     "second_looks",
 ]

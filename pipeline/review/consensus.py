@@ -90,7 +90,7 @@ class Said:
                 return Reason(code=ReasonCode.UNUSABLE)
             case Verdict.UNSURE:
                 return Reason(code=ReasonCode.UNSURE)
-            case Verdict.SKIPPED | Verdict.INVALID | Verdict.DISPUTED:
+            case Verdict.SKIPPED | Verdict.UNREAD | Verdict.INVALID | Verdict.DISPUTED:
                 return None
 
 
@@ -383,7 +383,7 @@ def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> An
     values |= {"targets": orjson.loads(row["targets"] or "null"), "result": orjson.loads(row["result"])}
     values["email"] = row["email"] or ""
     annotation = Annotation.model_validate(values)
-    if annotation.verdict is Verdict.SKIPPED:
+    if annotation.verdict in (Verdict.SKIPPED, Verdict.UNREAD):
         return annotation
     answer = read_result(task, annotation.result, was_cancelled=False, inputs=decision.inputs)
     return annotation.model_copy(update=answer.model_dump())

@@ -64,7 +64,7 @@ def _decided(origin: Decision, current: Decision, answer: Said, run: str) -> Dec
             changes |= {"fate": Fate.REJECTED}
         case Verdict.UNSURE | Verdict.DISPUTED:
             changes |= {"fate": Fate.REVIEW, "routed": Routed.ADJUDICATE}
-        case Verdict.SKIPPED | Verdict.INVALID:
+        case Verdict.SKIPPED | Verdict.UNREAD | Verdict.INVALID:
             raise AssertionError(f"{annotation.verdict} is no answer")
         case Verdict.LABELED:
             changes |= {

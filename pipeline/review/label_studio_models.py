@@ -1,7 +1,7 @@
 """What Goldleaf and a Label Studio server exchange: the server's data, validated field by field, and our reports."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipeline.review.form import ASSIGNED, PUSH_KEY, RECORD_ID
 
+_AT_ONCE = timedelta(seconds=1)
 _EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -187,6 +188,14 @@ class PulledAnnotation(_Sent):
     """Both are server times."""
     lead_time: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
     """Seconds."""
+    parent_prediction: Annotated[int, Field(strict=True)] | None = None
+    """What was filled in when it was begun, or what the server made it of."""
+
+    @property
+    def seconds(self) -> float | None:
+        """The time; 0 if the server made it of a prediction, all at once, and nobody has edited it since."""
+        is_made = self.parent_prediction is not None and self.updated_at - self.created_at < _AT_ONCE
+        return self.lead_time or (0.0 if is_made else None)
 
     @field_validator("annotator", mode="before")
     @classmethod

@@ -20,7 +20,7 @@ OVERLAP = timedelta(minutes=5)
 _CLOCK_TOLERANCE = timedelta(seconds=2)
 """The ``Date`` of a response has whole seconds."""
 # The list filters the nested annotations too; without it a page takes six times as long.
-_ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,created_at,updated_at"
+_ANSWERED = "id,data,annotations,result,completed_by,was_cancelled,lead_time,parent_prediction,created_at,updated_at"
 _AGED = "id,data,created_at"
 _TRIES = 3
 

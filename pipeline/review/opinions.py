@@ -11,6 +11,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.review.consensus import Said, deciding, said_and_hidden
 from pipeline.review.gold import adjudicated_records, known_items, trusted_records
 from pipeline.review.questions import FilledIn, filled_in
+from pipeline.review.reading_time import AS_FILLED_IN
 from pipeline.review.seating import is_overlapping
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
@@ -23,8 +24,6 @@ from schemas.task import Task
 
 UNUSABLE = "!unusable"
 """Stands for the label of every field in a vote that the row should not be in the dataset; no JSON begins so."""
-_AS_FILLED_IN = "prediction"
-"""What Label Studio says of a part of an answer that was left as it was filled in."""
 VOTES = pl.Schema(
     {
         "item": pl.String(),
@@ -76,7 +75,7 @@ class Opinion:
         if self.proposal is None:
             return False
         origins = {region["origin"] for region in self.annotation.result if region.get("origin")}
-        return origins <= {_AS_FILLED_IN} and same_targets(self.annotation.targets, self.proposal.targets)
+        return origins <= {AS_FILLED_IN} and same_targets(self.annotation.targets, self.proposal.targets)
 
     @property
     def record_id(self) -> str:

@@ -19,16 +19,17 @@ from pipeline.review.known_answers import Known
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.label_studio_pull import changes
-from pipeline.review.labeling_tasks import read_result
+from pipeline.review.labeling_tasks import LabelingAnswer, read_result
 from pipeline.review.leftovers import recognized
 from pipeline.review.pushing import push_rows
 from pipeline.review.queue import TASK, marker, markers
+from pipeline.review.reading_time import is_unread
 from pipeline.review.seats import seats_of
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
-from schemas.annotation import Annotation
+from schemas.annotation import Annotation, Verdict
 from schemas.run_summary import Settled
 from schemas.seat import FIRST
 from schemas.task import Task
@@ -164,6 +165,8 @@ def _annotations(
     assert pulled.project is not None
     for found in task.annotations:
         answer = read_result(dataset.task, found.result, found.was_cancelled, inputs)
+        if not found.was_cancelled and is_unread(found.seconds, found.result, inputs or {}):
+            answer = LabelingAnswer(verdict=Verdict.UNREAD, targets=answer.targets)
         yield Annotation(
             server=pulled.server,
             project=pulled.project,
@@ -179,7 +182,7 @@ def _annotations(
             result=found.result,
             created_at=found.created_at,
             updated_at=found.updated_at,
-            lead_time=found.lead_time,
+            lead_time=found.seconds,
         )
 
 

@@ -15,7 +15,7 @@ from pipeline.state.work_files import read_work, write_work
 from schemas.annotation import Verdict
 
 _SCHEMA = {name: pl.String() for name in ("server", "push_key", "reason", "record_id")}
-_RETURNED = (Verdict.SKIPPED.value, Verdict.INVALID.value)
+_RETURNED = (Verdict.SKIPPED.value, Verdict.UNREAD.value, Verdict.INVALID.value)
 """What is no answer, though Label Studio counts the task as done."""
 
 
