@@ -15,7 +15,7 @@ from pipeline.curation.follow_answers import follow_answers
 from pipeline.curation.history import verdict_of
 from pipeline.errors import ConfigError
 from pipeline.releases.recovery import recover_unrecorded_releases
-from pipeline.reporting.attention import Attention, attention, unread_answers
+from pipeline.reporting.attention import Attention, attention, told_of_unread, unread_answers
 from pipeline.reporting.overview import asked_again, count_waiting, open_seats
 from pipeline.reporting.status import next_step
 from pipeline.reporting.unreliable import unreliable
@@ -62,8 +62,6 @@ class Collected(BaseModel):
     """Annotations that break the task's schema and must be corrected."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
-    unread: dict[str, int] = {}
-    """How many answers to open questions confirm nothing, since nobody had the time to read, by annotator."""
     looked: Looked | None = None
     """What it looked at to let other records follow the answers; None if none was new."""
     change: Changed | None = None
@@ -159,6 +157,7 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     asked = count_waiting(after, task, seats)
     needed = attention(after, task, connection.shown, asked_again(seats))
     unread = unread_answers(after, asked_again(seats))
+    notes.append(told_of_unread(unread))
     return Collected(
         dataset=context.dataset.config.name,
         run=run.id,
@@ -173,7 +172,6 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
         skipped=asked.skipped,
         invalid=len(invalid_annotations(after, task)) + len(invalid_gold_answers(after, task)),
         attention=needed,
-        unread=unread,
         looked=followed.looked,
         change=followed.change,
         funnel=after.funnel(),

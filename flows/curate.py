@@ -72,8 +72,8 @@ class ReviewBatch(BaseModel):
     """Named annotators without an account in Label Studio."""
     nobody_left: str = ""
     """That too few annotators are named to settle everything, and what to do about it."""
-    moved: str = ""
-    """That the questions are in another project since this run, because the task has changed what it asks."""
+    notes: list[str] = []
+    """What else annotators may notice: a form restored, tasks given to others, another project."""
     problem: str = ""
     """Why nothing was sent, and what to do about it."""
 
@@ -377,8 +377,5 @@ def send_questions(
         # Those that are open are on the server already.
         note = f"everything is decided and committed, and {wait if unasked else 'there is no new question'}"
         raise LabelStudioError(f"{error}; {note}") from error
-    done = {
-        name: getattr(pushed, name)
-        for name in ("sent", "hidden", "withdrawn", "url", "refused", "tabs", "strangers", "moved")
-    }
+    done = {name: value for name, value in vars(pushed).items() if name in ReviewBatch.model_fields}
     return _waiting(context).model_copy(update=done)

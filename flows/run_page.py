@@ -58,8 +58,6 @@ def _collected(result: "Collected") -> Iterator[str]:
     yield from (f"note: {note}" for note in result.note.splitlines())
     if result.attention:
         yield f"{counted(len(result.attention), 'answer')} that only annotators can settle"
-    for annotator, count in result.unread.items():
-        yield f"{counted(count, 'answer')} of {annotator} that nobody can have read: not counted"
     if result.waiting:
         yield questions_wait(result.waiting, result.skipped, result.waiting_rows)
     yield f"next: {result.next_step}"

@@ -59,9 +59,3 @@ def committed(folder: Path, decisions: Sequence[Decision]) -> Snapshot:
 def pushed(at: int, record_id: str, key: str, task_id: int) -> pl.DataFrame:
     values = (key, record_id, "v1", "t", "conflict", "server", 7, task_id, B1, NOW + timedelta(hours=at), None, None)
     return pl.DataFrame([values], schema=SCHEMAS[Table.PUSHES], orient="row")
-
-
-def annotated(record_id: str, task_id: int, *, deleted: bool = False) -> pl.DataFrame:
-    values = ("server", 7, task_id, task_id, f"k{task_id}", record_id, "1", "", "labeled", None, "", "[]", deleted)
-    rows = [(*values, NOW, NOW + timedelta(hours=task_id), None, B1)]
-    return pl.DataFrame(rows, schema=SCHEMAS[Table.ANNOTATIONS], orient="row")

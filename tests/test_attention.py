@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from browser_desk import log_in
 from desk import Desk, desk_at
+from fake_studio import FakeStudio
 from playwright.sync_api import Browser, expect
-from store_rows import annotated, commit, decision, records
+from store_rows import commit, decision, records
 from support import row, write_dataset, write_rows
 from terminal import Terminal
 
@@ -17,13 +18,13 @@ from flows.local.studio_server import LocalStudio
 from pipeline.reporting.attention import Need, attention
 from pipeline.reporting.overview import rejections, unkeyed
 from pipeline.state.decisions import to_frame
-from pipeline.state.store import Snapshot, Store
+from pipeline.state.store import Store
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
 from schemas.dataset import Source
-from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.fate import Fate, Reason, ReasonCode
 from schemas.identity import stable_hash
-from schemas.run_summary import CollectSummary, Settled, Verb
+from schemas.run_summary import Verb
 from schemas.tasks.contract_clause import ContractClause
 
 INVALID, UNSURE, LABELED, OPEN, UNUSABLE = 1, 2, 3, 4, 5
@@ -134,38 +135,25 @@ def test_ten_are_shown_and_the_rest_is_counted(label_studio: LocalStudio, tmp_pa
     assert "  … 2 more, all with --json\n" in shown
 
 
-# --- in the tables --------------------------------------------------------------------------------
-@pytest.fixture
-def disputed(tmp_path: Path) -> Snapshot:
-    """Two rows that two annotators answered differently; of the first, one task was deleted with its answer."""
-    store = Store(tmp_path, "toy")
-    run = store.new_run(Verb.CURATE, "c", "0")
-    store.append(Table.RECORDS, records(run.id, ["r1", "r2"]))
-    reason = Reason(code=ReasonCode.CONFLICT, detail="'term'")
-    decisions = [
-        decision(run.id, name, Fate.REVIEW, routed=Routed.ADJUDICATE).model_copy(update={"reasons": [reason]})
-        for name in ("r1", "r2")
-    ]
-    for task_id, deleted in ((40, False), (50, True)):
-        store.append(Table.ANNOTATIONS, annotated("r1", task_id, deleted=deleted))
-    store.append(Table.DECISIONS, to_frame(decisions))
-    commit(store, run, records=store.version(Table.RECORDS))
-    there = CollectSummary(settled={"server": Settled()})
-    store.commit(store.new_run(Verb.COLLECT, "c", "0"), inputs={}, funnel=None, summary=there)
-    return store.snapshot().at_last_commit()
-
-
-def test_rows_that_annotators_answered_differently_wait_for_a_second_opinion(disputed: Snapshot) -> None:
-    found = {item.record_id: item for item in attention(disputed, ContractClause, "http://studio/")}
-    assert {item.kind for item in found.values()} == {Need.SECOND_OPINION}
-    assert found["r1"].what == "the same input has another answer: 'term'"
-    assert found["r1"].url == "http://studio/projects/7/data?task=40", "the task that is there"
-    assert (found["r2"].project, found["r2"].task_id, found["r2"].url) == (None, None, "")
-
-
-def test_without_a_server_there_is_no_address(disputed: Snapshot) -> None:
-    [first, _] = attention(disputed, ContractClause)
-    assert (first.task_id, first.url) == (40, "")
+# --- second opinions ------------------------------------------------------------------------------
+def test_a_row_that_annotators_answered_differently_waits_for_a_second_opinion_at_the_task_that_has_their_answers(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with desk_at(studio, tmp_path, ROWS[:1], "review: {budget: 100, audit: 0.0}\n") as desk:
+        desk.curate()
+        for topic, who in (("billing", "first@example.com"), ("delivery", "second@example.com")):
+            desk.label(1, topic, who)
+        [found] = desk.collect().attention
+        assert (found.kind, found.url) == (
+            Need.SECOND_OPINION,
+            f"{studio.url}/projects/{desk.project}/data?task={desk.task(1)}",
+        )
+        assert found.what == (
+            "annotators contradict each other: "
+            "first@example.com says topic 'billing' and second@example.com says topic 'delivery'"
+        )
+        [told] = attention(desk.context.store.snapshot().at_last_commit(), desk.context.dataset.task)
+        assert (told.task_id, told.url) == (desk.task(1), ""), "without a server there is no address"
 
 
 # --- why rows are rejected ------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_curate_and_release_print_what_they_did(tmp_path: Path) -> None:
     assert (curated["lines"], curated["added"], curated["withdrawn"], curated["funnel"]["raw"]) == (8, 8, 0, 8)
     assert set(curated["review"]) == {
         *("waiting", "audits", "unsent", "skipped", "sent", "hidden", "withdrawn", "url", "refused", "problem"),
-        *("tabs", "strangers", "rows", "nobody_left", "moved"),
+        *("tabs", "strangers", "rows", "nobody_left", "notes"),
     }
     released = terminal.json("release", "--version", "2.0.0")
     assert (released["dataset"], released["version"], released["created"]) == ("questions", "2.0.0", True)

@@ -104,7 +104,7 @@ def test_a_second_curate_leaves_its_questions_to_the_next_one_and_says_so(tmp_pa
         assert terminal.json("curate")["review"] | {"url": ""} == {
             "waiting": 3, "rows": 3, "audits": 0, "unsent": 0, "skipped": 0, "sent": 1, "hidden": 0,
             "withdrawn": 0, "url": "", "refused": [], "tabs": {}, "strangers": [], "nobody_left": "",
-            "moved": "", "problem": "",
+            "notes": [], "problem": "",
         }  # fmt: skip
         assert set(server.fake.imported.values()) == {1}
 

@@ -116,6 +116,21 @@ def test_sigterm_to_us_stops_the_server(tmp_path: Path) -> None:
     assert not (data / "running.json").exists()
 
 
+def test_a_server_that_dies_ends_the_command_that_started_it_with_what_it_said_last(tmp_path: Path) -> None:
+    """It went on as if nothing was; annotators saw an address that did not answer."""
+    where = {"GOLDLEAF_HOME": str(tmp_path), "GOLDLEAF_LABEL_STUDIO_VENV": str(VENV), "GOLDLEAF_CACHE": str(CACHE)}
+    command = [sys.executable, "-m", "flows.cli", "label-studio", "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=os.environ | where, cwd=VENV.parent, **pipes) as ours:
+        assert ours.stdout is not None
+        url = json.loads("".join(iter(ours.stdout.readline, "}\n")) + "}")["url"]
+        os.kill(int(json.loads((tmp_path / ".label-studio" / "running.json").read_bytes())["pid"]), signal.SIGKILL)
+        _, errors = ours.communicate(timeout=60)
+    assert ours.returncode == 1
+    assert f"error: Label Studio at {url} has ended (exit status -9): annotators cannot answer until" in errors
+    assert not (tmp_path / ".label-studio" / "running.json").exists()
+
+
 def test_a_port_that_is_asked_for_and_taken_is_refused(tmp_path: Path, taken_port: int) -> None:
     studio = LocalStudio(stand_in(tmp_path, "touch label_studio.sqlite3"), tmp_path / "data", tmp_path, port=taken_port)
     with pytest.raises(ConfigError, match=f"port {taken_port} is taken by another program; choose another with --port"):

@@ -149,7 +149,9 @@ def test_a_label_that_is_gone_makes_only_the_answers_invalid_that_say_it(desk: D
     change(desk, (LABELS, '"billing", "delivery"'))
     review = desk.curate().review
     assert counting(desk) == {key: topic for key, topic in TOPICS.items() if topic != "returns"}
-    assert (review.sent, review.withdrawn, review.moved) == (1, 0, ""), "one row is asked again, in the same project"
+    assert (review.sent, review.withdrawn, len(review.notes)) == (1, 0, 1), (
+        "one row is asked again, in the same project"
+    )
     assert desk.task(3) != answered_task and answered_task in studio.tasks
     assert desk.curate().review.sent == 0
     collected = desk.collect()
@@ -173,7 +175,7 @@ def test_a_form_that_the_server_does_not_take_goes_to_a_new_project_and_what_is_
     desk.label(5, "returns")
     change(desk, ("    title: Input[str | None] = None\n", ""))
     review = desk.curate().review
-    assert "has changed too much for the form of its project" in review.moved
+    assert "has changed too much for the form of its project" in review.notes[-1]
     assert (len(studio.projects), counting(desk)) == (2, TOPICS)
     asked = [(task["data"]["record_id"], task["project"]) for task in studio.tasks.values()]
     assert {record for record, project in asked if project == desk.project} == {desk.id(key) for key in (5, 6)}
@@ -181,7 +183,7 @@ def test_a_form_that_the_server_does_not_take_goes_to_a_new_project_and_what_is_
     assert left == {desk.id(key) for key in range(1, 6)}, "what has an answer stays; nobody is asked in two projects"
     desk.collect()
     assert counting(desk) == TOPICS | {5: "returns"}
-    assert desk.curate().review.moved == "", "it is said once"
+    assert desk.curate().review.notes == [], "it is said once"
 
 
 def test_check_and_curate_say_before_anything_is_done_how_many_answers_are_kept(desk: Desk) -> None:

@@ -232,18 +232,8 @@ def show_funnel(funnel: Funnel, title: str, change: "Changed | None" = None) -> 
         out.print(change.told_of_others)
 
 
-HOW_UNREAD = (
-    "what was filled in was submitted without the time to read it; delete these annotations in Label Studio, and their "
-    "tasks are open again"
-)
-
-
-def show_attention(items: "Sequence[Attention]", unread: Mapping[str, int]) -> None:
-    """What only annotators can settle, each with its row and where to answer; and whose answers confirm nothing."""
-    if unread:
-        number, whose = sum(unread.values()), ", ".join(f"{who} {count:,}" for who, count in unread.items())
-        what = f"{counted(number, 'answer')} {'confirms' if number == 1 else 'confirm'} nothing"
-        out.print(f"[yellow]{what}[/] ({escape(whose)}): {HOW_UNREAD}", soft_wrap=True)
+def show_attention(items: "Sequence[Attention]") -> None:
+    """What only annotators can settle, each with its row and where to answer."""
     if not items:
         return
     out.print(f"[yellow]{counted(len(items), 'answer')} {'needs' if len(items) == 1 else 'need'} an annotator[/]:")

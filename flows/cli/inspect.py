@@ -33,11 +33,12 @@ from flows.cli.console import (
     show_rows,
 )
 from flows.cli.show_all import killed_line, show_all
-from flows.cli.show_team import show_nobody_left, show_seats
+from flows.cli.show_team import show_note, show_seats
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.text.wording import counted, questions_wait
 
 if TYPE_CHECKING:
+    from flows.context import Context
     from pipeline.reporting.status import Status
     from schemas.manifest import Manifest
 
@@ -61,7 +62,10 @@ def status(
     if everything:
         show_all(as_json)
         return
-    result = read_status(load_context(dataset))
+    context = load_context(dataset)
+    result = read_status(context)
+    if context.connection and context.connection.api_key and (result.waiting or result.attention):
+        result = result.model_copy(update={"notes": [*result.notes, *_problem_of_server(context)]})
     if as_json:
         print_json(result)
         return
@@ -75,8 +79,9 @@ def status(
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
         out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]{unsent}")
     show_seats(result.seats)
-    show_nobody_left(result.nobody_left)
-    show_attention(result.attention, result.unread)
+    for said in (result.nobody_left, *result.notes):
+        show_note(said)
+    show_attention(result.attention)
     for line in result.unreliable:
         out.print(f"[yellow]note:[/] {escape(line)}: see `goldleaf annotators`", soft_wrap=True)
     if doubted := len(result.doubted_gold):
@@ -96,6 +101,19 @@ def status(
     for source in result.frozen:
         out.print(str(source), markup=False)
     _show_versions(result)
+    _show_runs(result)
+    out.print(f"[dim]next:[/] {escape(result.next_step)}")
+
+
+def _problem_of_server(context: "Context") -> list[str]:
+    """That Label Studio, where something waits, does not answer or refuses us."""
+    from pipeline.reporting.check import check_label_studio
+
+    found = check_label_studio(context)
+    return [] if found.ok else [found.detail]
+
+
+def _show_runs(result: "Status") -> None:
     if result.runs:
         runs = [[run.run, str(run), f"{run.finished_at:%F %T}", run.did] for run in result.runs]
         show_rows("last runs", ["run", "command", "finished", "what it did"], runs)
@@ -103,7 +121,6 @@ def status(
         out.print(killed_line(verb, began_at))
     if result.clock:
         out.print(f"[yellow]{result.clock}[/]")
-    out.print(f"[dim]next:[/] {escape(result.next_step)}")
 
 
 def _show_versions(result: "Status") -> None:

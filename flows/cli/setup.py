@@ -64,8 +64,6 @@ def label_studio(
 
     For trials and a few annotators; a team should run its own server on PostgreSQL.
     """
-    import signal
-
     from flows.local.studio_server import LocalStudio
     from flows.settings import Settings
 
@@ -85,7 +83,7 @@ def label_studio(
         else:
             _show_access(studio)
         try:
-            signal.pause()
+            studio.serve()
         except KeyboardInterrupt:
             err.print("stopping")
 

@@ -134,7 +134,7 @@ def show_seats(seats: "Seats | None") -> None:
     out.print(f"  {whose}{f'; {which}' if which else ''}{hidden}", markup=False)
 
 
-def show_nobody_left(said: str) -> None:
-    """That too few annotators are named, if they are."""
+def show_note(said: str) -> None:
+    """What a lead should know about who is asked; nothing if it is empty."""
     if said:
         out.print(f"[yellow]note:[/] {escape(said)}", soft_wrap=True)

@@ -35,7 +35,7 @@ from flows.cli.console import (
     show_rows,
 )
 from flows.cli.show_finetuned import show_finetuned
-from flows.cli.show_team import show_nobody_left
+from flows.cli.show_team import show_note
 from pipeline.errors import LabelStudioError
 from pipeline.text.wording import counted, questions_wait
 from schemas.options import Fix
@@ -223,9 +223,8 @@ def show_review(review: "ReviewBatch") -> None:
             out.print(f"  {annotator}: {tab}", markup=False)
     else:
         out.print(f"{waiting}; run curate without --no-push to send {'it' if review.waiting == 1 else 'them'}")
-    if review.moved:
-        out.print(f"[yellow]note:[/] {escape(review.moved)}", soft_wrap=True)
-    show_nobody_left(review.nobody_left)
+    for note in (*review.notes, review.nobody_left):
+        show_note(note)
 
 
 @app.command(rich_help_panel="Workflow")
@@ -259,7 +258,7 @@ def show_collected(result: "Collected") -> None:
     show_funnel(result.funnel, result.dataset, result.change)
     for note in result.note.splitlines():
         out.print(f"[dim]note:[/] {escape(note)}")
-    show_attention(result.attention, result.unread)
+    show_attention(result.attention)
     if result.waiting:
         unsent = f", {result.unsent:,} not sent yet" if result.unsent else ""
         out.print(f"[yellow]{questions_wait(result.waiting, result.skipped, result.waiting_rows)}[/]{unsent}")

@@ -169,6 +169,19 @@ class LocalStudio:
             self.stop()
             raise
 
+    def serve(self) -> None:
+        """Wait for as long as the server that this object started runs, which is until somebody ends it.
+
+        Raises:
+            LabelStudioError: it has ended.
+        """
+        if self._process is not None:
+            ended = self._process.wait()
+            raise LabelStudioError(
+                f"Label Studio at {self.url} has ended (exit status {ended}): annotators cannot answer until it is "
+                f"started again; {self.log} says: {self._last_words()}"
+            )
+
     def stop(self) -> None:
         """Stop the server that this object started; does nothing if there is none."""
         if self._process is None or self._owner != os.getpid():

@@ -1,8 +1,7 @@
 """Finds what no queue shows: answers that only annotators can settle, why rows are rejected, keys that are empty."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import polars as pl
@@ -10,12 +9,12 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.ingest.row_places import current_places
 from pipeline.reporting.lookup import places_of
-from pipeline.review.consensus import DECISIVE, invalid_annotations
+from pipeline.review.consensus import DECISIVE, invalid_annotations, said_about
 from pipeline.review.gold import invalid_gold_answers
 from pipeline.review.queue import is_open, open_ones
-from pipeline.review.seats import IS_GOLD, with_seats
 from pipeline.state.decisions import from_frame, named_records
 from pipeline.state.snapshot import Snapshot
+from pipeline.text.wording import counted
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
@@ -68,25 +67,27 @@ def attention(
         _second_opinions(snapshot, task, asked_again),
     )
     found = [one for some in each for one in sorted(some, key=_by_task)]
-    rows = current_places(snapshot).filter(pl.col("record_id").is_in([one.record_id for one in found])).collect()
+    rows = (
+        current_places(snapshot).filter(pl.col("record_id").is_in([record_id for _, record_id, *_ in found])).collect()
+    )
     place = {record_id: (file, line) for record_id, file, line in rows.iter_rows()}
     last = snapshot.last_run(CollectSummary)
     there = last.summary.settled if last else {}
     return [
         Attention(
-            kind=one.kind,
-            record_id=one.record_id,
-            file=place[one.record_id][0],
-            line=place[one.record_id][1],
-            project=project,
-            task_id=task_id,
-            url=f"{studio.rstrip('/')}/projects/{project}/data?task={task_id}" if studio and task_id else "",
-            annotator=one.annotator,
-            what=one.what,
+            kind=kind,
+            record_id=record_id,
+            file=place[record_id][0],
+            line=place[record_id][1],
+            project=at.project if at else None,
+            task_id=at.task_id if at else None,
+            url=f"{studio.rstrip('/')}/projects/{at.project}/data?task={at.task_id}" if studio and at else "",
+            annotator=_name(given) if given and kind is Need.CORRECTION else "",
+            what=what,
         )
-        for one in found
-        if one.record_id in place
-        for project, task_id in [(one.project, one.task_id) if one.server in there else (None, None)]
+        for kind, record_id, what, given in found
+        if record_id in place
+        for at in [given if given and given.server in there else None]
     ]
 
 
@@ -107,26 +108,33 @@ def unread_answers(snapshot: Snapshot, asked_again: Collection[str] = ()) -> dic
     return dict(sorted(Counter(email or f"user {number}" for email, number in whose).items()))
 
 
-_OF_GOLD = "It is a hidden gold item."
-_TASK = ("record_id", "server", "project", "task_id")
+def told_of_unread(unread: Mapping[str, int]) -> str:
+    """The same in words, and what to do; empty if there are none."""
+    number, whose = sum(unread.values()), ", ".join(f"{who} {count:,}" for who, count in unread.items())
+    what = f"{counted(number, 'answer')} {'confirms' if number == 1 else 'confirm'} nothing ({whose})"
+    return (
+        ""
+        if not unread
+        else (
+            f"{what}: what was filled in was submitted without the time to read it; delete these annotations in Label "
+            "Studio, and their tasks are open again"
+        )
+    )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What needs an annotator, and the task of the answer that says so: it was there when answers were collected."""
+_IS_GOLD = "It is a hidden gold item."
+_Found = tuple[Need, str, str, Annotation | None]
+"""With the answer whose task is to be opened: that was there when answers were collected."""
 
-    kind: Need
-    record_id: str
-    what: str
-    server: str = ""
-    project: int | None = None
-    task_id: int | None = None
-    annotator: str = ""
+
+def _name(given: Annotation) -> str:
+    return given.email or f"user {given.annotator}"
 
 
 def _by_task(found: _Found) -> tuple[bool, int, int, str]:
     """In the order in which they were asked, so that the same answers always come in the same order."""
-    return found.task_id is None, found.project or 0, found.task_id or 0, found.record_id
+    _, record_id, _, given = found
+    return given is None, given.project if given else 0, given.task_id if given else 0, record_id
 
 
 def _corrections(snapshot: Snapshot, task: type[Task], asked_again: Collection[str]) -> Iterator[_Found]:
@@ -138,20 +146,15 @@ def _corrections(snapshot: Snapshot, task: type[Task], asked_again: Collection[s
         decision = decisions.get(record_id)
         if decision and _is_settled(decision):
             what = f"{item.error} Until then an earlier one counts."
-            yield _correction(item, what)
+            yield Need.CORRECTION, record_id, what, item
         elif decision and (is_open(decision) or record_id in asked_again):
-            yield _correction(item, item.error)
+            yield Need.CORRECTION, record_id, item.error, item
 
 
 def _corrections_of_gold(snapshot: Snapshot, task: type[Task]) -> Iterator[_Found]:
     """The invalid answers to hidden gold items: they decide nothing, and measure nobody until they are corrected."""
     for item in invalid_gold_answers(snapshot, task):
-        yield _correction(item, f"{item.error} {_OF_GOLD}")
-
-
-def _correction(item: Annotation, what: str) -> _Found:
-    whose = item.email or f"user {item.annotator}"
-    return _Found(Need.CORRECTION, item.record_id, what, item.server, item.project, item.task_id, whose)
+        yield Need.CORRECTION, item.record_id, f"{item.error} {_IS_GOLD}", item
 
 
 def _is_settled(decision: Decision) -> bool:
@@ -164,17 +167,16 @@ def _second_opinions(snapshot: Snapshot, task: type[Task], asked_again: Collecti
     disputed = (pl.col("fate") == Fate.REVIEW.value) & (pl.col("routed") == Routed.ADJUDICATE.value)
     others = ~pl.col("record_id").is_in(list(asked_again))
     decisions = list(from_frame(snapshot.current_decisions(disputed & others).collect()))
-    ids = [decision.record_id for decision in decisions]
-    given = with_seats(snapshot, snapshot.latest_annotations().filter(pl.col("record_id").is_in(ids)))
-    answers = given.filter(~pl.col("deleted"), ~IS_GOLD, pl.col("verdict").is_in([one.value for one in DECISIVE]))
-    newest = answers.sort("updated_at", "annotation_id").unique("record_id", keep="last")
-    where = {one["record_id"]: one for one in newest.select(_TASK).collect().iter_rows(named=True)}
     places = places_of(snapshot, {name for decision in decisions for name in named_records(decision)})
+    said = said_about(snapshot, task) if decisions else {}
     for decision in decisions:
+        answers = [one.annotation for one in said.get(decision.record_id, ())]
+        given = [one for one in answers if not one.deleted and one.verdict in DECISIVE]
+        newest = max(given, key=lambda one: (one.updated_at, one.annotation_id), default=None)
         what = str(decision.reasons[0])
         for record_id, place in places.items():
             what = what.replace(f"record {record_id}", place)
-        yield _Found(Need.SECOND_OPINION, what=what, **where.get(decision.record_id, {"record_id": decision.record_id}))
+        yield Need.SECOND_OPINION, decision.record_id, what, newest
 
 
 def _current(snapshot: Snapshot, records: Sequence[str]) -> Iterator[Decision]:

@@ -86,7 +86,7 @@ def check_dataset(
     findings += check_finetuning(workspace, secret)
     findings += _check_team(workspace)
     findings += _check_what_is_there(workspace)
-    findings += [_check_home(workspace.store.root), _check_label_studio(workspace)]
+    findings += [_check_home(workspace.store.root), check_label_studio(workspace)]
     findings += check_schedules(workspace)
     return findings
 
@@ -265,7 +265,8 @@ def _check_home(root: Path) -> CheckResult:
     return CheckResult(what="home", ok=True, detail=f"{root} is writable, {free / 1e9:.1f} GB free")
 
 
-def _check_label_studio(workspace: Workspace) -> CheckResult:
+def check_label_studio(workspace: Workspace) -> CheckResult:
+    """Whether the server answers, and knows us."""
     connection = workspace.connection
     if connection is None:
         hint = f"not configured, so questions for annotators will wait; to send them, {HOW_TO_CONNECT}"

@@ -17,7 +17,7 @@ from pipeline.ladder.kept_answers import left_unfinished
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
-from pipeline.reporting.attention import Attention, attention, unread_answers
+from pipeline.reporting.attention import Attention, attention, told_of_unread, unread_answers
 from pipeline.reporting.doubted_gold import DoubtedGold, doubted_in
 from pipeline.reporting.error_outlook import ErrorOutlook, error_outlook
 from pipeline.reporting.last_finetuning import Judged, last_finetuning
@@ -35,6 +35,7 @@ from pipeline.reporting.overview import (
 )
 from pipeline.reporting.score_of_suggestions import SuggestionScore, score_of_suggestions
 from pipeline.reporting.unreliable import unreliable
+from pipeline.review.seating import redistributed
 from pipeline.state.at_work import killed
 from pipeline.state.runs import ahead_of
 from pipeline.state.same_question import same_question
@@ -94,10 +95,10 @@ class Status(BaseModel):
     """The tasks that wait by who is to answer; None if no annotators are named and no question is for two of them."""
     nobody_left: str = ""
     """That too few annotators are named to settle everything, and what to do about it."""
+    notes: list[str] = []
+    """Whose open tasks the last curate gave to others, whose answers confirm nothing, and that a server is away."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
-    unread: dict[str, int] = {}
-    """How many answers to open questions confirm nothing, since nobody had the time to read, by annotator."""
     unreliable: list[str] = []
     """Annotators whose answers are worth a look, and why, a line each."""
     doubted_gold: list[DoubtedGold] = []
@@ -171,8 +172,8 @@ def read_status(workspace: Workspace) -> Status:
         skipped=asked.skipped,
         seats=asked.seats,
         nobody_left=nobody_left(workspace.dataset.config.review, asked.seats),
+        notes=list(filter(None, [redistributed(snapshot, curated.id) if curated else "", told_of_unread(unread)])),
         attention=needed,
-        unread=unread,
         unreliable=list(map(str, unreliable(snapshot, workspace.dataset))),
         doubted_gold=doubted_in(snapshot, workspace.dataset),
         rejections=rejections(snapshot, workspace.dataset.task),

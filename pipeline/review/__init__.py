@@ -24,6 +24,5 @@ __all__ = [
     "queue",
     "reconciliation",
     "seating",
-    "seats",
     "second_looks",
 ]

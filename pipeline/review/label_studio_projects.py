@@ -3,6 +3,8 @@
 A line of its description identifies a project as ours: annotators may change its title.
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,8 @@ _PAGE = 500
 _FIELDS = "id,title,description,label_config,expert_instruction"
 _LIST, _OPEN = "cannot list the projects", "cannot open the project"
 TITLE_LENGTHS = (3, 50)
+_TAG, _SHOWN = re.compile(r"<\w[^>]*>"), 3
+"""A control of a form, and how many are shown of what was replaced."""
 _SETTINGS: dict[str, Any] = {
     # The form shows the instruction; a dialog with it before the first task would swallow the hotkeys.
     "show_instruction": False,
@@ -107,7 +111,7 @@ def show_form(
     instruction: str,
     data: Callable[[str], Mapping[str, Any]] = lambda push_key: {},
     before: Callable[[], None] = lambda: None,
-) -> None:
+) -> str:
     """Update form and instruction of a project, and give tasks of an earlier form what the new one shows.
 
     Title and settings stay as annotators left them.
@@ -119,6 +123,9 @@ def show_form(
         instruction: HTML.
         data: what is known of a task by its push key, in case its form shows more than it was sent with.
         before: called before each request that changes something; what it raises ends it.
+
+    Returns:
+        What the form has now, and what it had instead; empty if it was this one.
     """
     known = read_project(requests, project)
     if known.label_config != config:
@@ -129,6 +136,16 @@ def show_form(
         requests.tell(
             _OPEN, lambda sdk: sdk.projects.update(id=project, label_config=config, expert_instruction=instruction)
         )
+    return "" if known.label_config == config else _replaced(known.label_config or "", config)
+
+
+def _replaced(found: str, config: str) -> str:
+    """What was replaced in a form, in words: nobody edits it without a reason."""
+    was, now = (Counter(_TAG.findall(text)) for text in (found, config))
+    said = "the task has changed, or its form was edited in Label Studio: it has the task's form now"
+    for which, tags in (("with", [*(now - was)]), ("without", [*(was - now)])):
+        said += f"; {which} {', '.join(tags[:_SHOWN])}{', …' * (len(tags) > _SHOWN)}" if tags else ""
+    return said
 
 
 def _complete(

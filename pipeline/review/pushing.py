@@ -26,7 +26,7 @@ from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered
 from pipeline.review.queue import TASK, asked_now, marker, markers, marks
 from pipeline.review.seat_questions import labeling_tasks, proposing, shown_data
-from pipeline.review.seating import Asked, assignments, is_overlapping
+from pipeline.review.seating import Asked, assignments, is_overlapping, redistributed
 from pipeline.review.team_tabs import set_tabs
 from pipeline.state.refusals import note_refusals
 from pipeline.state.snapshot import Snapshot
@@ -60,8 +60,8 @@ class Pushed:
     """Where each of the named annotators finds the own tasks, by e-mail address; and others those for anybody."""
     strangers: list[str]
     """Named annotators without an account on the server."""
-    moved: str = ""
-    """That the task's questions are in another project since this push, and what becomes of the earlier one."""
+    notes: list[str]
+    """That it has restored the form, given open tasks to others, or begun another project for what is asked now."""
 
 
 def push_questions(
@@ -91,25 +91,28 @@ def push_questions(
         client.check()
         shown = partial(shown_data, by_key, dataset)
         home = Home(dataset.config.name, str(store.root), set(snapshot.runs["run"]))
-        for is_last in (False, True):
+
+        def push(*, is_new: bool = False) -> Pushed:
             named = _title(dataset), marker(dataset), config, instruction, marks(snapshot, dataset)
             project = client.open_project(*named)
             server = client.identity(project)
             with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
                 claim(client.requests, project, server, home, take_over=take_over)
                 try:
-                    show_form(client.requests, project, config, instruction, shown, lease.keep)
+                    restored = show_form(client.requests, project, config, instruction, shown, lease.keep)
                 except Refused as error:
-                    if is_last or error.status not in _REFUSALS:
+                    if is_new or error.status not in _REFUSALS:
                         raise
                     # Its annotators have used what the form does not have any more. Nobody is asked in two projects.
                     client.withdraw(project, client.asked(project), lease.keep)
                     retire(client.requests, project, markers(dataset), lease.keep)
-                    continue
-                push = _Push(store, dataset, snapshot, client, lease, project, server, run)
-                bare = client.without_proposal(project) & by_key.keys() if everything else set()
-                return push.send(by_key, bare, on_tasks)
-        raise AssertionError("the second project has the form that it was created with")
+                else:
+                    this = _Push(store, dataset, snapshot, client, lease, project, server, run, restored)
+                    bare = client.without_proposal(project) & by_key.keys() if everything else set()
+                    return this.send(by_key, bare, on_tasks)
+            return push(is_new=True)
+
+        return push()
 
 
 def _title(dataset: LoadedDataset) -> str:
@@ -129,6 +132,8 @@ class _Push:
     project: int
     server: str
     run: str
+    restored: str
+    """What was done to the form."""
 
     def send(self, by_key: Mapping[str, Asked], bare: Collection[str], on_tasks: Callable[[int], None]) -> Pushed:
         """Delete what is closed, send what is missing, also in tasks that lost their proposals, and set the tabs."""
@@ -184,7 +189,7 @@ class _Push:
             refused=[f"record {todo[key].decision.record_id}: {reason}" for key, reason in refused.items()],
             tabs={name: f"{page}?tab={tab}" for name, tab in tabs.own.items()} if tabs else {},
             strangers=[name for name in named if name.casefold() not in accounts],
-            moved=self._moved(),
+            notes=[*filter(None, [self.restored, redistributed(self.store.snapshot(), self.run), self._moved()])],
         )
 
     def _moved(self) -> str:

@@ -142,6 +142,17 @@ def assignments(snapshot: Snapshot) -> dict[str, str]:
     return dict(now.filter(pl.col("annotator") != "").select("push_key", "annotator").collect().iter_rows())
 
 
+def redistributed(snapshot: Snapshot, run: str) -> str:
+    """Who was given how many open tasks of whom when a run sent questions; empty if nobody was."""
+    now = pl.col("annotator").fill_null("")
+    sent = snapshot.scan(Table.PUSHES).sort("pushed_at").with_columns(now)
+    told = sent.with_columns(before=pl.col("annotator").shift(1).over("push_key"))
+    moved = told.filter(pl.col("run") == run, pl.col("before") != pl.col("annotator")).collect()
+    counts = moved.group_by("before", "annotator").len().sort("before", "annotator").iter_rows()
+    each = [f"{count:,} of {before or 'anybody'} to {after or 'anybody'}" for before, after, count in counts]
+    return f"open tasks were given to others: {', '.join(each)}" if each else ""
+
+
 def _answered(
     now: pl.LazyFrame, digests: Collection[str], said: Mapping[str, Sequence[Said]], waiting: Sequence[Decision]
 ) -> Iterator[Decision]:
