@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from flows.context import Context
-from pipeline.errors import Busy, Needless, Stuck
+from pipeline.errors import Busy, ConfigError, Needless, Stuck
 from pipeline.releases.versions import version_folders
 from pipeline.state.at_work import verb_of
 from pipeline.state.locks import TURN, Turn
@@ -35,9 +35,13 @@ def waiting(
     Raises:
         Needless: the scheduled run has nothing left to do.
         Stuck: it was skipped, as others before it, and somebody has to look why.
-        ValueError: ``wait`` is no duration.
+        ConfigError: ``wait`` is no duration.
     """
-    began_at, patience = datetime.now(UTC), seconds_of(wait)
+    began_at = datetime.now(UTC)
+    try:
+        patience = seconds_of(wait)
+    except ValueError as error:
+        raise ConfigError(f"wait: {error}") from error
     try:
         with _turn(context, verb, patience, progress, due_at):
             yield

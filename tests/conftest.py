@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: Label Studio, real or in memory, and a real browser."""
+"""Fixtures that several test files share: Label Studio, real or in memory, a Prefect server, and a real browser."""
 
 import gc
 import os
@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before numpy is imported. Beside other busy processes its threads wait for each other longer than they compute: for
 # the six numbers of `noisy_channel.py` 30 to 100 ms of CPU, and 3 ms with one thread.
@@ -24,6 +25,10 @@ from pipeline.state import file_stamps
 from pipeline.suggestions import asking
 from pipeline.suggestions.asking import Pauses
 from pipeline.suggestions.ledger import Ledger
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from scheduled import Team
 
 # Terminals have the width that a test gives them, whatever the environment says.
 os.environ.pop("COLUMNS", None)
@@ -97,6 +102,35 @@ def studio() -> Iterator[FakeStudio]:
     """A Label Studio in memory, for tests that need none of what only the real one does."""
     with fake_studio() as fake:
         yield fake
+
+
+@pytest.fixture(scope="module")
+def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server with all its services; only these tests wait for its import."""
+    from scheduled import prefect_server
+
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as url:
+        yield url
+
+
+@pytest.fixture
+def prefect(prefect_url: str, monkeypatch: pytest.MonkeyPatch) -> "Iterator[SyncPrefectClient]":
+    """The server, which this process and its children use."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+
+    monkeypatch.setenv("PREFECT_API_URL", prefect_url)
+    settings = {PREFECT_API_URL: prefect_url, PREFECT_SERVER_ANALYTICS_ENABLED: False}
+    with temporary_settings(settings), get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Team":
+    """A dataset with schedules."""
+    from scheduled import Team
+
+    return Team(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Schedules on a real Prefect server where something is wrong: the server is away, or one of the files is broken."""
 
 import contextlib
+import os
 import signal
 import socket
 import socketserver
@@ -9,28 +10,17 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import pytest
 from cli_shop import ROWS
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.runner import Runner
+from scheduled import ALONE, ROOT, TIMES, Team, free_port, log_of, state_of, wait_until
 from support import write_dataset
-from test_schedules_on_prefect import (
-    ALONE,
-    ROOT,
-    TIMES,
-    Team,
-    free_port,
-    prefect,
-    state_of,
-    team,
-    url,
-    wait_until,
-)
 
 from flows.deploy.serving import register
 from schemas.run_summary import Verb
-
-__all__ = ["prefect", "team", "url"]
 
 
 class Forwarder(socketserver.ThreadingTCPServer):
@@ -58,30 +48,75 @@ class Forwarder(socketserver.ThreadingTCPServer):
             sink.shutdown(socket.SHUT_WR)
 
 
+def start(run: UUID, team: Team, url: str) -> subprocess.Popen[str]:
+    """The process of a run, as serve and workers start it."""
+    told = {"PREFECT_LOGGING_LEVEL": "DEBUG", "GOLDLEAF_HOME": str(team.folder / "home")}
+    mine = {"PREFECT_API_URL": url, "PREFECT__FLOW_RUN_ID": str(run)}
+    command = [sys.executable, str(ROOT / "flows" / "deploy" / "start.py")]
+    streams: Any = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    return subprocess.Popen(command, cwd=team.folder, env=ALONE | told | mine, text=True, **streams)
+
+
 def test_a_run_that_starts_while_the_server_is_away_waits_for_it(
-    team: Team, prefect: SyncPrefectClient, url: str
+    team: Team, prefect: SyncPrefectClient, prefect_url: str
 ) -> None:
     runner = Runner(name="test", pause_on_shutdown=False)
     run = prefect.create_flow_run_from_deployment(register(runner, team.plan()[Verb.CURATE]))
     port = free_port()
-    away = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT__FLOW_RUN_ID": str(run.id)}
-    command = [sys.executable, str(ROOT / "flows" / "deploy" / "start.py")]
-    told = {"PREFECT_LOGGING_LEVEL": "DEBUG", "GOLDLEAF_HOME": str(team.folder / "home")}
-    with subprocess.Popen(
-        command, cwd=team.folder, env=ALONE | told | away, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as process:
+    with start(run.id, team, f"http://127.0.0.1:{port}/api") as process:
         assert process.stderr
         said = []
         while "is away" not in (line := process.stderr.readline()):
             said.append(line)
             assert line, "".join(said)
-        with Forwarder(port, url) as forwarder:
+        with Forwarder(port, prefect_url) as forwarder:
             threading.Thread(target=forwarder.serve_forever, daemon=True).start()
             said.append(process.stderr.read())
             assert process.wait(120) == 0, "".join(said)
             forwarder.shutdown()
     assert state_of(prefect, run.id).name == "Completed"
     assert team.context.store.snapshot().runs.height == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "wait", "why"),
+    [
+        ("nonsense: 1", None, "dataset.yaml:2: 'nonsense' is not a known key"),
+        ("", "soon", "wait: 'soon' is not a duration; write a number and its unit, such as 45s, 30m or 2h"),
+    ],
+)
+def test_a_run_that_cannot_do_its_work_says_why_in_a_line(
+    team: Team, prefect: SyncPrefectClient, prefect_url: str, written: str, wait: str | None, why: str
+) -> None:
+    runner = Runner(name="test", pause_on_shutdown=False)
+    deployment = register(runner, team.plan()[Verb.CURATE])
+    team.file.write_text(team.file.read_text().replace("\n", f"\n{written}\n", 1))
+    run = prefect.create_flow_run_from_deployment(deployment, parameters={"wait": wait})
+    with start(run.id, team, prefect_url) as process:
+        _, said = process.communicate(timeout=120)
+    state = state_of(prefect, run.id)
+    assert state.name == "Failed" and why in str(state.message)
+    assert "Traceback" not in said and "Traceback" not in "\n".join(log_of(prefect, str(run.id)))
+
+
+def test_a_command_that_fails_on_prefect_says_so_in_one_line(team: Team, prefect_url: str) -> None:
+    (team.folder / "data.jsonl").unlink()
+    done = subprocess.run(
+        team.command("curate", "--json"),
+        cwd=team.folder, env=os.environ | {"PREFECT_API_URL": prefect_url}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == f"error: source 'examples': {team.folder}/data.jsonl does not exist; correct its path\n"
+
+
+@pytest.mark.parametrize("command", ["serve", "curate"])
+def test_an_address_that_is_not_the_api_is_told_in_one_line(team: Team, prefect_url: str, command: str) -> None:
+    address = prefect_url.removesuffix("/api")
+    environment = os.environ | {"PREFECT_API_URL": address}
+    done = subprocess.run(
+        team.command(command), cwd=team.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: Prefect") and address in line and "404" in line and "PREFECT_API_URL" in line
 
 
 def broken_beside(team: Team) -> Path:
@@ -99,9 +134,7 @@ def test_one_broken_file_stops_no_other_from_being_served_and_is_served_once_it_
     team: Team, prefect: SyncPrefectClient
 ) -> None:
     file = broken_beside(team)
-    quick = "from flows.deploy import serving; serving._MORE = 0.1; from flows.cli.main import app; app()"
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {quick}"
-    command = [sys.executable, "-c", code, "serve", str(file), str(team.file)]
+    command = team.command("serve", str(file), str(team.file))
     with subprocess.Popen(command, cwd=team.folder, stderr=subprocess.PIPE, text=True, process_group=0) as process:
         try:
             assert process.stderr

@@ -19,12 +19,13 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from flows.cli.console import err, out, progress_for
+from flows.cli.os_errors import in_a_line
 from flows.cli.stdout import Terminated, known_interrupts, results, results_alone, visible, visible_json
 from flows.engines.engine import Engine, Inline
-from pipeline.errors import GoldleafError, StoreError
+from pipeline.errors import StoreError
 from schemas.dataset import Runner
 from schemas.durations import seconds_of
-from schemas.user_code_errors import described, plain_words
+from schemas.user_code_errors import plain_words
 
 if TYPE_CHECKING:
     from flows.context import Context
@@ -164,29 +165,12 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             err.print(f"{how}; {kept}, run the command again to continue", soft_wrap=True)
             raise typer.Exit(_TERMINATED if by_signal else _INTERRUPTED) from error
         except (Exception, SystemExit) as error:
-            if (line := _in_a_line(error)) is None:
+            if (line := in_a_line(error)) is None:
                 raise
             err.print(f"[red]error:[/] {escape(visible(_shortened(line)))}", soft_wrap=True)
             raise typer.Exit(1) from error
 
     return wrapper
-
-
-def _in_a_line(error: Exception | SystemExit) -> str | None:
-    """An error's text for the user; None for a bug, which needs its traceback."""
-    if isinstance(error, GoldleafError):
-        return str(error)
-    if isinstance(error, SystemExit):
-        # No command ends so: with exit code 0, the caller would think that an unfinished run had succeeded.
-        return None if error.code else f"the task's code exited the program ({described(error)}); fix the task's code"
-    from flows.cli.os_errors import outside_fault
-    from flows.settings import Settings
-
-    try:
-        home = Settings().home
-    except GoldleafError:
-        home = None
-    return outside_fault(error, home)
 
 
 def _shortened(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Words environment failures in one line: disks, folders and damaged tables.
+"""Words errors in one line, also failures of the environment: disks, folders and damaged tables.
 
 Errors of the program itself, such as a KeyError, are not among them: they need their traceback.
 """
@@ -7,6 +7,11 @@ import errno
 import os
 import re
 from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline.errors import GoldleafError
+from schemas.user_code_errors import described
 
 _ELSEWHERE = ", or set GOLDLEAF_HOME to another folder"
 _NO_SPACE, _NO_RIGHT = "free some space there", "give this user write permission there"
@@ -25,6 +30,26 @@ _TABLE_ERRORS = {("_internal", "DeltaError"), ("polars.exceptions", "ComputeErro
 """By name: only the store knows the libraries, and other errors need not wait for their import."""
 _OS_ERROR = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]")
 """What the table libraries write into their texts; they do not expose the number."""
+
+
+def in_a_line(error: Exception | SystemExit) -> str | None:
+    """An error's text for the user; None for a bug, which needs its traceback."""
+    if isinstance(error, GoldleafError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        # No command ends so: with exit code 0, the caller would think that an unfinished run had succeeded.
+        return None if error.code else f"the task's code exited the program ({described(error)}); fix the task's code"
+    if isinstance(error, ValidationError) and error.title.endswith("Settings"):
+        first = error.errors()[0]
+        setting = ".".join([error.title.removesuffix("Settings").lower(), *map(str, first["loc"])])
+        return f"Prefect cannot use its setting {setting}, {first['input']!r}: {first['msg']}; correct the environment"
+    from flows.settings import Settings
+
+    try:
+        home = Settings().home
+    except GoldleafError:
+        home = None
+    return outside_fault(error, home)
 
 
 def outside_fault(error: Exception, home: Path | None) -> str | None:

@@ -81,7 +81,7 @@ def serve(datasets: DatasetFiles = None) -> None:
 
     Needs a Prefect server (PREFECT_API_URL), and goes on by itself after it was away. Whatever was missed, and what
     comes while a run waits for another, becomes one run. Let systemd or the like start it again after a crash. A
-    dataset.yaml that is wrong stops no other: it is named, and tried again every minute.
+    dataset.yaml that is wrong stops no other: it is named, and tried again.
     """
     files, plan = _plan(datasets)
     if not files.broken and not any(deployment.schedule for deployment in plan):

@@ -20,13 +20,17 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
+from prefect.exceptions import CancelledRun, FailedRun
 from prefect.logging.handlers import APILogHandler, PrefectConsoleHandler
-from prefect.states import Completed
+from prefect.states import Cancelled
 
+from flows.cli.os_errors import in_a_line
 from flows.cli.stdout import visible
 from pipeline.steps import Advance, Progress
 from pipeline.text.wording import counted
 
+SKIPPED = "Skipped"
+"""The name of the state of runs that had nothing to do; Prefect shows it as it shows what was cancelled."""
 _OUTPUT = logging.getLogger("goldleaf")
 """What a deployed run says, in the output of ``serve`` or of its worker."""
 _PAGE = logging.getLogger("goldleaf.page")
@@ -87,7 +91,7 @@ class ThisRun:
         )
         latest, skipped = self.due_at, set[UUID]()
         why = f"the {verb} of {dataset} that was due at {self.due_at:%F %H:%M} UTC does its work"
-        state: State[None] = Completed(name="Skipped", message=why)
+        state: State[None] = Cancelled(name=SKIPPED, message=why)
         try:
             with get_client(sync_client=True) as client:
                 # The server shows 200 of them at a time.
@@ -112,6 +116,21 @@ class ThisRun:
 
 def _starts(run: FlowRun, now: datetime) -> bool:
     return run.state is not None and run.state.is_pending() and run.state.timestamp > now - _STARTED
+
+
+def tell_failures_once() -> None:
+    """Let Prefect log no traceback of what is told in a line, at the terminal or by the state of the run."""
+    for logger in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(logger).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    if record.name == "prefect.task_runs":
+        # Their flow fails by them, and says so.
+        return record.levelno < logging.ERROR
+    error = record.exc_info and record.exc_info[1]
+    # The last two are how Prefect's engine reads a state that a flow returns.
+    return not (isinstance(error, Exception) and (in_a_line(error) or isinstance(error, FailedRun | CancelledRun)))
 
 
 def outlive_readers() -> None:

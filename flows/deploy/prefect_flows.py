@@ -10,18 +10,19 @@ from typing import Any, TypeVar, cast
 
 from prefect import flow, tags
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Cancelled, Failed
 
 from flows import collect as collect_story
 from flows import curate as curate_story
 from flows import finetune as finetune_story
 from flows import release as release_story
 from flows import suggest as suggest_story
+from flows.cli.os_errors import in_a_line
 from flows.collect import Collected
 from flows.context import Context
 from flows.curate import Curated, NotSent
 from flows.deploy.deployments import TAG
-from flows.deploy.page_log import PageLog, ThisRun, run_name
+from flows.deploy.page_log import SKIPPED, PageLog, ThisRun, run_name, tell_failures_once
 from flows.engines.prefect_engine import PrefectEngine
 from flows.finetune import Finetuned
 from flows.release import Released
@@ -51,9 +52,23 @@ def run_here(verb: str, context: Context, progress: Progress, **arguments: Any) 
 def _run(verb: str, dataset: str, wait: str | None, story: Callable[[Context, PrefectEngine], R]) -> R:
     """Run a story as the current flow run, and tell its page what it did.
 
-    A deployed run that finds the dataset in use for too long, or its work done, is skipped: nothing has failed.
+    A deployed run that finds the dataset in use for too long, or its work done, is skipped: nothing has failed. What
+    has failed is said in a line, as at a terminal.
     """
     run = ThisRun.now()
+    tell_failures_once()
+    try:
+        return _told(run, verb, dataset, wait, story)
+    except Exception as error:
+        line = in_a_line(error)
+        if line is None or not run.is_deployed:
+            raise
+        # That nobody has a look at what is stuck would be a failure. Prefect takes a state for the result.
+        is_needless = isinstance(error, Busy | Needless) and not isinstance(error, Stuck)
+        return cast(R, Cancelled(name=SKIPPED, message=line) if is_needless else Failed(message=line))
+
+
+def _told(run: ThisRun, verb: str, dataset: str, wait: str | None, story: Callable[[Context, PrefectEngine], R]) -> R:
     context = Context.load(Path(dataset))
     choice, name = context.dataset.config.engine, context.dataset.config.name
     page = PageLog(run, f"{verb} {name}", PROGRESS.get())
@@ -67,13 +82,6 @@ def _run(verb: str, dataset: str, wait: str | None, story: Callable[[Context, Pr
         ):
             release_story.announce_unheard(context, engine)
             result = story(context, engine)
-    except (Busy, Needless) as error:
-        # That nobody has a look at what is stuck would be a failure.
-        if not run.is_deployed or isinstance(error, Stuck):
-            raise
-        page.tell([f"skipped: {error}"])
-        # Prefect takes a state for the result.
-        return cast(R, Completed(name="Skipped", message=str(error)))
     except NotSent as error:
         page.tell(lines_about(verb, error.curated))
         raise

@@ -16,21 +16,31 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
 from prefect.runner import runner as prefect_runner
 from prefect.runner._starter_engine import EngineCommandStarter
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, PREFECT_UI_URL, temporary_settings
 
 from flows.deploy.deployments import SLUG, Deployment
+from flows.deploy.page_log import run_name
 from flows.deploy.prefect_file import prefect_yaml
 from pipeline.config.workspace import shown_address
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.state.atomic import replacing
+from schemas.user_code_errors import in_a_line
 
 _START = Path(__file__).with_name("start.py")
 _PAUSE = 5.0
@@ -40,10 +50,12 @@ _PATIENCE = 10.0
 _MINUTE = 60.0
 _AGAIN = 1.0
 """Seconds between two looks for runs that were just being started when everything was to end."""
-_MORE = 60.0
-"""Seconds between two looks whether there is more to serve."""
+_LOOK = 15.0
+"""Seconds between two looks whether there is more to serve, and which runs were scheduled."""
 _MESSAGE = 2_000
 """Characters of what Prefect says."""
+_REFUSALS = (401, 403, 404)
+"""What a server does not answer while it starts."""
 
 
 def serve(
@@ -56,7 +68,10 @@ def serve(
     Args:
         plan: what to run.
         say: told what goes on.
-        more: asked every minute what else there is by now.
+        more: asked from time to time what else there is by now.
+
+    Raises:
+        ConfigError: PREFECT_API_URL leads elsewhere.
     """
     plan = list(plan)
     while True:
@@ -64,8 +79,9 @@ def serve(
         runner = _Runner(say)
         try:
             for deployment in plan:
-                register(runner, deployment)
+                runner.register(deployment)
             say("serving " + ", ".join(_shown(deployment) for deployment in plan))
+            say(f"the runs: {shown_address(PREFECT_UI_URL.value() or '')}/runs")
             with _runs_that_hear_no_interrupt():
                 asyncio.run(_run(runner, plan, more))
         except (Exception, ExceptionGroup) as error:
@@ -93,6 +109,26 @@ class _Runner(Runner):
         self.say = say
         self.is_ending = False
         self.ended = threading.Event()
+        self._names: dict[UUID, str] = {}
+        """What the runs of each deployment are called."""
+
+    def register(self, deployment: Deployment) -> None:
+        """See ``register``."""
+        self._names[register(self, deployment)] = run_name(deployment.verb, deployment.dataset)
+
+    def name_runs(self) -> None:
+        """Name the scheduled runs as they will be called once they have started: by then they have random names."""
+        those = FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=list(self._names)),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        )
+        with _quick_client() as client:
+            # The server shows the next 200.
+            for run in client.read_flow_runs(flow_run_filter=those, sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC):
+                name = self._names[run.deployment_id] if run.deployment_id else run.name
+                # Whoever started one may have named it.
+                if run.auto_scheduled and run.name != name:
+                    client.update_flow_run(run.id, name=name)
 
     def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
         """Cancel what runs, and end; told twice, end at once."""
@@ -119,7 +155,7 @@ async def _run(runner: _Runner, plan: list[Deployment], more: Callable[[], Seque
     # ``nohup`` ignores it.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, runner.handle_sigterm)
-    adding = asyncio.create_task(asyncio.to_thread(_add, runner, plan, more))
+    adding = asyncio.create_task(asyncio.to_thread(_look_after, runner, plan, more))
     try:
         await runner.start()
     finally:
@@ -127,18 +163,21 @@ async def _run(runner: _Runner, plan: list[Deployment], more: Callable[[], Seque
         await adding
 
 
-def _add(runner: _Runner, plan: list[Deployment], more: Callable[[], Sequence[Deployment]]) -> None:
-    """Register what could not be used before."""
-    while not runner.ended.wait(_MORE):
-        for deployment in more():
-            # First of all: after an outage of the server, all are registered again.
-            plan.append(deployment)
-            runner.say(f"serving {_shown(deployment)}, too")
-            try:
-                register(runner, deployment)
-            except Exception as error:
-                if not _is_outage(error):
-                    raise
+def _look_after(runner: _Runner, plan: list[Deployment], more: Callable[[], Sequence[Deployment]]) -> None:
+    """Register what could not be used before, and name what was scheduled."""
+    while not runner.ended.wait(_LOOK):
+        found = more()
+        # First of all: after an outage of the server, all are registered again.
+        plan.extend(found)
+        try:
+            for deployment in found:
+                runner.say(f"serving {_shown(deployment)}, too")
+                runner.register(deployment)
+            runner.name_runs()
+        except Exception as error:
+            # A run may have been deleted just now.
+            if not (_is_outage(error) or isinstance(error, ObjectNotFound)):
+                raise
 
 
 @contextmanager
@@ -165,13 +204,13 @@ def _shown(deployment: Deployment) -> str:
 
 def _await_server(say: Callable[[str], None]) -> None:
     began, told = time.monotonic(), 0
-    where = f"waiting for Prefect's server at {shown_address(PREFECT_API_URL.value() or '')}"
-    with (
-        # Prefect would try again for minutes before it says what is wrong.
-        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-        get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client,
-    ):
+    address = shown_address(PREFECT_API_URL.value() or "")
+    where = f"waiting for Prefect's server at {address}"
+    with _quick_client() as client:
         while (problem := client.api_healthcheck()) is not None:
+            if isinstance(problem, httpx.UnsupportedProtocol) or _status(problem) in _REFUSALS:
+                said = in_a_line(str(problem), _MESSAGE)
+                raise ConfigError(f"Prefect's API is not at {address} ({said}); PREFECT_API_URL mostly ends with /api")
             minutes = int((time.monotonic() - began) / _MINUTE)
             if not told:
                 say(f"{where} ({problem})")
@@ -182,12 +221,26 @@ def _await_server(say: Callable[[str], None]) -> None:
             time.sleep(_PAUSE)
 
 
+@contextmanager
+def _quick_client() -> Iterator[SyncPrefectClient]:
+    """Prefect's own would try again for minutes before it says what is wrong."""
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings={"timeout": _PATIENCE}, sync_client=True) as client,
+    ):
+        yield client
+
+
+def _status(error: BaseException) -> int:
+    return error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
+
+
 def _is_outage(error: BaseException) -> bool:
     """Whether the server did not answer, rather than that we asked for nonsense."""
     if isinstance(error, BaseExceptionGroup):
         return any(_is_outage(one) for one in error.exceptions)
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code >= 500
+    if status := _status(error):
+        return status >= 500
     # Prefect's runner gives up with this one.
     gave_up = isinstance(error, RuntimeError) and "error threshold" in str(error)
     causes = [cause for cause in (error.__cause__, error.__context__) if cause is not None]

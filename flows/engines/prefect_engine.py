@@ -197,8 +197,7 @@ def _require_answer(url: str) -> None:
     """Ask once: a flow would try for 15 seconds, and end in a traceback."""
     with get_client(httpx_settings={"timeout": _PATIENCE_S}, sync_client=True) as client:
         problem = client.api_healthcheck()
-    # Any response is left to the flow, which reports what is wrong with it.
-    if isinstance(problem, httpx.TransportError):
+    if problem is not None:
         raise Unreachable(
             f"Prefect does not answer at {url} ({problem}); start it there (`prefect server start`), "
             "fix PREFECT_API_URL, or use --engine inline"
