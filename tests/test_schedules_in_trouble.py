@@ -8,6 +8,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ import pytest
 from cli_shop import ROWS
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.runner import Runner
+from prefect.workers.process import ProcessWorker
 from scheduled import ALONE, ROOT, TIMES, Team, free_port, log_of, state_of, wait_until
 from support import write_dataset
 
@@ -48,6 +50,23 @@ class Forwarder(socketserver.ThreadingTCPServer):
             sink.shutdown(socket.SHUT_WR)
 
 
+@contextlib.contextmanager
+def there(port: int, url: str) -> Iterator[None]:
+    """The server can be reached by that port, too."""
+    with Forwarder(port, url) as forwarder:
+        threading.Thread(target=forwarder.serve_forever, daemon=True).start()
+        yield
+        forwarder.shutdown()
+
+
+def until(text: str, process: subprocess.Popen[str], said: list[str]) -> None:
+    """Read what a process says up to a line."""
+    while not said or text not in said[-1]:
+        assert process.stdout
+        said.append(process.stdout.readline())
+        assert said[-1] and "as crashed" not in said[-1], "".join(said)
+
+
 def start(run: UUID, team: Team, url: str) -> subprocess.Popen[str]:
     """The process of a run, as serve and workers start it."""
     told = {"PREFECT_LOGGING_LEVEL": "DEBUG", "GOLDLEAF_HOME": str(team.folder / "home")}
@@ -69,12 +88,37 @@ def test_a_run_that_starts_while_the_server_is_away_waits_for_it(
         while "is away" not in (line := process.stderr.readline()):
             said.append(line)
             assert line, "".join(said)
-        with Forwarder(port, prefect_url) as forwarder:
-            threading.Thread(target=forwarder.serve_forever, daemon=True).start()
+        with there(port, prefect_url):
             said.append(process.stderr.read())
             assert process.wait(120) == 0, "".join(said)
-            forwarder.shutdown()
     assert state_of(prefect, run.id).name == "Completed"
+    assert team.context.store.snapshot().runs.height == 1
+
+
+def test_a_run_that_a_worker_starts_while_the_server_is_away_waits_for_it(
+    team: Team, prefect: SyncPrefectClient, prefect_url: str
+) -> None:
+    pool = {"name": "away", "type": "process", "base_job_template": ProcessWorker.get_default_base_job_template()}
+    prefect._client.post("/work_pools/", json=pool).raise_for_status()
+    assert team.deploy("--pool", "away").returncode == 0
+    port, at_once = free_port(), {"PREFECT_WORKER_QUERY_SECONDS": "1", "PYTHONUNBUFFERED": "1"}
+    mine = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "GOLDLEAF_HOME": str(team.folder / "home")}
+    command, said = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "away"], list[str]()
+    streams: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with there(port, prefect_url):
+        worker = subprocess.Popen(command, cwd=team.folder, env=ALONE | at_once | mine, process_group=0, **streams)
+        curate = prefect.read_deployment_by_name(f"curate/{team.context.dataset.config.name}")
+        run = prefect.create_flow_run_from_deployment(curate.id)
+        until("submitted to infrastructure", worker, said)
+    try:
+        until("is away", worker, said)
+        with there(port, prefect_url):
+            until("Finished in state Completed()", worker, said)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.communicate()
+    assert curate.job_variables["env"] == {"PREFECT_CLIENT_MAX_RETRIES": "8"}
+    wait_until(lambda: state_of(prefect, run.id).is_completed())
     assert team.context.store.snapshot().runs.height == 1
 
 

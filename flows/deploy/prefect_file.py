@@ -1,8 +1,9 @@
 """Writes the ``prefect.yaml`` that deploys datasets to a work pool."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from flows.deploy.deployments import SLUG, Deployment
 
@@ -19,26 +20,26 @@ deployments:
 """
 
 
-def prefect_yaml(plan: Sequence[Deployment], pool: str, folder: Path, file: Path) -> str:
+def prefect_yaml(plan: Sequence[Deployment], folder: Path, file: Path, pool: Mapping[str, Any]) -> str:
     """The text of the file.
 
     Args:
         plan: what to deploy.
-        pool: the work pool, whose workers run it.
         folder: where runs start; every worker needs it under this path.
         file: where the text will be.
+        pool: the work pool, whose workers run it, and how.
     """
     head = _HEAD.format(folder=_quoted(folder), file=file.name)
     return head + "\n".join(_entry(deployment, pool) for deployment in plan)
 
 
-def _entry(deployment: Deployment, pool: str) -> str:
+def _entry(deployment: Deployment, pool: Mapping[str, Any]) -> str:
     lines = [
         f"  - name: {_quoted(deployment.dataset)}  # {deployment.name}",
         f"    entrypoint: {_quoted(deployment.entrypoint)}",
         f"    parameters: {{dataset: {_quoted(deployment.file)}}}",
         f"    tags: {json.dumps(deployment.tags)}",
-        f"    work_pool: {{name: {_quoted(pool)}}}",
+        f"    work_pool: {json.dumps(pool, ensure_ascii=False)}",
     ]
     if deployment.schedule is None:
         return "\n".join([*lines, "    schedules: []", ""])

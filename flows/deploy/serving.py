@@ -42,7 +42,8 @@ from pipeline.errors import ConfigError, GoldleafError
 from pipeline.state.atomic import replacing
 from schemas.user_code_errors import in_a_line
 
-_START = Path(__file__).with_name("start.py")
+_COMMAND = shlex.join([sys.executable, str(Path(__file__).with_name("start.py"))])
+"""What starts a run's process."""
 _PAUSE = 5.0
 """Seconds between two looks whether the server is back."""
 _PATIENCE = 10.0
@@ -95,10 +96,8 @@ def serve(
         return
 
 
-# Prefect has no setting for what starts a run.
-vars(prefect_runner)["EngineCommandStarter"] = functools.partial(
-    EngineCommandStarter, command=shlex.join([sys.executable, str(_START)])
-)
+# Its runner has no setting for what starts a run, as deployments have for workers.
+vars(prefect_runner)["EngineCommandStarter"] = functools.partial(EngineCommandStarter, command=_COMMAND)
 
 
 class _Runner(Runner):
@@ -293,7 +292,9 @@ def deploy(plan: Sequence[Deployment], pool: str, folder: Path, file: Path) -> N
             raise ConfigError(
                 f"Prefect has no work pool '{pool}'; create it with `prefect work-pool create {pool} --type process`"
             ) from error
-    text = prefect_yaml(plan, pool, folder, file)
+    # As the runs of ``serve`` do: they wait for a server that is away when they start, and when they are done.
+    job = {"command": _COMMAND, "env": {PREFECT_CLIENT_MAX_RETRIES.name: str(PREFECT_CLIENT_MAX_RETRIES.value())}}
+    text = prefect_yaml(plan, folder, file, {"name": pool, "job_variables": job})
     first = text.split("\n", 1)[0]
     if file.exists() and first not in file.read_text(encoding="utf-8", errors="replace"):
         raise ConfigError(f"{file} was not written by `goldleaf deploy`; name another file with --to")
