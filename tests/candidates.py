@@ -107,7 +107,9 @@ def resolve(
     if rng is not None:
         compared = compared.shuffled(rng)
     numbered = [replace(one, text=number) for one, number in zip(rows, compared.entries.tolist(), strict=True)]
-    return resolve_compared(numbered, SimilarRows(threshold, compared), on_conflict, answers_repeat=answers_repeat)
+    return resolve_compared(
+        numbered, SimilarRows(threshold, {"inputs": compared}), on_conflict, answers_repeat=answers_repeat
+    )
 
 
 def between(left: str, right: str) -> tuple[str, str, str]:

@@ -20,6 +20,7 @@ from pipeline.curation.prepare import PREPARED
 from pipeline.curation.score_labels import Scoring
 from pipeline.curation.second_voice import SecondVoice
 from pipeline.curation.trusted import gold_records, trust_gold
+from pipeline.similarity.signatures import INPUTS
 from pipeline.state.snapshot import Snapshot
 
 
@@ -76,7 +77,7 @@ class ChunkCases:
         records = trust_gold(records, self._gold)
         records = screen_answers(records, config.screen)
         records = reject_long(records, task, config)
-        records = contaminated.reject(records, numbers, self._compared.similar.texts[numbers], config, task)
+        records = contaminated.reject(records, numbers, self._compared.similar.numbers[INPUTS][numbers], config, task)
         return forget_known_answers(records, contaminated.evaluation, config)
 
     def read(self, chunk: int, places: Sequence[int]) -> list[Case]:

@@ -2,7 +2,7 @@
 have nothing to do with each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +17,14 @@ from pipeline.curation.chunks import chunk_of_each, read_prepared, rows_of_chunk
 from pipeline.curation.contamination import Contaminated, find_contaminated
 from pipeline.curation.look import Look
 from pipeline.curation.mark_duplicates import COMPARED, PastRow, Related, past_group_keys
-from pipeline.curation.meeting import VIEWS
 from pipeline.curation.open_cases import Opened
 from pipeline.curation.prepare import Prepared
-from pipeline.curation.relations import RELATED, Links, Names, components
+from pipeline.curation.relations import RELATED, VIEWS, Links, Names, components
 from pipeline.curation.selection import related
 from pipeline.curation.similar_texts import SimilarTexts, SomePairs, find_similar_texts, pairs_by_chunk
 from pipeline.curation.standing import PAST
-from pipeline.similarity.search import Map, SearchResult
-from pipeline.similarity.signatures import NO_IDENTITIES, SPELLING, Identities, of_entries
+from pipeline.similarity.search import Map
+from pipeline.similarity.signatures import INPUTS, NO_IDENTITIES, SPELLING, Identities, of_entries
 from pipeline.similarity.text_columns import Rows
 from pipeline.state.decisions import json_of
 from pipeline.state.mapped_rows import read_rows
@@ -53,16 +52,9 @@ class Comparison:
     def related(self, chunk: int) -> Related:
         """What is known of the rows of a chunk."""
         rows = self.chunks[chunk]
-        return Related(
-            read_prepared(self.prepared, rows, COMPARED),
-            self.similar.texts[rows].tolist(),
-            self.similar.free_text[rows].tolist(),
-            self._inputs[chunk],
-            self._whole[chunk] if self._whole else None,
-            self._gone[chunk],
-            self.similar.spelled[rows].tolist(),
-            self._spelling[chunk],
-        )
+        numbers = {view: some[rows].tolist() for view, some in self.similar.numbers.items()}
+        compared = {view: of_chunks[chunk] for view, of_chunks in self._pairs.items()}
+        return Related(read_prepared(self.prepared, rows, COMPARED), numbers, compared, self._gone[chunk])
 
     @cached_property
     def _chunk_of(self) -> Rows:
@@ -75,20 +67,12 @@ class Comparison:
         return np.concatenate([found, placed["chunk"].fill_null(-1).to_numpy()])
 
     @cached_property
-    def _inputs(self) -> Sequence[SomePairs]:
-        texts = np.concatenate([self.similar.texts, self.similar.past])
-        return pairs_by_chunk(self.similar.inputs, texts, self._chunk_of, len(self.chunks))
-
-    @cached_property
-    def _spelling(self) -> Sequence[SomePairs]:
-        return pairs_by_chunk(self.similar.spelling, self.similar.spelled, self._chunk_of, len(self.chunks))
-
-    @cached_property
-    def _whole(self) -> Sequence[SomePairs]:
-        if self.similar.whole is None:
-            return ()
-        chunk_of = self._chunk_of[: self.relations.height]
-        return pairs_by_chunk(self.similar.whole, self.similar.free_text, chunk_of, len(self.chunks))
+    def _pairs(self) -> Mapping[str, Sequence[SomePairs]]:
+        similar = self.similar
+        return {
+            view: pairs_by_chunk(found, similar.numbers[view], self._chunk_of, len(self.chunks))
+            for view, found in similar.found.items()
+        }
 
     @cached_property
     def _gone(self) -> Sequence[Sequence[PastRow]]:
@@ -125,8 +109,10 @@ def compare_rows(
     prepared, said = look.prepared, opened.free_texts
     similar = find_similar_texts(prepared, said, texts, snapshot, task, threshold, folder, each, look.compared)
     contaminated = find_contaminated(similar, of_evaluation, config, folder, each)
-    names, relations = _relations(prepared, similar)
-    gone, past = _past(similar, snapshot, dataset)
+    identities = _identities(similar)
+    names, relations = _relations(prepared, identities)
+    gone, past = _past(similar, identities, snapshot, dataset)
+    del identities
     found = _components(names, relations, past, similar)
     count = relations.height
     return Comparison(
@@ -140,15 +126,19 @@ def compare_rows(
     )
 
 
-def _relations(prepared: Sequence[Prepared], similar: SimilarTexts) -> tuple[Names, pl.DataFrame]:
+def _identities(similar: SimilarTexts) -> dict[str, Identities]:
+    """By view, those of each row's text, and then of each of the rows that are gone."""
+    found = {view: one.identities() for view, one in similar.found.items()}
+    return {view: of_entries(found.get(view, NO_IDENTITIES), numbers) for view, numbers in similar.numbers.items()}
+
+
+def _relations(prepared: Sequence[Prepared], texts: Mapping[str, Identities]) -> tuple[Names, pl.DataFrame]:
     """The names of the rows, and the columns of ``RELATED``."""
-    texts, wholes = _identities(similar.inputs, similar.texts), _identities(similar.whole, similar.free_text)
-    letters = _identities(similar.spelling, similar.spelled)
     names: list[Names] = [np.zeros(0, dtype=np.uint64)]
     frames, start = [pl.DataFrame(schema=RELATED)], 0
     for part in prepared:
         rows, mine = read_rows(part.path, ["record_id", "key", "group_keys"]), slice(start, start + part.rows)
-        frames.append(related(rows["key"], rows["group_keys"], texts[mine], wholes[mine], letters[mine]))
+        frames.append(related(rows["key"], rows["group_keys"], {view: some[mine] for view, some in texts.items()}))
         names.append(_names(rows["record_id"]))
         start += part.rows
         # Its file is read no further, and those of all rows are large.
@@ -162,13 +152,12 @@ def _names(record_ids: pl.Series) -> Names:
     return found
 
 
-def _identities(found: SearchResult | None, entries: Rows) -> Identities:
-    return of_entries(NO_IDENTITIES if found is None else found.identities(), entries)
-
-
-def _past(similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset) -> tuple[list[PastRow], pl.DataFrame]:
+def _past(
+    similar: SimilarTexts, texts: Mapping[str, Identities], snapshot: Snapshot, dataset: LoadedDataset
+) -> tuple[list[PastRow], pl.DataFrame]:
     """The rows of versions that are no current record any more, and as a frame with ``PAST`` but for components."""
-    gone, spelled = similar.gone, similar.spelled[len(similar.texts) :]
+    gone, count = similar.gone, len(similar.numbers[INPUTS]) - len(similar.gone)
+    numbers = (similar.numbers[view][count:].tolist() for view in (INPUTS, SPELLING))
     columns = {
         "record_id": [one.record_id for one in gone],
         "revision": [one.revision for one in gone],
@@ -185,20 +174,18 @@ def _past(similar: SimilarTexts, snapshot: Snapshot, dataset: LoadedDataset) -> 
             shared.get((one.record_id, one.revision), ()),
             letters,
         )
-        for one, text, letters in zip(gone, similar.past.tolist(), spelled.tolist(), strict=True)
+        for one, text, letters in zip(gone, *numbers, strict=True)
     ]
     keys = pl.Series([row.key for row in rows], dtype=pl.String)
     group_keys = pl.Series([orjson.dumps(row.group_keys).decode() for row in rows], dtype=pl.String)
-    texts, letters = _identities(similar.inputs, similar.past), _identities(similar.spelling, spelled)
-    return rows, frame.hstack(related(keys, group_keys, texts, np.zeros_like(texts), letters))
+    return rows, frame.hstack(related(keys, group_keys, {view: some[count:] for view, some in texts.items()}))
 
 
 def _components(
     names: Names, relations: pl.DataFrame, past: pl.DataFrame, similar: SimilarTexts
 ) -> npt.NDArray[np.uint64]:
     """The components of the rows, and then those of past ones."""
-    searches = {"inputs": similar.inputs, "whole": similar.whole, SPELLING: similar.spelling}
-    links = {VIEWS[view]: Links.of(found) for view, found in searches.items() if found is not None}
+    links = {VIEWS[view]: Links.of(found) for view, found in similar.found.items()}
     both = pl.concat([relations, past.select(RELATED.names())])
     # Rows of a record that is gone, or was another one, have its name, too.
     return components(both, np.concatenate([names, _names(past["record_id"])]), links)

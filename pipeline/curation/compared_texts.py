@@ -7,17 +7,11 @@ import numpy as np
 import polars as pl
 
 from pipeline.curation.evaluation_sets import evaluation_rows
+from pipeline.curation.relations import TEXT_COLUMNS
 from pipeline.curation.standing import Standing
-from pipeline.similarity.signatures import NO_IDENTITIES, SPELLING, Identities, Scheme, sign
+from pipeline.similarity.signatures import INPUTS, NO_IDENTITIES, Identities, Scheme, sign
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.snapshot import Snapshot
-
-TEXT_COLUMNS = {
-    "inputs": ("text_one", "text_other"),
-    "whole": ("whole_one", "whole_other"),
-    SPELLING: ("letters_one", "letters_other"),
-}
-"""By view, the columns with the identities of its texts."""
 
 
 def compared_texts(standing: Standing | None, snapshot: Snapshot, scheme: Scheme) -> Identities:
@@ -34,7 +28,7 @@ def compared_texts(standing: Standing | None, snapshot: Snapshot, scheme: Scheme
     rows = pl.concat([standing.columns(*columns), standing.past.select(columns)])
     found: Identities = rows.filter(pl.col(columns[0]) != 0).to_numpy()
     # Without rows, there is nothing that evaluation rows were compared with.
-    if scheme.view != "inputs" or not len(found):
+    if scheme.view != INPUTS or not len(found):
         return found
     evaluation = evaluation_rows(snapshot, standing.header.evaluation)["text"].to_list()
     return np.concatenate([found, sign(Texts.of(evaluation), scheme).identities])

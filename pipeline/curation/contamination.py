@@ -16,6 +16,7 @@ from pipeline.curation.known import Known
 from pipeline.curation.similar_texts import SimilarTexts
 from pipeline.similarity.ngram_overlap import load_runs, runs_of, save_runs, shared
 from pipeline.similarity.search import Map
+from pipeline.similarity.signatures import INPUTS
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.arrays import load, save
 from pipeline.text.normalize import compared_text
@@ -92,7 +93,7 @@ def find_contaminated(
         folder: for files.
         each: runs a step for every item.
     """
-    if evaluation.is_empty() or not len(similar.texts):
+    if evaluation.is_empty() or not len(similar.rows):
         return Contaminated(evaluation)
     sharing: dict[int, int] = {}
     if config.decontaminate.overlap is not None:
@@ -140,7 +141,8 @@ def _near(similar: SimilarTexts, threshold: float) -> dict[int, tuple[float, int
     that was found is compared with the same evaluation row.
     """
     rows = {text: row for row, text in reversed(list(enumerate(similar.evaluation))) if text >= 0}
-    pairs = similar.inputs.pairs.where(similar.inputs.pairs.similarity >= threshold)
+    inputs = similar.found[INPUTS]
+    pairs = inputs.pairs.where(inputs.pairs.similarity >= threshold)
     linked: defaultdict[int, list[int]] = defaultdict(list)
     found = {text: (1.0, row) for text, row in rows.items()}
     new: set[int] = set()
@@ -154,7 +156,7 @@ def _near(similar: SimilarTexts, threshold: float) -> dict[int, tuple[float, int
                 new.add(text)
     while asked := sorted({(near, text) for text in new for near in linked[text] if near not in found}):
         suspects = np.array([(near, similar.evaluation[found[text][1]]) for near, text in asked], dtype=np.int64)
-        similarities = similar.inputs.verify(*suspects.T).similarity.tolist()
+        similarities = inputs.verify(*suspects.T).similarity.tolist()
         new = set()
         for (near, text), similarity in zip(asked, similarities, strict=True):
             if similarity >= threshold and _is_closer(found, near, similarity, found[text][1]):
@@ -174,9 +176,8 @@ def _overlaps(
 ) -> Iterator[tuple[int, int]]:
     """The rows that share an n-gram with a text of the evaluation rows, and which text."""
     runs = save_runs(folder, runs_of(Texts.of(texts), width))
-    shards = [*similar.input_shards, *similar.whole_shards]
-    found = each(partial(_shared_with, runs=runs), shards, "looking for evaluation rows")
-    numbers = iter([*range(len(similar.texts)), *similar.whole_rows.tolist()])
+    found = each(partial(_shared_with, runs=runs), similar.shards, "looking for evaluation rows")
+    numbers = iter(similar.rows.tolist())
     for path in found:
         # One of the texts for each text, or -1.
         yield from (

@@ -20,8 +20,9 @@ from pipeline.curation.found_changes import Changes, read_changes
 from pipeline.curation.heard_answers import ASKED
 from pipeline.curation.judge import LEARNED_ANEW, Judge
 from pipeline.curation.labeled_rows import LabeledRows
-from pipeline.curation.meeting import VIEWS, links, meet
+from pipeline.curation.meeting import links, meet
 from pipeline.curation.prepare import STATE, Prepared, prepare_again
+from pipeline.curation.relations import VIEWS
 from pipeline.curation.repairable_rows import IS_REPAIRABLE, offered_otherwise
 from pipeline.curation.row_facts import Facts
 from pipeline.curation.selection import Selection, related_rows, select
@@ -29,7 +30,7 @@ from pipeline.curation.shards import SHARD_ROWS, prepare, shard_records, shard_s
 from pipeline.curation.similar_texts import Compared
 from pipeline.curation.standing import PAST, PLACED, Others, Standing
 from pipeline.kinds.registry import kind_of
-from pipeline.similarity.signatures import SPELLING
+from pipeline.similarity.signatures import INPUTS, SPELLING, WHOLE
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.memory import let_go
@@ -218,9 +219,9 @@ def _look_at_changes(
     Texts.of(list(of_evaluation)).write(evaluation)
     files = {
         # An earlier run has compared these with all others.
-        "inputs": [*(part.texts for part in new), evaluation] if new else [],
-        "whole": [*(part.whole for part in new if part.whole.exists()), *([answers.path] if answers.records else [])],
-        SPELLING: [part.spelled for part in new],
+        INPUTS: [*(part.texts[INPUTS] for part in new), evaluation] if new else [],
+        WHOLE: [path for part in new if (path := part.texts[WHOLE]).exists()] + [answers.path] * bool(answers.records),
+        SPELLING: [part.texts[SPELLING] for part in new],
     }
     threshold, known_answers = dataset.config.duplicates.threshold, answers_before(said, task)
     with comparing(steps, len(new), "comparing new texts") as each:

@@ -14,6 +14,7 @@ from pipeline.dedupe.candidates import Candidate, Resolution
 from pipeline.dedupe.neighbors import Compared, SimilarRows
 from pipeline.dedupe.resolve import resolve
 from pipeline.kinds.registry import kind_of
+from pipeline.similarity.signatures import INPUTS, SPELLING, WHOLE
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from pipeline.text.answer_keys import Answers
@@ -43,20 +44,12 @@ class Related:
 
     rows: pl.DataFrame
     """With the columns ``COMPARED``."""
-    texts: Sequence[int]
-    """The number of each row's inputs; -1 for none."""
-    free_text: Sequence[int]
-    """The number of each row's inputs with its answer; -1 without a free-text one."""
-    inputs: Compared
-    """All inputs that are compared with theirs."""
-    whole: Compared | None
-    """The same with free-text answers."""
+    numbers: Mapping[str, Sequence[int]]
+    """By view, the number of each row's text; -1 for none."""
+    compared: Mapping[str, Compared]
+    """By view, all texts that are compared with theirs; there may be no whole ones."""
     gone: Sequence[PastRow]
     """What versions contain and no current record has."""
-    letters: Sequence[int]
-    """The number of each row's letters; -1 if its inputs are long, or have no words."""
-    spelling: Compared
-    """The letters of all short inputs that are compared with theirs."""
 
 
 COMPARED = {name: PREPARED[name] for name in ("group_keys", "answer", "closed")}
@@ -99,7 +92,7 @@ def mark_duplicates(
         *_past_candidates(records, related, splits, revisions),
     ]
     rule = config.duplicates
-    similar_rows = SimilarRows(rule.threshold, related.inputs, rule.answers, related.whole, related.spelling)
+    similar_rows = SimilarRows(rule.threshold, related.compared, rule.answers)
     resolved = resolve(candidates, similar_rows, config.on_conflict, answers_repeat=kind_of(task).answers_repeat)
     by_id = dict(zip(record_ids, records, strict=True))
 
@@ -137,7 +130,7 @@ def _candidates(
 ) -> Iterator[Candidate]:
     rows = related.rows.select(list(COMPARED)).iter_rows()
     answers = Answers(task)
-    numbers = zip(related.texts, related.free_text, related.letters, strict=True)
+    numbers = zip(*(related.numbers[view] for view in (INPUTS, WHOLE, SPELLING)), strict=True)
     for known, (shared, answer, closed), (text, free_text, letters) in zip(records, rows, numbers, strict=True):
         if not known.is_candidate:
             continue
@@ -178,7 +171,7 @@ def _past_candidates(
     left_out = [
         PastRow(known.record_id, known.revision, text, known.text_key, _shared(shared), letters)
         for known, shared, text, letters in zip(
-            records, related.rows["group_keys"], related.texts, related.letters, strict=True
+            records, related.rows["group_keys"], related.numbers[INPUTS], related.numbers[SPELLING], strict=True
         )
         # A row may be current, with only the reason for leaving it out being new.
         if known.inputs and (known.record_id, known.revision) in revisions and not known.is_candidate

@@ -1,20 +1,19 @@
 """Compares new or returned texts with those of all rows that stand, of which only the similar ones are read again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import orjson
 import polars as pl
 
-from pipeline.curation.compared_texts import TEXT_COLUMNS, compared_texts
+from pipeline.curation.compared_texts import compared_texts
 from pipeline.curation.derived_rows import DerivedRows
-from pipeline.curation.relations import Links, Names
+from pipeline.curation.relations import TEXT_COLUMNS, VIEWS, Links, Names
 from pipeline.curation.standing import Standing
 from pipeline.similarity.index import StoredIndex, index_for, take_in
 from pipeline.similarity.search import Map, search
-from pipeline.similarity.signatures import NO_IDENTITIES, SPELLING, Identities, Scheme, of_entries
+from pipeline.similarity.signatures import INPUTS, NO_IDENTITIES, WHOLE, Identities, Scheme, of_entries
 from pipeline.similarity.spelling import spelled
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.store import Store
@@ -22,19 +21,6 @@ from pipeline.text.answer_keys import Answers
 from pipeline.text.normalize import compared_text
 from schemas.field import JsonValue
 from schemas.task import Task
-
-VIEWS = {"inputs": "text_one", "whole": "whole_one", SPELLING: "letters_one"}
-"""Texts are compared in three ways: the inputs, the inputs with free-text answers, and the letters of short inputs; the
-columns with their identities.
-"""
-
-
-@dataclass(frozen=True)
-class Met:
-    """What the comparison of some new texts has found, by view."""
-
-    identities: Mapping[str, list[Identities]]
-    """Of each file's texts, in their order; zeros for one without words."""
 
 
 class _Elsewhere:
@@ -74,8 +60,8 @@ class _Elsewhere:
             compared_text(self._task, orjson.loads(kept or past))
             for kept, past in rows.select("inputs_kept", "inputs").iter_rows()
         ]
-        if self._view != "whole":
-            return Texts.of(asked if self._view == "inputs" else spelled(asked))
+        if self._view != WHOLE:
+            return Texts.of(asked if self._view == INPUTS else spelled(asked))
         answers = Answers(self._task)
         answered = [
             self._answers.get(record_id) or answers.free_text(_loaded(targets))
@@ -98,8 +84,10 @@ def meet(
     threshold: float,
     folder: Path,
     each: Map,
-) -> Met:
+) -> dict[str, list[Identities]]:
     """Compare new texts with all others, and add them to the index.
+
+    Returns by view, and then by file, the identities of its texts, in their order; zeros for one without words.
 
     Args:
         files: by view, those of the new texts, and of the evaluation rows.
@@ -128,7 +116,7 @@ def meet(
         take_in(store, scheme, result)
         identities = result.identities()
         found[view] = [of_entries(identities, result.entries(shard)) for shard in range(len(shards))]
-    return Met(found)
+    return found
 
 
 def links(store: Store, view: str, threshold: float, texts: Names) -> Links:

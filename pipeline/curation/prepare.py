@@ -19,6 +19,7 @@ from pipeline.curation.row_facts import Facts
 from pipeline.ingest.chat_layouts import Chat, Layouts, NotAChat, layouts_found
 from pipeline.ingest.field_checks import Seen, see, see_groups, together
 from pipeline.ingest.row_values import cleaned, row_values
+from pipeline.similarity.signatures import INPUTS, SPELLING, WHOLE
 from pipeline.similarity.spelling import spelled
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.mapped_rows import read_rows, write_rows
@@ -85,12 +86,10 @@ class Prepared:
     """A shard of prepared rows on disk."""
 
     path: Path
-    texts: Path
-    """The inputs of each row, as texts to compare."""
-    whole: Path
-    """The inputs and free-text answers of the rows that have any; no file if none has."""
-    spelled: Path
-    """The letters of each row's inputs, if they are short."""
+    texts: Mapping[str, Path]
+    """By view, the texts to compare: of each row; those with free-text answers of the rows that have any, and no file
+    if none has.
+    """
     facts: Facts
     derived: str = ""
     """The file in which what follows from each row alone is kept, in the same order; empty if it was kept before."""
@@ -151,13 +150,13 @@ def _loaded(text: str | None) -> Any:
 
 def _written(frame: pl.DataFrame, out: Path, facts: Facts, derived: str = "") -> Prepared:
     write_rows(frame.drop("text", "free_text"), out)
-    texts, whole, letters = (out.with_suffix(suffix) for suffix in (".arrow", ".whole.arrow", ".spelled.arrow"))
-    Texts.of(frame["text"]).write(texts)
-    Texts.of(spelled(frame["text"])).write(letters)
+    texts = {view: out.with_suffix(f".{view}.arrow") for view in (INPUTS, WHOLE, SPELLING)}
+    Texts.of(frame["text"]).write(texts[INPUTS])
+    Texts.of(spelled(frame["text"])).write(texts[SPELLING])
     writing = frame.select("text", "free_text").filter(frame["has_free_text"])
     if writing.height:
-        Texts.of(writing["text"], writing["free_text"]).write(whole)
-    return Prepared(out, texts, whole, letters, facts, derived)
+        Texts.of(writing["text"], writing["free_text"]).write(texts[WHOLE])
+    return Prepared(out, texts, facts, derived)
 
 
 def _seen(names: Iterable[str], raws: Sequence[dict[str, Any] | None], dataset: LoadedDataset) -> dict[str, Seen]:

@@ -10,25 +10,25 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.similarity.search import SearchResult
-from pipeline.similarity.signatures import Identities
+from pipeline.similarity.signatures import INPUTS, SPELLING, WHOLE, Identities
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.sorted_places import places_of
 
 Names = npt.NDArray[np.uint64]
+TEXT_COLUMNS = {
+    INPUTS: ("text_one", "text_other"),
+    WHOLE: ("whole_one", "whole_other"),
+    SPELLING: ("letters_one", "letters_other"),
+}
+"""By view, the columns with the identities of its texts in the index."""
+VIEWS = {view: first for view, (first, _) in TEXT_COLUMNS.items()}
 RELATED = pl.Schema(
     {
         # Zero where there is none: of the inputs, folded; of the values that it shares with others of its group.
         "key": pl.UInt64(),
         "ties": pl.List(pl.UInt64()),
-        # Identities in the index: of the words of the inputs, and of these with the words of a free-text answer.
-        "text_one": pl.UInt64(),
-        "text_other": pl.UInt64(),
-        "whole_one": pl.UInt64(),
-        "whole_other": pl.UInt64(),
-        # Of the letters of short inputs.
-        "letters_one": pl.UInt64(),
-        "letters_other": pl.UInt64(),
     }
+    | {name: pl.UInt64() for columns in TEXT_COLUMNS.values() for name in columns}
 )
 """By what rows are related, as hashes: what they hash need not be read again. If two hashes are equal by chance, a run
 looks at rows that it need not look at.

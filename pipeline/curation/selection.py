@@ -1,6 +1,6 @@
 """Selects the rows that a run has to look at: what has changed, and all that is related to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,10 @@ import orjson
 import polars as pl
 
 from pipeline.curation.found_changes import Changes
-from pipeline.curation.meeting import VIEWS, Met
 from pipeline.curation.prepare import Prepared
-from pipeline.curation.relations import RELATED, Links, Names, hashed
+from pipeline.curation.relations import RELATED, TEXT_COLUMNS, VIEWS, Links, Names, hashed
 from pipeline.curation.standing import PLACED, Others, Standing
-from pipeline.similarity.signatures import SPELLING, Identities
+from pipeline.similarity.signatures import INPUTS, SPELLING, WHOLE, Identities
 from pipeline.similarity.text_columns import Rows
 from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import BY_AGE
@@ -34,7 +33,9 @@ class Selection:
     """The records whose published rows may matter."""
 
 
-def related_rows(prepared: Sequence[Prepared], answered: Sequence[str], met: Met) -> pl.DataFrame:
+def related_rows(
+    prepared: Sequence[Prepared], answered: Sequence[str], met: Mapping[str, Sequence[Identities]]
+) -> pl.DataFrame:
     """What new rows and new answers are related by, in their order: the columns of ``RELATED``, with ids.
 
     Args:
@@ -44,41 +45,27 @@ def related_rows(prepared: Sequence[Prepared], answered: Sequence[str], met: Met
             whole texts likewise, those of the new answers in the file after them.
     """
     parts = [read_rows(part.path, [*_IDS, "key", "group_keys", "has_free_text"]) for part in prepared]
-    frames, wholes = [], iter(met.identities["whole"])
-    for part, rows, texts, letters in zip(
-        prepared, parts, met.identities["inputs"], met.identities[SPELLING], strict=False
-    ):
+    frames, wholes = [], iter(met[WHOLE])
+    for part, rows, texts, letters in zip(prepared, parts, met[INPUTS], met[SPELLING], strict=False):
         whole = np.zeros_like(texts)
-        if part.whole.exists():
+        if part.texts[WHOLE].exists():
             whole[rows["has_free_text"].to_numpy()] = next(wholes)
-        frames.append(rows.select(_IDS).hstack(related(rows["key"], rows["group_keys"], texts, whole, letters)))
+        identities = {INPUTS: texts, WHOLE: whole, SPELLING: letters}
+        frames.append(rows.select(_IDS).hstack(related(rows["key"], rows["group_keys"], identities)))
     if answered:
         whole = next(wholes)
         ids = pl.DataFrame({"record_id": answered, "revision": ""})
         empty = pl.Series([""] * len(answered))
-        no_texts = np.zeros_like(whole)
-        frames.append(ids.hstack(related(empty, pl.Series(["[]"] * len(answered)), no_texts, whole, no_texts)))
+        identities = {view: whole if view == WHOLE else np.zeros_like(whole) for view in VIEWS}
+        frames.append(ids.hstack(related(empty, pl.Series(["[]"] * len(answered)), identities)))
     return pl.concat([pl.DataFrame(schema=dict.fromkeys(_IDS, pl.String) | dict(RELATED)), *frames])
 
 
-def related(
-    keys: pl.Series, group_keys: pl.Series, texts: Identities, wholes: Identities, letters: Identities
-) -> pl.DataFrame:
-    """The columns of ``RELATED`` of some rows."""
+def related(keys: pl.Series, group_keys: pl.Series, texts: Mapping[str, Identities]) -> pl.DataFrame:
+    """The columns of ``RELATED`` of some rows, whose texts are given by view."""
     ties = [[] if shared == "[]" else hashed(orjson.loads(shared)).tolist() for shared in group_keys]
-    return pl.DataFrame(
-        {
-            "key": hashed(keys),
-            "ties": ties,
-            "text_one": texts[:, 0],
-            "text_other": texts[:, 1],
-            "whole_one": wholes[:, 0],
-            "whole_other": wholes[:, 1],
-            "letters_one": letters[:, 0],
-            "letters_other": letters[:, 1],
-        },
-        schema=RELATED,
-    )
+    columns = {name: texts[view][:, half] for view, names in TEXT_COLUMNS.items() for half, name in enumerate(names)}
+    return pl.DataFrame({"key": hashed(keys), "ties": ties, **columns}, schema=RELATED)
 
 
 def select(

@@ -17,7 +17,7 @@ from pipeline.curation.prepare import Prepared
 from pipeline.similarity.index import index_for, take_in
 from pipeline.similarity.pairs import Pairs
 from pipeline.similarity.search import Map, SearchResult, search
-from pipeline.similarity.signatures import SPELLING, Identities, Scheme
+from pipeline.similarity.signatures import INPUTS, SPELLING, WHOLE, Identities, Scheme
 from pipeline.similarity.spelling import spelled
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.state.decisions import from_frame
@@ -35,35 +35,22 @@ _TEXTS_A_SHARD = 100_000
 
 @dataclass(frozen=True)
 class SimilarTexts:
-    """The compared texts, by number."""
+    """The compared texts, numbered in each view: the inputs of every record, their letters if they are short, and the
+    inputs with free-text answers.
+    """
 
-    inputs: SearchResult
-    """All inputs of every record."""
-    texts: Rows
-    """The number of each row's inputs; -1 if they have no words."""
+    found: Mapping[str, SearchResult]
+    """By view; there is no whole one if no record has a free-text answer."""
+    numbers: Mapping[str, Rows]
+    """By view: the number of each row's text, and then of each of ``gone``; -1 for none."""
     gone: list[Decision]
     """What versions contain and no current record has."""
-    past: Rows
-    """The number of the inputs of each of these."""
     evaluation: list[int]
     """The number of each evaluation row's inputs."""
-    spelling: SearchResult
-    """The letters of the short inputs of every record."""
-    spelled: Rows
-    """The number of each row's letters, and then of each of ``gone``; -1 if its inputs are long or have no words."""
-    input_shards: list[Path]
-    """The files with the rows' inputs, in their order."""
-    whole: SearchResult | None
-    """Inputs with free-text answers; None if no record has one."""
-    whole_rows: Rows
-    """The rows that have free-text answers, in the order of their texts."""
-    free_text: Rows
-    """The number of each row's inputs with its answer; -1 without a free-text one."""
-
-    @property
-    def whole_shards(self) -> list[Path]:
-        """The files with the free-text answers and their inputs."""
-        return self.whole.shards if self.whole is not None else []
+    shards: list[Path]
+    """The files with the rows' inputs, in their order, and those with free-text answers."""
+    rows: Rows
+    """The row of each text in them."""
 
 
 def find_similar_texts(
@@ -91,35 +78,34 @@ def find_similar_texts(
         compared: the texts that were all compared with each other; None if those of the index were.
     """
     gone = _gone(prepared, snapshot)
-    past = _write(folder / "past", [compared_text(task, decision.inputs) for decision in gone])
-    own, letters = [part.texts for part in prepared], [part.spelled for part in prepared]
-    letters += _write(folder / "past-spelled", spelled(compared_text(task, decision.inputs) for decision in gone))
+    past = [compared_text(task, decision.inputs) for decision in gone]
     if not (prepared or gone):
         # There is nothing to compare evaluation rows with.
         evaluation = []
-    of_evaluation = _write(folder / "evaluation", evaluation)
-    inputs = _search([*own, *past, *of_evaluation], snapshot, Scheme(threshold, "inputs"), folder, each, compared)
-    numbers, count = _numbers(inputs), sum(part.rows for part in prepared)
+    own = [part.texts[INPUTS] for part in prepared]
+    whole, rows = _whole_texts(prepared, free_texts, folder)
+    letters = [part.texts[SPELLING] for part in prepared]
+    shards = {
+        INPUTS: [*own, *_write(folder / "past", past), *_write(folder / "evaluation", evaluation)],
+        WHOLE: whole,
+        SPELLING: [*letters, *_write(folder / "past-spelled", spelled(past))],
+    }
+    found = {
+        view: _search(files, snapshot, Scheme.of(view, threshold), folder, each, compared)
+        for view, files in shards.items()
+        if files or view != WHOLE
+    }
+    numbers, count = {view: _numbers(one) for view, one in found.items()}, sum(part.rows for part in prepared)
     behind = count + len(gone)
-    shards, rows = _whole_texts(prepared, free_texts, folder)
-    by_whole = Scheme(threshold, "whole")
-    whole = _search(shards, snapshot, by_whole, folder, each, compared) if len(rows) else None
-    spelling = _search(letters, snapshot, Scheme.of(SPELLING, threshold), folder, each, compared)
-    free_text = np.full(count, -1, dtype=np.int64)
-    if whole is not None:
-        free_text[rows] = _numbers(whole)
+    inputs, answered = numbers[INPUTS], np.full(behind, -1, dtype=np.int64)
+    answered[rows] = numbers.get(WHOLE, -1)
     return SimilarTexts(
-        inputs=inputs,
-        texts=numbers[:count],
+        found=found,
+        numbers=numbers | {INPUTS: inputs[:behind], WHOLE: answered},
         gone=gone,
-        past=numbers[count:behind],
-        evaluation=numbers[behind:].tolist(),
-        spelling=spelling,
-        spelled=_numbers(spelling),
-        input_shards=own,
-        whole=whole,
-        whole_rows=rows,
-        free_text=free_text,
+        evaluation=inputs[behind:].tolist(),
+        shards=[*own, *whole],
+        rows=np.concatenate([np.arange(count), rows]),
     )
 
 
@@ -145,8 +131,8 @@ def _whole_texts(prepared: Sequence[Prepared], free_texts: Mapping[int, str], fo
         if mine:
             there, path = _with_answers(part, there, mine, folder / f"whole-{number:05}.arrow")
             shards += [path] if there.any() else []
-        elif part.whole.exists():
-            shards.append(part.whole)
+        elif part.texts[WHOLE].exists():
+            shards.append(part.texts[WHOLE])
         rows.append(np.flatnonzero(there) + start)
         start += part.rows
         # All of its file was read, to verify it.
@@ -159,12 +145,12 @@ def _with_answers(
 ) -> tuple[npt.NDArray[np.bool_], Path]:
     """Write the whole texts of a part of which annotators' answers replace some; returns which rows have one."""
     answered = np.full(len(there), b"", dtype=object)
-    if part.whole.exists():
-        answered[there] = pl.Series(pl.from_arrow(Texts.read(part.whole).answered)).to_list()
+    if part.texts[WHOLE].exists():
+        answered[there] = pl.Series(pl.from_arrow(Texts.read(part.texts[WHOLE]).answered)).to_list()
     for row, text in answers.items():
         answered[row] = text.encode()
     has_text = np.array([bool(text) for text in answered], dtype=np.bool_)
-    asked = Texts.read(part.texts).take(np.flatnonzero(has_text)).asked
+    asked = Texts.read(part.texts[INPUTS]).take(np.flatnonzero(has_text)).asked
     Texts(asked, Texts.of(pl.Series(answered[has_text].tolist(), dtype=pl.Binary)).asked).write(path)
     return has_text, path
 

@@ -35,8 +35,10 @@ MOST_NEIGHBORS = 64
 """Earlier texts that one is compared with at most, over all bands: those with the most similar sketches."""
 NEAR_MISS = 0.1
 """Pairs that miss the threshold by no more than this are kept for the report; not all of them are found."""
-SPELLING = "spelling"
-"""The view of short texts by their letters (``spelling.py``)."""
+INPUTS, WHOLE, SPELLING = "inputs", "whole", "spelling"
+"""The views in which records are compared: all inputs of each; these with its answer, if that is free text; and the
+letters of short inputs (``spelling.py``).
+"""
 ALIKE = 1.0
 """The similarity of two texts spelled alike; no others are pairs."""
 _LETTERS = 0.6
