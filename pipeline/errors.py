@@ -1,25 +1,4 @@
-"""All errors that Goldleaf raises on purpose, as one tree.
-
-GoldleafError            one line: what, which value, what to do next
-├── ConfigError          dataset.yaml, a task file or a setting cannot be used
-│   └── TaskCodeError    a method of the task raised an error or returned an unusable value
-├── SourceError          a source cannot be read at all
-│   └── Rewritten        a file was written to while it was read
-├── StoreError           the home or a table is damaged or cannot be written
-│   ├── Busy             another process is using the same dataset
-│   └── Needless         a scheduled run has nothing to do
-├── LabelStudioError     the server refuses a request or cannot be reached
-│   └── Unreachable      no answer: not running, wrong URL, network down
-├── EndpointError        a model that is asked for answers refuses or cannot be reached
-├── ReleaseError         a version cannot be published or read
-│   ├── VersionExists    it already exists, and versions never change
-│   └── Damaged          its bytes differ from those that were published
-└── TrainingError        the model or the rows cannot be used for fine-tuning
-    ├── OutOfMemory      the memory does not suffice
-    ├── LoraRefused      PEFT has no such argument, or takes no such value
-    ├── TooFewRows       fewer rows than a batch can be trained on
-    └── Unrendered       a chat template fails on a conversation
-"""
+"""All errors that Goldleaf raises on purpose, as one tree; each is one line: what, which value, what to do next."""
 
 
 class GoldleafError(Exception):

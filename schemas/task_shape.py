@@ -54,6 +54,20 @@ def shape_of(schema: Any) -> Any:
     return shape
 
 
+_FORMS = {
+    ValueType.TEXT: ("", "texts"),
+    ValueType.BOOLEAN: ("true or false", "booleans"),
+    ValueType.INTEGER: ("a whole number", "whole numbers"),
+    ValueType.NUMBER: ("a number", "numbers"),
+    ValueType.DECIMAL: ('an amount as text, such as "4841.4"', 'amounts as texts, such as "4841.4"'),
+    ValueType.DATE: ("a date as YYYY-MM-DD", "dates as YYYY-MM-DD"),
+    ValueType.DATETIME: ("a date and time as YYYY-MM-DDThh:mm:ss", "dates and times as YYYY-MM-DDThh:mm:ss"),
+    ValueType.TIME: ("a time as hh:mm:ss", "times as hh:mm:ss"),
+    ValueType.MESSAGES: ("", "conversations"),
+}
+"""How a value of a type is written, and several."""
+
+
 def value_form(field: TargetField, *, alone: bool = False) -> str:
     """How a model must write a value; empty for texts, which are written as they are.
 
@@ -68,50 +82,16 @@ def value_form(field: TargetField, *, alone: bool = False) -> str:
     match field.type:
         case ValueType.CHOICE:
             return f"one of: {_choices(field)}"
-        case ValueType.BOOLEAN:
-            return "true or false"
-        case ValueType.INTEGER:
-            return "a whole number"
-        case ValueType.NUMBER:
-            return "a number"
-        case ValueType.DECIMAL:
-            return "a number" if alone else 'an amount as text, such as "4841.4"'
-        case ValueType.DATE:
-            return "a date as YYYY-MM-DD"
-        case ValueType.DATETIME:
-            return "a date and time as YYYY-MM-DDThh:mm:ss"
-        case ValueType.TIME:
-            return "a time as hh:mm:ss"
         case ValueType.OBJECT:
             return f"an object with {_parts(field)}"
-        case ValueType.TEXT | ValueType.MESSAGES:
-            return ""
+        case ValueType.DECIMAL if alone:
+            return "a number"
+        case _:
+            return _FORMS[field.type][0]
 
 
 def _plural(field: TargetField) -> str:
-    match field.type:
-        case ValueType.CHOICE:
-            raise AssertionError("several choices are a set of labels")
-        case ValueType.TEXT:
-            return "texts"
-        case ValueType.BOOLEAN:
-            return "booleans"
-        case ValueType.INTEGER:
-            return "whole numbers"
-        case ValueType.NUMBER:
-            return "numbers"
-        case ValueType.DECIMAL:
-            return 'amounts as texts, such as "4841.4"'
-        case ValueType.DATE:
-            return "dates as YYYY-MM-DD"
-        case ValueType.DATETIME:
-            return "dates and times as YYYY-MM-DDThh:mm:ss"
-        case ValueType.TIME:
-            return "times as hh:mm:ss"
-        case ValueType.OBJECT:
-            return f"objects with {_parts(field)}"
-        case ValueType.MESSAGES:
-            return "conversations"
+    return f"objects with {_parts(field)}" if field.type is ValueType.OBJECT else _FORMS[field.type][1]
 
 
 def _choices(field: TargetField) -> str:

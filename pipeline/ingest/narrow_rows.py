@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from pipeline.sorted_places import places_of
 from schemas.identity import ID_BYTES
 
 ROW = np.dtype([("identity", "<u8", (2,)), ("revision", "<u8", (2,)), ("line", "<i8"), ("flags", "u1")])
@@ -70,11 +71,7 @@ def halves_that_differ(old: Rows, new: Rows) -> Halves:
 
 def among(rows: Rows, halves: Halves) -> npt.NDArray[np.intp]:
     """The places of the rows whose identity begins with one of some halves."""
-    if not len(halves):
-        return np.empty(0, dtype=np.intp)
-    first = rows["identity"][:, 0]
-    nearest = np.minimum(np.searchsorted(halves, first), len(halves) - 1)
-    return np.flatnonzero(halves[nearest] == first)
+    return np.flatnonzero(places_of(rows["identity"][:, 0], halves) >= 0)
 
 
 def as_frame(rows: Rows) -> pl.DataFrame:
