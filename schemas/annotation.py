@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from schemas.field import JsonValue
 
@@ -24,10 +24,8 @@ class Verdict(StrEnum):
     """What was filled in was submitted without the time to read it: it confirms nothing."""
 
 
-class Annotation(BaseModel):
+class Annotation(BaseModel, frozen=True):
     """One annotation of one labeling task, with its answer."""
-
-    model_config = ConfigDict(frozen=True)
 
     server: str
     project: int

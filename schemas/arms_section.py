@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from schemas.field import shown
 from schemas.suggest_section import Suggest
@@ -57,8 +57,8 @@ _Examples = Annotated[int, Field(ge=0, le=100)]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Section(BaseModel, extra="forbid", frozen=True):
+    """The base of all arms."""
 
 
 class LocalArm(_Section):

@@ -2,15 +2,13 @@
 
 import codecs
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, field_validator
 
 _UTF_8 = ("utf-8", "utf-8-sig")
 
 
-class Csv(BaseModel):
+class Csv(BaseModel, extra="forbid", frozen=True):
     """How a table is separated and encoded; by default as UTF-8 with commas, or tabs in a ``.tsv``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     delimiter: str | None = None
     """What separates cells: one character."""

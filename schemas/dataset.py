@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from schemas.arms_section import DEFAULT_ARMS, Arm, Limits, check_arms, read_arm
 from schemas.csv_section import Csv as Csv
@@ -43,10 +43,8 @@ def public_place(place: str) -> str:
     return Path(place).name if Path(place).is_absolute() else place
 
 
-class Section(BaseModel):
+class Section(BaseModel, extra="forbid", frozen=True):
     """The base of every section: unknown keys are errors, so that a typo is never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Fetched, Section):

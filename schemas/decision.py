@@ -1,15 +1,13 @@
 """The decision about one revision of a record."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from schemas.fate import Fate, LabelSource, Reason, Routed
 from schemas.field import JsonValue
 
 
-class Decision(BaseModel):
+class Decision(BaseModel, frozen=True):
     """What was decided about one revision of a record; the latest committed one counts."""
-
-    model_config = ConfigDict(frozen=True)
 
     run: str
     record_id: str

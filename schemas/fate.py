@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, field_validator
 
 from schemas.user_code_errors import writable
 
@@ -123,10 +123,8 @@ LEAST_DOUBT = 0.05
 """From this chance of being wrong on, a label has reasons that say what speaks against it."""
 
 
-class Reason(BaseModel):
+class Reason(BaseModel, extra="forbid", frozen=True):
     """One reason of a decision, with the field and the value that caused it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: ReasonCode
     field: str = ""

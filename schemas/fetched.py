@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, field_serializer, model_validator
+from pydantic import AfterValidator, BaseModel, field_serializer, model_validator
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)")
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:@\[\]]*)(:[0-9]*)?")
@@ -43,10 +43,8 @@ def _variable(name: str) -> str:
 _Variable = Annotated[str, AfterValidator(_variable)]
 
 
-class Fetched(BaseModel):
+class Fetched(BaseModel, extra="forbid", frozen=True):
     """A file or URL, with what a server wants to see before it sends the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     auth: _Variable | None = None
     """The environment variable with a token, or with ``name:password``; both are stored nowhere."""

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import JsonValue as JsonValue
 
 from schemas.message import Message, Speaker
@@ -51,10 +51,8 @@ T = TypeVar("T", bound=str | None)
 FreeText = Annotated[T, Wording.FREE]
 
 
-class TargetField(BaseModel):
+class TargetField(BaseModel, frozen=True):
     """Name, type and constraints of one target."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     type: ValueType

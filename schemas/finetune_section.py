@@ -2,16 +2,14 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, Field, JsonValue, model_validator
 
 from schemas.options import Fix, Form, Quantize, Turns
 from schemas.share import Count
 
 
-class Finetune(BaseModel):
+class Finetune(BaseModel, extra="forbid", frozen=True):
     """How the adapter is trained and evaluated."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_model: str = "smollm2-135m-instruct"
     """A Hugging Face model id, a local folder, or ``smollm2-135m-instruct`` (from a Python package)."""

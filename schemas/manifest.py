@@ -4,17 +4,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
-class Funnel(BaseModel):
+class Funnel(BaseModel, extra="forbid", frozen=True):
     """How many records have which fate.
 
     ``accepted + rejected + duplicate + review = current`` and
     ``current + superseded + withdrawn = raw``: nothing is lost silently.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     raw: int
     superseded: int
@@ -34,10 +32,8 @@ class Funnel(BaseModel):
         return self.accepted + self.rejected + self.duplicate + self.review == self.current
 
 
-class SplitFile(BaseModel):
+class SplitFile(BaseModel, extra="forbid", frozen=True):
     """One Parquet file of a version."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
     """Relative to the version's folder."""
@@ -64,10 +60,8 @@ class Absence(StrEnum):
     """The task has the label, but no row of the version."""
 
 
-class AbsentLabel(BaseModel):
+class AbsentLabel(BaseModel, extra="forbid", frozen=True):
     """A label missing from some splits of a version, for one reason."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
     splits: list[str]
@@ -79,10 +73,8 @@ class AbsentLabel(BaseModel):
     """The reason in words."""
 
 
-class Manifest(BaseModel):
+class Manifest(BaseModel, extra="forbid", frozen=True):
     """The identity and lineage of a published version."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     version: str

@@ -7,7 +7,7 @@ import unicodedata
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, field_validator
 
 from schemas.json_numbers import is_kept
 
@@ -28,30 +28,24 @@ class Speaker(StrEnum):
     TOOL = "tool"
 
 
-class FunctionCall(BaseModel):
+class FunctionCall(BaseModel, extra="forbid", frozen=True):
     """Which function the assistant calls, with which arguments."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     arguments: str
     """A JSON text, byte for byte as the source or an annotator wrote it; of an object in the source, compact JSON."""
 
 
-class ToolCall(BaseModel):
+class ToolCall(BaseModel, extra="forbid", frozen=True):
     """One call in a message of the assistant, as in OpenAI's format."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str | None = None
     type: Literal["function"] = "function"
     function: FunctionCall
 
 
-class Message(BaseModel):
+class Message(BaseModel, extra="forbid", frozen=True):
     """One turn of a conversation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: Speaker
     content: str = ""

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from schemas.similarities import Similarities
 
@@ -17,18 +17,14 @@ class Verb(StrEnum):
     FINETUNE = "finetune"
 
 
-class RunSummary(BaseModel):
+class RunSummary(BaseModel, frozen=True):
     """A run's own summary; fields that an older Goldleaf did not write have their defaults."""
-
-    model_config = ConfigDict(frozen=True)
 
     verb: ClassVar[Verb]
 
 
-class Proof(BaseModel):
+class Proof(BaseModel, frozen=True):
     """How far it is proven that the accepted rows' error is below ``review.error_rate``."""
-
-    model_config = ConfigDict(frozen=True)
 
     target: float
     looks: int
@@ -110,10 +106,8 @@ class Proof(BaseModel):
         return f"{rows} ({waiting}{again}" if self.again else rows
 
 
-class Looked(BaseModel):
+class Looked(BaseModel, frozen=True):
     """What a curate looked at."""
-
-    model_config = ConfigDict(frozen=True)
 
     changed: int
     """Rows that are new, edited, or back."""
@@ -136,10 +130,8 @@ class Looked(BaseModel):
         return ", ".join([*told, f"{self.related:,} related", f"{self.untouched:,} untouched"])
 
 
-class Changed(BaseModel):
+class Changed(BaseModel, frozen=True):
     """What became of the rows that a curate was the first to see, and of others on account of them."""
-
-    model_config = ConfigDict(frozen=True)
 
     raw: int = 0
     """Rows that are new, edited, or back."""
@@ -236,10 +228,8 @@ class CurateSummary(CurateFacts):
     similarities: Similarities | None = None
 
 
-class Settled(BaseModel):
+class Settled(BaseModel, frozen=True):
     """The older tasks of a project when a collect listed them: they can only become fewer, and a number shows it."""
-
-    model_config = ConfigDict(frozen=True)
 
     newest: int = 0
     """The highest id of them."""

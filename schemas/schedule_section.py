@@ -5,7 +5,7 @@ import math
 import zoneinfo
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from schemas.cron import CronText
 from schemas.durations import Duration, seconds_of
@@ -35,10 +35,8 @@ def _long_enough(duration: str) -> str:
 MaxRun = Annotated[Duration, AfterValidator(_long_enough)]
 
 
-class Schedule(BaseModel):
+class Schedule(BaseModel, extra="forbid", frozen=True):
     """When a verb runs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     cron: CronText
     timezone: TimeZone | None = None
@@ -55,10 +53,8 @@ Times = Annotated[Schedule, BeforeValidator(_as_section)]
 """A cron expression alone, or with its time zone."""
 
 
-class Schedules(BaseModel):
+class Schedules(BaseModel, extra="forbid", frozen=True):
     """When which verb runs; one without times runs only if somebody starts it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     timezone: TimeZone = "UTC"
     """In which the times are meant."""

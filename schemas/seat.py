@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 
 class SeatKind(StrEnum):
@@ -18,10 +18,8 @@ class SeatKind(StrEnum):
     """The right answer is known, and the annotator's is compared with it; annotators cannot tell it from an audit."""
 
 
-class Seat(BaseModel):
+class Seat(BaseModel, frozen=True):
     """One of the seats of a question; each has a labeling task of its own."""
-
-    model_config = ConfigDict(frozen=True)
 
     kind: SeatKind = SeatKind.FIRST
     attempt: int = Field(default=1, ge=1)

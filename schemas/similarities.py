@@ -1,25 +1,21 @@
 """How similar the records of a dataset are to each other."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 BIN = 0.02
 """Width of the bins of similarities."""
 
 
-class NearPair(BaseModel):
+class NearPair(BaseModel, frozen=True):
     """Two records whose similarity is near the threshold."""
-
-    model_config = ConfigDict(frozen=True)
 
     one: str
     other: str
     similarity: float
 
 
-class Similarities(BaseModel):
+class Similarities(BaseModel, frozen=True):
     """How similar the records are, among those that are similar at all."""
-
-    model_config = ConfigDict(frozen=True)
 
     threshold: float
     start: float

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, Field, JsonValue, field_validator, model_validator
 
 from schemas.options import Asked
 from schemas.share import Count
@@ -15,10 +15,8 @@ LATEST = "latest"
 _Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Suggest(BaseModel):
+class Suggest(BaseModel, extra="forbid", frozen=True):
     """A model that proposes answers to unlabeled rows, and has a say about labeled ones; none by default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     endpoint: str | None = None
     """The base address of an OpenAI-compatible server, up to ``/v1``."""

@@ -2,17 +2,15 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from schemas.share import Share
 
 Email = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]
 
 
-class Team(BaseModel):
+class Team(BaseModel, extra="forbid", frozen=True):
     """Several annotators; without any of these keys every question is for whoever answers it first."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     annotators: list[Email] = []
     """E-mail addresses, as in Label Studio: each question is for one of them, and each has a tab with their own."""

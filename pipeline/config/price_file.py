@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.config.mistakes import messages
 from pipeline.config.plain_yaml import PlainYamlError, read_yaml
@@ -15,19 +15,15 @@ CALLS = 1000
 """That a cost is of."""
 
 
-class TokenPrices(BaseModel):
+class TokenPrices(BaseModel, extra="forbid", frozen=True):
     """Of a million tokens."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     input: _Price
     output: _Price
 
 
-class Prices(BaseModel):
+class Prices(BaseModel, extra="forbid", frozen=True):
     """The file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     currency: Annotated[str, Field(min_length=1)] = "USD"
     machine_hour: _Price | None = None

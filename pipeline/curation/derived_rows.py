@@ -139,8 +139,8 @@ class DerivedRows:
                 path.unlink(missing_ok=True)
 
     def renew(self) -> None:
-        """Begin anew: what is kept so far by these rules does not count any more. What other rules have left stays until
-        the run is committed: one with a mistake in dataset.yaml takes nothing from the next one.
+        """Begin anew: what is kept so far by these rules does not count any more. What other rules have left stays
+        until the run is committed: one with a mistake in dataset.yaml takes nothing from the next one.
         """
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_serializer, field_validator
+from pydantic import BaseModel, ValidationInfo, field_serializer, field_validator
 
 Z = 1.959964
 """Standard normal quantile for a two-sided 95% interval."""
@@ -74,10 +74,8 @@ class Unit(StrEnum):
         return change if self is Unit.SHARE else -change
 
 
-class Estimate(BaseModel):
+class Estimate(BaseModel, frozen=True):
     """A value with its 95% interval; without bounds if there are too few rows to know any."""
-
-    model_config = ConfigDict(frozen=True)
 
     value: float
     low: float

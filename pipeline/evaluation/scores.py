@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.evaluation.estimates import Estimate, Unit, design_effect, influences, wilson
 from pipeline.evaluation.value_pairs import matched_pairs
@@ -18,10 +18,8 @@ CONFUSIONS = 10
 """How many of the most frequent confusions are kept."""
 
 
-class Part(BaseModel):
+class Part(BaseModel, frozen=True):
     """The scores of one label or one field."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     precision: float
@@ -57,29 +55,23 @@ class PartMetric(StrEnum):
                 return part.f1
 
 
-class Measure(BaseModel):
+class Measure(BaseModel, frozen=True):
     """Something else than the metric that is said of a model's answers."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     value: Estimate
 
 
-class Confusion(BaseModel):
+class Confusion(BaseModel, frozen=True):
     """How often one label was predicted instead of another."""
-
-    model_config = ConfigDict(frozen=True)
 
     gold: str
     answered: str
     count: int
 
 
-class Credit(BaseModel):
+class Credit(BaseModel, frozen=True):
     """What one answer earns, and what a perfect one would have: a metric is the ratio of the sums of both."""
-
-    model_config = ConfigDict(frozen=True)
 
     earned: float
     possible: float
@@ -91,10 +83,8 @@ class Credit(BaseModel):
         return self.earned / self.possible if self.possible else 1.0
 
 
-class Outcome(BaseModel):
+class Outcome(BaseModel, frozen=True):
     """One answer compared with the gold one."""
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     answer: str

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import StoreError
 from pipeline.ingest.checked_file import Content
@@ -42,10 +42,8 @@ class Piece(NamedTuple):
     rows: int
 
 
-class FileRead(BaseModel):
+class FileRead(BaseModel, frozen=True):
     """What was read of a file."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     """As users know it."""
@@ -57,10 +55,8 @@ class FileRead(BaseModel):
     pieces: tuple[Piece, ...]
 
 
-class SourceRead(BaseModel):
+class SourceRead(BaseModel, frozen=True):
     """What was read of a source."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     integers: Integers
@@ -75,10 +71,8 @@ class SourceRead(BaseModel):
     """In the order of reading."""
 
 
-class SourcesRead(BaseModel):
+class SourcesRead(BaseModel, frozen=True):
     """What was read of all sources."""
-
-    model_config = ConfigDict(frozen=True)
 
     records: str
     """The state of the table of records afterwards."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.estimation.audit_draw import Bools, Chances, hashes_of, numbers
 from pipeline.state.decisions import with_reason
@@ -32,10 +32,8 @@ class OpenAnswers:
 ALL_FINAL = OpenAnswers()
 
 
-class AuditResult(BaseModel):
+class AuditResult(BaseModel, frozen=True):
     """What annotators found among the rows that were drawn, and what follows for the others."""
-
-    model_config = ConfigDict(frozen=True)
 
     checked: int
     """Rows that were drawn and answered."""

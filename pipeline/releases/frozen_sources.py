@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.state.decisions import first_reason
 from pipeline.state.snapshot import Snapshot
@@ -11,10 +11,8 @@ from schemas.dataset import Source
 from schemas.fate import Fate, ReasonCode
 
 
-class FrozenSource(BaseModel):
+class FrozenSource(BaseModel, frozen=True):
     """A source that is published as is, as far as possible."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     split: str

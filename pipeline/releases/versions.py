@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import Damaged, ReleaseError
 from pipeline.releases.published_rows import ROWS_AT_ONCE
@@ -21,10 +21,8 @@ FIRST_VERSION = "1.0.0"
 _VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 
 
-class Problem(BaseModel):
+class Problem(BaseModel, frozen=True):
     """A file that is not as it was published."""
-
-    model_config = ConfigDict(frozen=True)
 
     file: str
     """Relative to the version's folder."""
@@ -34,10 +32,8 @@ class Problem(BaseModel):
         return f"{self.file} {self.detail}"
 
 
-class Verification(BaseModel):
+class Verification(BaseModel, frozen=True):
     """What ``verify`` found."""
-
-    model_config = ConfigDict(frozen=True)
 
     reference: str
     """The version's ``goldleaf.lock`` line; only the folder's name if the manifest is damaged."""

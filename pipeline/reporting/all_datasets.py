@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.config.dataset_file import schedules_in
 from pipeline.errors import ConfigError, GoldleafError
@@ -24,10 +24,8 @@ _NOBODY = "-"
 """The name of no dataset."""
 
 
-class DatasetLine(BaseModel):
+class DatasetLine(BaseModel, frozen=True):
     """What a home knows about a dataset."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     file: str = ""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.ingest.row_places import current_places
 from pipeline.reporting.lookup import places_of
@@ -31,10 +31,8 @@ class Need(StrEnum):
     """An annotator was unsure, or two annotators disagreed."""
 
 
-class Attention(BaseModel):
+class Attention(BaseModel, frozen=True):
     """A record whose answer only annotators can settle."""
-
-    model_config = ConfigDict(frozen=True)
 
     kind: Need
     record_id: str

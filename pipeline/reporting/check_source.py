@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.config.workspace import Workspace
 from pipeline.errors import GoldleafError
@@ -30,10 +30,8 @@ _USUAL = 0.5
 """A field that more than this share of the first rows has is missed in a file where no row has it."""
 
 
-class CheckResult(BaseModel):
+class CheckResult(BaseModel, frozen=True):
     """One check."""
-
-    model_config = ConfigDict(frozen=True)
 
     what: str
     ok: bool

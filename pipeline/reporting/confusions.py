@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.review.opinions import Opinion, latest_votes
 from pipeline.text.wording import counted
@@ -14,13 +14,11 @@ from schemas.field_values import value_in_words
 from schemas.task import Task
 
 
-class Correction(BaseModel):
+class Correction(BaseModel, frozen=True):
     """A label of the data that annotators replaced by another one, in the direction that is more frequent.
 
     The empty label stands for none.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     field: str
     given: str
@@ -41,10 +39,8 @@ class Correction(BaseModel):
         return f"{self.field} {self.given or 'none'} became {self.said or 'none'}: {counted(self.rows, 'row')}{back}"
 
 
-class Confusion(BaseModel):
+class Confusion(BaseModel, frozen=True):
     """Two labels about which annotators of the same row contradict each other; the empty label stands for none."""
-
-    model_config = ConfigDict(frozen=True)
 
     field: str
     one: str

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.reporting.lookup import places_of
@@ -24,10 +24,8 @@ _ENOUGH = 2
 """Annotators and models who say the same against a known answer: a single one is mistaken more often than gold is."""
 
 
-class DoubtedGold(BaseModel):
+class DoubtedGold(BaseModel, frozen=True):
     """A row whose answer counts as known, and what others say."""
-
-    model_config = ConfigDict(frozen=True)
 
     record_id: str
     place: str

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.ingest.row_places import current_places
@@ -34,10 +34,8 @@ _NEAREST = 5
 
 
 # --- groups ---------------------------------------------------------------------------------------
-class Row(BaseModel):
+class Row(BaseModel, frozen=True):
     """A record of a group, or of a pair."""
-
-    model_config = ConfigDict(frozen=True)
 
     record_id: str
     file: str
@@ -55,10 +53,8 @@ class Copy(Row):
     similarity: float
 
 
-class Group(BaseModel):
+class Group(BaseModel, frozen=True):
     """A kept record with all its duplicates, the least similar first."""
-
-    model_config = ConfigDict(frozen=True)
 
     kept: Row
     waits: bool
@@ -66,12 +62,10 @@ class Group(BaseModel):
     copies: list[Copy]
 
 
-class Miss(BaseModel):
+class Miss(BaseModel, frozen=True):
     """Two records that deduplication keeps, but only just; or one that was asked about, and a
     kept one.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     one: Row
     other: Row
@@ -80,10 +74,8 @@ class Miss(BaseModel):
     """Why neither is a duplicate of the other; empty if one is left out for another reason."""
 
 
-class Duplicates(BaseModel):
+class Duplicates(BaseModel, frozen=True):
     """All groups, and the pairs that are nearest to the threshold."""
-
-    model_config = ConfigDict(frozen=True)
 
     threshold: float
     exact: int

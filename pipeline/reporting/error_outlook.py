@@ -2,7 +2,7 @@
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.state.decisions import with_reason
 from pipeline.state.snapshot import Snapshot
@@ -19,19 +19,15 @@ _POINTS = 100
 """Of the curve so far, at most."""
 
 
-class Found(BaseModel):
+class Found(BaseModel, frozen=True):
     """Errors found by so many answers."""
-
-    model_config = ConfigDict(frozen=True)
 
     answers: int
     found: int
 
 
-class Ahead(BaseModel):
+class Ahead(BaseModel, frozen=True):
     """What the next answers would find."""
-
-    model_config = ConfigDict(frozen=True)
 
     answers: int
     expected: float
@@ -41,10 +37,8 @@ class Ahead(BaseModel):
     """The number of errors is between these with a probability of 95%."""
 
 
-class ErrorOutlook(BaseModel):
+class ErrorOutlook(BaseModel, frozen=True):
     """Errors found, and expected from the next answers; both are about labels that were suspect when asked about."""
-
-    model_config = ConfigDict(frozen=True)
 
     answered: int
     found: int

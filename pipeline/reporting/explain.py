@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.evaluation_sets import evaluation_rows
@@ -36,10 +36,8 @@ _NOT_DECIDED = "not decided yet"
 _WITHDRAWN = "withdrawn"
 
 
-class Revision(BaseModel):
+class Revision(BaseModel, frozen=True):
     """One state of the raw row."""
-
-    model_config = ConfigDict(frozen=True)
 
     revision: str
     file: str
@@ -79,10 +77,8 @@ class TaskState(StrEnum):
     """It was deleted in Label Studio, and another task asks the same."""
 
 
-class Asked(BaseModel):
+class Asked(BaseModel, frozen=True):
     """A question that was sent to Label Studio."""
-
-    model_config = ConfigDict(frozen=True)
 
     task_id: int
     project: int
@@ -98,10 +94,8 @@ class Asked(BaseModel):
     """For whom it is, by e-mail, if somebody is named."""
 
 
-class Said(BaseModel):
+class Said(BaseModel, frozen=True):
     """An annotator's answer."""
-
-    model_config = ConfigDict(frozen=True)
 
     annotation_id: int
     task_id: int
@@ -121,19 +115,15 @@ class Said(BaseModel):
     """Why it does not count for the current record; empty if it does, or was deleted."""
 
 
-class Published(BaseModel):
+class Published(BaseModel, frozen=True):
     """A version that contains the record."""
-
-    model_config = ConfigDict(frozen=True)
 
     version: str
     published_at: datetime
 
 
-class Moment(BaseModel):
+class Moment(BaseModel, frozen=True):
     """The time of an entry of the history."""
-
-    model_config = ConfigDict(frozen=True)
 
     at: datetime
     what: str
@@ -142,10 +132,8 @@ class Moment(BaseModel):
     """Its index in that list, from 0."""
 
 
-class Story(BaseModel):
+class Story(BaseModel, frozen=True):
     """Everything known about one record, every list oldest first."""
-
-    model_config = ConfigDict(frozen=True)
 
     record_id: str
     source: str

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.agreement.alpha import Agreement, cohen_kappa, fleiss_kappa, krippendorff, krippendorff_texts
 from pipeline.agreement.field_consensus import consensus_of_field
@@ -20,10 +20,8 @@ Integers = NDArray[np.int64]
 _BY_CHANCE = "agrees with the others no more often than by chance"
 
 
-class FieldAgreement(BaseModel):
+class FieldAgreement(BaseModel, frozen=True):
     """The agreement about a field, of answers that were given independently: without adjudicators and gold items."""
-
-    model_config = ConfigDict(frozen=True)
 
     field: str
     items: int
@@ -85,10 +83,8 @@ def whole_agreement(votes: pl.DataFrame, task: type[Task]) -> FieldAgreement | N
     return _of_field(f"all {len(closed)} fields at once", whole, is_free=False)
 
 
-class PairAgreement(BaseModel):
+class PairAgreement(BaseModel, frozen=True):
     """How far two annotators agree about a field of the rows that both have answered independently."""
-
-    model_config = ConfigDict(frozen=True)
 
     field: str
     one: str

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from statistics import median
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.review.opinions import Opinion
 from pipeline.text.wording import counted
@@ -16,19 +16,15 @@ ANSWERS = (Verdict.LABELED, Verdict.UNUSABLE, Verdict.UNSURE)
 _CALENDAR = 60
 
 
-class Day(BaseModel):
+class Day(BaseModel, frozen=True):
     """A day on which somebody answered."""
-
-    model_config = ConfigDict(frozen=True)
 
     day: date
     answers: int
 
 
-class Pace(BaseModel):
+class Pace(BaseModel, frozen=True):
     """Everybody's answers together."""
-
-    model_config = ConfigDict(frozen=True)
 
     answers: int
     days: list[Day]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from schemas.fate import ReasonCode
 
@@ -22,10 +22,8 @@ _WITHOUT_VALUES = (
 """Patterns and what takes their place, in order."""
 
 
-class Cause(BaseModel):
+class Cause(BaseModel, frozen=True):
     """Rows with the same reason whose details have the same words."""
-
-    model_config = ConfigDict(frozen=True)
 
     count: int
     file: str

@@ -5,7 +5,7 @@ The caller fills ``ReportData`` from the store; ``render_report`` is pure and on
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from pipeline.evaluation.estimates import Estimate
 from pipeline.evaluation.scores import PartMetric
@@ -23,10 +23,8 @@ from schemas.run_summary import Changed, Proof
 from schemas.similarities import Similarities
 
 
-class ReportPart(BaseModel):
+class ReportPart(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
     """The base of all content of the page."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Published(ReportPart):

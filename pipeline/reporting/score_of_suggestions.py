@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Workspace
@@ -34,10 +34,8 @@ _ALIKE = 0.0005
 """Shares that are shown as the same."""
 
 
-class Acceptance(BaseModel):
+class Acceptance(BaseModel, frozen=True):
     """How often one annotator left the model's answer as it was filled in; rows' own are in ``AnnotatorLine``."""
-
-    model_config = ConfigDict(frozen=True)
 
     annotator: str
     """By e-mail address, or ``user 3`` where the server does not know it."""
@@ -51,10 +49,8 @@ class Acceptance(BaseModel):
         return wilson(self.suggested_unchanged, self.suggested)
 
 
-class SuggestionScore(BaseModel):
+class SuggestionScore(BaseModel, frozen=True):
     """What is known about a model's suggestions."""
-
-    model_config = ConfigDict(frozen=True)
 
     model: str
     answers: int

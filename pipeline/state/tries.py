@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from pipeline.state.atomic import replacing
 from pipeline.state.store import Store
@@ -15,10 +15,8 @@ _MANY = 3
 _MARGIN = timedelta(minutes=10)
 
 
-class Tries(BaseModel):
+class Tries(BaseModel, frozen=True):
     """The latest tries of a verb."""
-
-    model_config = ConfigDict(frozen=True)
 
     since: AwareDatetime
     """Since when they are noted: by an older Goldleaf they were not."""

@@ -4,16 +4,14 @@ import itertools
 from collections import Counter
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 Count = Annotated[int, Field(ge=0)]
 BINS = 25
 
 
-class Bin(BaseModel):
+class Bin(BaseModel, extra="forbid", frozen=True):
     """One bar of the histogram; both lengths are inclusive."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     low: Count
     high: Count
@@ -22,10 +20,8 @@ class Bin(BaseModel):
     """It holds everything longer than usual, so it is wider than the others."""
 
 
-class TokenLengths(BaseModel):
+class TokenLengths(BaseModel, extra="forbid", frozen=True):
     """How long the accepted records are, prompt and answer together."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     encoding: str
     records_by_length: Annotated[dict[Count, Annotated[int, Field(gt=0)]], Field(min_length=1)]
