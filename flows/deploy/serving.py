@@ -287,14 +287,16 @@ def deploy(plan: Sequence[Deployment], pool: str, folder: Path, file: Path) -> N
     """
     with get_client(sync_client=True) as client:
         try:
-            client.read_work_pool(pool)
+            kind = client.read_work_pool(pool).type
         except ObjectNotFound as error:
             raise ConfigError(
                 f"Prefect has no work pool '{pool}'; create it with `prefect work-pool create {pool} --type process`"
             ) from error
-    # As the runs of ``serve`` do: they wait for a server that is away when they start, and when they are done.
-    job = {"command": _COMMAND, "env": {PREFECT_CLIENT_MAX_RETRIES.name: str(PREFECT_CLIENT_MAX_RETRIES.value())}}
-    text = prefect_yaml(plan, folder, file, {"name": pool, "job_variables": job})
+    # As the runs of ``serve`` do: they wait for a server that is away when they start, and when they are done. In a
+    # container Python is elsewhere.
+    retries = {PREFECT_CLIENT_MAX_RETRIES.name: str(PREFECT_CLIENT_MAX_RETRIES.value())}
+    job = {"job_variables": {"command": _COMMAND, "env": retries}} if kind == "process" else {}
+    text = prefect_yaml(plan, folder, file, {"name": pool, **job})
     first = text.split("\n", 1)[0]
     if file.exists() and first not in file.read_text(encoding="utf-8", errors="replace"):
         raise ConfigError(f"{file} was not written by `goldleaf deploy`; name another file with --to")
