@@ -10,6 +10,7 @@ import pyarrow as pa
 import yaml
 
 from pipeline.releases import publish as publishing
+from pipeline.releases.dataset_card import VersionFacts
 from pipeline.releases.publish import DATA, ReleaseInputs
 from pipeline.releases.published_rows import PublishedRow, rows_table
 from pipeline.releases.row_digests import content_of, row_digests, version_digest
@@ -65,9 +66,13 @@ def release(name: str = "clauses", task: type[Task] = ContractClause, **config: 
         run="run-1",
         goldleaf="0.1.0",
         created_at=datetime(2026, 1, 2, tzinfo=UTC),
-        funnel=Funnel(raw=40, superseded=3, withdrawn=2, accepted=30, rejected=1, duplicate=3, review=1),
-        inputs={"records": 4},
+        facts=facts(),
     )
+
+
+def facts(**more: Any) -> VersionFacts:
+    funnel = Funnel(raw=40, superseded=3, withdrawn=2, accepted=30, rejected=1, duplicate=3, review=1)
+    return VersionFacts(**{"funnel": funnel, "inputs": {"records": 4}, **more})
 
 
 def tables(train: int = 20, test: int = 10) -> dict[str, pa.Table]:

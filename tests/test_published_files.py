@@ -16,6 +16,7 @@ from release_toys import (
     ContractClause,
     clauses,
     content_digest,
+    facts,
     files,
     invoice,
     load,
@@ -219,13 +220,15 @@ def test_the_manifest_counts_what_was_published(tmp_path: Path) -> None:
 
 def test_the_manifest_says_where_the_rows_come_from_and_what_is_wrong_with_them(tmp_path: Path) -> None:
     absent = AbsentLabel(label="term", splits=["test"], groups=1, reason=Absence.TOO_FEW_GROUPS, why="few")
-    told = replace(release(), previous="0.9.0", unreviewed=3, absent=[absent], inputs={"records": 4, "decisions": 9})
+    told = replace(
+        release(), previous="0.9.0", facts=facts(unreviewed=3, absent=[absent], inputs={"records": 4, "decisions": 9})
+    )
     manifest = publish(tmp_path / "1.0.0", tables(), told)
     assert manifest == read_manifest(tmp_path / "1.0.0")
     assert (manifest.name, manifest.version, manifest.previous) == ("clauses", "1.0.0", "0.9.0")
     assert (manifest.run, manifest.goldleaf, manifest.created_at) == (told.run, told.goldleaf, told.created_at)
     assert (manifest.unreviewed, manifest.absent) == (3, [absent])
-    assert (manifest.inputs, manifest.funnel) == ({"records": 4, "decisions": 9}, told.funnel)
+    assert (manifest.inputs, manifest.funnel) == ({"records": 4, "decisions": 9}, told.facts.funnel)
     assert (manifest.input_fields, manifest.target_fields) == (["clause"], ["kind"])
     assert manifest.task_digest == ContractClause.task_digest()
     assert manifest.encoding == told.dataset.measure.encoding != ""
@@ -291,14 +294,14 @@ def test_the_card_has_what_the_hub_reads_and_the_line_that_pins_the_version(tmp_
 
 def test_the_card_says_what_the_audit_takes_as_right(tmp_path: Path) -> None:
     audit = AuditResult(checked=16, wrong=1, rows=30, rate=0.04, low=0.01, high=0.1)
-    publish(tmp_path / "1.0.0", tables(), replace(release(), audit=audit))
+    publish(tmp_path / "1.0.0", tables(), replace(release(), facts=facts(audit=audit)))
     card = (tmp_path / "1.0.0" / "README.md").read_text()
     assert "16 were drawn at random and checked; 1 was wrong and is corrected or removed." in card
     assert "(95% interval: 1.0% to 10.0%). The 19 that annotators decided are taken as right." in card
 
 
 def test_the_card_tells_answers_of_gold_sources_from_those_of_annotators(tmp_path: Path) -> None:
-    manifest = publish(tmp_path / "1.0.0", tables(), replace(release(), from_gold=4))
+    manifest = publish(tmp_path / "1.0.0", tables(), replace(release(), facts=facts(from_gold=4)))
     assert (manifest.label_sources["human"], manifest.from_gold) == (19, 4)
     card = (tmp_path / "1.0.0" / "README.md").read_text()
     assert "Annotators entered or confirmed 15 of 30 answers; 4 more are from gold sources." in card

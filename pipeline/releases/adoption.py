@@ -4,11 +4,10 @@ A version is read as a whole once. What it says about rows is kept, in columns, 
 up in it from then on.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.errors import ReleaseError, StoreError
 from pipeline.releases.published_rows import ROWS_AT_ONCE, published_inputs
-from pipeline.releases.versions import read_manifest, verify, version_folders
+from pipeline.releases.versions import read_manifest, verify, version_folders, version_rows
 from pipeline.state.mapped_rows import read_rows, write_rows
 from pipeline.state.own_code import code_digest
 from pipeline.state.snapshot import Snapshot
@@ -30,8 +29,6 @@ from schemas.run_summary import CurateFacts
 from schemas.task import Task
 from schemas.user_code_errors import writable
 
-_Place = tuple[str, str]
-"""A group and a split."""
 _ROWS = pl.Schema({"record_id": pl.String(), "key": pl.UInt64()})
 """Rows, and a hash of what they ask; null if they ask nothing."""
 _PLACES = pl.Schema(_ROWS | {"group": pl.String(), "split": pl.String()})
@@ -133,7 +130,9 @@ def versions_with_unknown_splits(store: Store, name: str) -> list[Path]:
 def _is_strange(folder: Path, name: str, placed: Container[str]) -> bool:
     verify(folder).require_sound()
     manifest = read_manifest(folder)
-    return manifest.name == name and any(record_id not in placed for record_id, *_ in _rows(folder, manifest))
+    if manifest.name != name:
+        return False
+    return any(record_id not in placed for record_id in version_rows(folder, manifest, "id").collect()["id"])
 
 
 def adoption_of(snapshot: Snapshot, dataset: LoadedDataset, unknown: Sequence[Path]) -> Adoption:
@@ -320,24 +319,11 @@ def _read(folder: Path, manifest: Manifest, task: type[Task]) -> pl.DataFrame:
         with pq.ParquetFile(folder / part.file) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=["id", "group", "fields"]):
                 rows = (
-                    (record_id, inputs_key(task, published_inputs(task, fields)), *place)
-                    for record_id, place, fields in _of_batch(batch, split)
+                    (row["id"], inputs_key(task, published_inputs(task, row["fields"])), row["group"], split)
+                    for row in batch.to_pylist()
                 )
                 frames.append(_hashed(pl.DataFrame(rows, schema=texts, orient="row")))
     return pl.concat(frames, rechunk=True)
-
-
-def _rows(folder: Path, manifest: Manifest) -> Iterator[tuple[str, _Place, dict[str, Any]]]:
-    """Id, group, split and fields of every row."""
-    for split, part in manifest.splits.items():
-        with pq.ParquetFile(folder / part.file) as file:
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=["id", "group", "fields"]):
-                yield from _of_batch(batch, split)
-
-
-def _of_batch(batch: pa.RecordBatch, split: str) -> Iterator[tuple[str, _Place, dict[str, Any]]]:
-    for row in batch.to_pylist():
-        yield row["id"], (row["group"], split), row["fields"]
 
 
 def _note(version: _Version, here: pl.DataFrame, absent: int) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from pipeline.releases.preferences import PREFERENCES
 from pipeline.releases.row_files import RowFile
 from schemas.dataset import Dataset, OnConflict
 from schemas.fate import LabelSource
-from schemas.manifest import Manifest, SplitFile
+from schemas.manifest import AbsentLabel, Funnel, Manifest, SplitFile
 from schemas.run_summary import Proof
 from schemas.task import Role, Task
 from schemas.task_fields import tools_field
@@ -37,16 +38,43 @@ _HUB_LICENSE = re.compile(
 """What the hub accepts as ``license``; for anything else it requires ``other`` and a name."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class VersionFacts:
+    """What the manifest and the card of a version say, beside what its rows do."""
+
+    funnel: Funnel
+    inputs: Mapping[str, int]
+    """Version of each table that was read."""
+    from_gold: int = 0
+    """Accepted rows of gold sources about which no annotator has decided."""
+    unreviewed: int = 0
+    """Accepted rows that are uncertain, and about which nobody is asked."""
+    in_review: int = 0
+    """Rows with an answer that wait for annotators."""
+    in_review_pinned: Mapping[str, int] = field(default_factory=dict)
+    """Of these, rows whose split is certain, by split."""
+    doubted: int = 0
+    """Of these, rows whose answer models doubt."""
+    absent: Sequence[AbsentLabel] = ()
+    """Labels missing from some split."""
+    frozen: Sequence[FrozenSource] = ()
+    """What is published of each frozen source."""
+    preferences: Mapping[str, pa.Table] = field(default_factory=dict)
+    """What annotators corrected, as pairs by split (``preference_tables``)."""
+    audit: AuditResult | None = None
+    """What the audit says of the accepted rows, if it was answered."""
+    proof: Proof | None = None
+    """How far `review.error_rate` is proven, if it is set."""
+
+
 def dataset_card(
     manifest: Manifest,
     dataset: Dataset,
     task: type[Task],
     rows: Mapping[str, RowFile],
+    facts: VersionFacts,
+    preferences: Mapping[str, RowFile],
     empty: Sequence[str] = (),
-    frozen: Sequence[FrozenSource] = (),
-    preferences: Mapping[str, RowFile] | None = None,
-    audit: AuditResult | None = None,
-    proof: Proof | None = None,
     agreement: Sequence[str] = (),
 ) -> str:
     """The text of README.md.
@@ -56,14 +84,12 @@ def dataset_card(
         dataset: title, description, license and language.
         task: the kind and the fields.
         rows: the files of the published rows by split.
+        facts: what else is said of them.
+        preferences: the files of the published preference pairs.
         empty: the splits without rows.
-        frozen: what is published of each frozen source.
-        preferences: those of the published preference pairs.
-        audit: what it says of the accepted rows, if it was answered.
-        proof: how far `review.error_rate` is proven, if it is set.
         agreement: how far annotators agree, a line for each field.
     """
-    metadata = _metadata(manifest, dataset, task, rows, preferences or {})
+    metadata = _metadata(manifest, dataset, task, rows, preferences)
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=120)
     sections = [
         _introduction(manifest, dataset),
@@ -71,9 +97,9 @@ def dataset_card(
         _loading(manifest),
         _row(manifest, task, rows),
         *([_preferences(manifest, task)] if preferences else []),
-        _origins(manifest, rows, frozen),
+        _origins(manifest, rows, facts.frozen),
         _funnel(manifest),
-        _quality(manifest, audit, proof, agreement),
+        _quality(manifest, facts.audit, facts.proof, agreement),
         _limits(manifest, dataset, task),
     ]
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"

@@ -16,8 +16,9 @@ from pipeline.errors import ReleaseError
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import absent_labels
 from pipeline.releases.adoption import versions_with_unknown_splits
-from pipeline.releases.audit_result import ALL_FINAL, AuditResult, OpenAnswers, audit_result
-from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
+from pipeline.releases.audit_result import ALL_FINAL, OpenAnswers, audit_result
+from pipeline.releases.dataset_card import VersionFacts
+from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.releases.kept_rows import keep_rows, kept_rows
 from pipeline.releases.preferences import preference_tables
 from pipeline.releases.publish import DATA, ReleaseInputs, publish
@@ -33,47 +34,24 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.fate import Fate, LabelSource, ReasonCode
-from schemas.manifest import AbsentLabel, Funnel, Manifest
+from schemas.manifest import Manifest
 from schemas.run_summary import CurateFacts, CurateSummary, Proof
 from schemas.task import Task
 
 
-@dataclass(frozen=True)
-class Draft:
+@dataclass(frozen=True, kw_only=True)
+class Draft(VersionFacts):
     """A release that is not published yet."""
 
     rows: pl.DataFrame
     """What is published: the columns of ``ROWS``, by split in the order of ``splits``, then by id."""
     splits: list[str]
     """Those that have rows."""
-    preferences: Mapping[str, pa.Table]
-    """What annotators corrected, as pairs by split."""
     unknown: pl.DataFrame
     """``record_id``, ``group`` and ``split`` of the records that had none before: accepted ones, and duplicates, which
     follow the kept record."""
-    absent: list[AbsentLabel]
-    """Labels missing from some split."""
-    from_gold: int
-    """Accepted rows of gold sources about which no annotator has decided."""
-    unreviewed: int
-    """Accepted rows that are uncertain, and about which nobody is asked."""
     probably_wrong: int
-    """Of these, rows whose answer is likelier wrong than right."""
-    in_review: int
-    """Rows with an answer that wait for annotators."""
-    in_review_pinned: Mapping[str, int]
-    """Of these, rows whose split is certain, by split."""
-    doubted: int
-    """Of these, rows whose answer models doubt."""
-    funnel: Funnel
-    frozen: Sequence[FrozenSource]
-    """What is published of each frozen source."""
-    audit: AuditResult | None
-    """What the audit says of the accepted rows."""
-    proof: Proof | None
-    """How far `review.error_rate` is proven, if it is set."""
-    inputs: Mapping[str, int]
-    """Version of each table that was read."""
+    """Of the ``unreviewed`` rows, those whose answer is likelier wrong than right."""
 
 
 def require_curated(store: Store, dataset: LoadedDataset) -> None:
@@ -304,19 +282,8 @@ def publish_draft(
         run=run.id,
         goldleaf=run.goldleaf,
         created_at=datetime.now(UTC),
-        funnel=draft.funnel,
-        inputs=draft.inputs,
+        facts=draft,
         previous=published[-1].version if published else None,
-        from_gold=draft.from_gold,
-        unreviewed=draft.unreviewed,
-        in_review=draft.in_review,
-        in_review_pinned=draft.in_review_pinned,
-        doubted=draft.doubted,
-        absent=draft.absent,
-        frozen=draft.frozen,
-        preferences=draft.preferences,
-        audit=draft.audit,
-        proof=draft.proof,
         agreement=agreement,
     )
     manifest = publish(folder, store.releases / version, rows, release, {REPORT: report})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from pipeline.errors import ReleaseError
-from pipeline.releases.versions import list_versions
+from pipeline.releases.versions import list_versions, version_rows
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.text.wording import counted
@@ -67,9 +67,8 @@ def lost_rows(store: Store, snapshot: Snapshot, rows: pl.DataFrame) -> LostRows 
     if not (published := list_versions(store.releases)):
         return None
     last = published[-1]
-    files = [store.releases / last.version / split.file for split in last.splits.values()]
     try:
-        before = pl.concat([pl.read_parquet(file, columns=["id", "label_source"]) for file in files])
+        before = version_rows(store.releases / last.version, last, "id", "label_source").collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         return LostRows(last.version, 0, 0, 0, problem=str(error).strip().partition("\n")[0])
     lost = before.rename({"id": "record_id"}).join(rows, on="record_id", how="anti")

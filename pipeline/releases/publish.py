@@ -8,17 +8,13 @@ import errno
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from pipeline.errors import ReleaseError, VersionExists
 from pipeline.kinds.registry import kind_of
-from pipeline.releases.audit_result import AuditResult
-from pipeline.releases.dataset_card import dataset_card
-from pipeline.releases.frozen_sources import FrozenSource
+from pipeline.releases.dataset_card import VersionFacts, dataset_card
 from pipeline.releases.preferences import PREFERENCES
 from pipeline.releases.row_digests import version_digest
 from pipeline.releases.row_files import RowFile, pieces_of, write_rows
@@ -26,8 +22,7 @@ from pipeline.releases.versions import MANIFEST, dump_json, list_versions, next_
 from pipeline.state.atomic import writing
 from pipeline.state.staging import put_in_place
 from schemas.dataset import Dataset
-from schemas.manifest import AbsentLabel, Funnel, Manifest
-from schemas.run_summary import Proof
+from schemas.manifest import Manifest
 from schemas.task import Role, Task
 
 DATA = "data"
@@ -46,30 +41,8 @@ class ReleaseInputs:
     goldleaf: str
     """The version of Goldleaf."""
     created_at: datetime
-    funnel: Funnel
-    inputs: Mapping[str, int]
-    """Version of each table that was read."""
+    facts: VersionFacts
     previous: str | None = None
-    from_gold: int = 0
-    """Rows of gold sources about which no annotator has decided."""
-    unreviewed: int = 0
-    """Rows that were accepted though uncertain."""
-    in_review: int = 0
-    """Rows with an answer that wait for annotators."""
-    in_review_pinned: Mapping[str, int] = field(default_factory=dict)
-    """Of these, rows whose split is certain, by split."""
-    doubted: int = 0
-    """Of these, rows whose answer models doubt."""
-    absent: Sequence[AbsentLabel] = ()
-    """Labels missing from some split."""
-    frozen: Sequence[FrozenSource] = ()
-    """What is published of each frozen source."""
-    preferences: Mapping[str, pa.Table] = field(default_factory=dict)
-    """Preference pairs by split, from ``preference_tables``."""
-    audit: AuditResult | None = None
-    """What the audit says of the accepted rows, if it was answered."""
-    proof: Proof | None = None
-    """How far `review.error_rate` is proven, if it is set."""
     agreement: Sequence[str] = ()
     """How far annotators of the same rows agree, a line for each field; names nobody."""
 
@@ -101,25 +74,14 @@ def publish(
     filled = {split: file for split, file in rows.items() if file.rows}
     if not filled:
         raise ReleaseError(f"'{release.dataset.name}' has no accepted rows to publish; see `goldleaf status`")
-    tables = release.preferences
+    tables = release.facts.preferences
     pairs = {
         split: write_rows(folder / PREFERENCES, split, table.schema, pieces_of(table))
         for split, table in tables.items()
     }
     manifest = _manifest(version_dir.name, release, filled, pairs)
     empty = [split for split in rows if split not in filled]
-    card = dataset_card(
-        manifest,
-        release.dataset,
-        release.task,
-        filled,
-        empty,
-        release.frozen,
-        pairs,
-        release.audit,
-        release.proof,
-        release.agreement,
-    )
+    card = dataset_card(manifest, release.dataset, release.task, filled, release.facts, pairs, empty, release.agreement)
     files = {**(extras or {}), SCHEMA: dump_json(release.task.model_json_schema()), CARD: card.encode()}
     for name, data in files.items():
         _write(folder / name, data)
@@ -147,6 +109,7 @@ def _manifest(
 ) -> Manifest:
     licenses = {source: name for file in rows.values() for source, name in file.licenses.items()}
     label_sources = sum((file.by("label_source") for file in rows.values()), Counter[str]())
+    facts = release.facts
     return Manifest(
         name=release.dataset.name,
         version=version,
@@ -162,18 +125,18 @@ def _manifest(
         target_fields=release.task.task_names(Role.TARGET),
         splits={split: file.entry for split, file in rows.items()},
         preferences={split: file.entry for split, file in pairs.items()},
-        funnel=release.funnel,
+        funnel=facts.funnel,
         label_sources=dict(sorted(label_sources.items())),
-        from_gold=release.from_gold,
-        unreviewed=release.unreviewed,
-        in_review=release.in_review,
-        in_review_pinned=dict(sorted(release.in_review_pinned.items())),
-        doubted=release.doubted,
-        absent=list(release.absent),
+        from_gold=facts.from_gold,
+        unreviewed=facts.unreviewed,
+        in_review=facts.in_review,
+        in_review_pinned=dict(sorted(facts.in_review_pinned.items())),
+        doubted=facts.doubted,
+        absent=list(facts.absent),
         licenses=dict(sorted(licenses.items())),
         tokens=sum(file.tokens for file in rows.values()),
         encoding=release.dataset.measure.encoding,
-        inputs=dict(release.inputs),
+        inputs=dict(facts.inputs),
         previous=release.previous,
         files={},
         config=release.dataset.public().model_dump(mode="json"),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import orjson
+import polars as pl
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
@@ -142,6 +143,12 @@ def read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]["msg"]
         raise Damaged(f"{folder / MANIFEST} cannot be read ({first}); restore the folder from a copy") from error
+
+
+def version_rows(folder: Path, manifest: Manifest, *columns: str) -> pl.LazyFrame:
+    """Some columns of the rows of a version."""
+    files = [folder / split.file for split in manifest.splits.values()]
+    return pl.concat([pl.scan_parquet(file, glob=False).select(columns) for file in files])
 
 
 # --- bytes -----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.evaluation_sets import evaluation_rows
 from pipeline.ingest.row_places import gone_from_files
-from pipeline.releases.versions import in_order_of_publication, readable_versions
+from pipeline.releases.versions import in_order_of_publication, readable_versions, version_rows
 from pipeline.reporting.doubts import doubt_in_words
 from pipeline.reporting.lookup import about_lost_source, find_record, places_of
 from pipeline.review.consensus import said_about
@@ -377,9 +377,8 @@ def _releases_with(record_id: str, releases: Path) -> tuple[list[Manifest], list
     versions, unsearched = readable_versions(releases)
     found = []
     for manifest in in_order_of_publication(versions):
-        files = [releases / manifest.version / split.file for split in manifest.splits.values()]
         try:
-            ids = pl.concat([pl.scan_parquet(file).select("id") for file in files])
+            ids = version_rows(releases / manifest.version, manifest, "id")
             if ids.filter(pl.col("id") == record_id).collect().height:
                 found.append(manifest)
         except (OSError, pl.exceptions.PolarsError) as error:

@@ -28,6 +28,7 @@ from pipeline.ladder.assessment import Assessment, read_assessment
 from pipeline.ladder.endpoints import Access
 from pipeline.ladder.experiment import finetune_version
 from pipeline.ladder.plan import TEST, TRAIN, Plan, code_of
+from pipeline.releases.dataset_card import VersionFacts
 from pipeline.releases.publish import ReleaseInputs, publish
 from pipeline.releases.published_rows import PublishedRow, rows_table
 from pipeline.reporting.verdict_page import verdict_page
@@ -75,8 +76,10 @@ def published(case: Case, releases: Path) -> Path:
         run="verdicts",
         goldleaf="0",
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        funnel=Funnel(raw=count, superseded=0, withdrawn=0, accepted=count, rejected=0, duplicate=0, review=0),
-        inputs={},
+        facts=VersionFacts(
+            funnel=Funnel(raw=count, superseded=0, withdrawn=0, accepted=count, rejected=0, duplicate=0, review=0),
+            inputs={},
+        ),
     )
     folder = releases / "1.0.0"
     if not folder.exists():
