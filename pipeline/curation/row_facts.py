@@ -1,13 +1,12 @@
 """What the rows of a shard are like, beside what each of them is."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from pipeline.ingest.chat_layouts import Layouts
 from pipeline.ingest.field_checks import Seen, together
-from schemas.dataset import Layout
 
 
 @dataclass(frozen=True)
@@ -46,42 +45,12 @@ class Facts:
 
     def as_json(self) -> bytes:
         """As it is kept beside the rows."""
-        return json.dumps(
-            {
-                "rows": self.rows,
-                "readable": self.readable,
-                "grouping": _seen_as_json(self.grouping),
-                "seen": {name: _seen_as_json(one) for name, one in self.seen.items()},
-                "layouts": {name: _layouts_as_json(one) for name, one in self.layouts.items()},
-            }
-        ).encode()
+        return _FACTS.dump_json(self)
 
     @classmethod
     def of_json(cls, text: bytes) -> "Facts":
         """Read ``as_json``."""
-        found = json.loads(text)
-        return cls(
-            found["rows"],
-            found["readable"],
-            _seen_of(found["grouping"]),
-            {name: _seen_of(one) for name, one in found["seen"].items()},
-            {name: _layouts_of(one) for name, one in found["layouts"].items()},
-        )
+        return _FACTS.validate_json(text)
 
 
-def _seen_as_json(seen: Seen) -> list[list[str]]:
-    return [sorted(seen.fields), list(seen.names), list(seen.unread)]
-
-
-def _seen_of(found: list[list[str]]) -> Seen:
-    fields, names, unread = found
-    return Seen(frozenset(fields), tuple(names), tuple(unread))
-
-
-def _layouts_as_json(layouts: Layouts) -> list[Any]:
-    return [dict(layouts.rows), sorted(layouts.ignored), layouts.rejected, layouts.others]
-
-
-def _layouts_of(found: list[Any]) -> Layouts:
-    rows, ignored, rejected, others = found
-    return Layouts({Layout(name): count for name, count in rows.items()}, frozenset(ignored), rejected, others)
+_FACTS = TypeAdapter(Facts)
