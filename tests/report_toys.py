@@ -10,9 +10,9 @@ from verdict_toys import with_curves
 
 from pipeline.evaluation.estimates import Estimate, wilson
 from pipeline.kinds.interface import Breakdown
+from pipeline.releases.audit_result import AuditResult
 from pipeline.reporting.report_page import (
     AnswerInConflict,
-    Audit,
     Change,
     Conflict,
     DuplicatePair,
@@ -81,7 +81,8 @@ def review_of(after: str = "governing_law") -> ReviewCounts:
         RouteCount(route=Routed.UNCERTAIN, settled=56, open=33),
         RouteCount(route=Routed.AUDIT, settled=60, open=11),
     ]
-    audit = Audit(checked=60, wrong=2, rows=2412, remaining=wilson(2, 60))
+    left = wilson(2, 60)
+    audit = AuditResult(checked=60, wrong=2, rows=2412, rate=left.value, low=left.low, high=left.high)
     return ReviewCounts(**counts, routes=routes, sent=150, changes=changes, audit=audit)
 
 

@@ -15,7 +15,7 @@ from flows.context import Context
 from pipeline.finetuning.adapters import WEIGHTS, latest_adapter
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.kept_answers import KeptAnswers
-from pipeline.reporting.rounds import rounds_of
+from pipeline.reporting.last_finetuning import judged
 from pipeline.reporting.tuned_arm import tuned_arm
 from schemas.run_summary import FinetuneSummary
 
@@ -115,8 +115,8 @@ def test_another_margin_asks_no_arm_again_and_stores_the_weights_once(life: Life
 def test_what_was_looked_back_at_is_neither_the_last_round_nor_the_latest_adapter(life: Life) -> None:
     snapshot = life.context.store.snapshot()
     assert [run.summary.version for run in snapshot.committed_runs(FinetuneSummary)] == [FIRST, FIRST, SECOND, FIRST]
-    first, second = rounds_of(snapshot)
-    assert (first.version, second.version) == (FIRST, SECOND) and first.started_at > second.started_at
+    first, second = judged(snapshot)
+    assert (first.summary.version, second.summary.version) == (FIRST, SECOND) and first.began > second.began
     train = [
         life.found[name]["train_rows"] + sum(life.found[name]["left_out"].values()) for name in ("first", "second")
     ]

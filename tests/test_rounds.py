@@ -4,8 +4,8 @@ from pathlib import Path
 
 from report_toys import empty_report, full_report, section
 
+from pipeline.reporting.last_finetuning import judged
 from pipeline.reporting.report_page import render_report
-from pipeline.reporting.rounds import rounds_of
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from schemas.run_summary import FinetuneSummary, Verb
@@ -38,12 +38,20 @@ def tuned_twice(folder: Path) -> Snapshot:
 
 
 def test_rounds_are_what_committed_runs_left_by_version(tmp_path: Path) -> None:
-    first, second = rounds_of(tuned_twice(tmp_path))
-    assert (first.version, first.train_rows, str(first.tuned)) == ("1.0.0", 400, "71.0% (66.0% to 76.0%)")
-    assert (first.rival, first.rival_title, first.heading) == (0.7, "a linear model on TF-IDF", "More data first")
-    assert (str(second.tuned), second.rival) == ("0.900 (too few rows for an interval)", None)
+    first, second = judged(tuned_twice(tmp_path))
+    assert (first.summary.version, first.summary.train_rows, str(first.tuned)) == (
+        "1.0.0",
+        400,
+        "71.0% (66.0% to 76.0%)",
+    )
+    assert (first.summary.rival, first.summary.rival_title, first.heading) == (
+        0.7,
+        "a linear model on TF-IDF",
+        "More data first",
+    )
+    assert (str(second.tuned), second.summary.rival) == ("0.900 (too few rows for an interval)", None)
     assert (first.noise_shown, second.noise_shown) == ("", "1.3%")
-    assert first.started_at < second.started_at
+    assert first.began < second.began
 
 
 def test_a_version_is_one_round_as_judged_last_and_looking_back_at_it_is_no_new_one(tmp_path: Path) -> None:
@@ -51,14 +59,14 @@ def test_a_version_is_one_round_as_judged_last_and_looking_back_at_it_is_no_new_
     for version, tuned in (("1.9.0", 0.6), ("1.10.0", 0.8), ("1.10.0", 0.9), ("1.9.0", 0.7)):
         summary = FinetuneSummary(version=version, path=f"models/{tuned}", tuned=tuned, verdict="tune")
         store.commit(store.new_run(Verb.FINETUNE, "c", "0"), inputs={}, funnel=None, summary=summary)
-    first, second = rounds_of(store.snapshot().at_last_commit())
-    assert (first.version, first.tuned.value) == ("1.9.0", 0.7)
-    assert (second.version, second.tuned.value) == ("1.10.0", 0.9)
-    assert first.started_at > second.started_at
+    first, second = judged(store.snapshot().at_last_commit())
+    assert (first.summary.version, first.tuned.value) == ("1.9.0", 0.7)
+    assert (second.summary.version, second.tuned.value) == ("1.10.0", 0.9)
+    assert first.began > second.began
 
 
 def test_the_report_shows_them_once_there_are_two(tmp_path: Path) -> None:
-    rounds = list(rounds_of(tuned_twice(tmp_path)))
+    rounds = judged(tuned_twice(tmp_path))
     tuning = full_report().finetuning
     alone = section(render_report(empty_report(finetuning=tuning, rounds=rounds[:1])), "finetuning")
     both = section(render_report(empty_report(finetuning=tuning, rounds=rounds)), "finetuning")

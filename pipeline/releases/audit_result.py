@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from pipeline.estimation.audit_draw import Bools, Chances, hashes_of, numbers
+from pipeline.evaluation.estimates import Estimate
 from pipeline.state.decisions import with_reason
 from pipeline.state.snapshot import Snapshot
 from schemas.fate import Fate, LabelSource, ReasonCode, Routed
@@ -57,6 +58,11 @@ class AuditResult(BaseModel, frozen=True):
         if self.unheard:
             known += f"; {self.gap}"
         return f"{known}; preliminary, since {self.waiting}" if self.pending else known
+
+    @property
+    def remaining(self) -> Estimate:
+        """The share that is likely still wrong."""
+        return Estimate(value=self.rate, low=self.low, high=self.high)
 
     @property
     def gap(self) -> str:

@@ -1,13 +1,16 @@
 """Which fine-tuning status, report and checks speak of: the newest judgement of the newest version that has one."""
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pipeline.errors import TrainingError
+from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.ladder.assessment import Assessment, read_assessment
+from pipeline.ladder.judgement import Verdict
 from pipeline.releases.versions import parse_version
 from pipeline.state.snapshot import Snapshot
 from schemas.run_summary import FinetuneSummary
@@ -32,6 +35,30 @@ class Judged:
             return None
 
     @property
+    def tuned(self) -> Estimate:
+        """The tuned model's score, of the arm that pages speak of."""
+        found = self.summary
+        low = -math.inf if found.low is None else found.low
+        high = math.inf if found.high is None else found.high
+        return Estimate(value=found.tuned, low=low, high=high, unit=Unit(found.unit))
+
+    @property
+    def heading(self) -> str:
+        """The verdict."""
+        return Verdict(self.summary.verdict).heading
+
+    @property
+    def rows_shown(self) -> str:
+        """The training rows, and of how many they were drawn."""
+        drawn, split = f"{self.summary.train_rows:,}", self.summary.train_split
+        return f"{drawn} of {split:,}" if split else drawn
+
+    @property
+    def noise_shown(self) -> str:
+        """The share of wrong answers, as audited at the time; empty if nobody had looked."""
+        return "" if self.summary.noise is None else f"{self.summary.noise:.1%}"
+
+    @property
     def gone(self) -> str:
         """That the adapter is not there any more; empty if it is."""
         if self.assessment is not None:
@@ -40,7 +67,7 @@ class Judged:
 
 
 def judged(snapshot: Snapshot) -> list[Judged]:
-    """The newest judgement of every version that was fine-tuned on, by version."""
+    """The newest judgement of every version that was fine-tuned on, by version: looking back is no new round."""
     newest = {one.summary.version: one for one in _all(snapshot)}
     return [newest[version] for version in sorted(newest, key=parse_version)]
 

@@ -4,7 +4,6 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TypedDict
 
 import orjson
 import polars as pl
@@ -12,38 +11,31 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.history import verdict_of
 from pipeline.curation.similarity_histogram import last_similarities
-from pipeline.evaluation.estimates import Estimate
 from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
-from pipeline.releases.audit_result import AuditResult, audit_result
+from pipeline.releases.audit_result import audit_result
 from pipeline.reporting.annotators import AnnotatorsTable, shown_team
 from pipeline.reporting.doubts import IS_BELOW_FLOOR
 from pipeline.reporting.duplicates import why_both
-from pipeline.reporting.error_outlook import ErrorOutlook
-from pipeline.reporting.last_finetuning import last_finetuning
+from pipeline.reporting.last_finetuning import judged
 from pipeline.reporting.overview import asked_again, open_answers, open_seats
 from pipeline.reporting.report_finetuning import shown_finetuning
 from pipeline.reporting.report_page import (
     AnswerInConflict,
-    Audit,
     Change,
     Conflict,
     DuplicatePair,
-    FineTuning,
     NearMiss,
     Published,
     ReasonCount,
     ReportData,
     ReviewCounts,
-    Round,
     RouteCount,
     ShownRecord,
 )
 from pipeline.reporting.report_state import Examples, State
 from pipeline.reporting.report_suspects import suspects
 from pipeline.reporting.report_values import broken_down
-from pipeline.reporting.rounds import rounds_of
-from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.status import Status
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.queue import is_open
@@ -63,7 +55,7 @@ from schemas.fate import Fate, ReasonCode, Routed
 from schemas.field import same_targets
 from schemas.field_values import differences, value_in_words
 from schemas.manifest import AbsentLabel, Funnel, Manifest
-from schemas.run_summary import Changed, CurateFacts, Proof
+from schemas.run_summary import Changed, CurateFacts
 
 _EXAMPLES = 2
 _PAIRS = 12
@@ -101,7 +93,9 @@ def gather_report(
         progress: shows how far what reads all rows is.
     """
     state = State(snapshot, dataset, of_version, progress or Silent())
-    kind = kind_of(dataset.task)
+    kind, rounds = kind_of(dataset.task), judged(snapshot)
+    last = rounds[-1] if rounds else None
+    gone = last.gone if last else ""
     return ReportData(
         dataset=dataset.config.name,
         config=dataset.path.name,
@@ -128,8 +122,12 @@ def gather_report(
         any_of=dataset.config.on_conflict is OnConflict.ANY_OF,
         review=_review(state, standing),
         team=shown_team(team, of_version=of_version),
-        **_expected(standing),
-        **_tuned(state, snapshot),
+        outlook=standing.outlook if standing else None,
+        proof=standing.proof if standing else None,
+        suggestions=standing.suggestions if standing else None,
+        finetuning=shown_finetuning(last.folder, state.task, Examples(state)) if last and not gone else None,
+        adapter_gone=gone,
+        rounds=rounds,
         suspects=list(suspects(state)),
         below_floor=state.accepted.filter(IS_BELOW_FLOOR).select(pl.len()).collect().item(),
     )
@@ -138,35 +136,6 @@ def gather_report(
 def _change(snapshot: Snapshot) -> Changed | None:
     last = snapshot.last_run(CurateFacts)
     return last.summary.change if last else None
-
-
-class _Expected(TypedDict, total=False):
-    """What the status says of errors that remain and of suggestions."""
-
-    outlook: ErrorOutlook | None
-    proof: Proof | None
-    suggestions: SuggestionScore | None
-
-
-def _expected(standing: Status | None) -> _Expected:
-    if standing is None:
-        return {}
-    return {"outlook": standing.outlook, "proof": standing.proof, "suggestions": standing.suggestions}
-
-
-class _Tuned(TypedDict):
-    """What is known of adapters."""
-
-    finetuning: FineTuning | None
-    adapter_gone: str
-    rounds: list[Round]
-
-
-def _tuned(state: State, snapshot: Snapshot) -> _Tuned:
-    last = last_finetuning(snapshot)
-    gone = last.gone if last else ""
-    shown = shown_finetuning(last.folder, state.task, Examples(state)) if last and not gone else None
-    return {"finetuning": shown, "adapter_gone": gone, "rounds": list(rounds_of(snapshot))}
 
 
 def _published(manifest: Manifest | None) -> Published | None:
@@ -323,7 +292,7 @@ def _review(state: State, standing: Status | None) -> ReviewCounts:
         routes=[RouteCount(route=route, **routes[route]) for route in Routed if route in routes],
         sent=sent,
         changes=list(_changes(state, changed)),
-        audit=_audit(audited) if audited else None,
+        audit=audited,
         audits_waiting=audits_waiting,
     )
 
@@ -332,17 +301,6 @@ def _questions(standing: Status | None) -> str:
     if standing is None or not standing.waiting:
         return ""
     return questions_wait(standing.waiting, standing.skipped, standing.waiting_rows)
-
-
-def _audit(found: AuditResult) -> Audit:
-    return Audit(
-        checked=found.checked,
-        wrong=found.wrong,
-        rows=found.rows,
-        remaining=Estimate(value=found.rate, low=found.low, high=found.high),
-        waits=found.waiting if found.pending else "",
-        gap=found.gap if found.unheard else "",
-    )
 
 
 def _changes(state: State, changed: list[tuple[Decision, Said]]) -> Iterator[Change]:

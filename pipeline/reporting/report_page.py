@@ -10,8 +10,10 @@ from pydantic import AwareDatetime, BaseModel, Field
 from pipeline.evaluation.estimates import Estimate
 from pipeline.evaluation.scores import PartMetric
 from pipeline.kinds.interface import Breakdown
+from pipeline.releases.audit_result import AuditResult
 from pipeline.reporting.annotators import AnnotatorsTable
 from pipeline.reporting.error_outlook import ErrorOutlook
+from pipeline.reporting.last_finetuning import Judged
 from pipeline.reporting.page_environment import page_environment
 from pipeline.reporting.score_of_suggestions import SuggestionScore
 from pipeline.reporting.verdict_content import VerdictContent
@@ -136,21 +138,6 @@ class Change(ReportPart):
     examples: list[ShownRecord] = []
 
 
-class Audit(ReportPart):
-    """What annotators found in a random sample of the accepted records."""
-
-    checked: Annotated[int, Field(gt=0)]
-    wrong: Count
-    rows: Count
-    """The accepted records that the share is of."""
-    remaining: Estimate
-    """The share of them that is still wrong."""
-    waits: str = ""
-    """Which answers are not final; empty if all are."""
-    gap: str = ""
-    """How many drawn rows nobody answers, and what that means for the interval; empty if there is none."""
-
-
 class RouteCount(ReportPart):
     """The records chosen for review for one purpose."""
 
@@ -184,7 +171,7 @@ class ReviewCounts(ReportPart):
     sent: Count = 0
     """Of all of them, those that were sent to annotators."""
     changes: list[Change] = []
-    audit: Audit | None = None
+    audit: AuditResult | None = None
     audits_waiting: Count = 0
     """Random checks of accepted records without an answer."""
 
@@ -267,37 +254,6 @@ class FineTuning(ReportPart):
     """Training loss by step."""
 
 
-class Round(ReportPart):
-    """The fine-tuning on a version, as it was when it was done."""
-
-    started_at: AwareDatetime
-    version: str
-    train_rows: int
-    train_split: int = 0
-    """The rows that these were drawn from; 0 if that was not recorded."""
-    tuned: Estimate
-    tuned_title: str = "the adapter"
-    """Which of the tuned arms that is."""
-    rival: float | None
-    """The score of the best arm that needed no training."""
-    rival_title: str
-    heading: str
-    """The verdict."""
-    noise: float | None
-    """The share of wrong answers, as audited at the time."""
-
-    @property
-    def rows_shown(self) -> str:
-        """The training rows, and of how many they were drawn."""
-        drawn = f"{self.train_rows:,}"
-        return f"{drawn} of {self.train_split:,}" if self.train_split else drawn
-
-    @property
-    def noise_shown(self) -> str:
-        """The share in text; empty if nobody had looked."""
-        return "" if self.noise is None else f"{self.noise:.1%}"
-
-
 class Suspect(ReportPart):
     """An accepted record whose answer is in doubt."""
 
@@ -365,7 +321,7 @@ class ReportData(ReportPart):
     """The newest on the newest version; None if there was none, or its adapter is gone."""
     adapter_gone: str = ""
     """That it is; empty if it is there, or never was."""
-    rounds: list[Round] = []
+    rounds: list[Judged] = []
     """The newest fine-tuning of every version that has one, by version."""
     suspects: list[Suspect] = []
     below_floor: Count = 0
