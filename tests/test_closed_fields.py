@@ -181,7 +181,7 @@ def test_a_closed_field_beside_a_rewritten_text_is_judged() -> None:
         LabeledText(text, {"letter": text}, {"plain": f"So {text}.", "topic": topic}, str(n))
         for n, ((text, _), topic) in enumerate(zip(rows, given, strict=True))
     ]
-    found: list[LabelScore] = list(kind_of(Answered).score_labels(Answered, texts, 17).rows)
+    found: list[LabelScore] = list(kind_of(Answered).learn_labels(Answered, texts, 17).scores.rows)
     doubted = {n: reason.detail for n, row in enumerate(found) for reason in row.reasons if reason.field == "topic"}
     assert doubted == {wrong: f"'{right}', not '{given[wrong]}'"}
 

@@ -228,7 +228,7 @@ def test_an_absent_conversation_is_judged_and_published_as_absent() -> None:
     row = {"question": "Where is it warm?", "reply": [SAID]}
     parsed = Recalled.task_parse(row)
     assert parsed.inputs["history"] is None
-    scored = kind_of(Recalled).score_labels(Recalled, [LabeledText("", parsed.inputs, parsed.targets, "g")], 17)
+    scored = kind_of(Recalled).judge_labels(Recalled, [LabeledText("", parsed.inputs, parsed.targets, "g")], {})
     assert len(scored.rows) == 1
     assert published_inputs(Recalled, published(Recalled, row)["fields"]) == parsed.inputs
 

@@ -228,7 +228,7 @@ def test_nothing_is_suggested_that_the_task_does_not_take() -> None:
         targets: dict[str, Any] = {"artist": city} if number % 40 == 0 else {"artist": artist, "city": city}
         text = form.format(artist, city)
         rows.append(LabeledText(text, {"text": text}, targets, str(number)))
-    found = kind_of(Play).score_labels(Play, rows, 17, ()).rows
+    found = kind_of(Play).learn_labels(Play, rows, 17, ()).scores.rows
     doubted = [number for number, row in enumerate(found) if row.reasons]
     assert len(set(doubted) & set(range(0, 600, 40))) > 10
     for row in found:

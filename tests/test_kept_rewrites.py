@@ -251,10 +251,8 @@ NOTES = [
 
 
 def test_learning_gives_the_scores_of_scoring() -> None:
-    kind = kind_of(Notes)
-    wrong = [*NOTES, labeled(("It is 3.", "It is 4."), 999, brief="It is 5."), labeled(("It is.", "It is."), 1000)]
-    learned = kind.learn_labels(Notes, wrong, 17)
-    assert learned.scores == kind.score_labels(Notes, wrong, 17)
+    wrong = [*PLAIN, *DOUBTED]
+    assert learn_rewrites(wrong)[0] == score_rewrites(wrong)
 
 
 def test_each_free_text_is_judged_by_what_was_kept_of_it() -> None:

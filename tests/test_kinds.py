@@ -19,7 +19,7 @@ from terminal import Terminal
 from pipeline.curation.known import NO_DOUBT, Doubt, Past
 from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate, questions
 from pipeline.finetuning.examples import Example
-from pipeline.kinds.interface import Kept, Kind, LabeledText, LabelScore, LabelScores
+from pipeline.kinds.interface import Kept, Kind, LabeledText, LabelScore, LabelScores, Learned
 from pipeline.kinds.registry import KIND_NAMES, KINDS, kind_named, kind_of
 from pipeline.kinds.starter_files import starter_names
 from pipeline.review.answers_told import what_changed
@@ -118,7 +118,7 @@ def test_a_task_may_name_its_kind_itself(tmp_path: Path) -> None:
     kind = kind_of(Company)
     row = LabeledText("Founded as Acme Ltd.", {}, {"company": "Bolt Inc."}, "")
     assert kind.name == "extraction"
-    assert [reason.field for reason in kind.score_labels(Company, [row], 0).rows[0].reasons] == ["company"]
+    assert [reason.field for reason in kind.learn_labels(Company, [row], 0).scores.rows[0].reasons] == ["company"]
 
 
 # --- free texts -----------------------------------------------------------------------------------
@@ -203,9 +203,9 @@ def test_labels_that_are_scored_again_say_the_same_and_only_what_runs_remember(k
         LabeledText(f"Ann wrote of x, number {n}", {"text": f"Ann wrote of x, number {n}"}, answers[n % 3], str(n))
         for n in range(60)
     ]
-    found = kind.score_labels(task, rows, 17)
+    found = kind.learn_labels(task, rows, 17).scores
     assert len(found.rows) == len(rows)
-    assert found == kind.score_labels(task, rows, 17)
+    assert found == kind.learn_labels(task, rows, 17).scores
     assert {reason.code for row in found.rows for reason in row.reasons} <= LABEL_ERROR_CODES
 
 
@@ -324,9 +324,11 @@ def test_what_speaks_against_a_label_is_neither_forgotten_nor_doubled(
 
     class Odd(type(kind_of(task))):  # type: ignore[misc]
         learns_labels = learns
-        learn_labels, judge_labels = Kind.learn_labels, Kind.judge_labels
 
-        def score_labels(self, task: type[Task], rows: Sequence[LabeledText], *more: Any) -> LabelScores:
+        def learn_labels(self, task: type[Task], rows: Sequence[LabeledText], *more: Any) -> Learned:
+            return Learned(self.judge_labels(task, rows), {})
+
+        def judge_labels(self, task: type[Task], rows: Sequence[LabeledText], *more: Any) -> LabelScores:
             return LabelScores([LabelScore(0.7, None, (against,)) for _ in rows])
 
     monkeypatch.setattr("pipeline.curation.score_labels.kind_of", lambda task: Odd())

@@ -41,7 +41,8 @@ def test_an_input_before_the_original_changes_no_doubt_and_no_marks() -> None:
     pairs = plainer(60)
     pairs[0] = (pairs[0][0], pairs[0][0])
     scores = [
-        kind_of(task).score_labels(
+        kind_of(task)
+        .learn_labels(
             task,
             [
                 LabeledText(text, {"text": text, "tone": "casual"}, {"plain": plain}, str(number))
@@ -49,6 +50,7 @@ def test_an_input_before_the_original_changes_no_doubt_and_no_marks() -> None:
             ],
             seed=1,
         )
+        .scores
         for task in (alone, with_tone)
     ]
     assert scores[0] == scores[1]

@@ -115,7 +115,7 @@ def test_the_rules_find_the_faults_in_conversations_and_doubt_no_clean_one() -> 
         if row is None or row.targets is None:
             continue
         text = LabeledText("", row.inputs, row.targets, "")
-        codes = {reason.code.value for reason in kind_of(task).score_labels(task, [text], 0).rows[0].reasons}
+        codes = {reason.code.value for reason in kind_of(task).learn_labels(task, [text], 0).scores.rows[0].reasons}
         if fault(true) in {None, "exact_duplicate", "same_system_prompt"}:
             assert codes == set(), true
         elif fault(true) not in codes:

@@ -53,7 +53,7 @@ def test_of_two_free_texts_the_worse_one_decides_and_both_say_why() -> None:
             for n, (original, answer) in enumerate(pairs)
             for one, two in [(plain, plainer) if n == 0 else (answer, answer)]
         ]
-        found = kind_of(Twice).score_labels(Twice, rows, 17).rows[0]
+        found = kind_of(Twice).learn_labels(Twice, rows, 17).scores.rows[0]
         return found.score, [f"{reason.field} {reason.code.value}" for reason in found.reasons]
 
     fine = pairs[0][1]
@@ -83,7 +83,7 @@ def test_a_text_that_is_not_there_is_not_doubted() -> None:
         LabeledText(original, {"text": original}, {"plain": answer if n else None, "plainer": None}, str(n))
         for n, (original, answer) in enumerate(rewritten.plainer(60))
     ]
-    assert not any(row.reasons for row in kind_of(Optional).score_labels(Optional, rows, 17).rows)
+    assert not any(row.reasons for row in kind_of(Optional).learn_labels(Optional, rows, 17).scores.rows)
 
 
 class Notice(Task):
@@ -108,8 +108,8 @@ def test_a_value_that_does_not_occur_is_doubted_unless_that_is_turned_off(task: 
     answer = {field.name: None for field in task.task_targets()} | {"town": "Porto"}
     row = LabeledText(text, {"text": text}, answer | ({"plain": "Closed today."} if task is Notice else {}), "g")
     kind = kind_of(task)
-    assert [one.field for one in kind.score_labels(task, [row], 17).rows[0].reasons] == ["town"]
-    assert kind.score_labels(task, [row], 17, ["ungrounded"]).rows[0].reasons == ()
+    assert [one.field for one in kind.learn_labels(task, [row], 17).scores.rows[0].reasons] == ["town"]
+    assert kind.learn_labels(task, [row], 17, ["ungrounded"]).scores.rows[0].reasons == ()
 
 
 # --- chat -------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ REFUSAL = {"role": "assistant", "content": "I'm sorry, but I can't help with tha
 def judged(*turns: dict[str, Any]) -> LabelScore:
     parsed = Talk.task_parse({"messages": list(turns)})
     row = LabeledText("", parsed.inputs, parsed.targets, "g")
-    return kind_of(Talk).score_labels(Talk, [row], 17).rows[0]
+    return kind_of(Talk).learn_labels(Talk, [row], 17).scores.rows[0]
 
 
 def test_a_chat_is_as_doubtful_as_the_weightiest_of_its_faults() -> None:
@@ -180,7 +180,7 @@ def test_a_label_that_is_missing_and_one_that_does_not_belong_are_told_apart() -
         LabeledText(f"{texts['a']}, note 1", {}, {"topics": []}, "x"),
         LabeledText(f"{texts['b']}, note 2", {}, {"topics": ["a", "b"]}, "y"),
     ]
-    missing, extra = kind_of(Topics).score_labels(Topics, [*rows, *wrong], 17).rows[-2:]
+    missing, extra = kind_of(Topics).learn_labels(Topics, [*rows, *wrong], 17).scores.rows[-2:]
     assert [one.detail for one in missing.reasons] == ["'a' seems to be missing"]
     assert [one.detail for one in extra.reasons] == ["'a' does not seem to belong"]
     assert (missing.suggestion, extra.suggestion) == ({"topics": ["a"]}, {"topics": ["b"]})
@@ -197,7 +197,7 @@ def test_an_answer_in_turns_to_a_question_in_text_is_judged_by_its_own_turns() -
     def reasons(*turns: dict[str, Any]) -> list[Reason]:
         parsed = Reply.task_parse({"question": "Where do I find the chairs?", "reply": list(turns)})
         row = LabeledText("", parsed.inputs, parsed.targets, "g")
-        return list(kind_of(Reply).score_labels(Reply, [row], 17).rows[0].reasons)
+        return list(kind_of(Reply).learn_labels(Reply, [row], 17).scores.rows[0].reasons)
 
     assert reasons(SAID) == []
     [refusal] = reasons(REFUSAL)

@@ -65,7 +65,7 @@ class Scores:
         present = sorted((case for case in cases if _counts(case, kind)), key=lambda case: case.known.record_id)
         rows = _Rows(present, task, on_conflict)
         if kind.judges_alone:
-            found = kind.score_labels(task, rows.of(present), _SEED, off)
+            found = kind.judge_labels(task, rows.of(present), {}, off)
             return Scored(_in_order(cases, rows.doubts(present, found.rows)), _said(found.note))
         learned = [case for case in present if case.known.record_id in self.learned]
         doubts = rows.doubts(learned, [self.learned[case.known.record_id] for case in learned])

@@ -11,7 +11,7 @@ from pipeline.evaluation.call_matches import called, same_calls, same_functions
 from pipeline.evaluation.estimates import ratio_estimate, wilson
 from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric
 from pipeline.evaluation.text_similarity import chrf
-from pipeline.kinds.interface import Breakdown, Kind, LabeledText, LabelScore, LabelScores, Targets
+from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
 from pipeline.label_errors.chat_findings import Finding, Rule
 from pipeline.label_errors.chat_rules import doubts
 from schemas.conversation import about_turn, turn_text
@@ -63,8 +63,14 @@ class Chat(Kind):
         """None: hardly two conversations end with the same turn."""
         return ()
 
-    def score_labels(
+    def learn_labels(
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
+    ) -> Learned:
+        """Score the same way: nothing is learned."""
+        return Learned(self.judge_labels(task, rows, {}, off), {})
+
+    def judge_labels(
+        self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
     ) -> LabelScores:
         """Flag what the rules find in the whole conversation."""
         ignored = [Rule(rule) for rule in off]

@@ -21,7 +21,6 @@ from pipeline.label_errors.classifier import (
     LabeledTexts,
     LabelErrors,
     judge_label_errors,
-    label_error_scores,
     learn_label_errors,
 )
 from pipeline.label_errors.judged_labels import MIN_LABELED
@@ -58,18 +57,10 @@ class Classification(Kind):
         """The choices of the target."""
         return choices_of(task.model_fields[_field(task)].annotation)
 
-    def score_labels(
-        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
-    ) -> LabelScores:
-        """Score by models trained on the rows of other groups."""
-        given = _labeled(task, rows)
-        found = label_error_scores(given.texts, given.labels, given.groups, seed, given.verified, given.also)
-        return _scores(task, given, found)
-
     def learn_labels(
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> Learned:
-        """Score the same way, and keep models trained on all rows."""
+        """Score by models trained on the rows of other groups, and keep models trained on all rows."""
         given = _labeled(task, rows)
         found, kept = learn_label_errors(given, seed)
         return Learned(_scores(task, given, found), kept)

@@ -10,31 +10,9 @@ from pipeline.label_errors.extractions import (
     ValueScores,
     judge_values,
     learn_values,
-    score_values,
 )
 from schemas.field import TargetField
 from schemas.task import Task
-
-
-def score_copied(
-    task: type[Task],
-    rows: Sequence[LabeledText],
-    copied: Sequence[Targets | None],
-    fields: Sequence[TargetField],
-    seed: int,
-    off: Collection[str],
-) -> LabelScores:
-    """Score the values of some fields.
-
-    Args:
-        task: what it does not take as an answer is not suggested.
-        rows: texts with all their values.
-        copied: those of each row's values that are judged; None for an unlabeled row.
-        fields: what they are of.
-        seed: of what is random.
-        off: codes of reasons that are not looked for.
-    """
-    return _scores(task, rows, score_values(_extracted(rows, copied), fields, seed, off))
 
 
 def learn_copied(
@@ -45,7 +23,16 @@ def learn_copied(
     seed: int,
     off: Collection[str],
 ) -> Learned:
-    """Score like ``score_copied``, with the same arguments, and keep what judges later rows."""
+    """Score the values of some fields, and keep what judges later rows.
+
+    Args:
+        task: what it does not take as an answer is not suggested.
+        rows: texts with all their values.
+        copied: those of each row's values that are judged; None for an unlabeled row.
+        fields: what they are of.
+        seed: of what is random.
+        off: codes of reasons that are not looked for.
+    """
     found, kept = learn_values(_extracted(rows, copied), fields, seed, off)
     return Learned(_scores(task, rows, found), kept)
 
@@ -58,7 +45,7 @@ def judge_copied(
     kept: Kept,
     off: Collection[str],
 ) -> LabelScores:
-    """Score later rows by what ``learn_copied`` has kept; the other arguments are as for ``score_copied``."""
+    """Score later rows by what ``learn_copied`` has kept; the other arguments are as there."""
 
     def judge(part: slice) -> LabelScores:
         found = judge_values(_extracted(rows[part], copied[part]), fields, kept, off)

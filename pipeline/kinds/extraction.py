@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_field
-from pipeline.kinds.copied_values import judge_copied, learn_copied, score_copied
+from pipeline.kinds.copied_values import judge_copied, learn_copied
 from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScores, Learned, Targets
 from pipeline.text.answer_keys import Answers
 from schemas.dataset import OnConflict
@@ -38,16 +38,13 @@ class Extraction(Kind):
         """None: the values of nearly every row are unique."""
         return ()
 
-    def score_labels(
-        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
-    ) -> LabelScores:
-        """Judge each value by where such values stand in the texts of the other rows, or by whether it stands there."""
-        return score_copied(task, rows, _copied(task, rows), task.task_targets(), seed, off)
-
     def learn_labels(
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> Learned:
-        """Score the same way, and keep what was learned of where values stand."""
+        """Judge each value by where such values stand in the texts of the other rows, or by whether it stands there.
+
+        What was learned of where values stand is kept.
+        """
         return learn_copied(task, rows, _copied(task, rows), task.task_targets(), seed, off)
 
     def judge_labels(

@@ -152,31 +152,21 @@ class Kind(ABC):
         return ()
 
     @abstractmethod
-    def score_labels(
-        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
-    ) -> LabelScores:
-        """Score how likely an annotator would correct the label of each row; equal arguments, equal scores.
-
-        Args:
-            task: of the dataset.
-            rows: all that are compared with each other.
-            seed: of what is random.
-            off: those of ``rules`` that find nothing.
-        """
-
     def learn_labels(
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> Learned:
-        """Score the rows like ``score_labels``, and keep what judges others by them.
+        """Score how likely an annotator would correct the label of each row, and keep what judges others by them.
+
+        Equal arguments, equal scores.
 
         Args:
             task: of the dataset.
-            rows: at most ``LEARNED_ROWS``.
+            rows: all that are compared with each other, at most ``LEARNED_ROWS``.
             seed: of what is random.
             off: those of ``rules`` that find nothing.
         """
-        return Learned(self.score_labels(task, rows, seed, off), {})
 
+    @abstractmethod
     def judge_labels(
         self, task: type[Task], rows: Sequence[LabeledText], kept: Kept, off: Collection[str] = ()
     ) -> LabelScores:
@@ -185,11 +175,9 @@ class Kind(ABC):
         Args:
             task: of the dataset.
             rows: any number.
-            kept: of ``learn_labels``.
+            kept: of ``learn_labels``; empty if each row is judged by itself.
             off: those of ``rules`` that find nothing.
         """
-        # Right for a kind whose rules look at each row by itself; one that learns overrides both.
-        return self.score_labels(task, rows, 0, off)
 
     @abstractmethod
     def credit(self, task: type[Task], answer: Targets | None, gold: Targets) -> Credit:

@@ -7,7 +7,7 @@ from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_c
 from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
 from pipeline.kinds.judged_parts import judged_in_parts
 from pipeline.label_errors.judged_labels import MIN_LABELED
-from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, label_set_scores, learn_label_sets
+from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, learn_label_sets
 from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField
@@ -42,17 +42,10 @@ class MultiLabel(Kind):
         """The choices of the target."""
         return _field(task).choices
 
-    def score_labels(
-        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
-    ) -> LabelScores:
-        """Score by linear models, one for each label, trained on the rows of other groups."""
-        field, sets, texts, groups = _columns(task, rows)
-        return _scores(field, label_set_scores(texts, sets, field.choices, groups, seed))
-
     def learn_labels(
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> Learned:
-        """Score the same way, and keep models trained on all rows."""
+        """Score by linear models, one for each label, trained on the rows of other groups; keep those of all rows."""
         field, sets, texts, groups = _columns(task, rows)
         found, kept = learn_label_sets(texts, sets, field.choices, groups, seed)
         return Learned(_scores(field, found), kept)

@@ -65,16 +65,10 @@ class Rewriting(Kind):
         """None: the text of nearly every row is unique."""
         return ()
 
-    def score_labels(
-        self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
-    ) -> LabelScores:
-        """Score each free text by the rules, and the other values as extracted ones."""
-        return self.learn_labels(task, rows, seed, off).scores
-
     def learn_labels(
         self, task: type[Task], rows: Sequence[LabeledText], seed: int, off: Collection[str] = ()
     ) -> Learned:
-        """The same, and what is usual in every free text."""
+        """Score each free text by what is usual in all of them, and the other values as extracted ones."""
         kept: dict[str, NDArray[Any]] = {}
 
         def learned(pairs: Sequence[Rewrite], name: str) -> list[RewriteScore]:
