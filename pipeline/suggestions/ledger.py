@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pipeline.errors import StoreError
 
@@ -126,130 +126,116 @@ class Ledger:
     def complete(self, call: int, reply: Reply, cost: float) -> None:
         """Write down the answer to a call, and what it really used."""
         used = (reply.tokens_in, reply.tokens_out, cost, reply.seconds)
-        values = (_ANSWERED, reply.text, reply.cut, reply.model, *used, call)
-        with self._explained():
-            self._db.execute(
-                "UPDATE calls SET state = ?, reply = ?, cut = ?, said_model = ?, tokens_in = ?, tokens_out = ?, "
-                "cost = ?, seconds = ? WHERE id = ?",
-                values,
-            )
+        self._run(
+            "UPDATE calls SET state = ?, reply = ?, cut = ?, said_model = ?, tokens_in = ?, tokens_out = ?, "
+            "cost = ?, seconds = ? WHERE id = ?",
+            *(_ANSWERED, reply.text, reply.cut, reply.model, *used, call),
+        )
 
     def strike(self, call: int) -> None:
         """Take out a call that no server took."""
-        with self._explained():
-            self._db.execute("DELETE FROM calls WHERE id = ?", (call,))
+        self._run("DELETE FROM calls WHERE id = ?", call)
 
     def refuse(self, call: int) -> None:
         """Mark a call that the server has not carried out: it has used nothing."""
-        with self._explained():
-            self._db.execute(
-                "UPDATE calls SET state = ?, tokens_in = 0, tokens_out = 0, cost = 0 WHERE id = ?", (_REFUSED, call)
-            )
+        self._run("UPDATE calls SET state = ?, tokens_in = 0, tokens_out = 0, cost = 0 WHERE id = ?", _REFUSED, call)
 
     def lose(self, call: int | None = None) -> None:
         """Mark a call whose answer did not come; without a number, all that killed runs have left."""
-        with self._explained():
-            where, values = ("id = ?", [_LOST, call]) if call is not None else ("state = ?", [_LOST, _SENT])
-            self._db.execute(f"UPDATE calls SET state = ? WHERE {where}", values)  # noqa: S608 (our own words)
+        where, which = ("id = ?", call) if call is not None else ("state = ?", _SENT)
+        self._run(f"UPDATE calls SET state = ? WHERE {where}", _LOST, which)  # noqa: S608 (our own words)
 
     def replies(self, key: str) -> list[Reply]:
         """The answers to a question so far, oldest first."""
-        with self._explained():
-            rows = self._db.execute(
-                "SELECT reply, cut, said_model, tokens_in, tokens_out, seconds FROM calls WHERE key = ? AND state = ? "
-                "ORDER BY id",
-                (key, _ANSWERED),
-            ).fetchall()
+        rows = self._run(
+            "SELECT reply, cut, said_model, tokens_in, tokens_out, seconds FROM calls WHERE key = ? AND state = ? "
+            "ORDER BY id",
+            *(key, _ANSWERED),
+        )
         return [Reply(text, bool(cut), *more) for text, cut, *more in rows]
 
     def heard(self, key: str) -> int:
         """How many answers to a question ever came, those that were set aside included."""
-        with self._explained():
-            [(count,)] = self._db.execute(
-                "SELECT COUNT(*) FROM calls WHERE key = ? AND state IN (?, ?)", (key, _ANSWERED, _SET_ASIDE)
-            ).fetchall()
-        return int(count)
+        return self._count(key, _ANSWERED, _SET_ASIDE)
 
     def set_aside(self, keys: Iterable[str]) -> None:
         """Let some questions be asked anew: their answers stay paid, and count no longer."""
-        with self._explained():
-            self._db.execute("BEGIN IMMEDIATE")
-            values = [(_SET_ASIDE, key, _ANSWERED) for key in keys]
-            self._db.executemany("UPDATE calls SET state = ? WHERE key = ? AND state = ?", values)
-            self._db.execute("COMMIT")
+        values = [(_SET_ASIDE, key, _ANSWERED) for key in keys]
+        self._run_all(("UPDATE calls SET state = ? WHERE key = ? AND state = ?", values))
 
     def unanswered(self, key: str) -> int:
         """How many calls about a question were lost or refused."""
-        with self._explained():
-            [(count,)] = self._db.execute(
-                "SELECT COUNT(*) FROM calls WHERE key = ? AND state IN (?, ?)", (key, _LOST, _REFUSED)
-            ).fetchall()
+        return self._count(key, _LOST, _REFUSED)
+
+    def _count(self, key: str, *states: str) -> int:
+        [(count,)] = self._run("SELECT COUNT(*) FROM calls WHERE key = ? AND state IN (?, ?)", key, *states)
         return int(count)
 
     def spent(self) -> Spent:
         """The sums over all calls of all runs that a server may have carried out."""
-        with self._explained():
-            [row] = self._db.execute(
-                "SELECT COUNT(*), COALESCE(SUM(state = ?), 0), COALESCE(SUM(tokens_in), 0), "
-                "COALESCE(SUM(tokens_out), 0), COALESCE(SUM(cost), 0.0) FROM calls WHERE state != ?",
-                (_LOST, _REFUSED),
-            ).fetchall()
+        [row] = self._run(
+            "SELECT COUNT(*), COALESCE(SUM(state = ?), 0), COALESCE(SUM(tokens_in), 0), "
+            "COALESCE(SUM(tokens_out), 0), COALESCE(SUM(cost), 0.0) FROM calls WHERE state != ?",
+            *(_LOST, _REFUSED),
+        )
         return Spent(*row)
 
     def scale(self, model: str, seen: float = 1.0) -> float:
         """By how much a server's count of a prompt was at most above ours, at least 1; ``seen`` adds one."""
-        with self._explained():
-            self._db.execute(
-                "INSERT INTO scales VALUES (?, MAX(1.0, ?)) "
-                "ON CONFLICT (model) DO UPDATE SET factor = MAX(factor, excluded.factor)",
-                (model, seen),
-            )
-            [(factor,)] = self._db.execute("SELECT factor FROM scales WHERE model = ?", (model,)).fetchall()
+        self._run(
+            "INSERT INTO scales VALUES (?, MAX(1.0, ?)) "
+            "ON CONFLICT (model) DO UPDATE SET factor = MAX(factor, excluded.factor)",
+            *(model, seen),
+        )
+        [(factor,)] = self._run("SELECT factor FROM scales WHERE model = ?", model)
         return float(factor)
 
     # --- subjects -----------------------------------------------------------------------------
     def link(self, asker: str, subjects: Iterable[Subject]) -> None:
         """Note under which keys an asker has the answers about some records."""
         rows = [(asker, one.record_id, one.text, one.key) for one in subjects]
-        with self._explained():
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO subjects VALUES (?, ?, ?, ?)", rows)
-            self._db.execute("COMMIT")
+        self._run_all(("INSERT OR REPLACE INTO subjects VALUES (?, ?, ?, ?)", rows))
 
     def subjects(self, asker: str) -> dict[str, Subject]:
         """The records that an asker was asked about, by id."""
-        with self._explained():
-            rows = self._db.execute("SELECT record_id, text, key FROM subjects WHERE asker = ?", (asker,)).fetchall()
+        rows = self._run("SELECT record_id, text, key FROM subjects WHERE asker = ?", asker)
         return {record_id: Subject(record_id, text, key) for record_id, text, key in rows}
 
     # --- examples -----------------------------------------------------------------------------
     def keep_examples(self, asker: str, rows: Sequence[tuple[str, str, str]]) -> None:
         """Remember which examples an asker shows from now on: record, inputs and targets, both as JSON."""
-        with self._explained():
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("DELETE FROM examples WHERE asker = ?", (asker,))
-            placed = [(asker, place, *row) for place, row in enumerate(rows)]
-            self._db.executemany("INSERT INTO examples VALUES (?, ?, ?, ?, ?)", placed)
-            self._db.execute("COMMIT")
+        placed = [(asker, place, *row) for place, row in enumerate(rows)]
+        self._run_all(
+            ("DELETE FROM examples WHERE asker = ?", [(asker,)]),
+            ("INSERT INTO examples VALUES (?, ?, ?, ?, ?)", placed),
+        )
 
     def examples(self, asker: str) -> list[tuple[str, str, str]]:
         """The same, in their order."""
-        with self._explained():
-            return self._db.execute(
-                "SELECT record_id, inputs, targets FROM examples WHERE asker = ? ORDER BY place", (asker,)
-            ).fetchall()
+        return self._run("SELECT record_id, inputs, targets FROM examples WHERE asker = ? ORDER BY place", asker)
 
     # --- adapters -----------------------------------------------------------------------------
     def keep_adapter(self, name: str, run: str, weights: str) -> None:
         """Remember which adapter a name, such as ``latest``, stands for: what it has said outlasts its folder."""
-        with self._explained():
-            self._db.execute("INSERT OR REPLACE INTO adapters VALUES (?, ?, ?)", (name, run, weights))
+        self._run("INSERT OR REPLACE INTO adapters VALUES (?, ?, ?)", name, run, weights)
 
     def adapter(self, name: str) -> tuple[str, str] | None:
         """The same: its run, and the key of its weights; None if it was never asked."""
+        return next(iter(self._run("SELECT run, weights FROM adapters WHERE name = ?", name)), None)
+
+    # --- statements ---------------------------------------------------------------------------
+    def _run(self, statement: str, *values: object) -> list[Any]:
+        """What a statement gives, which is a transaction by itself."""
         with self._explained():
-            found = self._db.execute("SELECT run, weights FROM adapters WHERE name = ?", (name,)).fetchall()
-        return (found[0][0], found[0][1]) if found else None
+            return self._db.execute(statement, values).fetchall()
+
+    def _run_all(self, *statements: tuple[str, Sequence[tuple[object, ...]]]) -> None:
+        """Each statement for each of its rows, all in one transaction."""
+        with self._explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement, rows in statements:
+                self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
