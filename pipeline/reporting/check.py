@@ -19,6 +19,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.adoption import count_known, named_version
 from pipeline.reporting.check_finetuning import check_finetuning
 from pipeline.reporting.check_model import check_model
+from pipeline.reporting.check_rows import TriedRows
 from pipeline.reporting.check_schedules import check_schedules
 from pipeline.reporting.check_source import CheckResult, TriedSource
 from pipeline.reporting.overview import nobody_left
@@ -75,8 +76,9 @@ def check_dataset(
     findings += _check_length(
         workspace, [parsed for source in tried if source.example for _, parsed in [source.example]]
     )
-    findings += _check_code(task, tried)
-    findings += _check_grouping(tried, config.split.group_by)
+    rows = [part for source in tried for part in source.parts]
+    findings += _check_code(task, rows)
+    findings += _check_grouping(rows, config.split.group_by, {name for source in tried for name in source.later_groups})
     try:
         count_tokens(["one two"], config.measure.encoding)
         findings.append(CheckResult(what="token counts", ok=True, detail=config.measure.encoding))
@@ -178,7 +180,7 @@ def _check_adopted(workspace: Workspace, folder: str, tried: list[TriedSource]) 
         version = named_version(path)
     except GoldleafError as error:
         return CheckResult(what=what, ok=False, detail=str(error))
-    asked = [row for source in tried for row in source.asked]
+    asked = [row for source in tried for part in source.parts for row in part.asked]
     known = count_known(path, version, dataset.task, asked)
     rows = counted(sum(split.rows for split in version.splits.values()), "row")
     said = [f"{version.name}@{version.version} is undamaged, with the splits of {rows}"]
@@ -194,12 +196,12 @@ def _check_adopted(workspace: Workspace, folder: str, tried: list[TriedSource]) 
     return CheckResult(what=what, ok=is_known, detail="; ".join(said))
 
 
-def _check_code(task: type[Task], tried: list[TriedSource]) -> Iterator[CheckResult]:
+def _check_code(task: type[Task], tried: list[TriedRows]) -> Iterator[CheckResult]:
     """A check that itself fails finds nothing, and holds or rejects rows that are fine."""
-    faults = [fault for source in tried for fault in source.faults]
+    faults = [fault for rows in tried for fault in rows.faults]
     if faults:
-        rows = counted(sum(len(source.raw) for source in tried), "row")
-        detail = f"it failed on {len(faults)} of {rows} tried, such as {faults[0]}; fix it"
+        every = counted(sum(len(rows.raw) for rows in tried), "row")
+        detail = f"it failed on {len(faults)} of {every} tried, such as {faults[0]}; fix it"
         yield CheckResult(what=f"code of {task.__name__}", ok=False, detail=detail)
 
 
@@ -236,10 +238,9 @@ def _check_length(workspace: Workspace, examples: list[Parsed]) -> Iterator[Chec
         yield CheckResult(what="length of the prompts", ok=True, detail=detail)
 
 
-def _check_grouping(tried: list[TriedSource], group_by: list[str]) -> Iterator[CheckResult]:
-    rows = [row for source in tried for row in source.raw]
-    later = frozenset(name for source in tried for name in source.later_groups)
-    seen = see_groups(rows, group_by) | Seen(later)
+def _check_grouping(tried: list[TriedRows], group_by: list[str], later: set[str]) -> Iterator[CheckResult]:
+    rows = [row for part in tried for row in part.raw]
+    seen = see_groups(rows, group_by) | Seen(frozenset(later))
     if rows and (problem := ungrouped(group_by, seen)):
         yield CheckResult(what="split.group_by", ok=False, detail=problem)
 

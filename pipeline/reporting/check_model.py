@@ -98,7 +98,7 @@ def _check_cost(workspace: Workspace, tried: Sequence[TriedSource]) -> Iterator[
     """What a curate would ask for at most, by the prompts of the rows that were tried."""
     config, task = workspace.dataset.config, workspace.dataset.task
     section, asker = config.suggest, Asker(config.suggest, task)
-    inputs = [one for source in tried for one in source.inputs]
+    inputs = [one for source in tried for part in source.parts for one in part.inputs]
     rows = min(section.limit, len(inputs)) if all(source.is_whole for source in tried) else section.limit
     # Failures of the task's own code or the encoding are reported separately.
     with contextlib.suppress(Exception):

@@ -2,9 +2,8 @@
 
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -64,29 +63,14 @@ class TriedSource:
         """The files whose first row cannot be read, with the place and why; the newest one's rows are all tried."""
 
     @property
-    def raw(self) -> list[dict[str, Any]]:
-        """The rows that are objects with fields."""
-        return self._first.raw + self._newest.raw
+    def parts(self) -> tuple[TriedRows, TriedRows]:
+        """The first rows, and those of the newest file."""
+        return self._first, self._newest
 
     @property
     def example(self) -> tuple[str, Parsed] | None:
         """A valid row with its place, a labeled one if there is any."""
         return self._first.example or self._newest.example
-
-    @property
-    def asked(self) -> list[tuple[str, str]]:
-        """For each valid row: its record id, if it has a key, and what it asks."""
-        return self._first.asked + self._newest.asked
-
-    @property
-    def inputs(self) -> list[Mapping[str, Any]]:
-        """The inputs of the valid rows."""
-        return self._first.inputs + self._newest.inputs
-
-    @property
-    def faults(self) -> list[str]:
-        """For each row on which the task's own code failed: where, and how."""
-        return self._first.faults + self._newest.faults
 
     def findings(self) -> Iterator[CheckResult]:
         """Try the rows, and report on them; the attributes are filled afterwards."""

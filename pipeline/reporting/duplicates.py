@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -171,7 +170,7 @@ def read_duplicates(
         groups=_in_order(
             _groups(copies.join(shown, on="duplicate_of", how="semi", maintain_order="left"), rows, record_id)
         ),
-        misses=sorted(_misses(near, _Pairing(rows, task, threshold), record_id), key=lambda miss: -miss.similarity),
+        misses=sorted(_misses(near, rows, task, threshold, record_id), key=lambda miss: -miss.similarity),
         below=counted.below if counted and record_id is None else 0,
         above=counted.above if counted and record_id is None else 0,
     )
@@ -251,27 +250,18 @@ def _similar_to_first(texts: Texts) -> npt.NDArray[np.float64]:
     return found
 
 
-@dataclass(frozen=True)
-class _Pairing:
-    """What is needed to say why two records are both kept."""
-
-    rows: _Rows
-    task: type[Task]
-    threshold: float
-
-
-def _misses(near: Iterable[NearPair], pairing: _Pairing, asked: str | None) -> Iterator[Miss]:
+def _misses(
+    near: Iterable[NearPair], rows: _Rows, task: type[Task], threshold: float, asked: str | None
+) -> Iterator[Miss]:
     pairs = list(near)
-    decisions = pairing.rows.read(name for pair in pairs for name in (pair.one, pair.other))
+    decisions = rows.read(name for pair in pairs for name in (pair.one, pair.other))
     for pair in pairs:
         both = [decisions[name] for name in (pair.one, pair.other) if name in decisions]
         if len(both) == 2 and all(one.fate in _KEPT or one.record_id == asked for one in both):
             one, other = both
             settled = one.fate not in _KEPT
-            reason = "" if settled else why_both(one, other, pair.similarity, pairing.threshold, pairing.task)
-            yield Miss(
-                one=pairing.rows.row(one), other=pairing.rows.row(other), similarity=pair.similarity, reason=reason
-            )
+            reason = "" if settled else why_both(one, other, pair.similarity, threshold, task)
+            yield Miss(one=rows.row(one), other=rows.row(other), similarity=pair.similarity, reason=reason)
 
 
 def why_both(one: Decision, other: Decision, similarity: float, threshold: float, task: type[Task]) -> str:

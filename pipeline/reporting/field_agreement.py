@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from pipeline.agreement.alpha import Agreement, cohen_kappa, fleiss_kappa, krippendorff, krippendorff_texts
+from pipeline.agreement.alpha import cohen_kappa, fleiss_kappa, krippendorff, krippendorff_texts
 from pipeline.agreement.field_consensus import consensus_of_field
 from pipeline.agreement.guessing import guessers
 from pipeline.evaluation.estimates import Estimate, wilson
@@ -189,10 +189,6 @@ def _of_field(name: str, votes: pl.DataFrame, is_free: bool) -> FieldAgreement:
         found, kappa = krippendorff_texts(coded[:, 0], votes["label"].to_list(), chrf), None
     else:
         found, kappa = krippendorff(coded), fleiss_kappa(_shared(coded)).value
-    return _told(name, found, kappa, is_free)
-
-
-def _told(name: str, found: Agreement, kappa: float | None, is_free: bool) -> FieldAgreement:
     return FieldAgreement(
         field=name,
         items=found.items,

@@ -84,14 +84,10 @@ def linear_axis(low: float, high: float, shown_by: Callable[[float], Shown]) -> 
     return Axis(low, high, False, tuple((n * step, shown(n * step)) for n in range(first, last + 1)))
 
 
-def log_axis(values: Iterable[float], shown: Shown | None = None) -> Axis:
-    """A logarithmic axis around some values, with a little room at its ends; those that are not positive stand low.
-
-    Args:
-        values: at least one.
-        shown: how to write a value; without it, shortly.
+def log_axis(values: Iterable[float]) -> Axis:
+    """A logarithmic axis around at least one value, with a little room at its ends; those that are not positive stand
+    low.
     """
-    write = shown or number
     known = sorted(value for value in values if value > 0) or [1.0]
     low, high = math.log10(known[0]), math.log10(known[-1])
     room = max(0.08 * (high - low), 0.12)
@@ -103,7 +99,7 @@ def log_axis(values: Iterable[float], shown: Shown | None = None) -> Axis:
     else:
         ticks = [m * 10.0**n for n in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
     inside = [value for value in ticks if low <= math.log10(value) <= high]
-    return Axis(10**low, 10**high, True, tuple((value, write(value)) for value in inside))
+    return Axis(10**low, 10**high, True, tuple((value, number(value)) for value in inside))
 
 
 def number(value: float) -> str:

@@ -68,10 +68,10 @@ class Box:
         return between + two.left - one.right >= 0
 
 
-def text_width(text: str, size: float = SIZE) -> float:
+def text_width(text: str) -> float:
     """About how many pixels a text takes, rather too many than too few."""
     widths = (0.42 if one in _NARROW else 1.06 if one in _WIDE or ord(one) > 0x2E7F else 0.72 for one in text)
-    return size * sum(widths)
+    return SIZE * sum(widths)
 
 
 def place_labels(spots: Sequence[Spot], height: float, taken: Sequence[Box] = ()) -> list[Label | None]:
