@@ -4,6 +4,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import polars as pl
@@ -93,9 +94,7 @@ def gather_report(
         progress: shows how far what reads all rows is.
     """
     state = State(snapshot, dataset, of_version, progress or Silent())
-    kind, rounds = kind_of(dataset.task), judged(snapshot)
-    last = rounds[-1] if rounds else None
-    gone = last.gone if last else ""
+    kind = kind_of(dataset.task)
     return ReportData(
         dataset=dataset.config.name,
         config=dataset.path.name,
@@ -122,12 +121,8 @@ def gather_report(
         any_of=dataset.config.on_conflict is OnConflict.ANY_OF,
         review=_review(state, standing),
         team=shown_team(team, of_version=of_version),
-        outlook=standing.outlook if standing else None,
-        proof=standing.proof if standing else None,
-        suggestions=standing.suggestions if standing else None,
-        finetuning=shown_finetuning(last.folder, state.task, Examples(state)) if last and not gone else None,
-        adapter_gone=gone,
-        rounds=rounds,
+        **_expected(standing),
+        **_tuned(state),
         suspects=list(suspects(state)),
         below_floor=state.accepted.filter(IS_BELOW_FLOOR).select(pl.len()).collect().item(),
     )
@@ -136,6 +131,20 @@ def gather_report(
 def _change(snapshot: Snapshot) -> Changed | None:
     last = snapshot.last_run(CurateFacts)
     return last.summary.change if last else None
+
+
+def _expected(standing: Status | None) -> dict[str, Any]:
+    """What the status says of errors that remain and of suggestions."""
+    return {name: getattr(standing, name, None) for name in ("outlook", "proof", "suggestions")}
+
+
+def _tuned(state: State) -> dict[str, Any]:
+    """What is known of adapters."""
+    rounds = judged(state.snapshot)
+    last = rounds[-1] if rounds else None
+    gone = last.gone if last else ""
+    shown = shown_finetuning(last.folder, state.task, Examples(state)) if last and not gone else None
+    return {"finetuning": shown, "adapter_gone": gone, "rounds": rounds}
 
 
 def _published(manifest: Manifest | None) -> Published | None:
