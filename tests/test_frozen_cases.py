@@ -17,7 +17,7 @@ from pipeline.curation.audit import Chance
 from pipeline.curation.case import Case, Judged, Matched
 from pipeline.curation.kept_cases import read_cases, write_cases
 from pipeline.curation.known import Answered, Doubt, Known, Past
-from pipeline.curation.outcome import Outcome
+from pipeline.curation.settle import Outcome
 from schemas.annotation import Verdict
 from schemas.fate import Reason, ReasonCode, Routed
 from schemas.field import JsonValue

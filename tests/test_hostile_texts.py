@@ -15,7 +15,7 @@ from terminal import Terminal
 
 from flows.cli.console import TerminalProgress, Visible
 from flows.deploy.page_log import PageLog, ThisRun
-from pipeline.reporting.printable import printable
+from pipeline.reporting.page_environment import printable
 from pipeline.steps import Silent
 
 EVIL = "Where\x1b]0;title\x07 is\x9b31m it\u202e?gnp.exe\u2066"

@@ -16,8 +16,8 @@ from team_toys import at_work, outlook, suggestions, team
 from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.reporting.annotators import shown_team
-from pipeline.reporting.curve_picture import curve_picture
 from pipeline.reporting.pace import Day, Pace
+from pipeline.reporting.page_environment import curve_picture
 from pipeline.reporting.report_page import ReviewCounts, RouteCount, render_report
 from pipeline.reporting.write_report import write_report
 from schemas.fate import Routed

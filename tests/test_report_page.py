@@ -21,7 +21,7 @@ from report_toys import (
 )
 from verdict_toys import with_curves
 
-from pipeline.reporting.printable import redacted
+from pipeline.reporting.page_environment import redacted
 from pipeline.reporting.report_page import (
     AnswerInConflict,
     Conflict,

@@ -13,7 +13,6 @@ import polars as pl
 from pipeline.curation.case import Judged, Matched
 from pipeline.curation.choose import Wait
 from pipeline.curation.known import Doubt, Known
-from pipeline.curation.outcome import PASSED, Outcome
 from pipeline.curation.repairable_rows import repair_score
 from pipeline.curation.settled_columns import SETTLED
 from pipeline.estimation.audit_draw import numbers_of
@@ -29,11 +28,29 @@ from schemas.task import Task
 
 _UNKNOWN_SCORE = 0.6
 """The chance that a label is wrong if something was found against it, but nothing says how likely it is wrong."""
-# One shared reason for all rows that have it.
+# One shared reason for all rows that have it; most have no other than the first.
+PASSED = Reason(code=ReasonCode.PASSED)
 _EXACT_DUPLICATE = Reason(code=ReasonCode.EXACT_DUPLICATE)
 _UNLABELED = Reason(code=ReasonCode.UNLABELED)
 _DOUBTED = Reason(code=ReasonCode.LABEL_ERROR)
 _FROZEN = Reason(code=ReasonCode.FROZEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a case becomes, as far as the budget has been looked at."""
+
+    fate: Fate
+    reasons: tuple[Reason, ...]
+    routed: Routed | None = None
+    duplicate_of: str = ""
+    score: float | None = None
+    """For candidates, the chance of an error or the urgency of a review; None for all others."""
+    route: Routed = Routed.UNCERTAIN
+    alone: float | None = None
+    """Of a row that waits, the chance of an error for which it would be doubted if it did not wait."""
+    wait: Wait = Wait.NO
+    """Candidates in review that do not wait for an annotator follow ``review.unreviewed`` beyond the budget."""
 
 
 def settle(cases: Sequence[Judged], review: Review, screen: Screen, task: type[Task]) -> pl.DataFrame:

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from pipeline.errors import ReleaseError
 from pipeline.releases.exact_json import exact_json
-from pipeline.releases.plain_chats import plain_chats
+from schemas.chat_rendering import user_text
 from schemas.field import JsonValue, TargetField, UnsupportedType, ValueType, target_field
 from schemas.message import Message, Speaker
-from schemas.task import Task
+from schemas.task import Role, Task, system_text
 from schemas.task_fields import parts_of, row_of, tools_field, turn_fields
 
 ROWS_AT_ONCE = 50_000
@@ -41,6 +41,8 @@ JSONS = pa.list_(pa.json_(_TEXT))
 """Messages and tools as trainers take them, one JSON text each, which `datasets` gives back as objects. In a struct
 every message would have every key, most of them null, and there are chat templates that take such a key for a call.
 """
+
+_RENDERING = ("task_messages", "task_prompt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +171,21 @@ def _batch(task: type[Task], schema: pa.Schema, rows: Sequence[PublishedRow]) ->
 
 def _chats(task: type[Task], rows: Sequence[PublishedRow]) -> tuple[pa.ListArray, pa.ListArray]:
     """The columns of prompts and completions."""
-    if plain := plain_chats(task, ((row.inputs, row.targets) for row in rows)):
-        asked = [text for question in plain.asked for text in (plain.system, question)]
+    if _is_plain(task):
+        names = [name for name in task.task_names(Role.INPUT) if name != tools_field(task)]
+        system = system_text(task)
+        asked = [text for row in rows for text in (system, user_text(row.inputs, names))]
         prompts = _messages([Speaker.SYSTEM, Speaker.USER] * len(rows), asked, [2] * len(rows))
-        return prompts, _messages([Speaker.ASSISTANT] * len(rows), plain.answered, [1] * len(rows))
+        answered = [task.task_answer(row.targets) for row in rows]
+        return prompts, _messages([Speaker.ASSISTANT] * len(rows), answered, [1] * len(rows))
     chats = [before_and_after(task.task_messages(row.inputs, row.targets)) for row in rows]
     return _turns(task, [prompt for prompt, _ in chats]), _turns(task, [completion for _, completion in chats])
+
+
+def _is_plain(task: type[Task]) -> bool:
+    """Whether a task leaves it to Goldleaf to render rows, and has no conversations: then no message is built."""
+    own = any(getattr(task, name).__func__ is not getattr(Task, name).__func__ for name in _RENDERING)
+    return not turn_fields(task) and not own
 
 
 def _turns(task: type[Task], chats: Sequence[Sequence[Message]]) -> pa.ListArray:

@@ -6,7 +6,9 @@ import shutil
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
 from pipeline.curation.evaluation_sets import as_source, evaluation_texts
@@ -20,7 +22,6 @@ from pipeline.releases.adoption import count_known, named_version
 from pipeline.reporting.check_finetuning import check_finetuning
 from pipeline.reporting.check_model import check_model
 from pipeline.reporting.check_rows import TriedRows
-from pipeline.reporting.check_schedules import check_schedules
 from pipeline.reporting.check_source import CheckResult, TriedSource
 from pipeline.reporting.overview import nobody_left
 from pipeline.review.form import labeling_config
@@ -29,8 +30,10 @@ from pipeline.review.questions import has_known_answers
 from pipeline.text.tokens import count_tokens
 from pipeline.text.wording import counted
 from schemas.conversation import turn_text
+from schemas.cron import read_cron
 from schemas.dataset import EvaluationSet, Source
 from schemas.parsed import Parsed
+from schemas.run_summary import Verb
 from schemas.task import Role, Task
 from schemas.user_code_errors import described, own
 
@@ -243,6 +246,25 @@ def _check_grouping(tried: list[TriedRows], group_by: list[str], later: set[str]
     seen = see_groups(rows, group_by) | Seen(frozenset(later))
     if rows and (problem := ungrouped(group_by, seen)):
         yield CheckResult(what="split.group_by", ok=False, detail=problem)
+
+
+def check_schedules(workspace: Workspace) -> Iterator[CheckResult]:
+    """Check the section ``schedules``; nothing is said where there is none.
+
+    Args:
+        workspace: the dataset, and its Label Studio.
+    """
+    schedules, now, told = workspace.dataset.config.schedules, datetime.now(UTC), []
+    for verb in Verb:
+        if (times := schedules.of(verb)) is not None:
+            zone = ZoneInfo(times.timezone or schedules.timezone)
+            told.append(f"{verb} at {read_cron(times.cron).next(now, zone.key).astimezone(zone):%F %T %Z}")
+    if told:
+        how = "by `goldleaf serve` or `goldleaf deploy`"
+        yield CheckResult(what="schedules", ok=True, detail=f"next: {', '.join(told)}, {how}")
+    if schedules.collect is not None and workspace.connection is None:
+        problem = f"each can only fail: Label Studio is not configured; {HOW_TO_CONNECT}"
+        yield CheckResult(what="schedules.collect", ok=True, warning=True, detail=problem)
 
 
 # --- the machine ----------------------------------------------------------------------------------
