@@ -15,7 +15,7 @@ from pipeline.curation.follow_answers import follow_answers
 from pipeline.curation.history import verdict_of
 from pipeline.errors import ConfigError
 from pipeline.releases.recovery import recover_unrecorded_releases
-from pipeline.reporting.attention import Attention, attention, told_of_unread, unread_answers
+from pipeline.reporting.attention import Attention, attention, unread_answers
 from pipeline.reporting.overview import asked_again, count_waiting, open_seats
 from pipeline.reporting.status import next_step
 from pipeline.reporting.unreliable import unreliable
@@ -156,8 +156,7 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
     task = context.dataset.task
     asked = count_waiting(after, task, seats)
     needed = attention(after, task, connection.shown, asked_again(seats))
-    unread = unread_answers(after, asked_again(seats))
-    notes.append(told_of_unread(unread))
+    notes.append(unread_answers(after, asked_again(seats)))
     return Collected(
         dataset=context.dataset.config.name,
         run=run.id,
@@ -176,7 +175,7 @@ def _decide(context: Context, engine: Engine, connection: Connection, pulled: Pu
         change=followed.change,
         funnel=after.funnel(),
         note="\n".join(filter(None, notes)),
-        next_step=str(next_step(context, after, asked, len(needed) + sum(unread.values()))),
+        next_step=str(next_step(context, after, asked, len(needed))),
     )
 
 

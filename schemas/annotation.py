@@ -47,7 +47,12 @@ class Annotation(BaseModel, frozen=True):
     updated_at: datetime
     """Both are server times."""
     lead_time: float | None = None
-    """Seconds the annotator spent; 0 if the server made an answer of what was filled in; None if nobody knows."""
+    """Seconds the annotator spent."""
+
+    @property
+    def whose(self) -> str:
+        """The annotator as people know them."""
+        return self.email or f"user {self.annotator}"
 
     @property
     def who(self) -> tuple[str, str]:

@@ -112,15 +112,12 @@ def _work(line: "AnnotatorLine") -> list[object]:
         "invalid": line.invalid,
     }
     counts = ", ".join(f"{count:,} {what}" for what, count in beside.items() if count)
-    return [line.annotator, line.answers, line.today, line.waiting, _time(line.seconds), counts]
+    time = "" if line.seconds is None else f"{line.seconds:.0f} s"
+    return [line.annotator, line.answers, line.today, line.waiting, time, counts]
 
 
 def _shares(line: "AnnotatorLine") -> list[str]:
     return [str(share) for share in (line.gold, line.agreement, line.reliability, line.unchanged)]
-
-
-def _time(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.0f} s"
 
 
 def show_seats(seats: "Seats | None") -> None:

@@ -216,7 +216,7 @@ def _line(name: str, mine: Sequence[Opinion], fields: Sequence[str], settled: Se
     """What somebody's own answers say."""
     verdicts = Counter(one.annotation.verdict for one in mine)
     answers = [one for one in mine if one.annotation.verdict in ANSWERS]
-    times = [one.annotation.lead_time for one in answers if one.annotation.lead_time]
+    times = [one.annotation.lead_time for one in answers if one.annotation.lead_time is not None]
     gold = [
         _said(one, fields) == said_of(Verdict.LABELED, one.known, fields)
         for one in latest_votes(mine)

@@ -1,7 +1,7 @@
 """Finds what no queue shows: answers that only annotators can settle, why rows are rejected, keys that are empty."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 
 import polars as pl
@@ -80,7 +80,7 @@ def attention(
             project=at.project if at else None,
             task_id=at.task_id if at else None,
             url=f"{studio.rstrip('/')}/projects/{at.project}/data?task={at.task_id}" if studio and at else "",
-            annotator=_name(given) if given and kind is Need.CORRECTION else "",
+            annotator=given.whose if given and kind is Need.CORRECTION else "",
             what=what,
         )
         for kind, record_id, what, given in found
@@ -89,8 +89,8 @@ def attention(
     ]
 
 
-def unread_answers(snapshot: Snapshot, asked_again: Collection[str] = ()) -> dict[str, int]:
-    """How many answers to open questions confirm nothing, by annotator: nobody had the time to read.
+def unread_answers(snapshot: Snapshot, asked_again: Collection[str] = ()) -> str:
+    """How many answers to open questions confirm nothing, and whose, in words; empty if there are none.
 
     Args:
         snapshot: the committed state.
@@ -98,35 +98,23 @@ def unread_answers(snapshot: Snapshot, asked_again: Collection[str] = ()) -> dic
     """
     given = snapshot.latest_annotations().filter(~pl.col("deleted"), pl.col("verdict") == Verdict.UNREAD.value)
     found = given.select("record_id", "email", "annotator").collect()
-    if found.is_empty():
-        return {}
     waits = open_ones() | pl.col("record_id").is_in(list(asked_again))
     here = snapshot.outline.lazy().filter(waits).select("record_id").collect()
     whose = found.join(here, on="record_id", how="semi").select("email", "annotator").iter_rows()
-    return dict(sorted(Counter(email or f"user {number}" for email, number in whose).items()))
-
-
-def told_of_unread(unread: Mapping[str, int]) -> str:
-    """The same in words, and what to do; empty if there are none."""
-    number, whose = sum(unread.values()), ", ".join(f"{who} {count:,}" for who, count in unread.items())
-    what = f"{counted(number, 'answer')} {'confirms' if number == 1 else 'confirm'} nothing ({whose})"
+    counts = Counter(email or f"user {number}" for email, number in whose)
+    if not counts:
+        return ""
+    each = ", ".join(f"{who} {count:,}" for who, count in sorted(counts.items()))
     return (
-        ""
-        if not unread
-        else (
-            f"{what}: what was filled in was submitted without the time to read it; delete these annotations in Label "
-            "Studio, and their tasks are open again"
-        )
+        f"{counted(counts.total(), 'answer')} {'confirms' if counts.total() == 1 else 'confirm'} nothing ({each}): "
+        "what was filled in was submitted without the time to read it; delete these annotations in Label Studio, and "
+        "their tasks are open again"
     )
 
 
 _IS_GOLD = "It is a hidden gold item."
 _Found = tuple[Need, str, str, Annotation | None]
 """With the answer whose task is to be opened: that was there when answers were collected."""
-
-
-def _name(given: Annotation) -> str:
-    return given.email or f"user {given.annotator}"
 
 
 def _by_task(found: _Found) -> tuple[bool, int, int, str]:
@@ -139,12 +127,12 @@ def _corrections(snapshot: Snapshot, task: type[Task], asked_again: Collection[s
     """The newest invalid answer of every record that still waits for one, or in which it may contradict another."""
     invalid = sorted(invalid_annotations(snapshot, task), key=lambda item: (item.updated_at, item.annotation_id))
     newest = {item.record_id: item for item in invalid}
-    decisions = {decision.record_id: decision for decision in _current(snapshot, list(newest))}
+    now = snapshot.current_decisions(pl.col("record_id").is_in(list(newest))).collect()
+    decisions = {decision.record_id: decision for decision in from_frame(now)}
     for record_id, item in newest.items():
         decision = decisions.get(record_id)
         if decision and _is_settled(decision):
-            what = f"{item.error} Until then an earlier one counts."
-            yield Need.CORRECTION, record_id, what, item
+            yield Need.CORRECTION, record_id, f"{item.error} Until then an earlier one counts.", item
         elif decision and (is_open(decision) or record_id in asked_again):
             yield Need.CORRECTION, record_id, item.error, item
 
@@ -157,8 +145,8 @@ def _corrections_of_gold(snapshot: Snapshot, task: type[Task]) -> Iterator[_Foun
 
 def _is_settled(decision: Decision) -> bool:
     """Whether an annotator's answer counts."""
-    codes = {reason.code for reason in decision.reasons}
-    return decision.label_source is LabelSource.HUMAN or ReasonCode.UNUSABLE in codes
+    is_unusable = any(reason.code is ReasonCode.UNUSABLE for reason in decision.reasons)
+    return decision.label_source is LabelSource.HUMAN or is_unusable
 
 
 def _second_opinions(snapshot: Snapshot, task: type[Task], asked_again: Collection[str]) -> Iterator[_Found]:
@@ -175,7 +163,3 @@ def _second_opinions(snapshot: Snapshot, task: type[Task], asked_again: Collecti
         for record_id, place in places.items():
             what = what.replace(f"record {record_id}", place)
         yield Need.SECOND_OPINION, decision.record_id, what, newest
-
-
-def _current(snapshot: Snapshot, records: Sequence[str]) -> Iterator[Decision]:
-    yield from from_frame(snapshot.current_decisions(pl.col("record_id").is_in(records)).collect())

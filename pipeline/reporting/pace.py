@@ -74,7 +74,7 @@ def pace(opinions: Iterable[Opinion], waiting: int, now: datetime) -> Pace:
     """
     answers = [one.annotation for one in opinions if one.annotation.verdict in ANSWERS]
     by_day = Counter(one.created_at.astimezone(now.tzinfo).date() for one in answers)
-    times = [one.lead_time for one in answers if one.lead_time]
+    times = [one.lead_time for one in answers if one.lead_time is not None]
     return Pace(
         answers=len(answers),
         days=[Day(day=day, answers=count) for day, count in sorted(by_day.items())],

@@ -17,7 +17,7 @@ from pipeline.ladder.kept_answers import left_unfinished
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
 from pipeline.releases.versions import readable_versions
-from pipeline.reporting.attention import Attention, attention, told_of_unread, unread_answers
+from pipeline.reporting.attention import Attention, attention, unread_answers
 from pipeline.reporting.doubted_gold import DoubtedGold, doubted_in
 from pipeline.reporting.error_outlook import ErrorOutlook, error_outlook
 from pipeline.reporting.last_finetuning import Judged, last_finetuning
@@ -155,13 +155,13 @@ def read_status(workspace: Workspace) -> Status:
     connection = workspace.connection
     studio = connection.shown if connection else ""
     needed = attention(snapshot, workspace.dataset.task, studio, asked_again(seats))
-    unread = unread_answers(snapshot, asked_again(seats))
     funnel = snapshot.settled_funnel()
     curated = snapshot.last_run(CurateSummary)
+    given = redistributed(snapshot, curated.id) if curated else ""
     is_present = curated is not None and not workspace.dataset.has_changed_since(curated.summary)
     frozen = frozen_sources(snapshot, workspace.dataset.config.sources) if is_present else []
     versions, damaged = readable_versions(workspace.store.releases)
-    todo = next_step(workspace, snapshot, asked, len(needed) + sum(unread.values()))
+    todo = next_step(workspace, snapshot, asked, len(needed))
     return Status(
         dataset=workspace.dataset.config.name,
         home=str(workspace.store.root),
@@ -172,7 +172,7 @@ def read_status(workspace: Workspace) -> Status:
         skipped=asked.skipped,
         seats=asked.seats,
         nobody_left=nobody_left(workspace.dataset.config.review, asked.seats),
-        notes=list(filter(None, [redistributed(snapshot, curated.id) if curated else "", told_of_unread(unread)])),
+        notes=list(filter(None, [given, unread_answers(snapshot, asked_again(seats))])),
         attention=needed,
         unreliable=list(map(str, unreliable(snapshot, workspace.dataset))),
         doubted_gold=doubted_in(snapshot, workspace.dataset),

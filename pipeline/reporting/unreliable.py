@@ -21,10 +21,8 @@ from schemas.run_summary import CollectSummary
 if TYPE_CHECKING:
     from pipeline.reporting.annotators import AnnotatorLine
 
-_RIGHT = 0.5
-"""Who is surely right less often about gold items is told of."""
-_TIMES = 2
-"""And who is surely wrong this many times as often as the others."""
+_RIGHT, _TIMES = 0.5, 2
+"""Who is surely right less often about gold is told of, and who is surely wrong so many times as often as others."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,6 @@ class Unreliable:
 
     annotator: str
     said: str
-    """How they answer, or have answered."""
     is_past: bool
     """Their later answers have made it look better."""
     rows: int

@@ -77,7 +77,7 @@ class Said:
         if self.against is not None:
             both = sorted((self.annotation, self.against), key=lambda one: one.annotation_id)
             texts = zip(both, told_apart(*both), strict=True)
-            says = " and ".join(f"{one.email or f'user {one.annotator}'} says {text}" for one, text in texts)
+            says = " and ".join(f"{one.whose} says {text}" for one, text in texts)
             return Reason(code=ReasonCode.DISAGREEMENT, detail=says)
         match self.annotation.verdict:
             case Verdict.LABELED:
@@ -288,10 +288,12 @@ def deciding(said: Iterable[Said]) -> Said | None:
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
     present = [item for item in valid if item.is_present]
     counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
-    panel = {_who(item) for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR}
+    panel = {item.annotation.who for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR}
     agreed = _agreed(counting, panel)
-    counting = [item for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR or _who(item) not in panel]
-    by_annotator = {_who(item): item for item in sorted(counting, key=_age)}
+    counting = [
+        item for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR or item.annotation.who not in panel
+    ]
+    by_annotator = {item.annotation.who: item for item in sorted(counting, key=_age)}
     answers = sorted(by_annotator.values(), key=_age)
     votes = [item for item in answers if item.annotation.verdict is not Verdict.UNSURE]
     if adjudicated := [item for item in votes if item.seat.kind is SeatKind.ADJUDICATOR]:
@@ -313,7 +315,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
 
 def _agreed(counting: Iterable[Said], panel: Collection[tuple[str, str]]) -> Said | None:
     """The latest answer if several annotators agree by now, one of whom has taken the adjudicator's task as well."""
-    last = {_who(item): item for item in sorted(counting, key=_age) if _who(item) in panel}
+    last = {item.annotation.who: item for item in sorted(counting, key=_age) if item.annotation.who in panel}
     if len(last) < 2 or not any(item.seat.kind is SeatKind.ADJUDICATOR for item in last.values()):
         return None
     is_sure = all(item.annotation.verdict is not Verdict.UNSURE for item in last.values())
@@ -367,14 +369,12 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
         valid = [item for item in present if item.annotation.verdict in DECISIVE]
         # Where the task has changed since, the row is asked again.
         for item in (one for one in present if one.annotation.verdict is Verdict.INVALID and not one.was_valid):
-            settling = [one for one in valid if _who(one) == _who(item)] + ([answer] if answer else [])
+            settling = [one for one in valid if one.annotation.who == item.annotation.who] + (
+                [answer] if answer else []
+            )
             if all(_age(one) < _age(item) for one in settling):
                 found.append(item.annotation)
     return found
-
-
-def _who(said: Said) -> tuple[str, str]:
-    return said.annotation.who
 
 
 def _annotation(row: dict[str, Any], decision: Decision, task: type[Task]) -> Annotation:

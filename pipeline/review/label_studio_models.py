@@ -1,5 +1,6 @@
 """What Goldleaf and a Label Studio server exchange: the server's data, validated field by field, and our reports."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -10,6 +11,12 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipeline.review.form import ASSIGNED, PUSH_KEY, RECORD_ID
 
+AS_FILLED_IN = "prediction"
+"""What Label Studio says of a part of an answer that was left as it was filled in."""
+_CHARACTERS = 200
+"""Nobody reads as many in a second: about 2,000 words a minute, three times as fast as skimming."""
+_LONGEST = 1.0
+"""Seconds that are enough for any text: its first words may tell an expert the label."""
 _AT_ONCE = timedelta(seconds=1)
 _EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -191,11 +198,15 @@ class PulledAnnotation(_Sent):
     parent_prediction: Annotated[int, Field(strict=True)] | None = None
     """What was filled in when it was begun, or what the server made it of."""
 
-    @property
-    def seconds(self) -> float | None:
-        """The time; 0 if the server made it of a prediction, all at once, and nobody has edited it since."""
-        is_made = self.parent_prediction is not None and self.updated_at - self.created_at < _AT_ONCE
-        return self.lead_time or (0.0 if is_made else None)
+    def is_unread(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether nobody can have read the inputs before it was submitted as it was filled in, or with all others.
+
+        What somebody changed counts however fast they were, and so does what a program has sent without a time.
+        """
+        if not self.lead_time:
+            return self.parent_prediction is not None and self.updated_at - self.created_at < _AT_ONCE
+        enough = min(_LONGEST, sum(len(str(one)) for one in inputs.values()) / _CHARACTERS)
+        return self.lead_time < enough and {one.get("origin") for one in self.result} == {AS_FILLED_IN}
 
     @field_validator("annotator", mode="before")
     @classmethod

@@ -8,10 +8,10 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.kinds.registry import kind_of
-from pipeline.review.consensus import Said, deciding, said_and_hidden
+from pipeline.review.consensus import deciding, said_and_hidden
 from pipeline.review.gold import adjudicated_records, known_items, trusted_records
+from pipeline.review.label_studio_models import AS_FILLED_IN
 from pipeline.review.questions import FilledIn, filled_in
-from pipeline.review.reading_time import AS_FILLED_IN
 from pipeline.review.seating import is_overlapping
 from pipeline.state.decisions import from_frame
 from pipeline.state.snapshot import Snapshot
@@ -97,7 +97,7 @@ def read_opinions(snapshot: Snapshot, dataset: LoadedDataset) -> list[Opinion]:
             annotator=names.get((one.annotation.server, one.annotation.annotator), f"user {one.annotation.annotator}"),
             seat=one.seat.kind,
             annotation=one.annotation,
-            proposal=_proposal(one, task),
+            proposal=filled_in(one.asked, task) if one.seat.kind in (SeatKind.FIRST, SeatKind.SECOND) else None,
             known=known.get(one.annotation.record_id) if one.seat.kind is SeatKind.GOLD else None,
             given=None if one.asked.label_source is LabelSource.HUMAN else one.asked.targets,
             decides=id(one.annotation) in decisive,
@@ -185,12 +185,6 @@ def votes(opinions: Iterable[Opinion], task: type[Task]) -> pl.DataFrame:
             known = None if one.known is None else label(field, one.known.get(field))
             rows.append((one.record_id, one.annotator, field, said, known, one.tells_agreement))
     return pl.DataFrame(rows, schema=VOTES, orient="row")
-
-
-def _proposal(said: Said, task: type[Task]) -> FilledIn | None:
-    if said.seat.kind not in (SeatKind.FIRST, SeatKind.SECOND):
-        return None
-    return filled_in(said.asked, task)
 
 
 def _names_of(snapshot: Snapshot) -> dict[tuple[str, str], str]:

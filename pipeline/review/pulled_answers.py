@@ -23,7 +23,6 @@ from pipeline.review.labeling_tasks import LabelingAnswer, read_result
 from pipeline.review.leftovers import recognized
 from pipeline.review.pushing import push_rows
 from pipeline.review.queue import TASK, marker, markers
-from pipeline.review.reading_time import is_unread
 from pipeline.review.seats import seats_of
 from pipeline.state.decisions import from_frame, question_key
 from pipeline.state.snapshot import Snapshot
@@ -165,7 +164,7 @@ def _annotations(
     assert pulled.project is not None
     for found in task.annotations:
         answer = read_result(dataset.task, found.result, found.was_cancelled, inputs)
-        if not found.was_cancelled and is_unread(found.seconds, found.result, inputs or {}):
+        if not found.was_cancelled and found.is_unread(inputs or {}):
             answer = LabelingAnswer(verdict=Verdict.UNREAD, targets=answer.targets)
         yield Annotation(
             server=pulled.server,
@@ -182,7 +181,7 @@ def _annotations(
             result=found.result,
             created_at=found.created_at,
             updated_at=found.updated_at,
-            lead_time=found.seconds,
+            lead_time=found.lead_time,
         )
 
 

@@ -3,7 +3,7 @@
 A push sends only committed decisions, and only what the server does not have yet, so it may be repeated at any time.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -33,8 +33,6 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.wording import counted
-from schemas.decision import Decision
-from schemas.fate import Reason
 from schemas.seat import SeatKind
 
 _REFUSALS = (400, 422)
@@ -220,7 +218,7 @@ class _Push:
             for one in asked
             if one.seat.kind is not SeatKind.FIRST or is_overlapping(one.decision.record_id, overlap)
         }
-        decisions = [_with_reasons(one.decision, one.held) if one.held else one.decision for one in asked]
+        decisions = [one.decision.model_copy(update={"reasons": [*one.held, *one.decision.reasons]}) for one in asked]
         return offered(self.snapshot, self.dataset.task, decisions, alone)
 
     def _sent(self, there: dict[int, str]) -> pl.DataFrame:
@@ -262,10 +260,6 @@ class _Push:
         answered = self.snapshot.latest_annotations().filter(*here).select("push_key").collect()
         closed = sent.filter(~pl.col("push_key").is_in(list(open_keys)))
         return dict(closed.join(answered, on="push_key", how="anti", maintain_order="left").iter_rows())
-
-
-def _with_reasons(decision: Decision, more: Sequence[Reason]) -> Decision:
-    return decision.model_copy(update={"reasons": [*more, *decision.reasons]})
 
 
 def push_rows(

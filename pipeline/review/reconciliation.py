@@ -100,6 +100,7 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
             return Comparison(**_missing(wanted, _noted(snapshot)))
         found = _read(client, project, snapshot, dataset, wanted)
         bare = client.without_proposal(project)
+    begun = {key: one for key, one in wanted.items() if key in bare}
     refused = {key: why for key, why in refusals(store, found.identity).items() if key in wanted}
     copies: dict[str, list[int]] = defaultdict(list)
     for number, key in sorted(found.tasks.items()):
@@ -122,7 +123,7 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
         annotations=sum(len(one.annotations) for one in found.pulled),
         **_missing({key: one for key, one in wanted.items() if not (key in copies or key in refused)}, found.noted),
         refused=sorted(f"{_place(wanted[key])}: {why}" for key, why in refused.items() if key not in copies),
-        unproposed=_unproposed({key: one for key, one in wanted.items() if key in bare}, dataset),
+        unproposed=sorted(_place(wanted[one["data"][PUSH_KEY]]) for one in proposing(begun, dataset)),
         doubled=doubled,
         answered_twice=answered_twice,
         outdated=outdated,
@@ -160,10 +161,6 @@ def _missing(asked: Mapping[str, Asked], noted: Collection[str]) -> dict[str, li
         was_sent = "missing" if key in noted else "unsent"
         found["missing_gold" if one.seat.kind is SeatKind.GOLD else was_sent].append(_place(one))
     return {name: sorted(places) for name, places in found.items()}
-
-
-def _unproposed(bare: Mapping[str, Asked], dataset: LoadedDataset) -> list[str]:
-    return sorted(_place(bare[task["data"][PUSH_KEY]]) for task in proposing(bare, dataset))
 
 
 def _place(asked: Asked) -> str:

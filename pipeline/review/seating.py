@@ -144,8 +144,7 @@ def assignments(snapshot: Snapshot) -> dict[str, str]:
 
 def redistributed(snapshot: Snapshot, run: str) -> str:
     """Who was given how many open tasks of whom when a run sent questions; empty if nobody was."""
-    now = pl.col("annotator").fill_null("")
-    sent = snapshot.scan(Table.PUSHES).sort("pushed_at").with_columns(now)
+    sent = snapshot.scan(Table.PUSHES).sort("pushed_at").with_columns(pl.col("annotator").fill_null(""))
     told = sent.with_columns(before=pl.col("annotator").shift(1).over("push_key"))
     moved = told.filter(pl.col("run") == run, pl.col("before") != pl.col("annotator")).collect()
     counts = moved.group_by("before", "annotator").len().sort("before", "annotator").iter_rows()
@@ -206,7 +205,7 @@ def _attempts(kind: SeatKind) -> Iterator[Seat]:
 
 
 def _voters(answers: Sequence[Said]) -> set[tuple[str, str]]:
-    return {_who(one) for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR}
+    return {one.annotation.who for one in answers if one.seat.kind is not SeatKind.ADJUDICATOR}
 
 
 def _is_adjudicated(answers: Sequence[Said]) -> bool:
@@ -215,13 +214,9 @@ def _is_adjudicated(answers: Sequence[Said]) -> bool:
     return any(
         one.seat.kind is SeatKind.ADJUDICATOR
         and one.annotation.verdict is not Verdict.UNSURE
-        and _who(one) not in voters
+        and one.annotation.who not in voters
         for one in answers
     )
-
-
-def _who(said: Said) -> tuple[str, str]:
-    return said.annotation.who
 
 
 def _whose(
