@@ -1,4 +1,4 @@
-"""Finetune: turn a published version into a LoRA adapter, and judge it beside everything else that could be done."""
+"""Finetune: turn a published version into a LoRA adapter, and judge it beside what else could be done."""
 
 from collections.abc import Sequence
 from dataclasses import replace

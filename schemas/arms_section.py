@@ -27,9 +27,10 @@ class ArmName(StrEnum):
     MAJORITY = "majority"
     """The most frequent answer of the training rows; of a rewriting task, the input unchanged."""
     LINEAR = "linear"
-    """A linear model on TF-IDF for every field with choices, and a CRF tagger for values that stand in the text."""
+    """A linear model on TF-IDF and embeddings, which looks for choices in the text, for every field with choices, and a
+    CRF tagger for values that stand in the text."""
     NEAREST = "nearest"
-    """The answer of the most similar training row."""
+    """The answer of the most similar training row, or what most of several answer."""
     ZERO_SHOT = "zero_shot"
     """The base model, held to the form of the answers."""
     FEW_SHOT = "few_shot"

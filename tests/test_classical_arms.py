@@ -15,7 +15,7 @@ from pipeline.finetuning.evaluate import EvalQuestion, questions
 from pipeline.finetuning.exam import Exam, Questions
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.loaded_model import LoadedModel
-from pipeline.ladder import linear_fields, preparation
+from pipeline.ladder import classical, linear_fields, preparation
 from pipeline.ladder.arm import Arm, CannotAnswer
 from pipeline.ladder.arm_builder import ArmBuilder
 from pipeline.ladder.classical import Linear, Majority, Nearest
@@ -335,7 +335,7 @@ def test_the_same_rows_make_the_same_model() -> None:
     assert first == second
 
 
-def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_strength_is_the_one_that_is_best_on_held_out_rows() -> None:
     """With C as small as this a model only learns which choice is frequent, with a usual one more."""
     field = Topic.task_targets()[0]
     rows = [topic(number, "billing" if number % 8 else "returns") for number in range(40)]
@@ -344,16 +344,14 @@ def test_the_strength_is_the_one_that_is_best_on_held_out_rows(monkeypatch: pyte
     right = [[value] for value in given]
     found: dict[tuple[float, ...], int] = {}
     for strengths in ((1e-9,), (1.0,), (1e-9, 1.0), (1.0, 1e-9)):
-        monkeypatch.setattr(linear_fields, "STRENGTHS", strengths)
-        model = fit_field(field, seen, given, HeldOut(seen, right), 17)
+        model = fit_field(field, seen, given, HeldOut(seen, right), 17, strengths)
         found[strengths] = sum(one == value for one, value in zip(model.predict(seen), given, strict=True))
     assert found[1e-9,] < found[1.0,] == found[1e-9, 1.0] == found[1.0, 1e-9]
 
 
 def test_the_curve_of_the_linear_model_ends_where_the_arm_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is fitted as the arm is: with the strength that is best on the validation rows."""
-    monkeypatch.setattr(linear_fields, "STRENGTHS", (1e-9, 1.0))
-    monkeypatch.setattr(linear_fields, "_USUAL", 1e-9)
+    monkeypatch.setattr(classical, "STRENGTHS", (1e-9, 1.0))
     rows = [topic(number, "billing" if number % 8 else "returns") for number in range(40)]
     held_out, asked = questions(Topic, rows), Questions(questions(Topic, rows), [], [], {})
     monkeypatch.setattr(ArmBuilder, "_held_out", lambda self: held_out)
@@ -365,11 +363,10 @@ def test_the_curve_of_the_linear_model_ends_where_the_arm_is(tmp_path: Path, mon
     assert answers(linear(Topic, rows, held_out), Topic, rows) == golds(rows)
 
 
-def test_a_held_out_row_with_several_right_answers_is_right_with_any(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_held_out_row_with_several_right_answers_is_right_with_any() -> None:
     field, seen = Topic.task_targets()[0], tfidf().fit_transform([str(row.fields["text"]) for row in TOPICS])
-    monkeypatch.setattr(linear_fields, "STRENGTHS", (1.0,))
     every = [["returns", "billing", "delivery"]] * len(TOPICS)
-    model = fit_field(field, seen, [row.fields["topic"] for row in TOPICS], HeldOut(seen, every), 17)
+    model = fit_field(field, seen, [row.fields["topic"] for row in TOPICS], HeldOut(seen, every), 17, (1.0,))
     assert set(model.predict(seen)) == set(WORDS)
 
 

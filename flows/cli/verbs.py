@@ -345,7 +345,7 @@ def finetune(
 ) -> None:
     """Train a LoRA adapter on a published version, and say whether it was worth it.
 
-    The adapter is compared with everything else that could be done, on the same test questions: the most frequent
+    The adapter is compared with what else could be done, on the same test questions: the most frequent
     answer, a linear model, the nearest training row, the prompted base model, and whatever `arms` lists.
     """
     context = load_context(dataset)

@@ -16,5 +16,6 @@ __all__ = [
     "rewrite_rules",
     "rewrites",
     "span_tokens",
+    "static_embeddings",
     "text_languages",
 ]

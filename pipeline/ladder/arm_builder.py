@@ -43,7 +43,7 @@ class ArmBuilder:
             case ArmName.LINEAR:
                 return Linear(self._task, self._memory, self._held_out(), self._plan.config.seed)
             case ArmName.NEAREST:
-                return Nearest(self._task, self._memory)
+                return Nearest(self._task, self._memory, self._held_out())
             case ArmName.ZERO_SHOT:
                 return ZeroShot(self._base)
             case ArmName.FEW_SHOT:

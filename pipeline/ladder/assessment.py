@@ -35,7 +35,7 @@ _MOSTLY = 0.5
 
 
 class Assessment(BaseModel):
-    """What is known of an adapter and of everything else that could have been done."""
+    """What is known of an adapter and of what else could have been done."""
 
     model_config = ConfigDict(frozen=True)
 

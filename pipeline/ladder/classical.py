@@ -3,29 +3,50 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.finetuning.evaluate import EvalQuestion, questions
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.finetuning.evaluate import EvalQuestion, compare_models, evaluate, questions
 from pipeline.finetuning.exam import Answers, Questions
 from pipeline.finetuning.examples import Example, read_examples
 from pipeline.kinds.registry import kind_of
 from pipeline.ladder.arm import Advance, Arm, CannotAnswer
-from pipeline.ladder.linear_fields import NO_WORDS, FieldModel, HeldOut, fit_field, is_closed
+from pipeline.ladder.choices_in_texts import ChoicesInTexts, fit_in_texts
+from pipeline.ladder.linear_fields import (
+    EMBEDDED,
+    IN_TEXTS,
+    NO_WORDS,
+    STRENGTHS,
+    FieldModel,
+    HeldOut,
+    closed_fields,
+    fit_field,
+    is_closed,
+    value_at,
+)
+from pipeline.ladder.mentioned_choices import words_of
 from pipeline.ladder.plan import VALIDATION
 from pipeline.ladder.results import COPIED
 from pipeline.ladder.retrieval import Memory, text_of
 from pipeline.ladder.slot_answers import filled
+from pipeline.ladder.slot_values import Found
 from pipeline.ladder.tagger import Tagger, fit_tagger
 from pipeline.releases.published_rows import published_inputs, published_targets
 from pipeline.releases.versions import read_manifest
 from schemas.arms_section import ArmName, Family
-from schemas.field import JsonValue
+from schemas.field import JsonValue, TargetField
 from schemas.field_values import leaf_paths
 from schemas.task import Task
 from schemas.task_fields import conversation_target
 
 Targets = dict[str, JsonValue]
+
+_MEANINGS, _NEIGHBORS = (0.0, 0.7), (1, 3, 5, 10, 20)
+_MOST_HELD_OUT = 500
+"""Questions by which the nearest rows are chosen."""
 
 
 class Majority(Arm):
@@ -66,22 +87,69 @@ class Majority(Arm):
 
 
 class Nearest(Arm):
-    """Answers with what the most similar training row answers."""
+    """Answers with what the most similar training row answers, or what most of several do.
+
+    How many, and by how much their meaning counts, is chosen where fields have choices and there are rows to choose by.
+    """
 
     name = ArmName.NEAREST.value
     title = "the nearest training row"
     family = Family.CLASSICAL
 
-    def __init__(self, task: type[Task], memory: Memory) -> None:
-        self._task, self._memory = task, memory
+    def __init__(self, task: type[Task], memory: Memory, held_out: Sequence[EvalQuestion] = ()) -> None:
+        """Take the training rows, and questions by which it is chosen how they are asked."""
+        self._task, self._memory, self._held_out = task, memory, held_out[:_MOST_HELD_OUT]
+        self._meaning, self._rows = 0.0, 1
+
+    def learn(self) -> None:
+        """Choose by the held-out questions; what is no better by more than a standard error is not taken."""
+        if not (self._held_out and closed_fields(self._task.task_targets())):
+            return
+        usual, best, chosen = None, 0.0, (0.0, 1)
+        for meaning in _MEANINGS:
+            ranked = list(self._ranked(self._held_out, meaning, max(_NEIGHBORS)))
+            for rows in _NEIGHBORS:
+                found = evaluate(self._task, self._held_out, [self._answer(*one, rows) for one in ranked])
+                usual = usual or found
+                gain = compare_models(usual, found).difference
+                # A quarter of the 95% interval.
+                if gain.value > best and gain.value > (gain.high - gain.low) / 4:
+                    best, chosen = gain.value, (meaning, rows)
+        self._meaning, self._rows = chosen
+        shown = f"the {self._rows} nearest training rows" if self._rows > 1 else self.title
+        self.title = f"{shown} by TF-IDF and embeddings" if self._meaning else shown
 
     def answer(self, questions: Questions, advance: Advance) -> Answers:
-        """Look for each question's nearest row."""
+        """Look for each question's nearest rows."""
         texts = []
-        for [place] in self._memory.nearest(questions.asked, 1):
-            texts.append(self._memory.rows[place].answer)
+        for one in self._ranked(questions.asked, self._meaning, self._rows):
+            texts.append(self._answer(*one, self._rows))
             advance(1)
-        return Answers(texts)
+        return Answers(texts, settings={"rows": float(self._rows), "share of embeddings": self._meaning})
+
+    def _ranked(
+        self, asked: Sequence[EvalQuestion], meaning: float, count: int
+    ) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
+        """For each question the most similar rows, and how similar they are."""
+        for likeness in self._memory.likeness(asked, meaning):
+            places = np.argsort(-likeness, kind="stable")[:count]
+            yield places.tolist(), likeness[places]
+
+    def _answer(self, places: Sequence[int], likeness: npt.NDArray[np.float32], rows: int) -> str:
+        """Of each field the value with the most votes: of a likeness its square."""
+        nearest = self._memory.rows[places[0]].answer
+        if rows == 1:
+            return nearest
+        votes = np.maximum(likeness[:rows], 1e-6) ** 2
+        golds = [published_targets(self._task, self._memory.rows[place].fields) for place in places[:rows]]
+        targets: Targets = {}
+        for field in self._task.task_targets():
+            count: Counter[str] = Counter()
+            for gold, vote in zip(golds, votes.tolist(), strict=True):
+                count[json.dumps(gold[field.name], sort_keys=True)] += vote
+            targets[field.name] = json.loads(count.most_common(1)[0][0])
+        answer = self._task.task_answer(targets)
+        return nearest if self._task.task_read_answer(answer) is None else answer
 
 
 def held_out_questions(version: Path, task: type[Task]) -> list[EvalQuestion]:
@@ -107,65 +175,90 @@ class Linear(Arm):
         self._task, self._memory, self._held_out, self._seed = task, memory, held_out, seed
         self._models: dict[str, FieldModel] = {}
         self._tagger: Tagger | None = None
+        self._embedded = False
 
     def learn(self) -> None:
         """Fit a model for each field with choices, and a tagger for values that stand in the text."""
-        fields = self._task.task_targets()
-        closed = [field for field in fields if is_closed(field)]
-        golds = [published_targets(self._task, row.fields) for row in self._memory.rows]
-        self._tagger = fit_tagger(fields, self._memory.texts, golds, self._seed)
+        fields, memory = self._task.task_targets(), self._memory
+        closed = closed_fields(fields)
+        golds = [published_targets(self._task, row.fields) for row in memory.rows]
+        self._tagger = fit_tagger(fields, memory.texts, golds, self._seed)
         if not closed and self._tagger is None:
             raise CannotAnswer("no field of the task has choices to choose from, or values that stand in the text")
-        self.title = self._title(len(closed))
-        seen = self._memory.seen(self._held_out) if self._held_out and closed else None
-        for field in closed:
-            right = [[gold[field.name] for gold in one.golds] for one in self._held_out]
-            held_out = None if seen is None else HeldOut(seen, right)
-            given = [gold[field.name] for gold in golds]
-            self._models[field.name] = fit_field(field, self._memory.features, given, held_out, self._seed)
+        given = {path: [value_at(gold, path) for gold in golds] for path in closed}
+        plain = self._fit(closed, given)
+        if self._held_out and closed:
+            other = self._fit(closed, given, plain)
+            hits, more = (sum(model.hits for model in models.values()) for models in (plain, other))
+            # One standard error.
+            if more > hits + np.sqrt(hits * (1 - hits / (len(self._held_out) * len(closed)))):
+                plain, self._embedded = other, True
+        features = memory.embedded_features if self._embedded else memory.features
+        for path, field in closed.items():
+            self._models[path] = fit_in_texts(field, plain[path], features, memory.words, given[path], self._seed)
+        self.title = self._title()
 
-    def _title(self, closed: int) -> str:
+    def _fit(
+        self,
+        closed: Mapping[str, TargetField],
+        given: Mapping[str, Sequence[JsonValue]],
+        plain: Mapping[str, FieldModel] | None = None,
+    ) -> dict[str, FieldModel]:
+        """Models on TF-IDF, or as strong ones as ``plain`` that see embeddings, too."""
+        memory, embedded = self._memory, plain is not None
+        features = memory.embedded_features if embedded else memory.features
+        seen = memory.seen(self._held_out, embedded=embedded) if self._held_out and closed else None
+        found = {}
+        for path, field in closed.items():
+            right = [[value_at(gold, path) for gold in one.golds] for one in self._held_out]
+            held_out = None if seen is None else HeldOut(seen, right)
+            strengths = STRENGTHS if plain is None else (plain[path].strength,)
+            found[path] = fit_field(field, features, given[path], held_out, self._seed, strengths)
+        return found
+
+    @property
+    def _paths(self) -> set[str]:
+        """The fields that are not those of the nearest row."""
+        return {*self._models, *(() if self._tagger is None else self._tagger.paths)}
+
+    def _title(self) -> str:
         """What the arm uses for this task, in words."""
-        tagged = frozenset() if self._tagger is None else self._tagger.paths
-        copied = sum(set(leaf_paths([field])) <= tagged for field in self._task.task_targets())
+        linear = "a linear model on TF-IDF" + (" and embeddings" if self._embedded else "")
         parts = {
-            "a linear model on TF-IDF": "fields with choices" if closed else "",
-            "a CRF tagger": "values that stand in the text" if tagged else "",
-            "the nearest training row": "others" if closed + copied < len(self._task.task_targets()) else "",
+            linear: "fields with choices" if self._models else "",
+            "a CRF tagger": "values that stand in the text" if self._tagger is not None else "",
+            "the nearest training row": "others" if {*leaf_paths(self._task.task_targets())} - self._paths else "",
         }
         used = [(model, fields) for model, fields in parts.items() if fields]
         return used[0][0] if len(used) == 1 else ", ".join(f"{model} for {fields}" for model, fields in used)
 
     def answer(self, questions: Questions, advance: Advance) -> Answers:
         """Predict each field."""
-        fields = self._task.task_targets()
-        seen = self._memory.seen(questions.asked) if self._models else None
-        values = {name: model.predict(seen) for name, model in self._models.items()}
+        asked, memory = questions.asked, self._memory
+        values: dict[str, list[JsonValue]] = {}
+        if self._models:
+            seen, words = memory.seen(asked, embedded=self._embedded), [*map(words_of, memory.asked_texts(asked))]
+            values = {path: model.predict(seen, words) for path, model in self._models.items()}
         others: Iterator[Targets] = itertools.repeat({})
-        if len(values) < len(fields):
-            rows = self._memory.rows
-            others = (
-                published_targets(self._task, rows[place].fields)
-                for [place] in self._memory.nearest(questions.asked, 1)
-            )
+        if not all(map(is_closed, self._task.task_targets())):
+            others = (published_targets(self._task, memory.rows[at].fields) for [at] in memory.nearest(asked, 1))
         texts = []
-        for row, (question, other) in enumerate(zip(questions.asked, others, strict=False)):
-            usual = {**other, **{name: found[row] for name, found in values.items()}}
-            targets = {field.name: usual[field.name] for field in fields}
-            texts.append(
-                self._task.task_answer(
-                    targets if self._tagger is None else self._tagged(self._tagger, question, targets)
-                )
-            )
+        for row, (question, other) in enumerate(zip(asked, others, strict=False)):
+            chosen = [Found(path, one, 1.0) for path, found in values.items() for one in _each(found[row])]
+            texts.append(self._task.task_answer(self._completed(question, chosen, other)))
             advance(1)
-        strengths = {f"C of {name}": model.strength for name, model in self._models.items()}
-        return Answers(texts, settings=strengths if self._memory.has_words else {**strengths, NO_WORDS: 1.0})
+        settings = {f"C of {path}": model.strength for path, model in self._models.items()}
+        looked = sum(isinstance(model, ChoicesInTexts) for model in self._models.values())
+        more = {NO_WORDS: float(not memory.has_words), IN_TEXTS: float(looked), EMBEDDED: float(self._embedded)}
+        return Answers(texts, settings=settings | {name: number for name, number in more.items() if number})
 
-    def _tagged(self, tagger: Tagger, question: EvalQuestion, usual: Targets) -> Targets:
-        """An answer with the values that the text says, as far as it is one to the task."""
-        task, text = self._task, text_of(self._task, question.inputs, question.prompt)
-        found = filled(task.task_targets(), tagger.paths, tagger.read(text), usual)
-        if self._is_valid(found):
+    def _completed(self, question: EvalQuestion, chosen: Sequence[Found], usual: Targets) -> Targets:
+        """An answer with what was chosen and what the text says, as far as it is one to the task."""
+        task = self._task
+        if self._tagger is not None:
+            chosen = [*chosen, *self._tagger.read(text_of(task, question.inputs, question.prompt))]
+        found = filled(task.task_targets(), self._paths, chosen, usual)
+        if not usual or self._is_valid(found):
             return found
         for name, value in found.items():
             usual = changed if self._is_valid(changed := {**usual, name: value}) else usual
@@ -173,3 +266,8 @@ class Linear(Arm):
 
     def _is_valid(self, targets: Targets) -> bool:
         return self._task.task_read_answer(self._task.task_answer(targets)) is not None
+
+
+def _each(value: JsonValue) -> Sequence[JsonValue]:
+    """The members of a set, or a value if there is one."""
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from pipeline.ladder.assessment import Assessment
-from pipeline.ladder.linear_fields import NO_WORDS, is_closed
+from pipeline.ladder.linear_fields import EMBEDDED, IN_TEXTS, NO_WORDS, is_closed
 from pipeline.ladder.results import ArmResult
 from pipeline.text.wording import counted
 from schemas.arms_section import ArmName
@@ -22,7 +22,7 @@ def linear_recipe(task: type[Task], assessment: Assessment) -> str:
     arm, targets = assessment.ladder.arm(ArmName.LINEAR.value), task.task_targets()
     if arm is None:
         return ""
-    if not _is_simple(task, targets) or NO_WORDS in arm.settings:
+    if not _is_simple(task, targets) or arm.settings.keys() & {NO_WORDS, IN_TEXTS, EMBEDDED}:
         return _FITTED.format(inputs=dict.fromkeys(task.task_names(Role.INPUT), "..."))
     [field] = targets
     strength = arm.settings.get(f"C of {field.name}", 1.0)

@@ -17,12 +17,13 @@ from schemas.dataset import Finetune
 from schemas.identity import stable_hash
 from schemas.task import Task
 
-_ANSWERS = 6
+_ANSWERS = 7
 """Raise it whenever arms answer or are scored differently for the same settings: what an older Goldleaf has asked is
 asked again. 2: a tagger reads values that stand in the text. 3: intervals of few different answers are wider, and
 answers begin where a template begins them. 4: equal inputs are one question, however they are cut. 5: intervals
 of few groups are wider, more questions are timed, and what a model cannot read is answered with nothing. 6: answers
-have room beyond the longest known one, and those that are cut are counted."""
+have room beyond the longest known one, and those that are cut are counted. 7: linear models look for choices in the
+text, and see embeddings; several nearest rows vote."""
 _VERDICTS = 5
 """Raise it whenever the same answers are judged differently. 1: an arm below `verdict.target` is not recommended.
 2: few groups, few audited rows and times near the limit decide nothing, and forecasts are compared with forecasts.

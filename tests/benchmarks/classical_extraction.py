@@ -51,7 +51,7 @@ class Part:
     asked: list[Example]
 
 
-def _examples(task: type[Task], rows: Sequence[Row], name: str) -> list[Example]:
+def examples(task: type[Task], rows: Sequence[Row], name: str) -> list[Example]:
     """The rows as a published version would have them."""
     found = []
     for number, row in enumerate(rows):
@@ -72,7 +72,7 @@ def requests(folder: Path, pattern: str) -> list[Row]:
     return found
 
 
-def _slots(rows: Sequence[Row]) -> type[Task]:
+def slots_task(rows: Sequence[Row]) -> type[Task]:
     names = sorted({name for row in rows for name in row} - {"text", "intent"})
     intents = tuple(sorted({row["intent"] for row in rows}))
     fields: dict[str, Any] = {
@@ -85,9 +85,9 @@ def _slots(rows: Sequence[Row]) -> type[Task]:
 
 def _snips(folder: Path, rows: int | None) -> tuple[type[Task], list[Part]]:
     train, asked = requests(folder, "train_*_full.json"), requests(folder, "validate_*.json")
-    task = _slots(train)
+    task = slots_task(train)
     learn = train if rows is None else random.Random(_SEED).sample(train, rows)
-    return task, [Part(_examples(task, learn, "train"), _examples(task, asked, "asked"))]
+    return task, [Part(examples(task, learn, "train"), examples(task, asked, "asked"))]
 
 
 # --- invoices -------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def _invoices() -> tuple[type[Task], list[Part]]:
     truth = [json.loads(line) for line in (_INVOICES / "truth.jsonl").read_text(encoding="utf-8").splitlines()]
     whole = [one for one in truth if one["usable"] and one["original_id"] is None]
     rows = [{"text": texts[one["id"]], **one["values"]} for one in whole]
-    found = random.Random(_SEED).sample(_examples(Invoice, rows, "invoice"), len(rows))
+    found = random.Random(_SEED).sample(examples(Invoice, rows, "invoice"), len(rows))
     parts = [
         Part([one for at, one in enumerate(found) if at % _FOLDS != fold], found[fold::_FOLDS])
         for fold in range(_FOLDS)
