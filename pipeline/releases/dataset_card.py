@@ -20,7 +20,7 @@ from schemas.fate import LabelSource
 from schemas.manifest import AbsentLabel, Funnel, Manifest, SplitFile
 from schemas.run_summary import Proof
 from schemas.task import Role, Task
-from schemas.task_fields import tools_field
+from schemas.task_fields import tools_field, turn_fields
 
 _EXAMPLE_CHARACTERS = 600
 _MESSAGES = ("prompt", "completion", "tools")
@@ -94,7 +94,7 @@ def dataset_card(
     sections = [
         _introduction(manifest, dataset),
         _splits(manifest, dataset, empty),
-        _loading(manifest),
+        _loading(manifest, task),
         _row(manifest, task, rows),
         *([_preferences(manifest, task)] if preferences else []),
         _origins(manifest, rows, facts.frozen),
@@ -206,8 +206,32 @@ def _splits(manifest: Manifest, dataset: Dataset, empty: Sequence[str]) -> str:
     return f"## Splits\n\n{_table(('split', 'rows', 'share'), rows)}\n\n{text}"
 
 
-def _loading(manifest: Manifest) -> str:
+_PLAIN = """
+
+The turns are of the type `Json`, which older versions of `datasets` do not know: 4.0.0 fails with a TypeError. For
+these, and for trainers that pin them, this writes every split as JSON Lines with `messages`. They read a key that a
+turn lacks as null, and need one type for it in all rows:
+
+```python
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+version = Path("{path}")
+for split, file in json.loads((version / "manifest.json").read_text())["splits"].items():
+    with open(f"{{split}}.jsonl", "w", encoding="utf-8") as out:
+        for row in pq.read_table(version / file["file"]).to_pylist():
+            turns = {{"messages": row["prompt"] + row["completion"], "tools": row.get("tools") or []}}
+            plain = {{name: [json.loads(one) for one in some] for name, some in turns.items() if some}}
+            out.write(json.dumps(plain, ensure_ascii=False) + "\\n")
+```"""
+"""For versions whose turns are JSON."""
+
+
+def _loading(manifest: Manifest, task: type[Task]) -> str:
     split = next(iter(manifest.splits))
+    plain = _PLAIN.format(path=f"path/to/{manifest.version}") if turn_fields(task) else ""
     return f"""## How to load it
 
 ```python
@@ -229,7 +253,7 @@ other file:
 
 ```sh
 goldleaf verify path/to/{manifest.version} --lock goldleaf.lock
-```"""
+```{plain}"""
 
 
 def _row(manifest: Manifest, task: type[Task], rows: Mapping[str, RowFile]) -> str:
