@@ -22,7 +22,7 @@ from pipeline.ladder.experiment import finetune_version, forget_unfinished
 from pipeline.ladder.plan import TEST, TRAIN, Plan, code_of
 from pipeline.ladder.uncurated_rows import raw_examples
 from pipeline.releases.split_audit import SplitAudit, split_audit
-from pipeline.releases.versions import find_version, read_manifest, verify
+from pipeline.releases.versions import find_version, is_of_task, read_manifest, verify
 from pipeline.reporting.overview import open_answers, open_seats
 from pipeline.reporting.tuned_arm import tuned_arm
 from pipeline.reporting.verdict_page import verdict_page
@@ -176,7 +176,7 @@ def _require_usable(context: Context, engine: Engine, version: Path) -> None:
     """
     engine.run(verify, version).require_sound()
     manifest, dataset = read_manifest(version), context.dataset
-    if manifest.task_digest != dataset.task.task_digest():
+    if not is_of_task(manifest, dataset.task):
         raise ConfigError(
             f"{dataset.config.task} has other fields, choices or types than when {manifest.name}@{manifest.version} "
             f"was published, so that its rows cannot be judged by it; undo that, or run goldleaf curate {dataset.path} "

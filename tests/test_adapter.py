@@ -220,7 +220,8 @@ def card_of(folder: Path, found: Assessment, run: str = "r1", base: str = BUNDLE
 def test_the_card_tells_lineage_results_and_license(tmp_path: Path) -> None:
     card = card_of(tmp_path, an_assessment())
 
-    assert card.startswith("---\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct\nlibrary_name: peft\n")
+    head = "base_model: HuggingFaceTB/SmolLM2-135M-Instruct\nlicense: apache-2.0\nlibrary_name: peft\n"
+    assert card.startswith(f"---\n{head}")
     for part in (
         "**fruits@1.2.0**",
         DIGEST,
@@ -289,6 +290,14 @@ def test_the_card_of_a_hub_model_names_it_and_that_of_a_local_one_does_not(tmp_p
     assert "base_model: org/chat\n" in hub
     assert "from_pretrained('org/chat'" in hub
     assert "base_model:" not in local
+
+
+def test_the_card_has_the_license_that_the_base_model_states(tmp_path: Path) -> None:
+    assert "\nlicense: apache-2.0\n" in card_of(tmp_path, an_assessment()).split("\n---\n")[0]
+    assert "license:" not in card_of(tmp_path, an_assessment(), "hub", "org/chat").split("\n---\n")[0]
+    (tmp_path / "README.md").write_text("---\nlicense: other\nlicense_name: house-1\n---\n\n# A model\n")
+    head = card_of(tmp_path, an_assessment(), "local", str(tmp_path)).split("\n---\n")[0]
+    assert "\nlicense: other\nlicense_name: house-1\n" in head
 
 
 # --- what the report says -------------------------------------------------------------------------

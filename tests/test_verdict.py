@@ -1,5 +1,7 @@
 """Every rule of the verdict decides where it should and nowhere else, and gives its reasons with their numbers."""
 
+import re
+
 import numpy as np
 import pytest
 from assessed import ADAPTER, LINEAR, answered, arm_of, evidence_of, share_right, spread, verdict_on
@@ -252,6 +254,17 @@ def test_what_cannot_be_told_apart_is_undecided_and_the_questions_that_would_dec
     assert 1000 < needed < 5000
     many = verdict_on(spread("linear", 0.80, needed * 2), spread("adapter", 0.83, needed * 2, seed=1))
     assert many.verdict is Verdict.TUNE, "with these it is decided"
+
+
+def test_what_is_certain_of_an_undecided_verdict_comes_first() -> None:
+    cheap, dear = spread("linear", 0.80, 200), spread("adapter", 0.83, 200, seed=1)
+    found = verdict_on(cheap.model_copy(update={"latency": 0.0005}), dear.model_copy(update={"latency": 0.5}))
+    assert found.rule == "too_close" and found.reasons[1].startswith("Whether the adapter is better")
+    [high] = re.findall(r"95% interval -[\d.]+ to \+([\d.]+)", found.reasons[2])
+    assert found.reasons[0] == (
+        f"The gain of the adapter over a linear model on TF-IDF is at most {high} points, at 1,000 times the latency: "
+        "unless that is worth it to you, take a linear model on TF-IDF."
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any, cast
 from pipeline.errors import Unrendered
 from pipeline.finetuning.dtypes import DType
 from pipeline.finetuning.template_clock import on_one_day
-from schemas.message import Message
+from schemas.message import Message, Speaker
 
 Tools = Sequence[Mapping[str, Any]] | None
 """Definitions of the tools that a conversation may call, as chat templates take them."""
@@ -47,6 +47,21 @@ class LoadedModel:
             said = " ".join(str(error).split())[:200] or type(error).__name__
             raise Unrendered(f"the chat template of {self.name} cannot render a conversation ({said})") from error
         return text
+
+    def require_template(self) -> None:
+        """Refuse a chat template that fails on every conversation, so that no row is at fault.
+
+        Raises:
+            Unrendered: it fails on the simplest one.
+        """
+        turns = [Message(role=role, content="x") for role in (Speaker.USER, Speaker.ASSISTANT)]
+        try:
+            self.text(turns, answer_follows=False)
+        except Unrendered as error:
+            raise Unrendered(
+                f"{error}, whatever the rows say; correct the model's chat_template.jinja, or set another "
+                "finetune.base_model"
+            ) from error
 
     def rendered(self, chats: Sequence[Sequence[Message]], tools: Tools, *, answer_follows: bool) -> list[str]:
         """Render conversations with the same tools at once; if the template fails, its own error is raised."""

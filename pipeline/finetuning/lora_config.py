@@ -69,6 +69,27 @@ def lora_config(config: Finetune, revision: str = "") -> "LoraConfig":
         raise LoraRefused(f"finetune.lora is refused by PEFT ({_line(error)}); correct it") from error
 
 
+def require_modules(config: Finetune, model: Any, name: str) -> None:
+    """Refuse modules that a base model does not have; PEFT sees only whether it has any of them.
+
+    Raises:
+        LoraRefused: ``finetune.lora`` names such a module.
+    """
+    for argument in ("target_modules", "modules_to_save"):
+        given = config.lora.get(argument)
+        # As PEFT reads them: a text that is not in a list is a pattern of whole paths.
+        patterns = {given: given} if isinstance(given, str) else {}
+        if isinstance(given, list):
+            patterns = {str(one): rf"(.*\.)?{re.escape(str(one))}" for one in given}
+        for one, pattern in patterns.items():
+            paths = [path for path, _ in model.named_modules() if path]
+            if one == "all-linear" or any(re.fullmatch(pattern, path) for path in paths):
+                continue
+            known = sorted({end for path in paths if not (end := path.rpartition(".")[2]).isdigit()})
+            said = f"finetune.lora.{argument} names {one}, which {name} does not have"
+            raise LoraRefused(f"{said}; {_nearest(one, known, 'it')}", argument)
+
+
 def require_lora(dataset: LoadedDataset) -> None:
     """Refuse a ``finetune.lora`` that PEFT would refuse, by its line, before anything is loaded.
 
@@ -99,11 +120,15 @@ def _check_name(name: str, known: set[str]) -> None:
     free = sorted(known - _OURS.keys() - _FIXED - _ELSEWHERE)
     if name in free:
         return
-    near = difflib.get_close_matches(name, free, n=3)
-    instead = f"did you mean {' or '.join(near)}?" if near else f"PEFT's LoraConfig has {', '.join(free)}"
+    instead = _nearest(name, free, "PEFT's LoraConfig")
     known_there = name in known
     what = "which Goldleaf does not pass on" if known_there else "which PEFT's LoraConfig does not have"
     raise LoraRefused(f"finetune.lora sets {name}, {what}; {'remove it' if known_there else instead}", name)
+
+
+def _nearest(name: str, known: list[str], whose: str) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"{whose} has {', '.join(known)}"
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pipeline.errors import TrainingError
 from pipeline.finetuning.dtypes import DType
 from pipeline.finetuning.loaded_model import LoadedModel
@@ -82,6 +84,19 @@ def own_dtype(name: str) -> str:
         return "bfloat16"
     found = AutoConfig.from_pretrained(name).dtype
     return "float32" if found is None else str(found).removeprefix("torch.")
+
+
+def stated_license(name: str) -> list[str]:
+    """The license that a base model's card states, in its folder; empty if none does."""
+    if name == BUNDLED:
+        return ["apache-2.0"]
+    try:
+        _, head, _ = (Path(name) / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+        known = yaml.safe_load(head)
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    found = known.get("license_name") or known.get("license") if isinstance(known, dict) else None
+    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, str)]
 
 
 def bundled_file() -> Path:
@@ -183,6 +198,11 @@ def _load(source: str, name: str, revision: str | None, dtype: DType, options: d
             f"The base model '{name}' cannot be loaded ({reason}); put the path of a model's folder into "
             f"finetune.base_model, or fetch it first with `hf download {name}`"
         ) from error
+    if _reads_both_ways(model.config):
+        raise TrainingError(
+            f"The base model '{name}' is an encoder ({model.config.model_type}), which cannot write: it reads what "
+            "comes after a word, too; set a chat model in finetune.base_model"
+        )
     if lacking := sorted(found["missing_keys"]):
         # The library would draw them at random.
         raise TrainingError(
@@ -198,6 +218,13 @@ def _load(source: str, name: str, revision: str | None, dtype: DType, options: d
     if "device_map" not in options:
         model.to("cuda" if torch.cuda.is_available() else "cpu")
     return LoadedModel(model, tokenizer, name, revision or getattr(model.config, "_commit_hash", None) or "unknown")
+
+
+def _reads_both_ways(config: Any) -> bool:
+    """Whether transformers fills gaps with such a model, and runs it as an encoder though it was asked to write."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
 
 
 def _line(error: Exception) -> str:

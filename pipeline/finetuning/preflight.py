@@ -16,9 +16,10 @@ from pipeline.finetuning.answer_room import longest_answer
 from pipeline.finetuning.examples import Example, SplitExamples, example_batches, how_to_fill
 from pipeline.finetuning.foreseen_verdict import foreseen_verdict
 from pipeline.finetuning.loaded_model import LoadedModel
+from pipeline.finetuning.lora_config import require_modules
 from pipeline.finetuning.preflight_estimates import Memory, Plan, batches_of, memory, planned, typical_batches
 from pipeline.finetuning.preflight_findings import Finding, Judge, Severity
-from pipeline.finetuning.preflight_rows import UNSOUND, Measured, Meter, joined
+from pipeline.finetuning.preflight_rows import UNSOUND, Measured, Meter, Problem, joined
 from pipeline.finetuning.preflight_timing import TIMED_STEPS, Timing, time_depends_on, timed
 from pipeline.finetuning.row_fixes import Fixes
 from pipeline.finetuning.training_rows import check_examples, reach
@@ -133,8 +134,10 @@ def preflight(
 
     Raises:
         ReleaseError: the folder is not a published version, or its manifest is damaged.
-        TrainingError: it has no train split, or a timed step fails.
+        TrainingError: it has no train split, a timed step fails, the model has no such modules as ``finetune.lora``
+            names, or its chat template renders nothing.
     """
+    require_modules(config, base.model, base.name)
     return _Preflight(version, config, base, show or Silent().step, keep or _measure, task).run(timing)
 
 
@@ -162,6 +165,8 @@ class _Preflight:
             check_examples(SplitExamples(self._version, TRAIN), self._config)
         others = [split for split, file in self._manifest.splits.items() if split != TRAIN and file.rows]
         rows = {split: self._measured(split) for split in (TRAIN, *others)}
+        if rows[TRAIN].having(Problem.UNRENDERED).all():
+            self._base.require_template()
         findings = self._judge.trained(rows[TRAIN])
         findings += [finding for split in others for finding in self._judge.asked(rows[split], split)]
         if TEST not in others:

@@ -4,11 +4,14 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+import yaml
+
 from pipeline.finetuning.adapters import FinetuneRecord
-from pipeline.finetuning.model_sources import BUNDLED
+from pipeline.finetuning.model_sources import BUNDLED, stated_license
 from pipeline.ladder.assessment import Assessment
 from pipeline.ladder.linear_recipe import linear_recipe
 from pipeline.ladder.results import ArmResult
+from pipeline.releases.hub_license import hub_license
 from pipeline.text.wording import shown_amount
 from schemas.task import Task
 
@@ -55,6 +58,8 @@ def adapter_card(task: type[Task], record: FinetuneRecord, assessment: Assessmen
     base = record.train.base_model
     # The Hub knows no local folders.
     head = "" if Path(base).is_dir() else f"base_model: {_BUNDLED_ID if base == BUNDLED else base}\n"
+    # An adapter is of no use without its base model, whose license it is under.
+    head += yaml.safe_dump(known, sort_keys=False) if (known := hub_license(stated_license(base))) else ""
     use = (_USE_BUNDLED if base == BUNDLED else _USE_OTHER).format(base=base, dtype=record.train.dtype)
     licenses = ", ".join(f"{source}: {license}" for source, license in record.lineage.licenses.items())
     tuned, judgement = assessment.ladder.adapter.evaluation, assessment.judgement

@@ -11,6 +11,8 @@ from schemas.arms_section import ArmName
 
 _THOUSANDS = 1000
 """Training rows from which on fine-tuning usually pays."""
+_DEARER = 5
+"""From so many times the latency or the cost on an arm's price is named."""
 _TOO_MANY = 50
 """So many times as many test questions nobody labels."""
 ADD_ROWS = "run `goldleaf curate`, `goldleaf collect` if annotators answer, `goldleaf release` and `goldleaf finetune`"
@@ -158,6 +160,19 @@ def at_ceiling(evidence: Evidence, arm: ArmResult) -> str:
         f"wrong, so that no model can be seen {'' if evidence.is_ceiling_audited else 'far '}above "
         f"{evidence.ceiling:.1%}."
     )
+
+
+def what_is_certain(evidence: Evidence, cheap: ArmResult, dear: ArmResult, gain: Estimate) -> list[str]:
+    """What the dearer arm brings at most, and at which price; nothing if there is no interval, or no price is known."""
+    prices = [
+        f"{after / before:,.0f} times the {what}"
+        for what, before, after in (("latency", cheap.latency, dear.latency), ("cost", cheap.cost, dear.cost))
+        if before and after and after >= _DEARER * before
+    ]
+    if not gain.is_bounded or gain.high <= 0 or not prices:
+        return []
+    most = f"The gain of {dear.title} over {cheap.title} is at most {evidence.points(gain.high)}"
+    return [f"{most}, at {' and '.join(prices)}: unless that is worth it to you, take {cheap.title}."]
 
 
 def why_unclear(evidence: Evidence, gain: Estimate) -> str:

@@ -20,6 +20,7 @@ from pipeline.ladder.reasons import (
     not_heard,
     target_above_ceiling,
     unpriced,
+    what_is_certain,
     what_more_rows_bring,
     what_tells_the_target,
     what_would_decide,
@@ -201,6 +202,7 @@ def _unclear(evidence: Evidence, cheap: ArmResult, dear: ArmResult, notes: list[
         verdict=Verdict.UNDECIDED,
         rule="too_close",
         reasons=(
+            *what_is_certain(evidence, cheap, dear, gain),
             f"Whether {dear.title} is better than {cheap.title} cannot be told on these test questions: "
             f"{why_unclear(evidence, gain)}.",
             *notes,

@@ -9,6 +9,7 @@ __all__ = [
     "audit_result",
     "draft",
     "frozen_sources",
+    "hub_license",
     "lockfile",
     "lost_rows",
     "numbering",

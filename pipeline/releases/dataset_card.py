@@ -1,7 +1,6 @@
 """Writes the dataset card: what the Hugging Face tools read, and what users want to know first."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from pipeline.kinds.registry import kind_of
 from pipeline.releases.absent_labels import in_words
 from pipeline.releases.audit_result import AuditResult
 from pipeline.releases.frozen_sources import FrozenSource
+from pipeline.releases.hub_license import hub_license
 from pipeline.releases.preferences import PREFERENCES
 from pipeline.releases.row_files import RowFile
 from schemas.dataset import Dataset, OnConflict
@@ -31,11 +31,6 @@ _LABELS = {
     LabelSource.HUMAN: "an annotator entered or confirmed it",
 }
 _GOLD = "its gold source is trusted like an annotator"
-_HUB_LICENSE = re.compile(
-    r"cc0-1\.0|cc-by(-nc)?(-nd|-sa)?-[234]\.[05]|cdla-(permissive|sharing)-[12]\.0|odbl|odc-by|pddl"
-    r"|apache-2\.0|mit|bsd(-[23]-clause)?|[al]?gpl-[23]\.[01]|gfdl|mpl-2\.0|unlicense|etalab-2\.0|unknown"
-)
-"""What the hub accepts as ``license``; for anything else it requires ``other`` and a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +117,7 @@ def _metadata(
         info = [{"config_name": "default", **info}, {"config_name": PREFERENCES, **pairs}]
     return {
         "pretty_name": dataset.release.title or dataset.name,
-        **_license(manifest, dataset),
+        **hub_license([dataset.release.license] if dataset.release.license else manifest.licenses.values()),
         "language": dataset.release.language,
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "n>10M")],
         "task_categories": list(kind_of(task).hub_categories),
@@ -149,15 +144,6 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
 
     info: dict[str, Any] = DatasetInfo(features=Features.from_arrow_schema(schema))._to_yaml_dict()
     return info
-
-
-def _license(manifest: Manifest, dataset: Dataset) -> dict[str, Any]:
-    """The license of the whole dataset, or those of the sources."""
-    texts = [dataset.release.license] if dataset.release.license else sorted(set(manifest.licenses.values()))
-    ids = [text.lower() if _HUB_LICENSE.fullmatch(text.lower()) else "other" for text in texts]
-    names = [text for text, known in zip(texts, ids, strict=True) if known == "other"]
-    found: dict[str, Any] = {"license": ids[0] if len(ids) == 1 else sorted(set(ids))}
-    return found | ({"license_name": "; ".join(names)} if names else {})
 
 
 def _rows(manifest: Manifest) -> int:

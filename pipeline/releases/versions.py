@@ -15,6 +15,7 @@ from pipeline.errors import Damaged, ReleaseError
 from pipeline.releases.published_rows import ROWS_AT_ONCE
 from pipeline.releases.row_digests import content_of, row_digests, together
 from schemas.manifest import Manifest
+from schemas.task import Task
 
 MANIFEST = "manifest.json"
 FIRST_VERSION = "1.0.0"
@@ -88,6 +89,11 @@ def readable_versions(releases: Path) -> tuple[list[Manifest], list[str]]:
         except Damaged as error:
             damaged.append(str(error))
     return sound, damaged
+
+
+def is_of_task(manifest: Manifest, task: type[Task]) -> bool:
+    """Whether a version's rows can be judged by a task: fields, choices and types are those of its publication."""
+    return manifest.task_digest == task.task_digest()
 
 
 def in_order_of_publication(versions: Iterable[Manifest]) -> list[Manifest]:

@@ -16,7 +16,7 @@ from pipeline.ladder.judgement import Verdict
 from pipeline.ladder.kept_answers import left_unfinished
 from pipeline.releases.audit_result import AuditResult, audit_result
 from pipeline.releases.frozen_sources import FrozenSource, frozen_sources
-from pipeline.releases.versions import readable_versions
+from pipeline.releases.versions import is_of_task, readable_versions
 from pipeline.reporting.attention import Attention, attention, unread_answers
 from pipeline.reporting.doubted_gold import DoubtedGold, doubted_in
 from pipeline.reporting.error_outlook import ErrorOutlook, error_outlook
@@ -248,9 +248,11 @@ def _training(workspace: Workspace, snapshot: Snapshot) -> UnfinishedTraining | 
 
 
 def _is_interrupted(workspace: Workspace, snapshot: Snapshot) -> bool:
-    """Whether a fine-tuning has left something to the next one since the last that ended."""
-    left = left_unfinished(workspace.store.models)
-    if left is None or workspace.store.is_finetuning:
+    """Whether a fine-tuning has left something to the next one, which can use it, since the last that ended."""
+    left, released = left_unfinished(workspace.store.models), readable_versions(workspace.store.releases)[0]
+    if left is None or workspace.store.is_finetuning or not released:
+        return False
+    if not is_of_task(released[-1], workspace.dataset.task):
         return False
     ended = snapshot.runs.filter(pl.col("verb") == Verb.FINETUNE.value)["finished_at"].to_list()
     return not ended or left > ended[-1]
