@@ -6,12 +6,11 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from hypothesis import strategies as st
-from pairs_found import propose
 
 from pipeline.dedupe.candidates import Candidate, Resolution
 from pipeline.dedupe.neighbors import SimilarRows
 from pipeline.dedupe.resolve import resolve as resolve_compared
-from pipeline.similarity.pairs import Pairs, distinct, verify
+from pipeline.similarity.pairs import Pairs, distinct, propose, verify
 from pipeline.similarity.signatures import NEAR_MISS, Scheme, sign
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.text.words import words

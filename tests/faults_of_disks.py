@@ -285,13 +285,13 @@ def _import_everything() -> None:
     """And do once what every process does once: a fork has it for nothing."""
     import sklearn.feature_extraction.text
     import sklearn.linear_model
-    from pairs_found import similar_pairs
 
     import flows.cli.main
     import flows.curate
     import flows.release
     import pipeline.reporting.sql
     import pipeline.reporting.status
+    from pipeline.similarity.pairs import similar_pairs
     from pipeline.similarity.text_columns import Texts
     from pipeline.text.tokens import count_tokens
     from schemas.dataset import Measure

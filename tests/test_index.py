@@ -16,7 +16,6 @@ from forked import Point, die_at, process
 from hypothesis import given
 from hypothesis import strategies as st
 from odd import QUESTION, Odd
-from pairs_found import similar_pairs
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from support import row
@@ -26,6 +25,7 @@ from pipeline.similarity import dense_clusters as dense_clusters
 from pipeline.similarity import index
 from pipeline.similarity import pair_chunks as chunks
 from pipeline.similarity.index import StoredIndex, take_in
+from pipeline.similarity.pairs import similar_pairs
 from pipeline.similarity.search import Elsewhere, SearchResult, search
 from pipeline.similarity.signatures import FULL_BUCKET, NO_IDENTITIES, Identities, Scheme, sign
 from pipeline.similarity.text_columns import Texts

@@ -10,11 +10,10 @@ import pytest
 from candidates import CLAUSE, LEASE
 from hypothesis import given
 from hypothesis import strategies as st
-from pairs_found import similar_pairs
 
 from pipeline.similarity import dense_clusters as dense_clusters
 from pipeline.similarity.dense_clusters import dense_cluster_similarities, in_dense_clusters
-from pipeline.similarity.pairs import Pairs, verify
+from pipeline.similarity.pairs import Pairs, similar_pairs, verify
 from pipeline.similarity.signatures import MOST_NEIGHBORS, PERMUTATIONS, Scheme, sign
 from pipeline.similarity.text_columns import Texts
 from pipeline.text.words import TABLE_SIZE, jaccard, words

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from full_runs import must_agree_with_a_full_run, must_agree_with_a_new_index
-from pairs_found import similar_pairs
 from release_shop import TOPICS, Row, Shop
 from support import row
 
 from flows.curate import curate
 from flows.engines.engine import Inline
+from pipeline.similarity.pairs import similar_pairs
 from pipeline.similarity.search import search
 from pipeline.similarity.signatures import SPELLING, Scheme
 from pipeline.similarity.spelling import Spelling, spelled

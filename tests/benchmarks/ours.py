@@ -12,14 +12,11 @@ from measuring import Contestant, Job, Labels, Measured, measure, serve
 from truth import LOOSER_RULE, RULE, TEXT_ALONE, Rule, components
 
 from pipeline.similarity.index import StoredIndex, take_in
-from pipeline.similarity.pairs import Pairs
+from pipeline.similarity.pairs import Pairs, similar_pairs
 from pipeline.similarity.search import Index, SearchResult, search
 from pipeline.similarity.signatures import Scheme
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.store import Store
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from pairs_found import similar_pairs
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -18,12 +18,9 @@ from rich.console import Console
 from sklearn.metrics import average_precision_score, precision_recall_curve
 from tables import Results
 
-from pipeline.similarity.pairs import verify
+from pipeline.similarity.pairs import similar_pairs, verify
 from pipeline.similarity.text_columns import Texts
 from pipeline.text.words import SHINGLE_WORDS, shingles, words
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from pairs_found import similar_pairs
 
 Scores = npt.NDArray[np.float64]
 _SECONDS_OF_ID = 8

@@ -5,7 +5,6 @@ python tests/benchmarks/spelled_alike.py FILE TEXT LABEL    a CSV or JSONL file,
 
 import argparse
 import random
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +15,11 @@ from rapidfuzz.distance import Indel
 from rich.console import Console
 from tables import Results
 
-from pipeline.similarity.pairs import verify
+from pipeline.similarity.pairs import similar_pairs, verify
 from pipeline.similarity.signatures import SPELLING, Scheme
 from pipeline.similarity.spelling import Spelling, spelled
 from pipeline.similarity.text_columns import Rows, Texts
 from pipeline.text.words import words
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from pairs_found import similar_pairs
 
 _EACH = 400
 _ARTICLES = ("a", "the", "just", "so")
