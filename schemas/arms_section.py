@@ -100,15 +100,7 @@ class EndpointArm(_Section):
     @property
     def asked(self) -> Suggest:
         """How it is asked."""
-        return Suggest(
-            endpoint=self.endpoint,
-            model=self.model,
-            api_key_env=self.api_key_env,
-            max_tokens=self.max_tokens,
-            options=self.options,
-            parallel=self.parallel,
-            timeout=self.timeout,
-        )
+        return Suggest.model_validate(self.model_dump(exclude={"name", "examples"}))
 
 
 class StatedArm(_Section):

@@ -32,6 +32,8 @@ from schemas.share import Share as Share
 from schemas.suggest_section import Suggest as Suggest
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_Names = Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
+"""Several, or one without brackets."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -177,29 +179,19 @@ class Measure(Section):
 class Doubts(Section):
     """Which answers are doubted."""
 
-    off: list[str] = []
+    off: _Names = []
     """Rules (or one) that find nothing; docs/rules.md shows them all."""
-
-    @field_validator("off", mode="before")
-    @classmethod
-    def _is_one_or_several(cls, names: object) -> object:
-        return [names] if isinstance(names, str) else names
 
 
 class Split(Section):
     """How a release is split."""
 
     fractions: dict[str, Share] = {"train": 0.8, "validation": 0.1, "test": 0.1}
-    group_by: list[str] = []
+    group_by: _Names = []
     """Fields of the raw row (or one) whose equal values stay in one split, such as ``[contract]``."""
-    adopt: list[str] = []
+    adopt: _Names = []
     """Folders of published versions (or one) whose rows keep their splits; relative paths start at
     the dataset.yaml. For a home that does not know these versions."""
-
-    @field_validator("group_by", "adopt", mode="before")
-    @classmethod
-    def _is_one_or_several(cls, names: object) -> object:
-        return [names] if isinstance(names, str) else names
 
     @field_validator("fractions")
     @classmethod

@@ -147,34 +147,38 @@ def unmoved(path: Path, reading: Resumption) -> Iterator[int]:
         reading.stamp = stamp_of(file)
         try:
             yield file
-        except Exception as error:
+        except Exception:
             # What cannot be read may be half of what was there and half of what is there now.
-            if not _is_as_read(path, file, reading):
-                raise _rewritten(path) from error
+            require_as_read(path, reading, file)
             raise
-        if not _is_as_read(path, file, reading):
-            raise _rewritten(path)
+        require_as_read(path, reading, file)
 
 
-def _is_as_read(path: Path, file: int, reading: Resumption) -> bool:
-    before, there, now = reading.stamp, stamp_of(path), stamp_of(file)
-    if before is None or now is None or there == before:
-        return True
-    # A file whose place another one has taken has another entry, and with it another time of its last change.
-    is_gone = there is None or there.inode != before.inode
-    return now[:2] == before[:2] if is_gone else _has_only_grown(path, reading)
+def require_as_read(path: Path, reading: Resumption, file: int | None = None) -> None:
+    """Require that nobody has written to a file since it was opened; another one may be in its place.
 
-
-def require_as_read(path: Path, reading: Resumption) -> None:
-    """Require that nobody has written to a file since it was read; another one may be in its place.
+    Args:
+        path: of the file.
+        reading: has its stamp.
+        file: its descriptor, as long as it is open.
 
     Raises:
         Rewritten: somebody has.
     """
-    now, before = stamp_of(path), reading.stamp
-    is_there = now is not None and before is not None and now.inode == before.inode
-    if is_there and now != before and not _has_only_grown(path, reading):
-        raise _rewritten(path)
+    before, there = reading.stamp, stamp_of(path)
+    if before is None or there == before:
+        return
+    if there is not None and there.inode == before.inode:
+        is_as_read = _has_only_grown(path, reading)
+    else:
+        # A file whose place another one has taken has another entry, and with it another time of its last change.
+        now = None if file is None else stamp_of(file)
+        is_as_read = now is None or now[:2] == before[:2]
+    if not is_as_read:
+        raise Rewritten(
+            f"'{path}' was rewritten while it was read, so that its rows may be of two states; let its writer write to "
+            "a temporary name and rename that, and run it again"
+        )
 
 
 def _has_only_grown(path: Path, reading: Resumption) -> bool:
@@ -182,10 +186,3 @@ def _has_only_grown(path: Path, reading: Resumption) -> bool:
         return False
     with CheckedFile(path) as file:
         return file.pass_over(reading.now) is not None
-
-
-def _rewritten(path: Path) -> Rewritten:
-    return Rewritten(
-        f"'{path}' was rewritten while it was read, so that its rows may be of two states; let its writer write to a "
-        "temporary name and rename that, and run it again"
-    )

@@ -95,7 +95,6 @@ class SourceReading:
         """In the order of reading."""
         self.found = FoundInSource(source.key)
         self._folder, self._before, self._run = folder, before, run
-        self._ended, self._current = 0, Resumption()
         self._read_now = list[tuple[Path, Resumption]]()
 
     def require_as_read(self) -> None:
@@ -116,7 +115,7 @@ class SourceReading:
     @property
     def passed(self) -> int:
         """How many bytes were read so far, of those that ``unread`` counts."""
-        return self._ended + self._current.passed()
+        return sum(reading.passed() for _, reading in self._read_now)
 
     def unread(self, paths: Sequence[Path]) -> int:
         """How many bytes the files have that are to be read, even if only to find that rows were appended to them."""
@@ -168,8 +167,9 @@ class SourceReading:
             self._go_on(file, before)
             file.stamp, file.content = before.stamp, before.content
             return
-        resumption = self._current = Resumption(before.content if before else None)
-        resumption.may_grow = self.source.mode is Mode.APPEND
+        content = before.content if before else None
+        resumption = Resumption(content, may_grow=self.source.mode is Mode.APPEND)
+        self._read_now.append((path, resumption))
         with _of_source(self.source, path):
             rows = read_rows(path, self.source.format, resumption, self.source.csv)
             first = next(rows, None)
@@ -179,8 +179,6 @@ class SourceReading:
                 yield first
                 yield from rows
         file.content, stamp = resumption.now, resumption.stamp
-        self._read_now.append((path, resumption))
-        self._ended, self._current = self._ended + resumption.passed(), Resumption()
         # If it changed since, it has another stamp by now.
         file.stamp = stamp if stamp is not None and stamp.is_settled(now) else None
 
