@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -26,7 +27,6 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.table_files import (
     Log,
     add_file,
-    collect_once,
     create_table,
     read_log,
     read_pieces,
@@ -130,8 +130,9 @@ class Store(DatasetFolder):
 
     def runs(self, version: int) -> pl.DataFrame:
         """The committed runs at a version, oldest first. A command takes a dozen snapshots, which all need them."""
-        path, rows = self._path(Table.RUNS), self.scan(Table.RUNS, version).sort("run")
-        return collect_once(path, read_log(path, version), rows) if version >= 0 else rows.collect()
+        # Verified each time.
+        rows, path = self.scan(Table.RUNS, version), self._path(Table.RUNS)
+        return _runs(path, read_log(path, version)) if version >= 0 else rows.collect()
 
     def _require_known_columns(self, log: Log, table: Table) -> None:
         """Refuse a table from an older Goldleaf with other columns, before its rows are misread."""
@@ -321,3 +322,9 @@ class Store(DatasetFolder):
             if last is not None:
                 now = max(now, datetime.strptime(last, _RUN_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1))
         return Run(now.strftime(_RUN_FORMAT), verb, config_digest, started_at, goldleaf)
+
+
+@lru_cache(maxsize=4)
+def _runs(folder: Path, log: Log) -> pl.DataFrame:
+    """The rows of the table of runs, oldest first; a process reads them once, as each file's name has its checksum."""
+    return scan_files(log, folder, SCHEMAS[Table.RUNS]).sort("run").collect()

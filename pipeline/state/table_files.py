@@ -4,7 +4,6 @@ The table's log names its files, so a lost, truncated or changed file is detecte
 log and by the checksum in its name.
 """
 
-# Pinned versions must stay readable: nothing that a manifest refers to is cleaned up.
 import json
 import os
 import time
@@ -12,7 +11,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -284,29 +283,6 @@ def sound_files(folder: Path, named: Iterable[tuple[str, int]]) -> list[Path]:
     found = [_sound(path, size, verified) for path, size in paths]
     verified.keep()
     return found
-
-
-def collect_once(folder: Path, log: Log, rows: pl.LazyFrame) -> pl.DataFrame:
-    """The rows of a table at a version in memory; a process reads them once, as each file's name has its checksum.
-
-    Args:
-        folder: of the table.
-        log: what it says about the version.
-        rows: always the same of a table, made by ``scan_files`` just now, so that all files are as they were written.
-    """
-    return _collected(_Rows(folder, log, rows))
-
-
-@dataclass(frozen=True)
-class _Rows:
-    folder: Path
-    log: Log
-    rows: pl.LazyFrame = field(compare=False)
-
-
-@lru_cache(maxsize=4)
-def _collected(found: _Rows) -> pl.DataFrame:
-    return found.rows.collect()
 
 
 def _sound(path: Path, size: int, verified: VerifiedFiles) -> Path:

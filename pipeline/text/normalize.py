@@ -8,7 +8,7 @@ the ideographic space, which is the ordinary one in Japanese.
 
 import json
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from schemas.conversation import turn_texts
@@ -83,12 +83,7 @@ def match_key(text: str) -> str:
 
 def inputs_key(task: type[Task], inputs: Mapping[str, Any]) -> str:
     """The form in which inputs that ask the same thing are equal, field by field."""
-    return texts_key(input_texts(task, inputs))
-
-
-def texts_key(texts: Iterable[str]) -> str:
-    """The same for inputs that are already texts."""
-    return _BETWEEN_FIELDS.join(map(match_key, texts))
+    return _BETWEEN_FIELDS.join(match_key(text) for _, text in named_input_texts(task, inputs))
 
 
 def has_several_fields(key: str) -> bool:
@@ -106,16 +101,12 @@ def shown_inputs(task: type[Task], inputs: Mapping[str, Any]) -> str:
     return "\n".join(text for text in _compared_texts(task, inputs) if text not in ("", "[]", "{}"))
 
 
-def input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[str]:
-    """The inputs as texts, in the order of the task's fields; an absent input is an empty text.
-
-    Every turn of a conversation is a text of its own.
-    """
-    return (text for _, text in named_input_texts(task, inputs))
-
-
 def named_input_texts(task: type[Task], inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The same, each with the name of its field and, within a conversation, the number of its turn."""
+    """The inputs as texts, in the order of the task's fields, each with the name of its field; an absent input is an
+    empty text.
+
+    Every turn of a conversation is a text of its own, named with its number.
+    """
     turns = turn_fields(task)
     for name in task.task_names(Role.INPUT):
         value = inputs.get(name)
