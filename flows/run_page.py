@@ -1,6 +1,6 @@
 """What the page of a run says about it: counts, notes and links; never a row's text, nor a key."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flows.finetune import Finetuned
     from flows.release import Released
     from flows.suggest import Suggestions
+    from pipeline.state.compaction import Compacted
     from schemas.manifest import Funnel
 
 
@@ -79,17 +80,24 @@ def _finetuned(result: "Finetuned") -> Iterator[str]:
     yield result.path
 
 
+def _compacted(result: "Mapping[str, Compacted]") -> Iterator[str]:
+    before, after, removed = (sum(getattr(one, name) for one in result.values()) for name in _COUNTS)
+    yield f"{counted(before, 'file')} before, {counted(after, 'file')} now, {removed:,} deleted"
+
+
 def _suggested(result: "Suggestions") -> Iterator[str]:
     if (asked := result.suggested) is not None:
         yield f"{asked.model}: {asked.answered:,} answered, {asked.failed:,} got no answer, {asked.waiting:,} wait"
     yield f"{counted(result.decided, 'decision')} changed"
 
 
+_COUNTS = ("before", "after", "removed")
 _LINES: dict[str, Callable[[Any], Iterator[str]]] = {
     Verb.CURATE: _curated,
     Verb.COLLECT: _collected,
     Verb.RELEASE: _released,
     Verb.FINETUNE: _finetuned,
+    Verb.COMPACT: _compacted,
     "suggest": _suggested,
 }
 

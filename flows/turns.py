@@ -84,7 +84,7 @@ def _require_need(context: Context, verb: str, due_at: datetime) -> None:
         Needless: there is such a run, or nothing is curated yet.
     """
     snapshot, name = context.store.snapshot(), context.dataset.config.name
-    if verb in (Verb.COLLECT, Verb.RELEASE) and not snapshot.runs_that_did(Verb.CURATE).height:
+    if verb in (Verb.COLLECT, Verb.RELEASE, Verb.COMPACT) and not snapshot.runs_that_did(Verb.CURATE).height:
         raise Needless(f"'{name}' has not been curated yet, so there is nothing to {verb}")
     later = snapshot.runs_that_did(Verb(verb)).filter(pl.col("started_at") >= due_at)
     # One that is later than now says nothing: a clock was wrong.

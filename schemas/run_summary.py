@@ -15,6 +15,8 @@ class Verb(StrEnum):
     COLLECT = "collect"
     RELEASE = "release"
     FINETUNE = "finetune"
+    COMPACT = "compact"
+    """It commits no run."""
 
 
 class RunSummary(BaseModel, frozen=True):

@@ -66,6 +66,7 @@ class Schedules(BaseModel, extra="forbid", frozen=True):
     collect: Times | None = None
     release: Times | None = None
     finetune: Times | None = None
+    compact: Times | None = None
 
     def of(self, verb: str) -> Schedule | None:
         """When a verb runs, with its time zone; None if it has no schedule."""

@@ -94,6 +94,14 @@ class Team:
         command = self.command("deploy", *args)
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
 
+    def start(self, run: UUID, url: str) -> subprocess.Popen[str]:
+        """The process of a run, as serve and workers start it."""
+        told = {"PREFECT_LOGGING_LEVEL": "DEBUG", "GOLDLEAF_HOME": str(self.folder / "home")}
+        mine = {"PREFECT_API_URL": url, "PREFECT__FLOW_RUN_ID": str(run)}
+        command = [sys.executable, str(ROOT / "flows" / "deploy" / "start.py")]
+        streams: Any = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+        return subprocess.Popen(command, cwd=self.folder, env=ALONE | told | mine, text=True, **streams)
+
     @contextlib.contextmanager
     def serve(self) -> Iterator[subprocess.Popen[str]]:
         """`goldleaf serve`, which looks for runs every second."""

@@ -11,14 +11,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from cli_shop import ROWS
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.runner import Runner
 from prefect.workers.process import ProcessWorker
-from scheduled import ALONE, ROOT, TIMES, Team, free_port, log_of, state_of, wait_until
+from scheduled import ALONE, TIMES, Team, free_port, log_of, state_of, wait_until
 from support import write_dataset
 
 from flows.deploy.serving import register
@@ -67,22 +66,13 @@ def until(text: str, process: subprocess.Popen[str], said: list[str]) -> None:
         assert said[-1] and "as crashed" not in said[-1], "".join(said)
 
 
-def start(run: UUID, team: Team, url: str) -> subprocess.Popen[str]:
-    """The process of a run, as serve and workers start it."""
-    told = {"PREFECT_LOGGING_LEVEL": "DEBUG", "GOLDLEAF_HOME": str(team.folder / "home")}
-    mine = {"PREFECT_API_URL": url, "PREFECT__FLOW_RUN_ID": str(run)}
-    command = [sys.executable, str(ROOT / "flows" / "deploy" / "start.py")]
-    streams: Any = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-    return subprocess.Popen(command, cwd=team.folder, env=ALONE | told | mine, text=True, **streams)
-
-
 def test_a_run_that_starts_while_the_server_is_away_waits_for_it(
     team: Team, prefect: SyncPrefectClient, prefect_url: str
 ) -> None:
     runner = Runner(name="test", pause_on_shutdown=False)
     run = prefect.create_flow_run_from_deployment(register(runner, team.plan()[Verb.CURATE]))
     port = free_port()
-    with start(run.id, team, f"http://127.0.0.1:{port}/api") as process:
+    with team.start(run.id, f"http://127.0.0.1:{port}/api") as process:
         assert process.stderr
         said = []
         while "is away" not in (line := process.stderr.readline()):
@@ -136,7 +126,7 @@ def test_a_run_that_cannot_do_its_work_says_why_in_a_line(
     deployment = register(runner, team.plan()[Verb.CURATE])
     team.file.write_text(team.file.read_text().replace("\n", f"\n{written}\n", 1))
     run = prefect.create_flow_run_from_deployment(deployment, parameters={"wait": wait})
-    with start(run.id, team, prefect_url) as process:
+    with team.start(run.id, prefect_url) as process:
         _, said = process.communicate(timeout=120)
     state = state_of(prefect, run.id)
     assert state.name == "Failed" and why in str(state.message)

@@ -26,11 +26,14 @@ from scheduled import ROOT, Team, due, free_port, happens, log_of, runs_of, stat
 from support import offline, write_dataset
 
 from flows.context import Context
+from flows.curate import curate
 from flows.deploy import page_log, serving
 from flows.deploy.deployments import SLUG, TAG, planned
 from flows.deploy.page_log import ThisRun
 from flows.deploy.serving import deploy, register
+from flows.engines.engine import Inline
 from pipeline.errors import ConfigError
+from pipeline.state.tries import tries_of
 from schemas.run_summary import Verb
 
 
@@ -71,6 +74,22 @@ def test_serve_registers_the_times_of_the_file_and_removes_what_is_gone_and_keep
     assert registered(Verb.CURATE).schedules == []
 
 
+def test_a_dataset_is_compacted_by_its_schedule(team: Team, prefect: SyncPrefectClient, prefect_url: str) -> None:
+    team.file.write_text(team.file.read_text().replace("curate: 0 2 * * *", "compact: 0 4 1 * *"))
+    deployment = register(Runner(name="test", pause_on_shutdown=False), team.plan()[Verb.COMPACT])
+    assert [times.schedule.cron for times in prefect.read_deployment(deployment).schedules] == ["0 4 1 * *"]
+    curate(team.context, Inline(), push=False)
+    run = prefect.create_flow_run_from_deployment(deployment)
+    with team.start(run.id, prefect_url) as process:
+        assert process.communicate(timeout=120) and state_of(prefect, run.id).is_completed()
+    wait_until(
+        lambda: any(
+            re.fullmatch(r"\d+ files before, \d+ files now, 0 deleted", line) for line in log_of(prefect, str(run.id))
+        )
+    )
+    assert tries_of(team.context.store)[Verb.COMPACT].done_at
+
+
 def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
     team: Team, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,7 +103,7 @@ def test_deploy_writes_a_file_applies_it_and_removes_a_schedule_that_is_gone(
     name = team.context.dataset.config.name
     assert [one["deployment"] for one in json.loads(done.stdout)] == [f"{verb}/{name}" for verb in Verb]
     written = yaml.safe_load(file.read_text())
-    assert [one["schedules"] for one in written["deployments"]][2:] == [[], []]
+    assert [one["schedules"] for one in written["deployments"]][2:] == [[], [], []]
     found = prefect.read_deployment_by_name(f"collect/{name}")
     assert (found.work_pool_name, found.parameters) == ("team", {"dataset": str(team.file)})
     assert found.pull_steps == [{"prefect.deployments.steps.set_working_directory": {"directory": str(team.folder)}}]

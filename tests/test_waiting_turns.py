@@ -30,19 +30,22 @@ def context(tmp_path: Path) -> Context:
     return Context.load(tmp_path / "dataset.yaml", offline(tmp_path / "home"))
 
 
-def test_a_command_waits_as_long_as_it_is_told_and_then_says_who_is_in_the_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("verb", "done"), [("release", "nothing new since"), ("compact", "files now")])
+def test_a_command_waits_as_long_as_it_is_told_and_then_says_who_is_in_the_way(
+    tmp_path: Path, verb: str, done: str
+) -> None:
     shop = opened_shop(tmp_path)
     store = Context.load(tmp_path / "dataset.yaml", offline(shop.home)).store
     with ExitStack() as other:
         other.enter_context(store.lock(Verb.COLLECT))
         me = f"process {os.getpid()} on {gethostname()}"
-        mine = f"is in use by goldleaf collect, {me}; run release again when it has finished"
-        assert mine in shop.error("release")
-        assert mine in shop.goldleaf("release", "--wait", "1s", exit_code=1).stderr
+        mine = f"is in use by goldleaf collect, {me}; run {verb} again when it has finished"
+        assert mine in shop.error(verb)
+        assert mine in shop.goldleaf(verb, "--wait", "1s", exit_code=1).stderr
         threading.Timer(0.5, other.close).start()
-        told = shop.goldleaf("release", "--wait", "1m")
+        told = shop.goldleaf(verb, "--wait", "1m")
         assert "waiting for goldleaf collect, process" in told.stderr
-        assert "nothing new since" in told.stdout
+        assert done in told.stdout
 
 
 def test_a_duration_that_is_none_is_wrong_usage(tmp_path: Path) -> None:

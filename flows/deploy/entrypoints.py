@@ -19,4 +19,5 @@ for _name, _module in list(sys.modules.items()):
 
 importlib.import_module("flows.deploy.page_log").outlive_readers()
 _flows = importlib.import_module("flows.deploy.prefect_flows")
-curate, collect, release, finetune = _flows.curate, _flows.collect, _flows.release, _flows.finetune
+curate, collect, release = _flows.curate, _flows.collect, _flows.release
+finetune, compact = _flows.finetune, _flows.compact

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed
 
 from flows import collect as collect_story
+from flows import compact as compact_story
 from flows import curate as curate_story
 from flows import finetune as finetune_story
 from flows import release as release_story
@@ -31,6 +32,7 @@ from flows.suggest import Suggestions
 from flows.turns import waiting
 from pipeline.config.dataset_file import name_in
 from pipeline.errors import Busy, Needless, Stuck
+from pipeline.state.compaction import Compacted
 from pipeline.steps import Progress, Silent
 from schemas.options import Fix
 
@@ -124,6 +126,12 @@ def release(dataset: str, version: str | None = None, wait: str | None = None, a
     """Publish the accepted records as a version."""
     chosen: dict[str, Any] = {"version": version, "allow_lost": allow_lost}
     return _run("release", dataset, wait, lambda *stage: release_story.release(*stage, **chosen))
+
+
+@flow(name="compact", flow_run_name=_run_name)
+def compact(dataset: str, wait: str | None = None) -> dict[str, Compacted]:
+    """Put together what many small runs have left."""
+    return _run("compact", dataset, wait, compact_story.compact)
 
 
 @flow(name="suggest", flow_run_name=_run_name)
