@@ -23,13 +23,14 @@ from pipeline.releases.draft import (
 from pipeline.releases.frozen_sources import FrozenSource
 from pipeline.releases.lockfile import locked_versions
 from pipeline.releases.lost_rows import lost_rows, require_few_lost
-from pipeline.releases.numbering import version_to_repeat
+from pipeline.releases.numbering import require_newest, version_to_repeat
 from pipeline.releases.publish import digest_of
 from pipeline.releases.recovery import commit_versions
 from pipeline.releases.unannounced import forget_unheard, note_unheard, unheard
 from pipeline.releases.versions import list_versions, next_version, parse_version
 from pipeline.reporting.overview import open_answers, open_seats
 from pipeline.reporting.write_report import report_for_version, write_report
+from pipeline.review.pushing import version_seen
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.staging import staged
@@ -106,6 +107,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None, all
                 summary = ReleaseSummary(version=found.version, digest=found.digest)
                 store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
                 _announce(context, engine, found)
+                version_seen(snapshot, context.connection, found.version)
     write_report(context, progress=engine.progress)
     splits = {split: file.rows for split, file in found.splits.items()}
     result = Released(
@@ -163,6 +165,10 @@ def _published(
     # Also of versions that are no longer there, or not there again: who has one must not get another one by its number.
     elsewhere = committed | snapshot.adopted_versions() | set(locked_versions(dataset.folder, dataset.config.name))
     taken = list(dict.fromkeys([manifest.version for manifest in published] + sorted(elsewhere)))
+    seen = version_seen(snapshot, context.connection, max(taken, key=parse_version, default=""))
+    if version is None:
+        require_newest(seen, taken, f"the project of '{dataset.config.name}' in Label Studio")
+    taken += [seen] if seen else []
     task_digest = dataset.task.task_digest()
     rows = engine.run(release_rows, store, snapshot, dataset, draft, store.work(run.id))
     with staged(store.releases) as folder:

@@ -50,6 +50,21 @@ def version_to_repeat(
     return there
 
 
+def require_newest(seen: str, taken: Sequence[str], project: str) -> None:
+    """Refuse to number a version of a home that is older than its project in Label Studio.
+
+    Raises:
+        ReleaseError: the project has seen a higher version than those that are taken here.
+    """
+    if not seen or max([seen, *taken], key=parse_version) in taken:
+        return
+    here = f"the latest of this home is {max(taken, key=parse_version)}" if taken else "this home has none"
+    raise ReleaseError(
+        f"{project} has seen version {seen}, and {here}, as in a backup that was restored; release from the newer "
+        f"home, or from now on from this one, with --version {next_version([seen])}"
+    )
+
+
 def _require_new_rows(published: Sequence[Manifest], same: Sequence[Manifest]) -> None:
     if published and published[-1] in same:
         latest = published[-1]

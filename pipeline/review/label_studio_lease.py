@@ -7,6 +7,7 @@ copy or an older backup, would take back what it does not know. Times are the se
 is used without either: what two pushers send at once is reconciled by the next push.
 """
 
+import re
 import secrets
 import socket
 import time
@@ -29,6 +30,7 @@ _FORM_FIELD = "goldleaf-lease"
 """No control of ours has this name."""
 _TRIES = 4
 _GONE = 404
+_VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
 _UNKNOWN = (400, 403, _GONE, 405)
 
 
@@ -165,6 +167,21 @@ def claim(requests: Requests, project: int, server: str, home: Home, *, take_ove
             "from there: `goldleaf reconcile --take-over`"
         )
     requests.tell(_WHAT, raw("PATCH", f"api/labels/{label.label_id}/", {"value": value}))
+
+
+def note_version(requests: Requests, project: int, server: str, version: str) -> str:
+    """Note that a version of a project was published, if any; returns the highest one that was noted before, if any."""
+    value = {"version": version}
+    label = _create_or_get(requests, project, f"goldleaf has published versions of project {server}", value)
+    noted = str(label.value.get("version")) if label else ""
+    seen = noted if _VERSION.fullmatch(noted) else ""
+    if label and _order(version) > _order(seen):
+        requests.tell(_WHAT, raw("PATCH", f"api/labels/{label.label_id}/", {"value": value}))
+    return seen
+
+
+def _order(version: str) -> list[int]:
+    return [int(number) for number in version.split(".") if number]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ A push sends only committed decisions, and only what the server does not have ye
 """
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,14 +14,16 @@ import polars as pl
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
+from pipeline.errors import LabelStudioError
 from pipeline.review.earlier_project import close, retire, take_up
 from pipeline.review.form import labeling_config
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
-from pipeline.review.label_studio_lease import Home, Lease, claim, leased
+from pipeline.review.label_studio_lease import Home, Lease, claim, leased, note_version
 from pipeline.review.label_studio_models import PushReport
 from pipeline.review.label_studio_projects import show_form
 from pipeline.review.label_studio_requests import Refused
+from pipeline.review.label_studio_transport import Limits
 from pipeline.review.leftovers import recognized
 from pipeline.review.offered_answers import Candidate
 from pipeline.review.questions import offered
@@ -33,10 +36,13 @@ from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.wording import counted
+from pipeline.time_limits import Patience
 from schemas.seat import SeatKind
 
 _REFUSALS = (400, 422)
 """How a server refuses a form."""
+_BRIEF = Limits(usual=Patience(answer=10), whole=20)
+"""For what nobody waits for if the server is away."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,21 @@ def push_questions(
             return push(is_new=True)
 
         return push()
+
+
+def version_seen(snapshot: Snapshot, connection: Connection | None, version: str) -> str:
+    """The highest version that the project of a home has heard of, from now on at least this one.
+
+    Empty if there is none, or no project yet, or if the server is away: numbers are also kept elsewhere.
+    """
+    if connection is None:
+        return ""
+    last = snapshot.scan(Table.PUSHES).sort("pushed_at").select("server", "project").tail(1).collect().rows()
+    with suppress(LabelStudioError), LabelStudio(connection.url, connection.api_key, _BRIEF) as client:
+        for server, project in last:
+            if client.identity(project) == server:
+                return note_version(client.requests, project, server, version)
+    return ""
 
 
 def _title(dataset: LoadedDataset) -> str:
