@@ -7,16 +7,7 @@ from pipeline.state.compaction import Compacted
 
 
 def compact(context: Context, engine: Engine) -> dict[str, Compacted]:
-    """Compact a dataset; returns what became of the files of each table, by its name.
-
-    Args:
-        context: the dataset.
-        engine: shows progress.
-
-    Raises:
-        Busy: another command writes.
-        ConfigError: the state belongs to another file.
-    """
+    """Compact a dataset; returns what became of the files of each table, by its name."""
     context.require_owner()
     with engine.progress.step("putting files together"):
         return put_together(context.store)

@@ -81,7 +81,8 @@ def _finetuned(result: "Finetuned") -> Iterator[str]:
 
 
 def _compacted(result: "Mapping[str, Compacted]") -> Iterator[str]:
-    before, after, removed = (sum(getattr(one, name) for one in result.values()) for name in _COUNTS)
+    counts = [(one.before, one.after, one.removed) for one in result.values()]
+    before, after, removed = map(sum, zip((0, 0, 0), *counts, strict=True))
     yield f"{counted(before, 'file')} before, {counted(after, 'file')} now, {removed:,} deleted"
 
 
@@ -91,7 +92,6 @@ def _suggested(result: "Suggestions") -> Iterator[str]:
     yield f"{counted(result.decided, 'decision')} changed"
 
 
-_COUNTS = ("before", "after", "removed")
 _LINES: dict[str, Callable[[Any], Iterator[str]]] = {
     Verb.CURATE: _curated,
     Verb.COLLECT: _collected,

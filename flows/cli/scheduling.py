@@ -125,13 +125,8 @@ def deploy(
 
 def _show_deployed(plan: "list[Deployment]", pool: str, as_json: bool) -> None:
     if as_json:
-        print_json([{"deployment": one.name, "file": str(one.file), "schedule": _times(one)} for one in plan])
+        print_json([{"deployment": one.name, "file": str(one.file), "schedule": one.times} for one in plan])
         return
     for one in plan:
-        out.print(f"{one.name}  {_times(one) or 'no schedule'}", markup=False)
+        out.print(f"{one.name}  {one.times or 'no schedule'}", markup=False)
     out.print(f"[dim]next:[/] prefect worker start --pool {pool}")
-
-
-def _times(deployment: "Deployment") -> str:
-    times = deployment.schedule
-    return f"{times.cron} {times.timezone}" if times else ""

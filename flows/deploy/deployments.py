@@ -32,6 +32,11 @@ class Deployment:
         return f"{self.verb}/{self.dataset}"
 
     @property
+    def times(self) -> str:
+        """When it runs, in words; empty if nobody knows."""
+        return f"{self.schedule.cron} {self.schedule.timezone}" if self.schedule else ""
+
+    @property
     def entrypoint(self) -> str:
         """Where Prefect finds the flow, in whichever folder a run starts."""
         return f"{_ENTRYPOINTS}:{self.verb}"

@@ -1,22 +1,18 @@
 """Writes the ``prefect.yaml`` that deploys datasets to a work pool."""
 
-import json
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from flows.deploy.deployments import SLUG, Deployment
 
 _HEAD = """\
 # Written by `goldleaf deploy`, which also applies it; the times are those of `schedules` in each dataset.yaml.
 # By hand: PREFECT_DEPLOYMENTS_CLEAR_SCHEDULES_ON_EMPTY=true prefect deploy --all --prefect-file {file}
-
-# Where runs start, so that relative paths and .env mean the same as here.
-pull:
-  - prefect.deployments.steps.set_working_directory:
-      directory: {folder}
-
-deployments:
+# Runs start in the working directory, so that relative paths and .env mean the same as here.
 """
 
 
@@ -29,33 +25,18 @@ def prefect_yaml(plan: Sequence[Deployment], folder: Path, file: Path, pool: Map
         file: where the text will be.
         pool: the work pool, whose workers run it, and how.
     """
-    head = _HEAD.format(folder=_quoted(folder), file=file.name)
-    return head + "\n".join(_entry(deployment, pool) for deployment in plan)
+    start = {"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}
+    deployments = [_entry(deployment) | copy.deepcopy({"work_pool": pool}) for deployment in plan]
+    values = {"pull": [start], "deployments": deployments}
+    return _HEAD.format(file=file.name) + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def _entry(deployment: Deployment, pool: Mapping[str, Any]) -> str:
-    lines = [
-        f"  - name: {_quoted(deployment.dataset)}  # {deployment.name}",
-        f"    entrypoint: {_quoted(deployment.entrypoint)}",
-        f"    parameters: {{dataset: {_quoted(deployment.file)}}}",
-        f"    tags: {json.dumps(deployment.tags)}",
-        f"    work_pool: {json.dumps(pool, ensure_ascii=False)}",
-    ]
-    if deployment.schedule is None:
-        return "\n".join([*lines, "    schedules: []", ""])
-    schedule = deployment.schedule
-    return "\n".join(
-        [
-            *lines,
-            "    schedules:",
-            f"      - slug: {SLUG}",
-            f"        cron: {_quoted(schedule.cron)}",
-            f"        timezone: {_quoted(schedule.timezone)}",
-            "",
-        ]
-    )
-
-
-def _quoted(value: object) -> str:
-    """A text as YAML: JSON is a part of it."""
-    return json.dumps(str(value), ensure_ascii=False)
+def _entry(deployment: Deployment) -> dict[str, Any]:
+    times = deployment.schedule
+    return {
+        "name": deployment.dataset,
+        "entrypoint": deployment.entrypoint,
+        "parameters": {"dataset": str(deployment.file)},
+        "tags": deployment.tags,
+        "schedules": [{"slug": SLUG, "cron": times.cron, "timezone": times.timezone}] if times else [],
+    }

@@ -83,8 +83,7 @@ def serve(
                 runner.register(deployment)
             say("serving " + ", ".join(_shown(deployment) for deployment in plan))
             say(f"the runs: {shown_address(PREFECT_UI_URL.value() or '')}/runs")
-            with _runs_that_hear_no_interrupt():
-                asyncio.run(_run(runner, plan, more))
+            asyncio.run(_run(runner, plan, more))
         except (Exception, ExceptionGroup) as error:
             if not _is_outage(error):
                 raise
@@ -96,8 +95,11 @@ def serve(
         return
 
 
-# Its runner has no setting for what starts a run, as deployments have for workers.
-vars(prefect_runner)["EngineCommandStarter"] = functools.partial(EngineCommandStarter, command=_COMMAND)
+# Its runner has no setting for what starts a run, as deployments have for workers. A terminal sends Ctrl-C to all in a
+# session: runs would end before Prefect knows that they are cancelled.
+vars(prefect_runner)["EngineCommandStarter"] = functools.partial(
+    EngineCommandStarter, command=_COMMAND, isolate_process_group=True
+)
 
 
 class _Runner(Runner):
@@ -179,26 +181,8 @@ def _look_after(runner: _Runner, plan: list[Deployment], more: Callable[[], Sequ
                 raise
 
 
-@contextmanager
-def _runs_that_hear_no_interrupt() -> Iterator[None]:
-    """Keep SIGINT from the processes that this thread starts.
-
-    A terminal sends it to all of them: runs would end before Prefect knows that they are cancelled. They inherit what
-    is blocked here; another thread takes the signal, and Python handles it in this one.
-    """
-    ended = threading.Event()
-    threading.Thread(target=ended.wait, daemon=True).start()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        ended.set()
-
-
 def _shown(deployment: Deployment) -> str:
-    times = deployment.schedule
-    return f"{deployment.name} ({times.cron} {times.timezone})" if times else deployment.name
+    return f"{deployment.name} ({deployment.times})" if deployment.times else deployment.name
 
 
 def _await_server(say: Callable[[str], None]) -> None:
