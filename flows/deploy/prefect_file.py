@@ -1,11 +1,9 @@
 """Writes the ``prefect.yaml`` that deploys datasets to a work pool."""
 
-import copy
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from flows.deploy.deployments import SLUG, Deployment
 
@@ -26,9 +24,14 @@ def prefect_yaml(plan: Sequence[Deployment], folder: Path, file: Path, pool: Map
         pool: the work pool, whose workers run it, and how.
     """
     start = {"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}
-    deployments = [_entry(deployment) | copy.deepcopy({"work_pool": pool}) for deployment in plan]
-    values = {"pull": [start], "deployments": deployments}
-    return _HEAD.format(file=file.name) + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    deployments = [_as_yaml(_entry(deployment) | {"work_pool": pool}) for deployment in plan]
+    lines = [f"pull: {_as_yaml([start])}", "deployments:", *(f"  - {one}" for one in deployments)]
+    return _HEAD.format(file=file.name) + "\n".join(lines) + "\n"
+
+
+def _as_yaml(value: object) -> str:
+    """A value in a line: JSON is a part of YAML."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _entry(deployment: Deployment) -> dict[str, Any]:
