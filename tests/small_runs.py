@@ -22,7 +22,7 @@ from pipeline.releases.versions import list_versions
 from pipeline.reporting.status import read_status
 from pipeline.state.compaction import Compacted
 from pipeline.state.table_files import read_log
-from pipeline.state.tables import Table
+from pipeline.state.tables import INDEX, Table
 from schemas.run_summary import Looked
 
 Night = tuple[Looked, list[dict[str, Any]]]
@@ -77,7 +77,7 @@ def told(desk: Desk) -> dict[str, Any]:
 
 
 def pinned(desk: Desk) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """What each version saw in every table; there is a version."""
+    """What each version saw in every table but the index; there is a version."""
     store = desk.context.store
     versions = list_versions(store.releases)
     assert versions
@@ -88,6 +88,7 @@ def pinned(desk: Desk) -> dict[tuple[str, str], list[dict[str, Any]]]:
         .to_dicts()
         for manifest in versions
         for table, version in manifest.inputs.items()
+        if table not in INDEX
     }
 
 

@@ -65,6 +65,8 @@ def test_files_are_deleted_once_no_reader_can_use_them(desk: Desk) -> None:
     assert sum(one.removed for name, one in found.items() if name != DERIVED) == 0, "a reader may still be at them"
     later = compacted(desk, time.time() + LATER)
     assert later[Table.RUNS].removed > 1 and later[Table.DECISIONS].removed > 1 and later[Table.DECISIONS].freed
+    index = desk.context.store.root / "tables" / Table.SIGNATURES
+    assert len(list(index.glob("*.parquet"))) == 1, "no version pins what can be recomputed"
     assert files_of(desk) < before
 
 

@@ -15,7 +15,7 @@ from pipeline.state.compaction import FEW, Compacted
 from pipeline.state.mapped_rows import values_of
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
-from pipeline.state.tables import Table
+from pipeline.state.tables import INDEX, Table
 from schemas.run_summary import CurateFacts, ReleaseSummary
 
 DERIVED = "derived rows"
@@ -68,14 +68,14 @@ def _bounds(snapshot: Snapshot, store: Store, run: str) -> dict[Table, int]:
 
 
 def _pinned(snapshot: Snapshot, store: Store) -> dict[str, set[int]]:
-    """By table: the versions that published versions were made from."""
+    """By table: the versions that published versions were made from; the index can be recomputed."""
     made = [run.inputs for run in snapshot.committed_runs(ReleaseSummary)]
     made += [manifest.inputs for manifest in readable_versions(store.releases)[0]]
     found: dict[str, set[int]] = {}
     for inputs in made:
         for table, version in inputs.items():
             found.setdefault(table, set()).update({version} if version >= 0 else ())
-    return found
+    return {table: versions for table, versions in found.items() if table not in INDEX}
 
 
 # --- derived rows -----------------------------------------------------------------------------------
