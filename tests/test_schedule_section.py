@@ -52,7 +52,7 @@ def test_a_verb_has_its_own_zone_or_that_of_the_section_and_none_without_times(t
         ("  wait: 30 min", "'30 min' is not a duration; write a number and its unit"),
         (
             "  currate: 0 2 * * *",
-            "'schedules.currate' is not a known key; did you mean curate? Else use one of collect, curate",
+            "'schedules.currate' is not a known key; did you mean curate? Else use one of collect, compact",
         ),
         ("  curate: [0 2 * * *]", "'schedules.curate' is a section with the keys cron, max_run, timezone"),
     ],
