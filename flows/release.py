@@ -165,7 +165,8 @@ def _published(
     # Also of versions that are no longer there, or not there again: who has one must not get another one by its number.
     elsewhere = committed | snapshot.adopted_versions() | set(locked_versions(dataset.folder, dataset.config.name))
     taken = list(dict.fromkeys([manifest.version for manifest in published] + sorted(elsewhere)))
-    seen = version_seen(snapshot, context.connection, max(taken, key=parse_version, default=""))
+    # A home without versions is another one, not an older one.
+    seen = version_seen(snapshot, context.connection, max(taken, key=parse_version)) if taken else ""
     if version is None:
         require_newest(seen, taken, f"the project of '{dataset.config.name}' in Label Studio")
     taken += [seen] if seen else []

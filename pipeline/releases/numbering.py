@@ -58,10 +58,10 @@ def require_newest(seen: str, taken: Sequence[str], project: str) -> None:
     """
     if not seen or max([seen, *taken], key=parse_version) in taken:
         return
-    here = f"the latest of this home is {max(taken, key=parse_version)}" if taken else "this home has none"
+    latest = max(taken, key=parse_version)
     raise ReleaseError(
-        f"{project} has seen version {seen}, and {here}, as in a backup that was restored; release from the newer "
-        f"home, or from now on from this one, with --version {next_version([seen])}"
+        f"{project} has seen version {seen}, and the latest of this home is {latest}, as in a backup that was "
+        f"restored; release from the newer home, or from now on from this one, with --version {next_version([seen])}"
     )
 
 
