@@ -112,6 +112,14 @@ def test_a_run_that_a_worker_starts_while_the_server_is_away_waits_for_it(
     assert team.context.store.snapshot().runs.height == 1
 
 
+def test_a_dataset_that_workers_ran_can_be_served(team: Team, prefect: SyncPrefectClient) -> None:
+    pool = {"name": "before", "type": "process", "base_job_template": ProcessWorker.get_default_base_job_template()}
+    prefect._client.post("/work_pools/", json=pool).raise_for_status()
+    assert team.deploy("--pool", "before").returncode == 0
+    deployment = register(Runner(name="test", pause_on_shutdown=False), team.plan()[Verb.CURATE])
+    assert prefect.read_deployment(deployment).path == str(Path.cwd()), "without one its runs crash"
+
+
 @pytest.mark.parametrize(
     ("written", "wait", "why"),
     [

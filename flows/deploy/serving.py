@@ -17,7 +17,7 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
@@ -249,6 +249,8 @@ def register(runner: Runner, deployment: Deployment) -> UUID:
     added = runner.add_deployment(wanted)
     assert isinstance(added, UUID)
     with get_client(sync_client=True) as client:
+        # One that workers ran has none, and its runs would crash.
+        client.update_deployment(added, DeploymentUpdate(path=str(Path.cwd())))
         # An update with fewer schedules leaves the others as they are.
         for schedule in client.read_deployment(added).schedules:
             if schedule.slug != SLUG or not schedules:
