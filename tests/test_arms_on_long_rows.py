@@ -65,9 +65,9 @@ class Bench:
         seen = Memory.seen
         self.seen: list[str] = []
 
-        def noted(memory: Memory, questions: Sequence[EvalQuestion]) -> Any:
+        def noted(memory: Memory, questions: Sequence[EvalQuestion], **how: bool) -> Any:
             self.seen += [one.inputs["question"] for one in questions]
-            return seen(memory, questions)
+            return seen(memory, questions, **how)
 
         patch.setattr(Memory, "seen", noted)
         self.found: Finetuned = finetune(context, Inline())

@@ -23,7 +23,7 @@ def curate(shop: Commands, tmp_path_factory: pytest.TempPathFactory) -> Series:
 def test_the_disk_fails_where_it_is_told_to(curate: Series, shop: Commands, tmp_path: Path) -> None:
     """Otherwise the tests below would say nothing."""
     dataset = copies(tmp_path)
-    at = next(place for place, change in enumerate(curate.changes, 1) if change.endswith("prepared-00000.arrow"))
+    at = next(place for place, change in enumerate(curate.changes, 1) if change.endswith("prepared-00000.rows"))
     done = shop.goldleaf("curate", str(dataset), "--json", home=tmp_path / "full", fault=Fault(at, Kind.FULL))
     assert done.code == 1
     assert done.stderr.startswith("error: ") and "No space left on device" in done.stderr

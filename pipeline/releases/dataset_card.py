@@ -375,9 +375,7 @@ def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:
     lines = []
     if unseen := _rows(manifest) - manifest.label_sources.get(LabelSource.HUMAN, 0):
         also = ", and no gold source has them" if manifest.from_gold else ""
-        lines.append(
-            f"No annotator has reviewed {unseen:,} of the answers{also}; they are only as reliable as their source."
-        )
+        lines.append(f"No annotator has reviewed {unseen:,} of the answers{also}: their source answers for them.")
     if count := manifest.unreviewed:
         what = "uncertain answer was" if count == 1 else "uncertain answers were"
         is_later = dataset.review.error_rate is not None
@@ -390,16 +388,10 @@ def _limits(manifest: Manifest, dataset: Dataset, task: type[Task]) -> str:
             f"{count:,} {they} in review, in none of the splits: they are harder than the others"
             + ("." if has_exam else ", so that a model scores higher on the test split than on all rows.")
         )
-    for source in dataset.sources:
-        if source.frozen:
-            lines.append(
-                f"The rows of `{source.name}` ({source.split}) are published as is: copies and uncertain answers "
-                "among them were kept."
-            )
-    if threshold < 1:
-        lines.append(f"Paraphrases (similarity below {threshold:g}) count as separate rows.")
-    else:
-        lines.append("Only exact duplicates were removed.")
+    as_is = "are published as is: copies and uncertain answers among them were kept."
+    lines += [f"The rows of `{one.name}` ({one.split}) {as_is}" for one in dataset.sources if one.frozen]
+    paraphrases = f"Paraphrases (similarity below {threshold:g}) count as separate rows."
+    lines.append(paraphrases if threshold < 1 else "Only exact duplicates were removed.")
     if dataset.on_conflict is OnConflict.ANY_OF:
         lines.append("One input can have several rows, each with a different correct answer (`on_conflict: any_of`).")
     if kind_limits := kind_of(task).limits:
