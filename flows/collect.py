@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from flows.context import Context
 from flows.curate import LOCK_PATIENCE
@@ -33,10 +33,8 @@ from schemas.manifest import Funnel
 from schemas.run_summary import Changed, CollectSummary, CurateSummary, Looked, Verb
 
 
-class Collected(BaseModel):
+class Collected(BaseModel, frozen=True):
     """The result of a collect run."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     run: str

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from flows.context import Context
 from flows.engines.engine import Engine
@@ -41,10 +41,8 @@ LOCK_PATIENCE = 60.0
 """Seconds that a run waits for others after a possibly long download."""
 
 
-class ReviewBatch(BaseModel):
+class ReviewBatch(BaseModel, frozen=True):
     """The state of the review batch after a run."""
-
-    model_config = ConfigDict(frozen=True)
 
     waiting: int
     """Questions without an answer; a question is what one annotator is asked about one row, one task."""
@@ -78,10 +76,8 @@ class ReviewBatch(BaseModel):
     """Why nothing was sent, and what to do about it."""
 
 
-class Curated(BaseModel):
+class Curated(BaseModel, frozen=True):
     """The result of a curate run."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     run: str

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from flows.context import Context
 from flows.engines.engine import Engine
@@ -34,10 +34,8 @@ from schemas.options import Fix
 from schemas.run_summary import FinetuneSummary, Verb
 
 
-class Finetuned(BaseModel):
+class Finetuned(BaseModel, frozen=True):
     """An adapter, new or found, and what is known of it."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     version: str

@@ -1,6 +1,6 @@
 """Reconcile: compare the project on the server with the home, and repair what differs."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from flows.collect import collect
 from flows.context import Context
@@ -11,10 +11,8 @@ from pipeline.errors import ConfigError
 from pipeline.review.reconciliation import Comparison, compare_with_server
 
 
-class Reconciled(BaseModel):
+class Reconciled(BaseModel, frozen=True):
     """The result of a reconcile."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     before: Comparison

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from flows.context import Context
 from flows.engines.engine import Engine
@@ -38,10 +38,8 @@ from schemas.manifest import AbsentLabel, Manifest
 from schemas.run_summary import Looked, Proof, ReleaseSummary, Verb
 
 
-class Released(BaseModel):
+class Released(BaseModel, frozen=True):
     """A version, new or found."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     version: str

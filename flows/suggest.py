@@ -4,7 +4,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from flows.context import Context
 from flows.engines.engine import Engine
@@ -36,10 +36,8 @@ class _EndedEarly(Exception):
     """The step is not shown as done."""
 
 
-class Suggested(BaseModel):
+class Suggested(BaseModel, frozen=True):
     """What a model was asked, and what it answered."""
-
-    model_config = ConfigDict(frozen=True)
 
     model: str
     known: int = 0
@@ -91,10 +89,8 @@ class Suggested(BaseModel):
         ]
 
 
-class Estimated(BaseModel):
+class Estimated(BaseModel, frozen=True):
     """What asking would take; no call is made."""
-
-    model_config = ConfigDict(frozen=True)
 
     model: str
     known: int
@@ -115,10 +111,8 @@ class Estimated(BaseModel):
     """Of all calls so far."""
 
 
-class Suggestions(BaseModel):
+class Suggestions(BaseModel, frozen=True):
     """The result of a suggest run."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     suggested: Suggested | None = None

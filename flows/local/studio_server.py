@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import httpx
 import psutil
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.errors import ConfigError, LabelStudioError
 from pipeline.state.atomic import locked_folder, remove_unfinished, replacing
@@ -33,10 +33,8 @@ _MIGRATE_SECONDS = 900
 _STOP_SECONDS = 10
 
 
-class Credentials(BaseModel):
+class Credentials(BaseModel, frozen=True):
     """How to log in to one local server; generated at its first start, and stored with its data."""
-
-    model_config = ConfigDict(frozen=True)
 
     username: str
     password: str
@@ -44,10 +42,8 @@ class Credentials(BaseModel):
     port: int
 
 
-class Running(BaseModel):
+class Running(BaseModel, frozen=True):
     """The server process of a data folder."""
-
-    model_config = ConfigDict(frozen=True)
 
     pid: int
     created: float

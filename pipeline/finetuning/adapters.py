@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.train import OF_EVALUATION, TrainReport
@@ -29,10 +29,8 @@ _SHARED = (WEIGHTS, "tokenizer.json")
 """What takes the space of an adapter, and what nobody edits: another judgement of it has the same files."""
 
 
-class Lineage(BaseModel):
+class Lineage(BaseModel, frozen=True):
     """The published version that an adapter was trained on."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     version: str
@@ -60,10 +58,8 @@ class Lineage(BaseModel):
         return f"{self.dataset}@{self.version}"
 
 
-class FinetuneRecord(BaseModel):
+class FinetuneRecord(BaseModel, frozen=True):
     """The machine-readable record of an adapter: ``finetune.json``."""
-
-    model_config = ConfigDict(frozen=True)
 
     key: str
     """From ``adapter_key``: equal keys, equal training."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.state.atomic import checksum_of, flush
 from pipeline.state.staging import put_in_place, staged
@@ -25,10 +25,8 @@ _RECORD = "checkpoint.json"
 _NAME = "checkpoint-"
 
 
-class _Record(BaseModel):
+class _Record(BaseModel, frozen=True):
     """What a checkpoint is of, and what it must consist of."""
-
-    model_config = ConfigDict(frozen=True)
 
     training: str
     step: int
@@ -51,10 +49,8 @@ class Checkpoint:
     cpu_seconds: float
 
 
-class UnfinishedTraining(BaseModel):
+class UnfinishedTraining(BaseModel, frozen=True):
     """How far a training is that has not ended; it may be running now."""
-
-    model_config = ConfigDict(frozen=True)
 
     step: int
     """Of its newest checkpoint."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import (
@@ -48,10 +48,8 @@ from schemas.message import Message
 from schemas.task import Role, Task
 
 
-class EvalQuestion(BaseModel):
+class EvalQuestion(BaseModel, frozen=True):
     """One distinct input with all correct answers."""
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     """Of the first row that asks it."""
@@ -65,10 +63,8 @@ class EvalQuestion(BaseModel):
     """Questions of one group, such as those about one contract, may be answered rightly together; empty if in none."""
 
 
-class Evaluation(BaseModel):
+class Evaluation(BaseModel, frozen=True):
     """How well one model answers."""
-
-    model_config = ConfigDict(frozen=True)
 
     metric: str
     """The metric's name in the manifest."""
@@ -112,10 +108,8 @@ class Evaluation(BaseModel):
         )
 
 
-class Comparison(BaseModel):
+class Comparison(BaseModel, frozen=True):
     """One model compared with another on the same questions."""
-
-    model_config = ConfigDict(frozen=True)
 
     difference: Estimate
     """Score after minus score before, over pairs of answers to the same question."""

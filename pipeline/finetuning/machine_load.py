@@ -2,7 +2,7 @@
 
 import os
 
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import BaseModel, computed_field
 
 from pipeline.text.wording import counted
 
@@ -10,10 +10,8 @@ _BUSY = 1.25
 """Processes to a core from which on some wait. Our own threads are at most as many as the cores."""
 
 
-class Load(BaseModel):
+class Load(BaseModel, frozen=True):
     """How much the machine had to do, when something had been timed."""
-
-    model_config = ConfigDict(frozen=True)
 
     average: float
     """Processes that ran or waited for a core, our own included, on average over the last minute."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.adapters import RECORD
@@ -23,10 +23,8 @@ _TRIED = 32
 """Tokens that a merged model is tried with."""
 
 
-class Merged(BaseModel):
+class Merged(BaseModel, frozen=True):
     """A merged model."""
-
-    model_config = ConfigDict(frozen=True)
 
     path: str
     base_model: str

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.answer_room import longest_answer
@@ -42,10 +42,8 @@ Keep = Callable[[tuple[str, ...], Callable[[], Timing]], Timing]
 _Numbers = npt.NDArray[np.int64]
 
 
-class SplitFigures(BaseModel):
+class SplitFigures(BaseModel, frozen=True):
     """The rows of a split in numbers."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     kept: int
@@ -56,10 +54,8 @@ class SplitFigures(BaseModel):
     """Of them, the tokens that the loss is computed on."""
 
 
-class Figures(BaseModel):
+class Figures(BaseModel, frozen=True):
     """A training in numbers."""
-
-    model_config = ConfigDict(frozen=True)
 
     limit: int
     """Tokens that are read of a row: ``max_length``, or what the model can read."""
@@ -71,10 +67,8 @@ class Figures(BaseModel):
     """None if there is nothing to train on."""
 
 
-class Preflight(BaseModel):
+class Preflight(BaseModel, frozen=True):
     """What was found before a training."""
-
-    model_config = ConfigDict(frozen=True)
 
     version: str
     """``name@version``."""

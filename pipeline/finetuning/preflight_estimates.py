@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import psutil
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import BaseModel, computed_field
 
 from pipeline.finetuning.loaded_model import LoadedModel
 from schemas.dataset import Finetune
@@ -37,10 +37,8 @@ Linux's control groups."""
 _Numbers = npt.NDArray[np.int64]
 
 
-class Plan(BaseModel):
+class Plan(BaseModel, frozen=True):
     """What a training would do, by the lengths of its rows."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     """Of an epoch: those that are drawn."""
@@ -67,10 +65,8 @@ class Plan(BaseModel):
         return self.trained_tokens / self.tokens if self.tokens else 0.0
 
 
-class Memory(BaseModel):
+class Memory(BaseModel, frozen=True):
     """Memory that training takes beside the loaded model, estimated by the model's layers."""
-
-    model_config = ConfigDict(frozen=True)
 
     weights: int
     """Bytes of the loaded model, which are taken already."""

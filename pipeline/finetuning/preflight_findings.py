@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import BaseModel, computed_field
 
 from pipeline.finetuning.preflight_rows import LEFT_OUT, UNSOUND, Measured, Problem
 from pipeline.text.wording import counted, shown_share
@@ -30,10 +30,8 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-class Finding(BaseModel):
+class Finding(BaseModel, frozen=True):
     """Something that preflight found."""
-
-    model_config = ConfigDict(frozen=True)
 
     code: str
     severity: Severity

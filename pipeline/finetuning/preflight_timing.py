@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.finetuning.examples import Example
 from pipeline.finetuning.loaded_model import LoadedModel
@@ -41,10 +41,8 @@ _OF_TIME = {
 """The settings that the time of a training depends on."""
 
 
-class Timing(BaseModel):
+class Timing(BaseModel, frozen=True):
     """What some real steps of training took, and what all of them would."""
-
-    model_config = ConfigDict(frozen=True)
 
     steps: int
     """How many were timed."""

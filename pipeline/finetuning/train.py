@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.errors import OutOfMemory, TrainingError
 from pipeline.finetuning.adapted import keep_initial, save, with_new_adapter
@@ -51,10 +51,8 @@ _CHECKPOINT_SECONDS = 60.0
 """Between two checkpoints: writing one takes a tenth of a CPU second with the bundled model."""
 
 
-class TrainReport(BaseModel):
+class TrainReport(BaseModel, frozen=True):
     """What a training run did, and what it used."""
-
-    model_config = ConfigDict(frozen=True)
 
     base_model: str
     base_revision: str

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.errors import TrainingError
 from pipeline.finetuning.batches import RowOrder
@@ -24,10 +24,8 @@ _BEST = "best.safetensors"
 """In a checkpoint: the best adapter so far, if a validation loss was measured."""
 
 
-class StepReport(BaseModel):
+class StepReport(BaseModel, frozen=True):
     """What is known after one optimizer step."""
-
-    model_config = ConfigDict(frozen=True)
 
     step: int
     """From 1."""
@@ -58,10 +56,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-class ValidationLoss(BaseModel):
+class ValidationLoss(BaseModel, frozen=True):
     """A loss on the validation split."""
-
-    model_config = ConfigDict(frozen=True)
 
     step: int
     loss: float

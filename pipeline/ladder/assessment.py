@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import TrainingError
 from pipeline.evaluation.estimates import Estimate
@@ -34,10 +34,8 @@ _MOSTLY = 0.5
 """The share of answers in the wrong format from which on a score is about the format."""
 
 
-class Assessment(BaseModel):
+class Assessment(BaseModel, frozen=True):
     """What is known of an adapter and of what else could have been done."""
-
-    model_config = ConfigDict(frozen=True)
 
     key: str
     """Equal keys, equal arms and questions."""

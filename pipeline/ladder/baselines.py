@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.ladder.conclude import stated_scores
 from pipeline.ladder.kept_answers import UNFINISHED
@@ -14,10 +14,8 @@ from pipeline.releases.versions import read_manifest
 from pipeline.steps import Progress
 
 
-class Baselines(BaseModel):
+class Baselines(BaseModel, frozen=True):
     """The arms that need no training."""
-
-    model_config = ConfigDict(frozen=True)
 
     version: str
     """The published version as ``name@version``."""

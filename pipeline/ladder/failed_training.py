@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.evaluation.estimates import Z
 from pipeline.finetuning.train import TrainReport
@@ -15,10 +15,8 @@ _LOWER = 5
 """So many times lower is a learning rate that is tried next, where it is a usual one already."""
 
 
-class FailedTraining(BaseModel):
+class FailedTraining(BaseModel, frozen=True):
     """What went wrong, and what to change."""
-
-    model_config = ConfigDict(frozen=True)
 
     why: str
     """In a sentence."""

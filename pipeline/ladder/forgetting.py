@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.evaluation.estimates import Estimate, loss_estimate
 from pipeline.finetuning.loaded_model import LoadedModel
@@ -24,18 +24,14 @@ _LONGEST = 48
 """Tokens of an answer."""
 
 
-class _Question(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Question(BaseModel, extra="forbid", frozen=True):
     question: str
     answers: tuple[str, ...]
     """One of which a right answer contains."""
 
 
-class General(BaseModel):
+class General(BaseModel, frozen=True):
     """How a model does on what is not the task."""
-
-    model_config = ConfigDict(frozen=True)
 
     nats: tuple[float, ...]
     """The negative log-likelihood of each text."""
@@ -50,10 +46,8 @@ class General(BaseModel):
         return loss_estimate(_ratios(self))
 
 
-class Forgetting(BaseModel):
+class Forgetting(BaseModel, frozen=True):
     """The same model before and after training."""
-
-    model_config = ConfigDict(frozen=True)
 
     before: General
     after: General

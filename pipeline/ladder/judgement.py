@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
 class Verdict(StrEnum):
@@ -36,10 +36,8 @@ class Verdict(StrEnum):
                 return "Undecided"
 
 
-class Judgement(BaseModel):
+class Judgement(BaseModel, frozen=True):
     """The verdict and why."""
-
-    model_config = ConfigDict(frozen=True)
 
     verdict: Verdict
     arm: str = ""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.evaluation.scores import Credit
 from pipeline.finetuning.checkpoints import CHECKPOINTS
@@ -43,10 +43,8 @@ class Range(NamedTuple):
     high: float
 
 
-class Times(BaseModel):
+class Times(BaseModel, frozen=True):
     """Seconds that an arm took."""
-
-    model_config = ConfigDict(frozen=True)
 
     learning: float
     answering: float
@@ -71,9 +69,7 @@ class Times(BaseModel):
         return Range(ordered[place - 1], ordered[-place]) if place else None
 
 
-class _Kept(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class _Kept(BaseModel, frozen=True):
     title: str
     times: Times
     texts: tuple[str, ...]

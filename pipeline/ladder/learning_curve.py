@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.evaluation.estimates import Estimate, Unit, resampled_tail
 from pipeline.evaluation.scores import groups, judged_in, ratios
@@ -29,19 +29,15 @@ _SEED = 17
 Floats = NDArray[np.float64]
 
 
-class CurvePoint(BaseModel):
+class CurvePoint(BaseModel, frozen=True):
     """The score of a model that learned from so many rows."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     score: Estimate
 
 
-class Curve(BaseModel):
+class Curve(BaseModel, frozen=True):
     """The learning curve of one arm."""
-
-    model_config = ConfigDict(frozen=True)
 
     arm: str
     title: str
@@ -69,10 +65,8 @@ class Curve(BaseModel):
         return f"{told}; expected {ahead}." if ahead else f"{told}."
 
 
-class LearnedPoint(BaseModel):
+class LearnedPoint(BaseModel, frozen=True):
     """What a model that learned from so many rows earned, question by question."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     score: Estimate
@@ -80,10 +74,8 @@ class LearnedPoint(BaseModel):
     """Of every question: earned, and possible; or nats and tokens."""
 
 
-class Learned(BaseModel):
+class Learned(BaseModel, frozen=True):
     """An arm after it learned from more and more rows, asked the same questions each time."""
-
-    model_config = ConfigDict(frozen=True)
 
     arm: str
     title: str
@@ -118,10 +110,8 @@ class Learned(BaseModel):
         return len(self.points) >= _FEWEST_POINTS
 
 
-class AllLearned(BaseModel):
+class AllLearned(BaseModel, frozen=True):
     """That of one arm: none where it has no answer."""
-
-    model_config = ConfigDict(frozen=True)
 
     arms: tuple[Learned, ...]
 

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.evaluation.estimates import Estimate, Unit
 from pipeline.evaluation.paired import sign_test
@@ -21,8 +21,8 @@ _ROUGH = 0.1
 """Of a time: the half of its interval from which on it is only about right."""
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class _Result(BaseModel, frozen=True):
+    """What is written beside an adapter."""
 
 
 class _Titled(_Result):

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.evaluation.estimates import Estimate
 from pipeline.finetuning.evaluate import Comparison, Evaluation
 from pipeline.text.wording import counted
 
 
-class Ablation(BaseModel):
+class Ablation(BaseModel, frozen=True):
     """What the same recipe scores on the raw rows, before anything was curated."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     """Raw rows trained on: as their sources have them, but for the test rows."""
@@ -29,10 +27,8 @@ class Ablation(BaseModel):
         )
 
 
-class SeedScore(BaseModel):
+class SeedScore(BaseModel, frozen=True):
     """What the same recipe scores with another seed: on the same rows, or on others if ``max_rows`` draws some."""
-
-    model_config = ConfigDict(frozen=True)
 
     seed: int
     score: Estimate

@@ -1,16 +1,14 @@
 """Rows that wait in review are no test questions, and they are the hard ones: what that may mean for the scores."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.evaluation.estimates import Unit
 from pipeline.text.wording import counted
 from schemas.manifest import Manifest
 
 
-class RowsInReview(BaseModel):
+class RowsInReview(BaseModel, frozen=True):
     """The rows with an answer that waited for annotators when a version was published, and could be test questions."""
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     doubted: int

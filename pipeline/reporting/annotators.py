@@ -9,7 +9,7 @@ from itertools import combinations
 from statistics import median
 from types import MappingProxyType
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.config.workspace import Workspace
 from pipeline.evaluation.estimates import Estimate, wilson
@@ -39,10 +39,8 @@ _CHANCE = 0.001
 """A habit is told if, were it the others', as many alike would come about this rarely."""
 
 
-class Measured(BaseModel):
+class Measured(BaseModel, frozen=True):
     """A share with its 95% interval, and of how many."""
-
-    model_config = ConfigDict(frozen=True)
 
     of: int
     estimate: Estimate | None
@@ -55,10 +53,8 @@ class Measured(BaseModel):
         return f"{self.estimate.value:.0%} ({low:.0f}-{high:.0f}) of {self.of:,}"
 
 
-class AnnotatorLine(BaseModel):
+class AnnotatorLine(BaseModel, frozen=True):
     """One annotator."""
-
-    model_config = ConfigDict(frozen=True)
 
     annotator: str
     """By e-mail address, or ``user 3`` where the server does not know it."""
@@ -90,10 +86,8 @@ class AnnotatorLine(BaseModel):
     """What is worth a look: they answer everything alike, or accept whatever is filled in, unlike the others."""
 
 
-class AnnotatorsTable(BaseModel):
+class AnnotatorsTable(BaseModel, frozen=True):
     """Everybody who is named or has answered, the busiest first, and how far they agree."""
-
-    model_config = ConfigDict(frozen=True)
 
     annotators: list[AnnotatorLine]
     fields: list[FieldAgreement]

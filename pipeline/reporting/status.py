@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.config.workspace import HOW_TO_CONNECT, Workspace
 from pipeline.evaluation.estimates import Unit
@@ -50,10 +50,8 @@ from schemas.run_summary import CollectSummary, CurateFacts, CurateSummary, Fine
 _LAST_RUNS = 5
 
 
-class RunLine(BaseModel):
+class RunLine(BaseModel, frozen=True):
     """A committed run."""
-
-    model_config = ConfigDict(frozen=True)
 
     run: str
     verb: str
@@ -69,10 +67,8 @@ class RunLine(BaseModel):
         return f"{self.verb} ({self.model})" if self.model else self.verb
 
 
-class Status(BaseModel):
+class Status(BaseModel, frozen=True):
     """A dataset's status; the numbers are the funnel's."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     home: str

@@ -1,6 +1,6 @@
 """What a lead needs to bring a team to a dataset's project: the link to join, the accounts, and the tabs."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
@@ -14,29 +14,23 @@ from pipeline.review.team_tabs import parts, tab_of_all
 _WHAT = "cannot list the accounts"
 
 
-class Account(BaseModel):
+class Account(BaseModel, frozen=True):
     """A user of the server."""
-
-    model_config = ConfigDict(frozen=True)
 
     id: int
     """As the annotations name their annotator."""
     email: str
 
 
-class Page(BaseModel):
+class Page(BaseModel, frozen=True):
     """A page to open."""
-
-    model_config = ConfigDict(frozen=True)
 
     title: str
     url: str
 
 
-class Team(BaseModel):
+class Team(BaseModel, frozen=True):
     """Who may annotate, and where."""
-
-    model_config = ConfigDict(frozen=True)
 
     invite: str
     """Whoever opens it makes an account of their own; treat it like a password."""

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, field_validator
 
 from pipeline.review.form import ASSIGNED, PUSH_KEY, RECORD_ID
 
@@ -45,10 +45,8 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 ServerTime = Annotated[AwareDatetime, Field(strict=True), AfterValidator(_sane)]
 
 
-class _Sent(BaseModel):
+class _Sent(BaseModel, frozen=True):
     """What a server sends. Fields that we rely on are required: a missing field must not look like an empty one."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class User(_Sent):
@@ -276,10 +274,8 @@ class Counted(_Sent):
     """How many annotations they have, without skips."""
 
 
-class PulledTask(BaseModel):
+class PulledTask(BaseModel, frozen=True):
     """A task that changed, with all of its annotations; none if they were deleted."""
-
-    model_config = ConfigDict(frozen=True)
 
     task_id: int
     push_key: str
@@ -289,10 +285,8 @@ class PulledTask(BaseModel):
     """For whom it is, by e-mail; empty if for anybody."""
 
 
-class OpenTask(BaseModel):
+class OpenTask(BaseModel, frozen=True):
     """A task without an answer."""
-
-    model_config = ConfigDict(frozen=True)
 
     task_id: int
     push_key: str
@@ -305,10 +299,8 @@ class OpenTask(BaseModel):
     """For whom it is, by e-mail; empty if for anybody."""
 
 
-class Pull(BaseModel):
+class Pull(BaseModel, frozen=True):
     """What changed on the server since the last watermark."""
-
-    model_config = ConfigDict(frozen=True)
 
     tasks: list[PulledTask]
     watermark: datetime | None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.errors import LabelStudioError
 from pipeline.kinds.registry import kind_of
@@ -48,10 +48,8 @@ PREDICTION_VERSION = "goldleaf"
 """A project shows the predictions of a single version: with several, the others' proposals would disappear."""
 
 
-class LabelingQuestion(BaseModel):
+class LabelingQuestion(BaseModel, frozen=True):
     """A question to annotators about one record."""
-
-    model_config = ConfigDict(frozen=True)
 
     push_key: str
     record_id: str
@@ -70,10 +68,8 @@ class LabelingQuestion(BaseModel):
     """The e-mail address of whom it is for, if somebody is named."""
 
 
-class LabelingAnswer(BaseModel):
+class LabelingAnswer(BaseModel, frozen=True):
     """What one annotation amounts to."""
-
-    model_config = ConfigDict(frozen=True)
 
     verdict: Verdict
     targets: dict[str, JsonValue] | None = None

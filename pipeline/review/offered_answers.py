@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import chain, repeat
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from schemas.answers_in_words import answers_in_words
 from schemas.field import JsonValue, comparable_targets
@@ -27,10 +27,8 @@ _BEFORE = 100
 """Characters that are shown before the first difference, if that comes late."""
 
 
-class Candidate(BaseModel):
+class Candidate(BaseModel, frozen=True):
     """An answer, and whose it is."""
-
-    model_config = ConfigDict(frozen=True)
 
     whose: str
     """Such as "as in the data" or "as the model says"."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
@@ -25,10 +25,8 @@ from pipeline.state.tables import Table
 from schemas.seat import FIRST, SeatKind
 
 
-class Comparison(BaseModel):
+class Comparison(BaseModel, frozen=True):
     """How a project differs from its home; every entry names a task or a record."""
-
-    model_config = ConfigDict(frozen=True)
 
     project: int | None = None
     """None if the server has no project of this dataset."""
