@@ -29,6 +29,7 @@ from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from flows.settings import Settings
 from pipeline.review.queue import asked_now, marker
+from pipeline.review.seat_questions import proposing
 from pipeline.state.tables import Table
 
 TOPICS = ("billing", "delivery", "returns")
@@ -161,6 +162,8 @@ class Storm:
         self.change(12)
         self.homes = [folder / "one", folder / "two"]
         self.log = folder / "log"
+        self.proposed = 0
+        """Open tasks that must begin with an answer, and do."""
 
     def change(self, more: int) -> None:
         """Some rows come, one changes, one goes."""
@@ -173,7 +176,10 @@ class Storm:
         write_rows(self.folder, list(self.rows.values()))
 
     def _row(self, key: int) -> Row:
-        return row(key, f"What of number {self.random.randrange(10**9)}, of {self.random.randrange(10**9)}?", None)
+        """Annotators are asked the label of every other one, and whether to publish the address in the others."""
+        about = f"What of number {self.random.randrange(10**9)}, of {self.random.randrange(10**9)}?"
+        is_known = key % 2 == 0
+        return row(key, f"{about} I am {key}@shop.example." if is_known else about, "delivery" if is_known else None)
 
     # --- the storm --------------------------------------------------------------------------------
     def rage(self, rounds: int) -> None:
@@ -270,13 +276,17 @@ class Storm:
         for home in self.homes:
             context = self._context(home)
             asked = asked_now(context.store.snapshot().at_last_commit(), context.dataset)
-            waiting = {one.key(context.dataset.task) for one in asked}
-            assert waiting <= copies.keys(), f"{home.name}: not asked\n{log}"
+            waiting = {one.key(context.dataset.task): one for one in asked}
+            assert waiting.keys() <= copies.keys(), f"{home.name}: not asked\n{log}"
             # Nothing else says for which seat an answer is, and status would count it as not sent.
             noted = set(context.store.scan(Table.PUSHES).select("push_key").collect().to_series())
-            assert waiting <= noted, f"{home.name}: asked, but not noted\n{log}"
+            assert waiting.keys() <= noted, f"{home.name}: asked, but not noted\n{log}"
             idle = {key for key, worked_on in copies.items() if not any(worked_on)}
-            assert idle <= waiting, f"{home.name}: asked, but closed\n{log}"
+            assert idle <= waiting.keys(), f"{home.name}: asked, but closed\n{log}"
+            proposed = {task["data"]["push_key"] for task in proposing(waiting, context.dataset)}
+            bare = {task["data"]["push_key"] for task in tasks.values() if not task["predictions"]}
+            self.proposed += len(idle & proposed)
+            assert not idle & proposed & bare, f"{home.name}: asked without what was proposed\n{log}"
             assert self._kept(context) == answers, f"{home.name}\n{log}"
 
     def _twins(self, api: httpx.Client, project: int) -> list[int]:
