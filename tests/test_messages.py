@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from home_of_answers import ASKED, home_in
 from known_cases import known_case
-from odd import QUESTION, Odd
+from odd import ORDER, QUESTION, Odd
 from scored import score_labels
 from support import row, write_dataset
 from terminal import Terminal
@@ -234,6 +234,17 @@ def test_check_says_what_a_long_list_of_choices_costs_and_how_to_leave_it_out(tm
     without = '\n    @classmethod\n    def task_answer_form(cls):\n        return ""\n'
     assert length(tmp_path / "without", choices, without) == []
     assert length(tmp_path / "short", choices[:5]) == []
+
+
+def test_an_answer_format_of_nested_fields_has_no_choices_to_count(tmp_path: Path) -> None:
+    nested = "".join(f"    part_{number}: str\n" for number in range(60))
+    task = f"from pydantic import BaseModel\n\nclass Order(BaseModel):\n{nested}\n" + ORDER.replace(
+        "article: Target[str]", "article: Target[Order]"
+    )
+    order = {f"part_{number}": "a bag" for number in range(60)}
+    Odd(tmp_path, task, [{"id": 1, "question": "A bag, please.", "article": order}])
+    [found] = [item for item in Terminal(tmp_path).json("check") if item["what"] == "length of the prompts"]
+    assert found["detail"].startswith("the answer format takes ")
 
 
 # --- any_of ---------------------------------------------------------------------------------------
