@@ -308,7 +308,7 @@ def test_the_card_tells_answers_of_gold_sources_from_those_of_annotators(tmp_pat
     assert "| human | an annotator entered or confirmed it | 15 |" in card
     assert "| human | its gold source is trusted like an annotator | 4 |" in card
     assert "`human`: an annotator entered or confirmed it, or its gold source is trusted like an annotator |" in card
-    assert "No annotator has reviewed 11 of the answers, and no gold source has them;" in card
+    assert "No annotator has reviewed 11 of the answers, and no gold source has them:" in card
 
 
 @pytest.mark.parametrize(
