@@ -51,7 +51,7 @@ def scores(fields: list[TargetField], rows: list[tuple[str, Values]]) -> list[An
     [
         (lambda values: {"topic": next(topic for topic in PARTS if topic != values["topic"])}, "topic", "', not '"),
         (lambda values: {"urgent": not values["urgent"]}, "urgent", "', not '"),
-        (lambda values: {"due": None}, "due", "it is empty, but texts like this have a value"),
+        (lambda values: {"due": None}, "due", "', but the field is empty"),
     ],
     ids=["choice", "boolean", "presence"],
 )

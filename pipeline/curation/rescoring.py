@@ -12,7 +12,7 @@ from schemas.run_summary import CurateFacts
 from schemas.task_shape import shape_digest
 
 CORRECTED = "all labels are scored anew, since annotators have corrected many"
-_VERSION = 4
+_VERSION = 5
 """The version of what scores mean, stored with each curate; those of another version are computed anew."""
 _CORRECTIONS = 20
 _SHARE = 0.02

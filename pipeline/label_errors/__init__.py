@@ -18,4 +18,5 @@ __all__ = [
     "span_tokens",
     "static_embeddings",
     "text_languages",
+    "value_words",
 ]

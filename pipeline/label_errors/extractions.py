@@ -21,9 +21,10 @@ from pipeline.label_errors.span_model import SpanLearner
 from pipeline.label_errors.span_rows import SpanDoubts
 from pipeline.label_errors.unsaid_values import UnsaidCounts, unsaid_shares
 from pipeline.label_errors.value_findings import Finding, SpanFindings, unsaid
-from pipeline.label_errors.value_places import Extracted, ValuePlaces, find_values, text_fields
+from pipeline.label_errors.value_places import Extracted, ValuePlaces, find_values, placed_fields
+from pipeline.label_errors.value_words import is_misread
 from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
-from schemas.field import JsonValue, TargetField
+from schemas.field import JsonValue, TargetField, ValueType
 from schemas.field_values import Leaf
 
 __all__ = ["Extracted", "ValueScore", "ValueScores", "judge_values", "learn_values", "score_values"]
@@ -40,6 +41,8 @@ _SURE = 0.5
 _CERTAIN = 0.9999
 _ABOUT, _UNSAID, _SPANS = "about", "unsaid", "spans"
 """The names of what is kept."""
+_MISREAD = 0.25
+"""Of the doubt in a value that a text does not say, what is left if its signs were only misread there."""
 _MOST_EVIDENCE = 4.0
 """In log odds: what else stands in the text says no more than this about a value that does not."""
 
@@ -99,7 +102,7 @@ def judge_values(
     if not kept:
         return ValueScores(scores, _NOTHING_LEARNED)
     about = from_json(kept[_ABOUT])
-    if not {field.path for field in text_fields(fields)}.issuperset(about["copied"]):
+    if not {field.path for field in placed_fields(fields)}.issuperset(about["copied"]):
         return ValueScores(scores, _OTHER_FIELDS)
     labeled = [number for number, row in enumerate(rows) if row.values is not None]
     some, grounds = [rows[number] for number in labeled], ReasonCode.UNGROUNDED not in off
@@ -134,7 +137,7 @@ def _by_each_other(
     places = find_values(rows, fields)
     unsaid = unsaid_shares(places.said, places.lacking if grounds else [[] for _ in rows])
     spans = _Spans(rows, places, unsaid, seed)
-    copied = [field.path for field in places.fields]
+    copied = [one.path for one in places.fields if spans.doubts is not None or one.field.type is ValueType.TEXT]
     closed = judge_closed_fields(rows, fields, frozenset(copied), seed, keep)
     evidence = _Evidence(rows, places, unsaid, spans.doubts, closed.by_row, bool(closed.by_row))
     kept = Arrays()
@@ -163,7 +166,7 @@ class _Spans:
         there = np.zeros((len(rows), len(places.fields)), dtype=np.bool_)
         there[np.repeat(np.arange(len(rows)), np.diff(places.spans.span_starts)), places.spans.spans[:, 2]] = True
         self._groups = [row.group for row in rows]
-        self._folds, self.note = folds_by_group(rarest_labels(there), self._groups, seed)
+        self._folds, self.note = folds_by_group(rarest_labels(np.hstack([there, ~there])), self._groups, seed)
         settled = np.array([row.verified for row in rows], dtype=np.bool_)
         trust = np.array([np.prod(1 - np.array(shares)) for shares in unsaid])
         self._learner = SpanLearner(places.spans, len(places.fields), self._folds, settled, seed)
@@ -239,6 +242,8 @@ class _Evidence:
         path, instead = SpanFindings(self.rows, self.places.fields, doubts).instead(place)
         if path != leaf.path:
             return unsaid(row, leaf, share)
+        if is_misread(instead, leaf):
+            return unsaid(row, leaf, share * _MISREAD, instead)
         odds = share / (1 - share) * math.exp(min(float(doubts.replaced[place]), _MOST_EVIDENCE))
         share = odds / (1 + odds)
         return unsaid(row, leaf, share, instead if share >= _SURE else "")

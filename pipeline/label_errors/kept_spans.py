@@ -33,8 +33,6 @@ class KeptSpans:
     rates: Floats
     """How frequent each change is."""
     temperature: float
-    longest: int
-    """Of the values that may be missing, in tokens."""
 
     @classmethod
     def of(cls, study: SpanStudy, folds: KeptFolds) -> "KeptSpans":
@@ -47,13 +45,11 @@ class KeptSpans:
             folds,
             study.rates,
             study.temperature,
-            study.longest,
         )
 
     @classmethod
     def read(cls, kept: Kept) -> "KeptSpans":
         """What ``arrays`` has given."""
-        temperature, longest = kept["scale"].tolist()
         return cls(
             WordCodes.read(of_name(kept, "words")),
             kept["used"],
@@ -61,14 +57,13 @@ class KeptSpans:
             np.array(kept["steps"]),
             KeptFolds.read(of_name(kept, "folds")),
             np.asarray(kept["rates"]),
-            temperature,
-            int(longest),
+            float(kept["temperature"]),
         )
 
     def arrays(self) -> Arrays:
         """What is to be kept."""
         found: Arrays = {"used": self.used, "steps": self.steps, "rates": self.rates}
-        found["scale"] = np.array([self.temperature, self.longest])
+        found["temperature"] = np.array(self.temperature)
         for number, weights in enumerate(self.weights):
             found |= named(f"models.{number}", weights.arrays())
         return found | named("words", self.codes.arrays()) | named("folds", self.folds.arrays())
@@ -83,5 +78,5 @@ class KeptSpans:
         ]
         texts = SpanTexts(rows, features, models, self.folds.of_rows(hashed(groups)))
         spans = texts.placed()
-        said = texts.said(spans, np.arange(len(texts.of_row)), self.longest, self.temperature)
+        said = texts.said(spans, np.arange(len(texts.of_row)), self.temperature)
         return texts.doubts(said, self.rates, spans)

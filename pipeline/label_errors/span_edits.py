@@ -15,11 +15,11 @@ _TRUNCATED, _EXTENDED = int(Change.TRUNCATED), int(Change.EXTENDED)
 _MOVED, _SWAPPED, _EXTRA = int(Change.MOVED), int(Change.SWAPPED), int(Change.EXTRA)
 _FARTHEST = 3
 """How many tokens a value may have lost or gained at one end."""
-_HOPELESS = -15.0
+_NEGLIGIBLE = 30.0
 
 
 @compiled
-def judge(columns, starts, rows, spans, span_starts, open_fields, weights, steps, longest, said, best, change, fits):
+def judge(columns, starts, rows, spans, span_starts, open_fields, weights, steps, said, best, change, fits):
     """Weigh all single changes of some texts.
 
     Args:
@@ -28,9 +28,7 @@ def judge(columns, starts, rows, spans, span_starts, open_fields, weights, steps
         spans: first token, counted from the text's first, the one behind the last, and field of all given values, by
             text and place.
         span_starts: where the spans of each text begin.
-        open_fields: texts x fields: 1 for a field that may have another value, 2 for one whose value is not in the
-            text, 0 for one that has its value.
-        longest: of the spans that may be missing.
+        open_fields: as in ``SpanRows``.
         said: texts x changes, receives the log of how much likelier the given spans are as the result of a change.
         best: texts x changes, the same of the likeliest of its kind.
         change: texts x changes x 3, what that one is: of a missing value its tokens and field, else which span it is of
@@ -57,7 +55,7 @@ def judge(columns, starts, rows, spans, span_starts, open_fields, weights, steps
         model = (scores, outside, within, steps)
         fits[row] = _whole(model, given, tokens, -1, -1) - total
         lines = (said[row], best[row], change[row])
-        _missing(model, given, tokens, open_fields[row], longest, lines)
+        _missing(model, given, tokens, open_fields[row], lines)
         _misplaced(model, given, tokens, lines)
         _of_other_fields(model, given, tokens, open_fields[row], lines)
         _swapped(model, given, tokens, lines)
@@ -121,37 +119,58 @@ def _around(model, given, tokens, place):
 @called
 def _note(lines, kind, value, one, two, three):
     said, best, change = lines
-    high, low = max(said[kind], value), min(said[kind], value)
-    said[kind] = high if low == -np.inf else high + np.log1p(np.exp(low - high))
+    said[kind] = _sum(said[kind], value)
     if value > best[kind]:
         best[kind] = value
         change[kind, 0], change[kind, 1], change[kind, 2] = one, two, three
 
 
 @called
-def _missing(model, given, tokens, open_fields, longest, lines):
-    """Values that stand between the given ones."""
-    fields = len(open_fields)
-    forgotten = -np.log(len(given) + 1.0)
-    for place in range(len(given) + 1):
-        before, begin = model[3].shape[1], 0
-        if place > 0:
-            before, begin = given[place - 1, 2] + 1, given[place - 1, 1]
+def _missing(model, given, tokens, open_fields, lines):
+    """Values that the given ones leave room for."""
+    forgotten, place = -np.log(len(given) + 1.0), np.zeros(2, dtype=np.int64)
+    for field in range(len(open_fields)):
+        if open_fields[field] == 0:
+            continue
+        value = _anywhere(model, given, tokens, field, place)
+        if open_fields[field] == 2:
+            _note(lines, _REPLACED, value, place[0], place[1], field)
+        else:
+            _note(lines, _DROPPED, value + forgotten, place[0], place[1], field)
+
+
+@called
+def _anywhere(model, given, tokens, field, place):
+    """The log of how much likelier the spans are with one more of a field, of any length; fills in the likeliest."""
+    scores, within, steps = model[0], model[2], model[3]
+    found, best = -np.inf, -np.inf
+    for gap in range(len(given) + 1):
+        before, begin = steps.shape[1], 0
+        if gap > 0:
+            before, begin = given[gap - 1, 2] + 1, given[gap - 1, 1]
         behind, stop = -1, tokens
-        if place < len(given):
-            behind, stop = given[place, 2], given[place, 0]
+        if gap < len(given):
+            behind, stop = given[gap, 2], given[gap, 0]
         now = _rest(model, before, begin, stop, behind)
-        for field in range(fields):
-            if open_fields[field] == 0:
-                continue
-            for first in range(begin, stop):
-                for end in range(first + 1, min(first + longest, stop) + 1):
-                    value = _span(model, before, begin, first, end, field) - now
-                    value += _rest(model, field + 1, end, stop, behind)
-                    if value > _HOPELESS and open_fields[field] == 2:
-                        _note(lines, _REPLACED, value, first, end, field)
-                    elif value > _HOPELESS:
-                        _note(lines, _DROPPED, value + forgotten, first, end, field)
+        ends, likeliest, end = -np.inf, -np.inf, stop
+        for first in range(stop - 1, begin - 1, -1):
+            right = within[first + 1, field] + _rest(model, field + 1, first + 1, stop, behind)
+            ends = _sum(ends, right)
+            if right > likeliest:
+                likeliest, end = right, first + 1
+            left = steps[before if first == begin else 0, field + 1] + scores[first, field + 1] - now
+            left += _gap(model, before, begin, first) - within[first + 1, field]
+            found = _sum(found, left + ends)
+            if left + likeliest > best:
+                best, place[0], place[1] = left + likeliest, first, end
+    return found
+
+
+@called
+def _sum(one, other):
+    """The log of the sum of two likelihoods."""
+    high, low = max(one, other), min(one, other)
+    return high if low < high - _NEGLIGIBLE else high + np.log1p(np.exp(low - high))
 
 
 @called

@@ -1,7 +1,6 @@
 """What the model that reads spans sees of a token: the words around it, and how they are written."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed
-from pipeline.label_errors.span_tokens import Tokens
+from pipeline.label_errors.span_tokens import Tokens, folded_word
 from pipeline.sorted_places import places_of
 
 Ints = npt.NDArray[np.int64]
@@ -23,6 +22,7 @@ _MOST_WEIGHTS = 2**24
 _AROUND = 3
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _RUN = re.compile(r"(.)\1+")
+_DIGIT = re.compile(r"\d")
 _ABSENT = -1
 
 
@@ -135,7 +135,9 @@ def _hashes(number: int, codes: Sequence[Ints]) -> Hashes:
 
 
 def _folded(word: str) -> str:
-    return unicodedata.normalize("NFKC", word).casefold()
+    """Without case and width, and without the digits of longer numbers: which ones they are says nothing of others."""
+    folded = folded_word(word)
+    return _DIGIT.sub("9", folded) if len(_DIGIT.findall(folded)) > 1 else folded
 
 
 def _beginning(word: str) -> str:

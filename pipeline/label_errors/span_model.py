@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pipeline.label_errors.span_changes import Change
 from pipeline.label_errors.span_features import FeatureColumns, Hashes, WordCodes, hashed_features
 from pipeline.label_errors.span_rows import SpanDoubts, SpanRows
-from pipeline.label_errors.span_search import LONGEST, Said, SpanTexts, SpanWeights, change_odds
+from pipeline.label_errors.span_search import Said, SpanTexts, SpanWeights, change_odds
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,7 +43,6 @@ class SpanStudy:
     """Features x states: whether a token with the feature had the state."""
     rates: Floats
     temperature: float
-    longest: int
 
 
 class SpanLearner:
@@ -103,7 +102,6 @@ class SpanLearner:
             self._seen(states),
             self._fit.rates,
             self._temperature,
-            self._longest(),
         )
 
     def _seen(self, states: Ints) -> Bools:
@@ -159,10 +157,7 @@ class SpanLearner:
         return self._texts.doubts(said, self._fit.rates, self._spans)
 
     def _said(self, rows: Ints, temperature: float) -> Said:
-        return self._texts.said(self._spans, rows, self._longest(), temperature)
-
-    def _longest(self) -> int:
-        return min(int((self._spans[:, 1] - self._spans[:, 0]).max(initial=1)), LONGEST)
+        return self._texts.said(self._spans, rows, temperature)
 
 
 @dataclass(frozen=True)

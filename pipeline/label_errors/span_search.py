@@ -13,8 +13,6 @@ from pipeline.label_errors.span_rows import SpanDoubts, SpanRows
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-LONGEST = 10
-"""Tokens of a value that may be missing."""
 _MOST = 50.0
 """In log odds: what is likelier still would not fit a number."""
 
@@ -76,13 +74,12 @@ class SpanTexts:
                     found[first:end] = one.ways[best]
         return found
 
-    def said(self, spans: Ints, wanted: Ints, longest: int, temperature: float) -> Said:
+    def said(self, spans: Ints, wanted: Ints, temperature: float) -> Said:
         """What is said about some texts.
 
         Args:
             spans: of all texts.
             wanted: the texts.
-            longest: of the spans that may be missing, in tokens.
             temperature: what the models are multiplied by.
         """
         from pipeline.label_errors.span_edits import judge
@@ -100,7 +97,6 @@ class SpanTexts:
                 self.rows.open_fields,
                 model.weights * np.float32(temperature),
                 model.steps * temperature,
-                longest,
                 said,
                 best,
                 change,

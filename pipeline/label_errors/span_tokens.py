@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,29 +62,39 @@ def written(text: str, first: int, end: int) -> str:
     return text[places[first][0] : places[end - 1][1]]
 
 
+def words_in(text: str) -> list[str]:
+    """The tokens of a text that are no signs."""
+    return [word for word in _TOKEN.findall(text) if word[0].isalnum()]
+
+
+def folded_word(word: str) -> str:
+    """A word without differences of case and width."""
+    return unicodedata.normalize("NFKC", word).casefold()
+
+
 class Places:
     """Finds the values of rows among their tokens: case, width, whitespace and signs do not matter."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    def __init__(self, tokens: Tokens, alike: Callable[[str], str] = folded_word) -> None:
+        """Args:
+        tokens: of all rows.
+        alike: equal for words that are found for each other.
+        """
+        self._tokens, self._alike = tokens, alike
         self._codes: dict[str, int] = {}
         # A sign has no code: values are found whatever signs are in and around them.
         self._code_of = [self._known(word) for word in tokens.words]
         self._values: dict[str, list[int]] = {}
+        self._row, self._words = -1, (list[int](), list[int]())
 
     def _known(self, word: str) -> int:
-        return self._codes.setdefault(_folded(word), len(self._codes)) if word[0].isalnum() else -1
+        return self._codes.setdefault(self._alike(word), len(self._codes)) if word[0].isalnum() else -1
 
-    def words_of(self, row: int) -> tuple[list[int], list[int]]:
-        """The codes of a text's words, and which of its tokens they are."""
-        first, end = self._tokens.starts[row], self._tokens.starts[row + 1]
-        codes = [self._code_of[id] for id in self._tokens.ids[first:end].tolist()]
-        at = [place for place, code in enumerate(codes) if code >= 0]
-        return [codes[place] for place in at], at
-
-    def find(self, words: tuple[list[int], list[int]], value: str) -> Iterator[tuple[int, int]]:
+    def find(self, row: int, value: str) -> Iterator[tuple[int, int]]:
         """Where a value stands, as tokens counted from the text's first: the first one, and the one behind it."""
-        codes, at = words
+        if row != self._row:
+            self._row, self._words = row, self._words_of(row)
+        codes, at = self._words
         wanted = self._wanted(value)
         size = len(wanted)
         if not size or -1 in wanted:
@@ -95,12 +105,14 @@ class Places:
             if codes[begin : begin + size] == wanted:
                 yield at[begin], at[begin + size - 1] + 1
 
+    def _words_of(self, row: int) -> tuple[list[int], list[int]]:
+        """The codes of a text's words, and which of its tokens they are."""
+        first, end = self._tokens.starts[row], self._tokens.starts[row + 1]
+        codes = [self._code_of[id] for id in self._tokens.ids[first:end].tolist()]
+        at = [place for place, code in enumerate(codes) if code >= 0]
+        return [codes[place] for place in at], at
+
     def _wanted(self, value: str) -> list[int]:
         if value not in self._values:
-            words = [word for word in _TOKEN.findall(value) if word[0].isalnum()]
-            self._values[value] = [self._codes.get(_folded(word), -1) for word in words]
+            self._values[value] = [self._codes.get(self._alike(word), -1) for word in words_in(value)]
         return self._values[value]
-
-
-def _folded(word: str) -> str:
-    return unicodedata.normalize("NFKC", word).casefold()

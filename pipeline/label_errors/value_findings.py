@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.label_errors.grounding import Source
 from pipeline.label_errors.span_changes import Change
 from pipeline.label_errors.span_rows import SpanDoubts
 from pipeline.label_errors.span_tokens import written
-from pipeline.label_errors.value_places import Extracted, TextField
+from pipeline.label_errors.value_places import Extracted, PlacedField
 from schemas.fate import Reason, ReasonCode
-from schemas.field import JsonValue
+from schemas.field import JsonValue, TargetField, ValueType, canonical
 from schemas.field_values import Leaf
 
 Values = dict[str, JsonValue]
@@ -35,14 +36,15 @@ def quoted(value: JsonValue) -> str:
 def unsaid(row: Extracted, leaf: Leaf, share: float, instead: str = "") -> Finding:
     """A value that the text does not say, and what is likely to be there instead."""
     detail = f"{quoted(leaf.value)}; {quoted(instead)} looks like it" if instead else quoted(leaf.value)
-    better = with_values(row, {leaf.path: instead}) if instead and not leaf.objects else None
+    read = _read(leaf.field, instead) if instead and not leaf.objects else None
+    better = None if read is None else with_values(row, {leaf.path: read})
     return Finding(share, Reason(code=ReasonCode.UNGROUNDED, field=leaf.path, detail=detail), better)
 
 
 class SpanFindings:
     """Says what is likely wrong with the spans of rows."""
 
-    def __init__(self, rows: Sequence[Extracted], fields: Sequence[TextField], doubts: SpanDoubts) -> None:
+    def __init__(self, rows: Sequence[Extracted], fields: Sequence[PlacedField], doubts: SpanDoubts) -> None:
         self._rows, self._fields, self._doubts = rows, fields, doubts
 
     def instead(self, number: int) -> tuple[str, str]:
@@ -56,8 +58,11 @@ class SpanFindings:
         change = self._doubts.change[number, kind].tolist()
         path, detail, better = self._described(number, kind, change)
         reason = Reason(code=ReasonCode.LABEL_ERROR, field=path, detail=detail)
-        row = self._rows[number]
-        return Finding(float(self._doubts.by_change[number, kind]), reason, with_values(row, better))
+        types = {one.path: one.field for one in self._fields}
+        read = {path: None if text is None else _read(types[path], text) for path, text in better.items()}
+        unread = any(read[path] is None and better[path] is not None for path in read)
+        values = None if unread else with_values(self._rows[number], read)
+        return Finding(float(self._doubts.by_change[number, kind]), reason, values)
 
     def _described(self, number: int, kind: Change, change: list[int]) -> tuple[str, str, Mapping[str, str | None]]:
         """The field, what is wrong with it, and which values would be better."""
@@ -91,6 +96,14 @@ class SpanFindings:
     def _span(self, number: int, place: int) -> list[int]:
         found: list[int] = self._doubts.spans[self._doubts.span_starts[number] + place].tolist()
         return found
+
+
+def _read(field: TargetField, text: str) -> JsonValue:
+    """What a part of a text says as a value of a field; None if that is nothing, or one of several."""
+    if field.type is ValueType.TEXT:
+        return text
+    said = Source(text).readings(field.type)
+    return canonical(field, said[0]) if len(said) == 1 else None
 
 
 def with_values(row: Extracted, better: Mapping[str, JsonValue]) -> Values | None:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from pipeline.label_errors.grounding import ungrounded
 from pipeline.label_errors.span_rows import Placements, SpanRows
-from pipeline.label_errors.span_tokens import Places, Tokens, read_tokens
+from pipeline.label_errors.span_tokens import Tokens, read_tokens
+from pipeline.label_errors.value_words import READ, ValueFinder
 from schemas.field import JsonValue, TargetField, ValueType
 from schemas.field_values import Leaf, leaves
 
@@ -35,10 +36,11 @@ class Extracted:
 
 
 @dataclass(frozen=True, slots=True)
-class TextField:
-    """A field, at any depth, whose values are texts."""
+class PlacedField:
+    """A field, at any depth, whose values may stand in a text."""
 
     path: str
+    field: TargetField
     may_lack: bool
     """Whether a row may have no value of it."""
     repeats: bool
@@ -58,7 +60,7 @@ class _Row:
 class ValuePlaces:
     """What was found of the values of all rows."""
 
-    fields: list[TextField]
+    fields: list[PlacedField]
     """Those whose values mostly stand in the text."""
     spans: SpanRows
     lacking: list[list[Leaf]]
@@ -67,16 +69,16 @@ class ValuePlaces:
     """Of every row: the other values that a text could say."""
 
 
-def text_fields(
+def placed_fields(
     fields: Sequence[TargetField], above: str = "", lack: bool = False, many: bool = False
-) -> Iterator[TextField]:
-    """The fields, at any depth, whose values are texts that are copied from the inputs."""
+) -> Iterator[PlacedField]:
+    """The fields, at any depth, whose values are copied from the inputs; of lists only those of texts."""
     for one in fields:
         may_lack, repeats = lack or one.optional or one.many, many or one.many
         if one.type is ValueType.OBJECT:
-            yield from text_fields(one.fields, f"{above}{one.name}.", may_lack, repeats)
-        elif one.type is ValueType.TEXT and not one.is_free:
-            yield TextField(f"{above}{one.name}", may_lack, repeats)
+            yield from placed_fields(one.fields, f"{above}{one.name}.", may_lack, repeats)
+        elif not one.is_free and (one.type is ValueType.TEXT or (one.type in READ and not repeats)):
+            yield PlacedField(f"{above}{one.name}", one, may_lack, repeats)
 
 
 def find_values(
@@ -89,14 +91,15 @@ def find_values(
         fields: of the values.
         copied: the paths of those that are copied from the texts, if other rows have told that.
     """
-    tokens = read_tokens([row.text for row in rows])
-    places = Places(tokens)
-    known = list(text_fields(fields))
+    texts = [row.text for row in rows]
+    tokens = read_tokens(texts)
+    finder = ValueFinder(texts, tokens)
+    known = list(placed_fields(fields))
     codes = {one.path: code for code, one in enumerate(known)}
     read, said, lacking = [], [], []
     for number, row in enumerate(rows):
         values = [leaf for leaf in leaves(fields, row.values or {}) if _is_read(leaf)]
-        found = _read(places, number, values, codes)
+        found = _read(finder, number, values, codes)
         lacks = ungrounded(row.text, found.absent_from_text) if found.absent_from_text else []
         read.append(found)
         lacking.append(lacks)
@@ -113,8 +116,7 @@ def _is_read(leaf: Leaf) -> bool:
     return not (leaf.field.is_free or leaf.field.type in (ValueType.CHOICE, ValueType.BOOLEAN))
 
 
-def _read(places: Places, row: int, values: Sequence[Leaf], codes: Mapping[str, int]) -> _Row:
-    words = places.words_of(row)
+def _read(finder: ValueFinder, row: int, values: Sequence[Leaf], codes: Mapping[str, int]) -> _Row:
     hits: list[list[Span]] = []
     present: set[int] = set()
     absent: list[Leaf] = []
@@ -124,7 +126,7 @@ def _read(places: Places, row: int, values: Sequence[Leaf], codes: Mapping[str, 
             absent.append(leaf)
             continue
         present.add(code)
-        found = [(first, end, code) for first, end in places.find(words, str(leaf.value))]
+        found = [(first, end, code) for first, end in finder.find(row, leaf)]
         if found:
             hits.append(found)
         else:
@@ -152,7 +154,7 @@ def _apart(way: Sequence[Span]) -> list[Span]:
     return sorted(found)
 
 
-def _copied(read: Sequence[_Row], known: Sequence[TextField]) -> npt.NDArray[np.bool_]:
+def _copied(read: Sequence[_Row], known: Sequence[PlacedField]) -> npt.NDArray[np.bool_]:
     there, placed = np.zeros(len(known)), np.zeros(len(known))
     for row in read:
         there[list(row.present)] += 1
@@ -165,7 +167,7 @@ def _span_rows(
     tokens: Tokens,
     read: Sequence[_Row],
     lacking: Sequence[Sequence[Leaf]],
-    known: Sequence[TextField],
+    known: Sequence[PlacedField],
     kept: Sequence[int],
 ) -> SpanRows:
     """The spans of the kept fields, which are numbered anew."""

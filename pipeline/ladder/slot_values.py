@@ -1,13 +1,13 @@
 """Slots: the fields whose values stand in the text. Where each value stands, and how what is written there is read."""
 
 import re
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.label_errors.grounding import Source
-from pipeline.label_errors.span_tokens import Places, Tokens, read_tokens, written
+from pipeline.label_errors.span_tokens import Tokens, read_tokens, written
+from pipeline.label_errors.value_words import ValueFinder
 from schemas.field import JsonValue, TargetField, ValueType, canonical
 from schemas.field_values import Leaf, leaves
 
@@ -137,19 +137,13 @@ class _Finder:
     """Finds values in texts."""
 
     def __init__(self, texts: Sequence[str], tokens: Tokens) -> None:
-        self._texts, self._tokens, self._places = texts, tokens, Places(tokens)
+        self._tokens, self._values = tokens, ValueFinder(texts, tokens)
 
     def place(self, row: int, values: Sequence[Leaf]) -> list[tuple[int, int, Leaf]]:
         """Where the values of a text stand, without overlap, in its order; those that do not are left out."""
         start, end = self._tokens.starts[row], self._tokens.starts[row + 1]
         words = [self._tokens.words[id] for id in self._tokens.ids[start:end].tolist()]
-        hits = [
-            (leaf, self._texts_of(row, words, str(leaf.value))) for leaf in values if leaf.field.type is ValueType.TEXT
-        ]
-        others = [leaf for leaf in values if leaf.field.type is not ValueType.TEXT]
-        if others:
-            read = _ReadParts(self._texts[row], words, self._tokens.spaced[start:end].tolist())
-            hits += [(leaf, read.find(leaf)) for leaf in others]
+        hits = [(leaf, self._with_signs(words, leaf, self._values.find(row, leaf))) for leaf in values]
         taken: list[tuple[int, int, Leaf]] = []
         # The longer ones first: a short one may be a part of them.
         for leaf, spans in sorted(hits, key=lambda hit: -max((last - first for first, last in hit[1]), default=0)):
@@ -158,61 +152,22 @@ class _Finder:
                 taken.append((*span, leaf))
         return sorted(taken, key=lambda one: one[:2])
 
-    def _texts_of(self, row: int, words: Sequence[str], value: str) -> list[tuple[int, int]]:
-        """Where a text stands, with the signs at its ends where they stand there, too."""
-        own = read_tokens([value])
+    def _with_signs(self, words: Sequence[str], leaf: Leaf, places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """With the signs at the ends of a text where they stand there, too."""
+        own = read_tokens([str(leaf.value)])
         parts = [own.words[id] for id in own.ids.tolist()]
+        if leaf.field.type is not ValueType.TEXT or not parts:
+            return list(places)
         before = next((at for at, part in enumerate(parts) if part[0].isalnum()), 0)
         behind = next((at for at, part in enumerate(reversed(parts)) if part[0].isalnum()), 0)
         found = []
-        for first, end in self._places.find(self._places.words_of(row), value):
+        for first, end in places:
             if before <= first and words[first - before : first] == parts[:before]:
                 first -= before
             if behind and words[end : end + behind] == parts[-behind:]:
                 end += behind
             found.append((first, end))
         return found
-
-
-class _ReadParts:
-    """Finds the part of a text in which a number, a date or a time is written."""
-
-    def __init__(self, text: str, words: Sequence[str], spaced: Sequence[int]) -> None:
-        self._text, self._words = text, words
-        self._whole = Source(text)
-        # No number or date is cut: a part ends at a space, or between letters of a script that has none.
-        inner = (
-            at for at in range(1, len(words)) if spaced[at - 1] or (_is_word(words[at - 1]) and _is_word(words[at]))
-        )
-        self._cuts = [0, *inner, len(words)]
-
-    def find(self, leaf: Leaf) -> list[tuple[int, int]]:
-        """The first part, as tokens, that says the value; nothing if none does."""
-        type, value = leaf.field.type, leaf.value
-        if not self._words or not self._whole.holds(type, value):
-            return []
-
-        def says(first: int, end: int) -> bool:
-            return Source(written(self._text, first, end)).holds(type, value)
-
-        ends = self._cuts[1:]
-        end = _first(ends, lambda at: says(0, at))
-        begins = [at for at in self._cuts if at < end]
-        first = _first(begins[::-1], lambda at: says(at, end))
-        while end - first > 1 and not _is_word(self._words[first]) and says(first + 1, end):
-            first += 1
-        while end - first > 1 and not _is_word(self._words[end - 1]) and says(first, end - 1):
-            end -= 1
-        return [(first, end)] if says(first, end) else []
-
-
-def _is_word(token: str) -> bool:
-    return token[0].isalnum()
-
-
-def _first(places: Sequence[int], holds: Callable[[int], bool]) -> int:
-    """The first place from which on something holds, if it holds at the last one."""
-    return places[bisect_left(places, True, hi=len(places) - 1, key=holds)]
 
 
 class Reading:
