@@ -14,8 +14,16 @@ from schemas.json_numbers import is_kept
 _MOST_LEVELS = 100
 """Of arguments as an object; chat templates are written in Jinja, which fails at some hundreds."""
 
-_STANDS_FOR_NOTHING = re.compile(r"[\s.…·,;:!?*_\u2013\u2014-]*|#?n[./]?a\.?|nan|tbd", re.IGNORECASE)
+_PLACEHOLDER = re.compile("#?n/?a|none|null|nan|nil|notavailable|undefined|todo|tb[da]|#value!|#ref!")
+_SIGNS_ONLY = re.compile(r"[\s.…·,;:!?*_`\u2013\u2014-]*")
+_BLANK = re.compile("[\u034f\u115f\u1160\u2800\u3164\uffa0\ufe00-\ufe0f]")
+"""Letters and marks of which nothing is seen."""
 _WORD = re.compile(r"\w")
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a text stands for an answer that is not there, such as N/A, None or #REF!."""
+    return _PLACEHOLDER.fullmatch("".join(text.casefold().split()).replace(".", "")) is not None
 
 
 class Speaker(StrEnum):
@@ -67,11 +75,13 @@ class Message(BaseModel, extra="forbid", frozen=True):
     @property
     def says_nothing(self) -> bool:
         """Whether it has neither calls nor visible text; of the assistant, "." and "N/A" are none either."""
-        longest = 4
+        longest = 16
         if self.tool_calls or (len(self.content.strip()) > longest and _WORD.search(self.content)):
             return False
-        seen = "".join(sign for sign in self.content if unicodedata.category(sign) not in ("Cf", "Cc")).strip()
-        return not seen or (self.role is Speaker.ASSISTANT and _STANDS_FOR_NOTHING.fullmatch(seen) is not None)
+        text = _BLANK.sub("", self.content)
+        seen = "".join(sign for sign in text if unicodedata.category(sign) not in ("Cf", "Cc")).strip()
+        is_odd = is_placeholder(seen) or _SIGNS_ONLY.fullmatch(seen) is not None
+        return not seen or (self.role is Speaker.ASSISTANT and is_odd)
 
     def as_json(self) -> dict[str, Any]:
         """The message without what it does not have."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from model_families import SMOLLM, model_of
 from odd import PLAIN, Odd
 from test_preflight import CONFIG, chat, row, said
@@ -39,6 +40,14 @@ def test_answers_that_say_nothing_are_not_published_beyond_the_budget(tmp_path: 
     assert fates == {0: Fate.ACCEPTED, **dict.fromkeys(range(1, 6), Fate.REVIEW), 6: Fate.ACCEPTED}
     assert odd.codes(1)[0] is ReasonCode.EMPTY_TURN
     assert odd.codes(6)[0] is ReasonCode.UNREVIEWED, "what may be wrong passes beyond the budget, as ever"
+
+
+@pytest.mark.parametrize(
+    "text", ["None", "null", "none.", "N / A", "Not available.", "n.a.", "\u2800", "\u3164" * 5, "\ufe0f", "```\n```"]
+)
+def test_what_stands_for_an_answer_that_is_not_there_says_nothing(text: str) -> None:
+    assert said(Speaker.ASSISTANT, text).says_nothing
+    assert not said(Speaker.ASSISTANT, f"{text} It is 5.").says_nothing
 
 
 def test_preflight_names_trained_turns_that_say_nothing_and_only_those_of_chats() -> None:

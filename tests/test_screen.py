@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from leaks import OTHER_FORMS, SECRETS
 
-from pipeline.text.screening import Finding, masked, screen, suspects
+from pipeline.text.screening import Finding, masked, personal_values, screen, suspects
 from schemas.dataset import Action, Screen
 from schemas.fate import ReasonCode
 
@@ -200,6 +200,22 @@ def test_each_kind_in_each_field_is_one_finding_that_counts_the_others() -> None
 
 def test_a_card_number_is_not_a_phone_number_as_well() -> None:
     assert kinds("4155 5526 7100 0004 and 4242424242424242, call +1 415 555 2671") == ["card number", "phone number"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("call +44 20 7946 0958", "call +44-20-79460958", True),
+        ("write to John.Doe@shop.com", "write to john.doe@shop.com", True),
+        ("write to john.doe@shop.com", "write to johndoe@shop.com", False),
+        ("write to me@ab.com", "write to me@a.b.com", False),
+    ],
+)
+def test_a_number_is_the_same_however_it_is_grouped_and_in_an_address_each_sign_counts(
+    one: str, other: str, same: bool
+) -> None:
+    values = personal_values([one], Screen()), personal_values([other], Screen())
+    assert all(values) and (values[0] == values[1]) is same
 
 
 def test_the_regions_decide_which_national_numbers_are_phone_numbers() -> None:

@@ -14,7 +14,7 @@ from flows.engines.engine import Inline
 from pipeline.similarity.pairs import similar_pairs
 from pipeline.similarity.search import search
 from pipeline.similarity.signatures import SPELLING, Scheme
-from pipeline.similarity.spelling import Spelling, spelled
+from pipeline.similarity.spelling import Spelling, may_mean_the_same, spelled
 from pipeline.similarity.text_columns import Texts
 from pipeline.text.words import words
 from schemas.fate import Fate
@@ -162,6 +162,23 @@ def test_a_copy_that_is_spelled_alike_is_in_its_original_s_split(way: Callable[[
 )
 def test_typing_errors_are_told_from_other_words(one: str, other: str, alike: bool) -> None:
     assert Spelling(words(one)).is_like(Spelling(words(other))) is alike
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("what fiat currencies do you support", "what fiat curencies do you support", True),
+        ("how's my credit score", "hows my credit score", True),
+        ("is there a way to reset the passcode", "is there a way to reset passcode", True),
+        *(("do I need a permit for Iran", f"do I need a permit for {other}", False) for other in ("Iraq", "Oran")),
+        ("an import permit for the hall", "an export permit for the hall", False),
+        ("do I need one as a resident", "do I need one as not a resident", False),
+        ("can I pay from savings to checking", "can I pay from checking to savings", False),
+        ("my hypertension medicine is late", "my hypotension medicine is late", False),
+    ],
+)
+def test_what_may_mean_another_thing_is_no_copy_though_it_is_spelled_alike(one: str, other: str, same: bool) -> None:
+    assert may_mean_the_same(one, other) is same
 
 
 def test_numbers_of_one_template_are_not_spelled_alike(tmp_path: Path) -> None:

@@ -63,8 +63,8 @@ ABOUT: dict[Rule, About] = {
         ("user: How does Jinja print a name?", "assistant: With `{{name}}`."),
     ),
     Rule.EMPTY_TURN: About(
-        "the user or the assistant says nothing, or the assistant only `.` or `N/A`; a turn that calls a tool says "
-        "something, reasoning alone does not",
+        "the user or the assistant says nothing, or the assistant only `.` or what stands for no answer, such as `N/A` "
+        "or `None`; a turn that calls a tool says something, reasoning alone does not",
         ("user: Hi", "assistant: "),
         _CALLED,
         (_FIND,),

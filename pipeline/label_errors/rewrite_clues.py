@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pipeline.label_errors.quotes import SHOWN, quoted
 from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrite_texts import Marks, ends_closed, left_open
+from schemas.message import is_placeholder
 
 _LISTED = 3
-_PLACEHOLDERS = frozenset(
-    {"n/a", "na", "none", "null", "nan", "nil", "undefined", "todo", "tbd", "tba", "#value!", "#n/a", "#ref!"}
-)
 
 Find = Callable[[Marks, Marks], str | None]
 """Takes the original and the answer. None: the rule has nothing to say about such a pair; "": all is well; or what is
@@ -43,7 +41,7 @@ def find_empty(original: Marks, answer: Marks) -> str | None:
     """An answer without a word, or a placeholder."""
     if not answer.text:
         return "it is empty"
-    if answer.text.casefold() in _PLACEHOLDERS and original.text != answer.text:
+    if is_placeholder(answer.text) and original.text != answer.text:
         return f"it is only {quoted(answer.text)}"
     return "" if answer.words or answer.links or not original.words else quoted(answer.text)
 

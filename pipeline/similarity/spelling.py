@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.similarity.pairs import Pairs, verify
 from pipeline.similarity.signatures import SPELLING, Scheme
 from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.text.meaning_guards import same_negations
 from pipeline.text.words import words
 
 _LONGEST = 24
@@ -25,6 +26,8 @@ _BETWEEN = "\N{LATIN LETTER SINOLOGICAL DOT}"
 """Stands between two words. A letter, so that it belongs to n-grams, of no language."""
 _TWO_EDITS = 6
 """Letters of a word from which two edits are a typing error; in a shorter one, of three letters or more, one is."""
+_SURE = 6
+"""Letters of a word that one edit after the first letter hardly ever makes another word: not Iran, Jan or lend."""
 _ADDED = 0.2
 """A word that one text has more may have this share of its letters."""
 _ASCII_WORD, _DIGITS = re.compile("[a-z0-9]+"), re.compile(r"\d+")
@@ -36,9 +39,11 @@ def spelled(texts: Iterable[str]) -> list[str]:
 
 
 def may_mean_the_same(one: str, other: str) -> bool:
-    """Whether two texts are long, or spelled alike: in a short text one word decides."""
+    """Whether two texts are long, or copies but for typing errors or a small word: in a short one a word decides."""
     own, others = _short_words(one), _short_words(other)
-    return own is None or others is None or Spelling(own).is_like(Spelling(others))
+    if own is None or others is None:
+        return True
+    return Spelling(own).is_copy_of(Spelling(others)) and same_negations(one.lower(), other.lower())
 
 
 def _short_words(text: str) -> list[str] | None:
@@ -67,9 +72,18 @@ class Spelling:
 
     words: list[str]
 
-    def is_like(self, other: "Spelling") -> bool:
+    def is_copy_of(self, other: "Spelling") -> bool:
+        """Whether they are alike with their words in the same order, and no typing error that may be another word."""
+        kept = [word for word in self.words if word in other._counts]
+        return kept == [word for word in other.words if word in self._counts] and self.is_like(other, sure=True)
+
+    def is_like(self, other: "Spelling", *, sure: bool = False) -> bool:
         """Whether two texts have the same numbers, and the same words in any order, but for typing errors, where words
         are divided, and one word that either has more.
+
+        Args:
+            other: the other text.
+            sure: typing errors only that hardly ever make another word.
         """
         if self._numbers != other._numbers:
             return False
@@ -81,7 +95,7 @@ class Spelling:
         if len(fewer) > len(more):
             fewer, more = more, fewer
         for word in fewer:
-            if (meant := _meant(word, more)) is None:
+            if (meant := _meant(word, more)) is None or (sure and not _is_sure(word, meant)):
                 return False
             more.remove(meant)
         return not more or (len(more) == 1 and len(more[0]) <= _ADDED * max(len(self._letters), len(other._letters)))
@@ -97,6 +111,14 @@ class Spelling:
     @cached_property
     def _numbers(self) -> list[str]:
         return sorted(_DIGITS.findall(" ".join(self.words)))
+
+
+def _is_sure(word: str, other: str) -> bool:
+    """Whether of two words, an edit or two from each other, one is surely a misspelling of the other."""
+    from rapidfuzz.distance import OSA
+
+    is_long = min(len(word), len(other)) >= _SURE
+    return is_long and word[0] == other[0] and OSA.distance(word, other) == 1
 
 
 def _meant(word: str, others: Iterable[str]) -> str | None:

@@ -52,9 +52,10 @@ def screen(texts: Mapping[str, str], config: Screen) -> list[Finding]:
 
 
 def personal_values(texts: Iterable[str], config: Screen) -> list[str]:
-    """Digests of the personal data in some texts, sorted: the same for the same number, however it is written."""
+    """Digests of the personal data in some texts, sorted: the same for the same number, however it is grouped."""
     hits = itertools.chain.from_iterable(_personal_data(text, config.phone_regions) for text in texts)
-    plain = {re.sub(r"[^\w@]|_", "", hit.value).casefold() for hit in hits}
+    # In an address each sign counts.
+    plain = {hit.value.casefold() if "@" in hit.value else re.sub(r"[\W_]", "", hit.value).casefold() for hit in hits}
     return sorted(hashlib.sha256(value.encode()).hexdigest()[:20] for value in plain)
 
 
