@@ -50,7 +50,7 @@ def test_an_empty_snapshot_is_refused_since_it_would_withdraw_everything(home: H
     with pytest.raises(SourceError) as caught:
         home.ingest(SNAPSHOT)
     assert str(caught.value) == (
-        "snapshot source 's' is empty, which would withdraw all its 2 records; restore its file, or set `mode: append`"
+        "snapshot source 's' is empty, which would withdraw all its 2 records; restore its file"
     )
     assert home.current().height == 2
 
@@ -66,7 +66,7 @@ def refused(home: Home, *sources: Source) -> str:
     return str(caught.value)
 
 
-ADVICE = "fix or restore the file, or set `mode: append`"
+ADVICE = "fix or restore the file, or, if it is still being written, run it again later"
 
 
 def test_a_snapshot_without_a_readable_row_is_refused_like_an_empty_one(home: Home) -> None:

@@ -187,14 +187,14 @@ def require_sound(source: Source, found: FoundInSource, new: NewRows, present: p
     if lost.height and found.is_empty:
         raise SourceError(
             f"snapshot source '{source.name}' is empty, which would withdraw all its {_current(present):,} records; "
-            "restore its file, or set `mode: append`"
+            "restore its file"
         )
     # Losing a broken row, or finding it broken differently, is no loss.
     count = lost.filter(pl.col("error") == "").height
     if count and (damage := found.damage()):
         raise SourceError(
             f"snapshot source '{source.name}' {damage}, which would withdraw {count:,} of its {_current(present):,} "
-            "records; fix or restore the file, or set `mode: append`"
+            "records; fix or restore the file, or, if it is still being written, run it again later"
         )
     for file, last in found.lasts():
         if _is_cut(last.encode(), new.wanted.filter(source=source.name), lost, present):
@@ -207,7 +207,8 @@ def require_sound(source: Source, found: FoundInSource, new: NewRows, present: p
     if not agreed and (known := too_many(source, count, present)):
         raise SourceError(
             f"snapshot source '{source.name}' has lost {count:,} of its {known:,} records, more than `most_withdrawn` "
-            f"allows ({source.most_withdrawn:.0%}); restore its files, or, if these rows are really gone, withdraw "
+            f"allows ({source.most_withdrawn:.0%}); if its files are still being written, run it again later; restore "
+            f"them, or, if these rows are really gone, withdraw "
             f"them with `goldleaf curate --withdraw {quote(source.name)}`"
         )
 
