@@ -246,3 +246,16 @@ def test_a_dataset_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
 def test_an_empty_home_says_so(tmp_path: Path) -> None:
     assert f"no dataset in {tmp_path / 'home'}" in Terminal(tmp_path).goldleaf("status", "--all").stdout
     assert json.loads(Terminal(tmp_path).goldleaf("status", "--all", "--json").stdout) == []
+
+
+def test_a_wrong_key_and_a_task_file_that_is_gone_are_told(tmp_path: Path) -> None:
+    shop = two_shops(tmp_path)
+    file = tmp_path / "dataset.yaml"
+    sound = file.read_text()
+    file.write_text(f"{sound}\nnonsense: 4\n")
+    parcels, questions = shop.json("status", "--all")
+    assert "nonsense" in questions["problem"] and not parcels["problem"]
+    shop.goldleaf("status", "--all", exit_code=2)
+    file.write_text(re.sub(r"(?m)^task: .*$", "task: away.py:Away", sound))
+    problem = shop.json("status", "--all")[1]["problem"]
+    assert problem.endswith("away.py is gone; restore it, or correct task")

@@ -148,13 +148,7 @@ def load_dataset_file(path: Path) -> LoadedDataset:
     path = _absolute(path)
     if is_folder(path):
         path /= "dataset.yaml"
-    root, values = _parse(path, _read(path))
-    try:
-        config = Dataset.model_validate(values)
-    except ValidationError as error:
-        lines = list(itertools.islice(messages(path, root, error, Dataset), _SHOWN_MISTAKES))
-        more = error.error_count() - len(lines)
-        raise ConfigError("\n".join([*lines, *([f"… and {more:,} more mistakes"] if more else [])])) from error
+    root, config = _checked(path)
     try:
         key: tuple[str | int, ...] = ("screen", "phone_regions")
         _check_regions(config.screen.phone_regions)
@@ -177,6 +171,29 @@ def load_dataset_file(path: Path) -> LoadedDataset:
     except ConfigError as error:
         raise ConfigError(f"{path}:{line_of(node_at(root, key))}: {error}") from error
     return dataset
+
+
+def _checked(path: Path) -> tuple[yaml.Node, Dataset]:
+    root, values = _parse(path, _read(path))
+    try:
+        return root, Dataset.model_validate(values)
+    except ValidationError as error:
+        lines = list(itertools.islice(messages(path, root, error, Dataset), _SHOWN_MISTAKES))
+        more = error.error_count() - len(lines)
+        raise ConfigError("\n".join([*lines, *([f"… and {more:,} more mistakes"] if more else [])])) from error
+
+
+def check_without_code(path: Path) -> None:
+    """Check a dataset.yaml and that its task's file is there, without importing the task.
+
+    Raises:
+        ConfigError: it is wrong, or the file is gone.
+    """
+    root, config = _checked(path)
+    location = config.task.rpartition(":")[0]
+    if location.endswith(".py") and not is_file(path.parent / location):
+        place = f"{path}:{line_of(node_at(root, (TASK,)))}"
+        raise ConfigError(f"{place}: {path.parent / location} is gone; restore it, or correct task")
 
 
 def name_in(path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from pipeline.config.dataset_file import schedules_in
+from pipeline.config.dataset_file import check_without_code, schedules_in
 from pipeline.errors import ConfigError, GoldleafError
 from pipeline.releases.versions import readable_versions
 from pipeline.state.at_work import at_work, is_by, killed, stuck
@@ -87,8 +87,10 @@ def _read(store: Store, now: datetime) -> DatasetLine:
     overdue, wrong = list[str](), list[str]()
     try:
         overdue = _overdue(snapshot, Path(file), now, alive, tries, has_version=bool(versions)) if file else []
+        if file:
+            check_without_code(Path(file))
     except (ConfigError, OSError) as error:
-        wrong = [str(error) if Path(file).exists() else _gone(store, file)]
+        wrong = ["; ".join(str(error).splitlines()) if Path(file).exists() else _gone(store, file)]
     return DatasetLine(
         dataset=store.dataset,
         file=file,
