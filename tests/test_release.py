@@ -16,6 +16,7 @@ from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import Released, release
 from pipeline.errors import ReleaseError, VersionExists
+from pipeline.releases.absent_labels import in_words
 from pipeline.releases.versions import read_manifest, verify, version_folders
 from pipeline.text.normalize import normalize_text
 from schemas.dataset import Normalize
@@ -171,6 +172,7 @@ def test_a_label_that_no_accepted_row_has_is_named(tmp_path: Path) -> None:
     [told] = release(odd.context, Inline()).absent
     assert (told.label, told.groups, told.reason) == ("returns", 0, "no_rows")
     assert told.why == "no accepted row has the label" and told.splits == ["train", "validation", "test"]
+    assert in_words([told]) == f"No accepted row has the label: {told.label}"
 
 
 def test_a_release_has_every_label_of_enough_rows_in_every_split(tmp_path: Path) -> None:

@@ -54,8 +54,11 @@ def in_words(absent: Iterable[AbsentLabel]) -> str:
     clauses: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for one in absent:
         clauses[" or ".join(one.splits), one.why].append(one.label)
-    said = [f"not in {splits} because {why}: {_named(labels)}" for (splits, why), labels in clauses.items()]
-    return f"Labels missing from a split: {'; '.join(said)}" if said else ""
+    none = _why(Absence.NO_ROWS, 0, "", ())
+    unused = [label for (_, why), labels in clauses.items() if why == none for label in labels]
+    said = [f"not in {to} because {why}: {_named(labels)}" for (to, why), labels in clauses.items() if why != none]
+    missing = [f"Labels missing from a split: {'; '.join(said)}"] if said else []
+    return ". ".join([*missing, *([f"{none.capitalize()}: {_named(unused)}"] if unused else [])])
 
 
 def empty_splits(fractions: Mapping[str, float], rows: Mapping[str, int]) -> dict[str, float]:
