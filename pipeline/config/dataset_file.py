@@ -34,8 +34,6 @@ from schemas.task import Task, TaskDefinitionError
 from schemas.user_code_errors import described, in_a_line, no_json, own, writable
 
 _SHOWN_MISTAKES = 10
-
-
 TASK = "task"
 """The key of the task, in ``LoadedDataset.curation_parts`` also of its code."""
 _SECRETS: Any = {"__all__": {"auth", "headers"}}
@@ -184,16 +182,11 @@ def _checked(path: Path) -> tuple[yaml.Node, Dataset]:
 
 
 def check_without_code(path: Path) -> None:
-    """Check a dataset.yaml and that its task's file is there, without importing the task.
-
-    Raises:
-        ConfigError: it is wrong, or the file is gone.
-    """
+    """Check a dataset.yaml, and that its task's file is there, without importing it; raises ``ConfigError``."""
     root, config = _checked(path)
-    location = config.task.rpartition(":")[0]
-    if location.endswith(".py") and not is_file(path.parent / location):
-        place = f"{path}:{line_of(node_at(root, (TASK,)))}"
-        raise ConfigError(f"{place}: {path.parent / location} is gone; restore it, or correct task")
+    file = path.parent / config.task.rpartition(":")[0]
+    if file.suffix == ".py" and not is_file(file):
+        raise ConfigError(f"{path}:{line_of(node_at(root, (TASK,)))}: {file} is gone; restore it, or correct task")
 
 
 def name_in(path: Path) -> str:
