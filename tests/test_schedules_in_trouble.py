@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cli_shop import ROWS
 from prefect.client.orchestration import SyncPrefectClient
@@ -20,6 +21,8 @@ from prefect.workers.process import ProcessWorker
 from scheduled import ALONE, TIMES, Team, free_port, log_of, state_of, wait_until
 from support import write_dataset
 
+from flows.deploy import serving
+from flows.deploy.deployments import Deployment
 from flows.deploy.serving import register
 from schemas.run_summary import Verb
 
@@ -191,6 +194,35 @@ def test_one_broken_file_stops_no_other_from_being_served_and_is_served_once_it_
         finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0, process.stderr and process.stderr.read()
+
+
+def test_what_is_served_later_is_tried_until_the_server_has_it_and_one_that_it_refuses_stops_no_other(
+    team: Team, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [httpx.ConnectError("away for a moment"), RuntimeError("no\nroom"), RuntimeError("no\nroom")]
+    said, looks = list[str](), [[team.plan()[verb] for verb in (Verb.CURATE, Verb.RELEASE)], *([[]] * 9)]
+
+    class Hindered(serving._Runner):
+        def register(self, deployment: Deployment) -> None:
+            if errors and deployment.verb is Verb.CURATE:
+                raise errors.pop(0)
+            super().register(deployment)
+
+    def more() -> list[Deployment]:
+        if len(looks) == 1:
+            runner.ended.set()
+        return looks.pop(0)
+
+    runner, plan = Hindered(said.append), list[Deployment]()
+    monkeypatch.setattr(serving, "_LOOK", 0)
+    serving._look_after(runner, plan, more)
+    name = team.context.dataset.config.name
+    assert said == [
+        f"serving release/{name}, too",
+        f"curate/{name} is tried again: RuntimeError('no\\nroom')",
+        f"serving curate/{name} (0 2 * * * Europe/Berlin), too",
+    ]
+    assert prefect.read_deployment_by_name(f"curate/{name}").schedules and len(plan) == 2
 
 
 def test_one_broken_file_stops_no_other_from_being_deployed_and_is_named(

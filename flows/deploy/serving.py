@@ -165,20 +165,26 @@ async def _run(runner: _Runner, plan: list[Deployment], more: Callable[[], Seque
 
 
 def _look_after(runner: _Runner, plan: list[Deployment], more: Callable[[], Sequence[Deployment]]) -> None:
-    """Register what could not be used before, and name what was scheduled."""
+    """Register what could not be used before, and name what was scheduled; what fails is tried again."""
+    left, told = list[Deployment](), set[str]()
     while not runner.ended.wait(_LOOK):
-        found = more()
-        # First of all: after an outage of the server, all are registered again.
-        plan.extend(found)
         try:
-            for deployment in found:
-                runner.say(f"serving {_shown(deployment)}, too")
-                runner.register(deployment)
+            found = more()
+            # First of all: after an outage of the server, all are registered again.
+            plan.extend(found)
+            left += found
+            while left:
+                runner.register(left[0])
+                runner.say(f"serving {_shown(left.pop(0))}, too")
             runner.name_runs()
         except Exception as error:
+            said = f"{left[0].name if left else 'looking at what is scheduled'} is tried again: {error!r}"
+            # One that is refused holds up no other.
+            left = left[1:] + left[:1]
             # A run may have been deleted just now.
-            if not (_is_outage(error) or isinstance(error, ObjectNotFound)):
-                raise
+            if not (_is_outage(error) or isinstance(error, ObjectNotFound) or said in told):
+                told.add(said)
+                runner.say(in_a_line(said, _MESSAGE))
 
 
 def _shown(deployment: Deployment) -> str:
