@@ -31,7 +31,7 @@ class Question(Task):
 TEXT = "The parcel that you sent on Monday has never arrived at my door, where is it now?"
 ROWS: list[dict[str, Any]] = [
     {"id": 1, "question": TEXT, "topic": "delivery"},
-    {"id": 2, "question": TEXT.replace("now", "noww"), "topic": "delivery"},
+    {"id": 2, "question": TEXT.replace("now", "now then"), "topic": "delivery"},
     {"id": 3, "question": "How do I send it back?", "product": "lamp", "remark": "urgent", "topic": "returns"},
 ]
 
@@ -118,7 +118,9 @@ def test_published_rows_token_counts_and_evaluation_have_no_trace_of_it(odd: Odd
     folder = odd.context.store.releases / "1.0.0"
     loaded = load_dataset("parquet", data_files=str(folder / "data" / "*.parquet"), cache_dir=str(odd.folder / "cache"))
     rows = {row["fields"]["question"]: row for row in loaded["train"]}
-    assert rows[TEXT.replace("now", "noww")]["prompt"][1]["content"] == f"question: {TEXT.replace('now', 'noww')}"
+    assert (
+        rows[TEXT.replace("now", "now then")]["prompt"][1]["content"] == f"question: {TEXT.replace('now', 'now then')}"
+    )
     assert rows[ROWS[2]["question"]]["prompt"][1]["content"] == (
         "question: How do I send it back?\n\nproduct: lamp\n\nremark: urgent"
     )

@@ -55,8 +55,9 @@ def test_a_snapshot_that_has_lost_most_of_its_rows_is_refused_until_somebody_say
     assert terminal.json("curate")["withdrawn"] == 15, "30% are not more than 30%"
     write_rows(tmp_path, rows[:20])
     assert terminal.error("curate", "--json") == (
-        "snapshot source 'examples' has lost 15 of its 35 records, more than `most_withdrawn` allows (30%); restore "
-        "its files, or, if these rows are really gone, withdraw them with `goldleaf curate --withdraw examples`"
+        "snapshot source 'examples' has lost 15 of its 35 records, more than `most_withdrawn` allows (30%); run it "
+        "again later if its files are still being written, or else restore them, or, if these rows are really gone, "
+        "withdraw them with `goldleaf curate --withdraw examples`"
     )
     assert terminal.json("status")["withdrawn"] == 15
     assert terminal.json("curate", "--withdraw", "examples")["withdrawn"] == 15

@@ -71,6 +71,8 @@ class Seated:
             self.picture(re.sub(r"\W+", "-", text.lower()).strip("-"))
             if key := answer(text):
                 self.page.keyboard.press(key)
+            # What is submitted faster than anybody can read confirms nothing.
+            self.page.wait_for_timeout(300)
             with self.page.expect_response(lambda got: "/annotations" in got.url and got.request.method == "POST"):
                 self.page.keyboard.press("Control+Enter")
         self.picture("done")

@@ -207,9 +207,9 @@ def require_sound(source: Source, found: FoundInSource, new: NewRows, present: p
     if not agreed and (known := too_many(source, count, present)):
         raise SourceError(
             f"snapshot source '{source.name}' has lost {count:,} of its {known:,} records, more than `most_withdrawn` "
-            f"allows ({source.most_withdrawn:.0%}); if its files are still being written, run it again later; restore "
-            f"them, or, if these rows are really gone, withdraw "
-            f"them with `goldleaf curate --withdraw {quote(source.name)}`"
+            f"allows ({source.most_withdrawn:.0%}); run it again later if its files are still being written, or else "
+            f"restore them, or, if these rows are really gone, withdraw them with `goldleaf curate "
+            f"--withdraw {quote(source.name)}`"
         )
 
 
