@@ -50,7 +50,8 @@ def test_an_empty_snapshot_is_refused_since_it_would_withdraw_everything(home: H
     with pytest.raises(SourceError) as caught:
         home.ingest(SNAPSHOT)
     assert str(caught.value) == (
-        "snapshot source 's' is empty, which would withdraw all its 2 records; restore its file"
+        "snapshot source 's' is empty, which would withdraw all its 2 records; restore its file, or, if they are "
+        "really gone, remove the source from dataset.yaml"
     )
     assert home.current().height == 2
 

@@ -187,7 +187,7 @@ def require_sound(source: Source, found: FoundInSource, new: NewRows, present: p
     if lost.height and found.is_empty:
         raise SourceError(
             f"snapshot source '{source.name}' is empty, which would withdraw all its {_current(present):,} records; "
-            "restore its file"
+            "restore its file, or, if they are really gone, remove the source from dataset.yaml"
         )
     # Losing a broken row, or finding it broken differently, is no loss.
     count = lost.filter(pl.col("error") == "").height
