@@ -52,13 +52,15 @@ def _why(reason: Absence, groups: int, by: str, splits: Sequence[str]) -> str:
 def in_words(absent: Iterable[AbsentLabel]) -> str:
     """One sentence, with a clause for each reason and the splits that it applies to; empty if nothing is missing."""
     clauses: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    unused = list[str]()
     for one in absent:
-        clauses[" or ".join(one.splits), one.why].append(one.label)
-    none = _why(Absence.NO_ROWS, 0, "", ())
-    unused = [label for (_, why), labels in clauses.items() if why == none for label in labels]
-    said = [f"not in {to} because {why}: {_named(labels)}" for (to, why), labels in clauses.items() if why != none]
+        if one.reason is Absence.NO_ROWS:
+            unused.append(one.label)
+        else:
+            clauses[" or ".join(one.splits), one.why].append(one.label)
+    said = [f"not in {splits} because {why}: {_named(labels)}" for (splits, why), labels in clauses.items()]
     missing = [f"Labels missing from a split: {'; '.join(said)}"] if said else []
-    return ". ".join([*missing, *([f"{none.capitalize()}: {_named(unused)}"] if unused else [])])
+    return ". ".join([*missing, *([f"No accepted row has the label: {_named(unused)}"] if unused else [])])
 
 
 def empty_splits(fractions: Mapping[str, float], rows: Mapping[str, int]) -> dict[str, float]:
