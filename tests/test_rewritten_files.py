@@ -8,13 +8,18 @@ from typing import Any
 import polars as pl
 import pytest
 from ingest_home import PLAIN, Home
+from odd import QUESTION, Odd
+from support import row
 
+import flows.curate
 import pipeline.ingest.sources
+from pipeline.curation.stages import decide
 from pipeline.errors import SourceError
 from pipeline.ingest.checked_file import CheckedFile
 from pipeline.ingest.formats import read_rows
 from pipeline.ingest.ingest_sources import Ingested
 from pipeline.ingest.raw_rows import RawRow
+from pipeline.state import file_stamps
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
 from schemas.dataset import Mode, Source
@@ -141,6 +146,32 @@ def test_a_file_that_is_rewritten_between_its_reading_and_the_commit_is_read_onc
         with pytest.raises(SourceError, match="was rewritten while it was read"):
             home.ingest(source)
         assert home.store.version(Table.RECORDS) in (None, 0)
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_writer_that_paused_while_its_file_was_read_is_noticed_before_anything_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settled: bool
+) -> None:
+    """What was quiet for two seconds before it was read is whole, whatever is written while its rows are decided."""
+    rows = [row(number, f"Where is parcel {number * 7919}?", "delivery") for number in range(20)]
+    odd = Odd(tmp_path, QUESTION, rows[:10])
+    odd.edit("key: id", "key: id, mode: snapshot")
+
+    def decided(*args: Any, **more: Any) -> Any:
+        with (tmp_path / "data.jsonl").open("r+") as file:
+            file.write("".join(f"{json.dumps(one)}\n" for one in rows[10:]))
+            file.truncate()
+        return decide(*args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(flows.curate, "decide", decided)
+        patch.setattr(file_stamps, "_SETTLED_NS", 0 if settled else 60 * 10**9)
+        if settled:
+            assert odd.curate().funnel.current == 10
+        else:
+            with pytest.raises(SourceError, match="was rewritten while it was read"):
+                odd.curate()
+    assert odd.curate().funnel.current == 10 and odd[10].inputs == {"question": rows[10]["question"]}
 
 
 def test_a_log_that_grows_while_it_is_read_gives_the_rows_that_it_had_and_the_others_to_the_next_run(

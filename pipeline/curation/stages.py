@@ -137,6 +137,7 @@ def decide(
 
     Raises:
         ConfigError: no row has a field that splits are grouped by, or that a source's field map names, or its layout.
+        Rewritten: a file that was being written when it was read was written to since.
         StoreError: the index has lost pairs of similar texts.
     """
     store, dataset = workspace.store, workspace.dataset
@@ -249,6 +250,8 @@ def _commit(
     near = rows.filter(pl.col("fate") == Fate.DUPLICATE.value, is_near).height
     _leave_standing(workspace, run, evaluation, made, near, fresh)
     summary = _summary(dataset, evaluation, found, read, added, made, change)
+    if read is not None:
+        read.require_as_read()
     store.commit(run, inputs=inputs, funnel=funnel, summary=summary)
     _forget_others(workspace, triaged)
     let_go()

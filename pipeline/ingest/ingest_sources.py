@@ -11,7 +11,7 @@ table only the rows of records that a change concerns are looked at. The result 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +55,17 @@ class Ingested:
     """The sources with files that have no rows: these files, of how many."""
     shrunk: tuple[tuple[str, int, int], ...] = ()
     """The append sources whose files have lost very many rows since they were read: how many, of how many records."""
+    unsettled: tuple[SourceReading, ...] = field(default=(), compare=False)
+    """The readings of files whose writer may have paused meanwhile."""
+
+    def require_as_read(self) -> None:
+        """Require that no writer has gone on with a file since it was read.
+
+        Raises:
+            Rewritten: one has.
+        """
+        for reading in self.unsettled:
+            reading.require_as_read(unsettled=True)
 
     @property
     def known(self) -> int:
@@ -173,6 +184,7 @@ class _Ingestion:
         left = gone.filter(~pl.col("source").is_in([source.name for source in self._sources]))
         return replace(
             read,
+            unsettled=tuple(reading for reading in self._readings if reading.unsettled),
             added=self._new.wanted.height,
             withdrawn=gone.height,
             left=_by_source(left),

@@ -95,17 +95,23 @@ class SourceReading:
         """In the order of reading."""
         self.found = FoundInSource(source.key)
         self._folder, self._before, self._run = folder, before, run
+        self.unsettled: list[Path] = []
+        """Those of them that were written to just before they were read."""
         self._read_now = list[tuple[Path, Resumption]]()
 
-    def require_as_read(self) -> None:
+    def require_as_read(self, *, unsettled: bool = False) -> None:
         """Require that what was read is still what the files say, but for rows that were appended.
+
+        Args:
+            unsettled: only of files whose writer may have paused while they were read.
 
         Raises:
             Rewritten: it is not.
         """
         for path, reading in self._read_now:
-            with _of_source(self.source, path):
-                require_as_read(path, reading)
+            if not unsettled or path in self.unsettled:
+                with _of_source(self.source, path):
+                    require_as_read(path, reading)
 
     @property
     def rows(self) -> int:
@@ -181,6 +187,8 @@ class SourceReading:
         file.content, stamp = resumption.now, resumption.stamp
         # If it changed since, it has another stamp by now.
         file.stamp = stamp if stamp is not None and stamp.is_settled(now) else None
+        if file.stamp is None:
+            self.unsettled.append(path)
 
     def _go_on(self, file: FileReading, before: FileRead) -> None:
         file.goes_on = True
