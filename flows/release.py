@@ -47,6 +47,8 @@ class Released(BaseModel, frozen=True):
     path: str
     created: bool
     """False if the latest version already has exactly these rows."""
+    note: str = ""
+    """What is to be known about its number; empty if nothing is."""
     looked: Looked | None = None
     """What it looked at to let records follow answers that came in before; None if there were none."""
     splits: dict[str, int]
@@ -79,10 +81,9 @@ def release(context: Context, engine: Engine, *, version: str | None = None, all
     Raises:
         ConfigError: the home holds the dataset of another file.
         VersionExists: the version was published before.
-        ReleaseError: nothing is accepted, too many rows of the last version are lost,
-            two splits would share a group, the dataset was changed since it was
-            curated, a version has splits that the tables do not know, or ``version`` is invalid, is not above the
-            latest one or has nothing new.
+        ReleaseError: nothing is accepted, too many rows of the last version are lost, two splits would share a group,
+            the dataset was changed since it was curated, a version has splits that the tables do not know, or
+            ``version`` is invalid, is not above the latest one or has nothing new.
     """
     if version is not None:
         parse_version(version)
@@ -100,7 +101,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None, all
             with without_garbage_collection():
                 draft = _draft(context, engine, snapshot)
             lost = _lost(context, snapshot, draft, allow_lost=allow_lost)
-            found, created = _published(context, engine, snapshot, draft, run, version)
+            found, created, note = _published(context, engine, snapshot, draft, run, version)
             if created:
                 summary = ReleaseSummary(version=found.version, digest=found.digest)
                 store.commit(run, inputs=found.inputs, funnel=found.funnel, summary=summary)
@@ -116,6 +117,7 @@ def release(context: Context, engine: Engine, *, version: str | None = None, all
         created=created,
         looked=followed.looked,
         splits=splits,
+        note=note,
         lost=lost if created else "",
         absent=found.absent,
         empty=empty_splits(context.dataset.config.split.fractions, splits),
@@ -155,18 +157,21 @@ def _announce(context: Context, engine: Engine, found: Manifest) -> None:
 
 def _published(
     context: Context, engine: Engine, snapshot: Snapshot, draft: Draft, run: Run, version: str | None
-) -> tuple[Manifest, bool]:
-    """The version with the rows of a draft, and whether its run is still to be committed."""
+) -> tuple[Manifest, bool, str]:
+    """The version with the rows of a draft, whether its run is still to be committed, and a note on its number."""
     store, dataset = context.store, context.dataset
     published = list_versions(store.releases)
     committed = store.snapshot().published_versions()
     # Also of versions that are no longer there, or not there again: who has one must not get another one by its number.
     elsewhere = committed | snapshot.adopted_versions() | set(locked_versions(dataset.folder, dataset.config.name))
     taken = list(dict.fromkeys([manifest.version for manifest in published] + sorted(elsewhere)))
-    # A home without versions is another one, not an older one.
-    seen = version_seen(snapshot, context.connection, max(taken, key=parse_version)) if taken else ""
-    if version is None:
-        require_newest(seen, taken, f"the project of '{dataset.config.name}' in Label Studio")
+    project = f"the project of '{dataset.config.name}' in Label Studio"
+    seen = version_seen(snapshot, context.connection, max(taken, key=parse_version, default=""))
+    note = f"{project} could not be asked which versions it has seen" if seen is None else ""
+    if seen and not taken:
+        note = f"{project} has seen version {seen}, and this home has none: it goes on above that"
+    elif seen and version is None:
+        require_newest(seen, taken, project)
     taken += [seen] if seen else []
     task_digest = dataset.task.task_digest()
     rows = engine.run(release_rows, store, snapshot, dataset, draft, store.work(run.id))
@@ -178,7 +183,7 @@ def _published(
         digest = digest_of(files) if files else published[-1].digest
         found = version_to_repeat(published, digest, task_digest, version, taken=taken, committed=committed)
         if found is not None:
-            return found, found.version not in committed
+            return found, found.version not in committed, note
         commit_versions(store, dataset.config.name)
         chosen = version or next_version(taken)
         engine.run(keep_splits, store, draft, run.id)
@@ -186,7 +191,7 @@ def _published(
         with engine.progress.step(f"publishing {chosen}"):
             told = report_for_version(context, draft.absent, engine.progress)
             more = (run, chosen, told.page, told.agreement)
-            return engine.run(publish_draft, store, dataset, draft, folder, files, *more), True
+            return engine.run(publish_draft, store, dataset, draft, folder, files, *more), True, note
 
 
 def _draft(context: Context, engine: Engine, snapshot: Snapshot) -> Draft:

@@ -49,4 +49,22 @@ def test_a_restored_home_says_what_its_project_has_seen_and_uses_no_number_again
         desk.settings = desk.settings.model_copy(update={"label_studio_url": "http://127.0.0.1:9"})
         desk.rows(*ROWS, row(93, "Can I pay in May?", "billing"))
         desk.curate()
-        assert released(desk).version == "1.3.0", "a server that is away keeps nobody from releasing"
+        found = released(desk)
+        assert found.version == "1.3.0", "a server that is away keeps nobody from releasing"
+        assert found.note.endswith("' in Label Studio could not be asked which versions it has seen")
+
+
+def test_a_backup_of_before_the_first_release_goes_on_above_what_its_project_has_seen(
+    studio: FakeStudio, tmp_path: Path
+) -> None:
+    with desk_at(studio, tmp_path, [*ROWS, ASKED], "review: {audit: 0.0}\n") as desk:
+        desk.curate()
+        shutil.copytree(tmp_path / "home", tmp_path / "backup")
+        assert (released(desk).version, released(desk).note) == ("1.0.0", "")
+        shutil.rmtree(tmp_path / "home")
+        (tmp_path / "backup").rename(tmp_path / "home")
+        desk.rows(*ROWS, ASKED, row(91, "How do I pay by card?", "billing"))
+        desk.curate()
+        found = released(desk)
+        assert found.version == "1.1.0"
+        assert found.note.endswith("has seen version 1.0.0, and this home has none: it goes on above that")

@@ -389,3 +389,10 @@ def test_a_release_says_which_rows_of_the_last_version_it_lacks_and_stops_beyond
     assert terminal.goldleaf("release", exit_code=1).stderr.endswith(refused + "\n")
     assert terminal.json("release", "--allow-lost")["lost"].startswith("3 of 39 rows of 1.2.0 are not in it")
     assert terminal.json("release")["lost"] == "", "nothing new is published"
+    [train] = Path(terminal.json("release")["path"]).glob("data/train-*")
+    train.write_bytes(train.read_bytes()[:-9])
+    desk.rows(*ROWS, *rows[:-9])
+    desk.curate()
+    unknown = "the rows of 1.3.0 cannot be read"
+    assert unknown in terminal.goldleaf("release", exit_code=1).stderr, "nobody can say how many are lost"
+    assert terminal.json("release", "--allow-lost")["lost"].startswith(unknown)

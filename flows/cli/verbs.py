@@ -301,8 +301,9 @@ def show_released(result: "Released") -> None:
     what = "published" if result.created else "nothing new since"
     out.print(f"{what} [bold]{result.dataset}@{result.version}[/] {result.digest[:19]}…")
     show_rows("", ["split", "rows"], list(result.splits.items()))
-    if result.lost:
-        out.print(f"[yellow]lost:[/] {escape(result.lost)}")
+    for what, said in [("note", result.note), ("lost", result.lost)]:
+        if said:
+            out.print(f"[yellow]{what}:[/] {escape(said)}")
     for split, share in result.empty.items():
         out.print(f"[yellow]the split '{split}' is empty:[/] {why_empty(share, sum(result.splits.values()))}")
     if result.absent:

@@ -51,7 +51,8 @@ class LostRows:
             )
         if not self.lost:
             return ""
-        now = ", ".join(f"{count:,} {what}" for what, count in self.now.items())
+        one = {_COPIES: "copy of another row"}
+        now = ", ".join(f"{count:,} {one.get(what, what) if count == 1 else what}" for what, count in self.now.items())
         answered = f"{self.answered:,} of them answered by people; " if self.answered else ""
         return f"{self.lost:,} of {counted(self.rows, 'row')} of {self.version} are not in it ({answered}now {now})"
 
@@ -89,8 +90,13 @@ def require_few_lost(found: LostRows, most: float) -> None:
     """Refuse to publish without many of the last version's rows, unless their sources took them away.
 
     Raises:
-        ReleaseError: they are more than such a share.
+        ReleaseError: they are more than such a share, or nobody can say.
     """
+    if found.problem:
+        raise ReleaseError(
+            f"{found}; nothing was published. Restore {found.version} from a copy, or, to publish whatever is lost, "
+            "run `goldleaf release --allow-lost`"
+        )
     if found.rows >= _SMALL and found.dropped > most * found.rows:
         raise ReleaseError(
             f"{found}, which is more than release.most_lost ({most:.0%}); nothing was published. `goldleaf explain` "

@@ -56,7 +56,7 @@ def require_newest(seen: str, taken: Sequence[str], project: str) -> None:
     Raises:
         ReleaseError: the project has seen a higher version than those that are taken here.
     """
-    if not seen or max([seen, *taken], key=parse_version) in taken:
+    if max([seen, *taken], key=parse_version) in taken:
         return
     latest = max(taken, key=parse_version)
     raise ReleaseError(

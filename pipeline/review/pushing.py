@@ -119,10 +119,10 @@ def push_questions(
         return push()
 
 
-def version_seen(snapshot: Snapshot, connection: Connection | None, version: str) -> str:
-    """The highest version that the project of a home has heard of, from now on at least this one.
+def version_seen(snapshot: Snapshot, connection: Connection | None, version: str) -> str | None:
+    """The highest version that the project of a home has heard of, from now on at least this one, if it is not empty.
 
-    Empty if there is none, or no project yet, or if the server is away: numbers are also kept elsewhere.
+    Empty if there is none, or no project yet; None if it could not be asked: numbers are also kept elsewhere.
     """
     if connection is None:
         return ""
@@ -131,7 +131,8 @@ def version_seen(snapshot: Snapshot, connection: Connection | None, version: str
         for server, project in last:
             if client.identity(project) == server:
                 return note_version(client.requests, project, server, version)
-    return ""
+        return ""
+    return None
 
 
 def _title(dataset: LoadedDataset) -> str:
