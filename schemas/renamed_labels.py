@@ -91,9 +91,18 @@ def _fault(old: Any, new: Any, names: Mapping[Any, Any], choices: Any) -> str:
     if not isinstance(old, str) or not several or not all(isinstance(one, str) for one in several):
         return f"renamed has {old!r}: {new!r}; write a label's new name, or a list of those that it was divided into"
     if old in choices:
-        return f"renamed has '{old}', which is still a choice; remove one of them"
+        return (
+            f"renamed has '{old}', which is still a choice; remove one of them, or, if another label has got the name, "
+            "give that one a name of its own: answers do not say which of the two they mean"
+        )
     if odd := [one for one in several if one not in choices and (one not in names or len(several) > 1)]:
         return f"renamed has '{old}': '{odd[0]}', which is not a choice; correct it"
+    label, seen = new, {old}
+    while isinstance(label, str) and label not in choices and label not in seen:
+        seen.add(label)
+        label = names.get(label, label)
+    if isinstance(label, str) and label in seen and label not in choices:
+        return f"renamed leads from '{old}' in a circle, to no choice; correct it"
     return ""
 
 

@@ -3,25 +3,23 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
 
 import polars as pl
 import pytest
 from desk import Desk, desk_at
 from fake_studio import FakeStudio, fake_studio
 from full_runs import must_agree_with_a_full_run
-from pydantic import BaseModel
 from support import Steps, row
 from terminal import Terminal
 
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
+from pipeline.errors import ConfigError
 from pipeline.reporting.check import check_dataset
 from pipeline.review.labeling_tasks import prediction_result
 from pipeline.state.tables import Table
 from schemas.fate import Fate, LabelSource, Routed
-from schemas.task import Input, Target, Task, TaskDefinitionError
 
 TOPICS = {1: "billing", 2: "delivery", 3: "returns", 4: "billing"}
 """What annotators answer; two more rows stay open."""
@@ -265,46 +263,33 @@ def test_a_label_s_new_name_holds_for_answers_sources_gold_and_what_is_published
     assert desk.curate().decided == 0
 
 
-def test_two_labels_may_become_one_and_one_field_s_labels_are_no_other_s() -> None:
-    class Part(BaseModel):
-        kind: Literal["x", "y"]
-
-    class Toy(Task):
-        """Do it."""
-
-        renamed: ClassVar = {"a": "b", "older": "a", "parts.kind": {"z": "x"}}
-        text: Input[str]
-        kinds: Target[list[Literal["b", "c"]]]
-        kind: Target[Literal["z", "b"]]
-        parts: Target[list[Part]]
-
-    Toy.task_check()
-    found = Toy.task_parse({"text": "t", "kinds": ["a", "b", "older"], "kind": "z", "parts": [{"kind": "z"}]})
-    assert found.targets == {"kinds": ["b"], "kind": "z", "parts": [{"kind": "x"}]}
-
-
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "labels", "then", "later", "crossed"),
     [
-        ({"b": "c"}, "Toy.renamed has 'b', which is still a choice; remove one of them"),
-        ({"a": "d"}, "Toy.renamed has 'a': 'd', which is not a choice; correct it"),
-        ({"a": ["b", "d"]}, "Toy.renamed has 'a': 'd', which is not a choice; correct it"),
-        ({"text": {"a": "b"}}, "Toy.renamed has the field 'text', which has no choices; name one of kind"),
-        (["a"], "Toy.renamed is ['a']; write it as {'old label': 'new label'}"),
-        ({"a": 1}, "Toy.renamed has 'a': 1; write a label's new name, or a list of those that it was divided into"),
+        ('{"billing": "x", "delivery": "y"}', '"x", "y", "returns"', '{"x": "delivery", "y": "billing"}', LABELS, True),
+        ('{"billing": "x"}', '"x", "delivery", "returns"', "{}", f'"x", {LABELS}', True),
+        ('{"billing": "x"}', '"x", "delivery", "returns"', "{}", LABELS, False),
+        ('{"billing": "x"}', '"x", "delivery", "returns"', '{"x": "billing"}', LABELS, False),
+        ('{"billing": "x"}', '"x", "delivery", "returns"', '{"billing": "x", "x": "z"}', '"z", "delivery"', False),
     ],
+    ids=["swapped in two steps", "another label by an old name", "undone", "renamed back", "renamed again"],
 )
-def test_a_new_name_that_cannot_be_is_refused(names: Any, said: str) -> None:
-    class Toy(Task):
-        """Do it."""
-
-        renamed = names
-        text: Input[str]
-        kind: Target[Literal["b", "c"]]
-
-    with pytest.raises(TaskDefinitionError) as caught:
-        Toy.task_check()
-    assert str(caught.value) == said
+def test_no_answer_counts_for_another_label_that_has_the_name_of_an_earlier_one(
+    desk: Desk, names: str, labels: str, then: str, later: str, crossed: bool
+) -> None:
+    answered(desk)
+    renamed(desk, names, labels)
+    desk.curate()
+    before = counting(desk)
+    change(desk, (f"renamed = {names}", f"renamed = {then}"), (f"Literal[{labels}]", f"Literal[{later}]"))
+    if not crossed:
+        desk.curate()
+        return
+    with pytest.raises(ConfigError, match=r"answers? that counted as '.*' would count as 'billing' now"):
+        desk.curate()
+    [found] = [one for one in check_dataset(desk.context) if one.what == "what was curated"]
+    assert not found.ok and "Give the new label a name that none had before" in found.detail
+    assert counting(desk) == before
 
 
 # --- divided labels -----------------------------------------------------------------------------------

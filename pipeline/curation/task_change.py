@@ -1,7 +1,9 @@
 """Says what a change of the task or the field map makes of annotators' answers, before anything is done."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import polars as pl
@@ -9,6 +11,7 @@ import polars as pl
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.curation.history import verdict_of
 from pipeline.curation.prepare import parse_row
+from pipeline.errors import ConfigError
 from pipeline.review.consensus import Said, deciding, said_about
 from pipeline.review.labeling_tasks import HOW_TO_CORRECT
 from pipeline.state.decisions import from_frame, json_of
@@ -19,7 +22,9 @@ from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.field import same_targets
 from schemas.identity import content_digest
+from schemas.renamed_labels import with_new_names
 from schemas.run_summary import CurateFacts
+from schemas.task import Task
 
 _OTHERS = "the task asks for something else"
 _SHOWN = 3
@@ -58,6 +63,9 @@ def outlook(snapshot: Snapshot, dataset: LoadedDataset) -> Outlook:
     """What becomes of annotators' answers once a curate has read the rows by the file and the task as they are now.
 
     Rows of sources that are no longer in the file are left out: they are withdrawn.
+
+    Raises:
+        ConfigError: a label has the name of one that is called otherwise now, and would get its answers.
     """
     snapshot = snapshot.answered
     answered = [one for one in from_frame(snapshot.current_decisions().collect()) if verdict_of(one) is not None]
@@ -67,6 +75,7 @@ def outlook(snapshot: Snapshot, dataset: LoadedDataset) -> Outlook:
     said = said_about(snapshot, dataset.task, now.lazy())
     here, kept, mapped = set(now["record_id"]), 0, 0
     why: Counter[str] = Counter()
+    crossed: Counter[tuple[str, str]] = Counter()
     for before in answered:
         items = said.get(before.record_id, [])
         if before.record_id not in here:
@@ -76,6 +85,13 @@ def outlook(snapshot: Snapshot, dataset: LoadedDataset) -> Outlook:
         else:
             kept += 1
             mapped += _is_mapped(before, answer)
+            crossed.update(_crossed(dataset.task, before, answer, items))
+    for (meant, counts_as), count in crossed.most_common(1):
+        raise ConfigError(
+            f"{counted(count, 'answer')} that counted as '{meant}' would count as '{counts_as}' now, since a label of "
+            f"before had that name; nothing was changed. Give the new label a name that none had before, or let "
+            f"`renamed` of {dataset.task.__name__} lead there"
+        )
     return Outlook(kept, mapped, why.total(), tuple(why.most_common()))
 
 
@@ -112,6 +128,20 @@ def _as_read_now(snapshot: Snapshot, dataset: LoadedDataset, records: list[str])
 def _reason(said: list[Said]) -> str:
     invalid = [one.annotation.error for one in said if one.annotation.verdict is Verdict.INVALID]
     return invalid[-1].partition(HOW_TO_CORRECT)[0] if invalid else _OTHERS
+
+
+def _crossed(task: type[Task], before: Decision, answer: Said, said: list[Said]) -> Iterator[tuple[str, str]]:
+    """A label that somebody has meant, and another one that the answer would count as, though both are there."""
+    for field in task.task_targets():
+        meant = with_new_names(task.renamed, field, (before.targets or {}).get(field.name))
+        if field.choices and {*_labels(meant)} and {*_labels(meant)} <= {*field.choices}:
+            found = [_labels((one.annotation.targets or {}).get(field.name)) for one in (answer, *said)]
+            if found[0] and not any({*labels} == {*_labels(meant)} for labels in found):
+                yield ", ".join(_labels(meant)), ", ".join(found[0])
+
+
+def _labels(value: Any) -> list[str]:
+    return [str(one) for one in (value if isinstance(value, list) else [value]) if one is not None]
 
 
 def _is_mapped(before: Decision, answer: Said) -> bool:
