@@ -145,7 +145,7 @@ def test_an_answer_that_says_nothing_is_doubted_however_it_is_written(text: str)
     assert ReasonCode.EMPTY_TURN in [one.code for one in judged(USER, {"role": "assistant", "content": text}).reasons]
 
 
-@pytest.mark.parametrize("text", ["4", "No", "👍", "+", "na klar", "{}", "好", "a.", "None"])
+@pytest.mark.parametrize("text", ["4", "No", "👍", "+", "na klar", "{}", "好", "a.", "None of them"])
 def test_a_short_answer_is_not_nothing(text: str) -> None:
     said = [one.code for one in judged(USER, {"role": "assistant", "content": text}).reasons]
     assert ReasonCode.EMPTY_TURN not in said
