@@ -87,6 +87,18 @@ def test_half_a_line_is_a_rejected_row_only_until_the_line_is_whole(home: Home, 
     assert len({json.loads(raw)["id"] for raw in contents(home)}) == 3
 
 
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("read_before", [True, False])
+def test_half_of_a_line_goes_however_many_runs_later_the_line_is_whole(home: Home, read_before: bool) -> None:
+    path, whole = home.folder / "data.jsonl", "".join(f'{{"id": {key}, "x": "{key}"}}\n' for key in range(4))
+    torn = [whole[:first] for first in (whole.index("3") + 3, whole.index("1,") + 2)]
+    for text in (*([whole] if read_before else []), *torn, whole):
+        path.write_text(text)
+        home.ingest(KEYED.model_copy(update={"most_unreadable": 1}))
+    assert not [error for error in home.current()["error"] if error]
+    assert len(contents(home)) == 4
+
+
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_rejected_row_of_a_log_stays_when_its_line_says_something_else(home: Home, cached: bool) -> None:
     home.write("data.jsonl", [{"x": 1}, '{"x": 2'])

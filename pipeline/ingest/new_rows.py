@@ -57,22 +57,22 @@ def new_rows(
         lines: how many rows all sources have.
         chunks: files with the rows that were read, by position.
     """
-    if not index.is_whole:
-        present = present.filter(pl.col("record_id").is_in(index.records.implode()))
-    known = present.select(_KNOWN).collect()
+    appended = pl.col("source").is_in([source.name for source in sources if source.mode is Mode.APPEND])
+    concerned = pl.lit(True) if index.is_whole else pl.col("record_id").is_in(index.records.implode())
+    # Half of a line concerns whoever reads the whole one, however many runs later.
+    known = present.filter(concerned | (appended & (pl.col("error") != ""))).select(_KNOWN).collect()
     latest = (
         known.sort("batch", "position")
         .unique("record_id", keep="last", maintain_order=True)
         .filter(~pl.col("withdrawn"))
     )
-    appended = pl.col("source").is_in([source.name for source in sources if source.mode is Mode.APPEND])
     # Only of a CSV with options of its own another reading can have found other rows in the same lines.
     may_be = (pl.col("error") != "") | pl.col("source").is_in([one.name for one in sources if one.csv != Csv()])
     kept = latest.filter(appended).join(
         _read_otherwise(index.now, latest.filter(appended & may_be), present, chunks), on="record_id", how="anti"
     )
     gone = _withdrawals(index.now, latest.join(kept, on="record_id", how="anti", maintain_order="left"), run, lines)
-    unread = latest.join(index.now, on="record_id", how="anti").join(gone, on="record_id", how="anti")
+    unread = latest.filter(concerned).join(index.now, on="record_id", how="anti").join(gone, on="record_id", how="anti")
     return NewRows(_wanted(index.now, known, latest), gone, latest, unread)
 
 
