@@ -20,6 +20,7 @@ from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.decision import Decision
+from schemas.fate import LabelSource
 from schemas.field import same_targets
 from schemas.identity import content_digest
 from schemas.renamed_labels import with_new_names
@@ -73,7 +74,7 @@ def outlook(snapshot: Snapshot, dataset: LoadedDataset) -> Outlook:
         return Outlook(0, 0, 0)
     now = _as_read_now(snapshot, dataset, [one.record_id for one in answered])
     said = said_about(snapshot, dataset.task, now.lazy())
-    here, kept, mapped = set(now["record_id"]), 0, 0
+    here, kept, mapped = dict(now.select("record_id", "inputs").iter_rows()), 0, 0
     why: Counter[str] = Counter()
     crossed: Counter[tuple[str, str]] = Counter()
     for before in answered:
@@ -85,7 +86,10 @@ def outlook(snapshot: Snapshot, dataset: LoadedDataset) -> Outlook:
         else:
             kept += 1
             mapped += _is_mapped(before, answer)
-            crossed.update(_crossed(dataset.task, before, answer, items))
+            # About another text, or where none counted before, it is another answer that counts.
+            is_same = before.label_source is LabelSource.HUMAN and json_of(before.inputs) == here[before.record_id]
+            if is_same:
+                crossed.update(_crossed(dataset.task, before, answer, items))
     for (meant, counts_as), count in crossed.most_common(1):
         raise ConfigError(
             f"{counted(count, 'answer')} that counted as '{meant}' would count as '{counts_as}' now, since a label of "
