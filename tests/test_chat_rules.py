@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_rule_examples import ABOUT, as_messages
 from hypothesis import given
 from hypothesis import strategies as st
 from ordinary_chats import ORDINARY
 
-from pipeline.label_errors.chat_rule_examples import ABOUT, as_messages
 from pipeline.label_errors.chat_rules import Finding, Rule, doubts
 from schemas.message import Message
 

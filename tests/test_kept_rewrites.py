@@ -11,6 +11,7 @@ import rewritten
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from rewrite_rule_examples import RULES
 from rewritten import Pair, rows_of
 from test_rewrites import ROWS, SETS, other_number, rules
 from tried_examples import examples
@@ -18,7 +19,7 @@ from tried_examples import examples
 from pipeline.kinds.interface import Kept, LabeledText, LabelScore
 from pipeline.kinds.registry import kind_of
 from pipeline.label_errors.rewrite_pairs import Known
-from pipeline.label_errors.rewrite_rules import RULES, Rule
+from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrites import Rewrite, RewriteScore, judge_rewrites, learn_rewrites, score_rewrites
 from schemas.field import FreeText
 from schemas.task import Input, Target, Task

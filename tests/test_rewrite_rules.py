@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import rewritten
+from rewrite_rule_examples import RULES
 
 from pipeline.label_errors.rewrite_clues import CLUES
-from pipeline.label_errors.rewrite_rules import RULES, Rule
+from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrites import RewriteScore, score_rewrites
 
 DOCS = Path(__file__).parents[1] / "docs" / "rules.md"
