@@ -4,10 +4,11 @@ import random
 from typing import Any, Literal
 
 import pytest
+from scored_rows import score_values
 
 from pipeline.kinds.interface import LabeledText, LabelScore
 from pipeline.kinds.registry import kind_of
-from pipeline.label_errors.extractions import Extracted, score_values
+from pipeline.label_errors.extractions import Extracted
 from schemas.fate import ReasonCode
 from schemas.field import FreeText, TargetField, ValueType
 from schemas.task import Input, Target, Task

@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from scored_rows import score_values
 
-from pipeline.label_errors.extractions import Extracted, ValueScore, judge_values, learn_values, score_values
+from pipeline.label_errors.extractions import Extracted, ValueScore, judge_values, learn_values
 from pipeline.label_errors.span_tokens import read_tokens, written
 from pipeline.label_errors.value_words import ValueFinder, is_misread
 from schemas.fate import ReasonCode

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from scored_rows import score_values
 
 from pipeline.kinds.interface import LabeledText
 from pipeline.kinds.registry import kind_of
-from pipeline.label_errors.extractions import MIN_ROWS, Extracted, ValueScores, score_values
+from pipeline.label_errors.extractions import MIN_ROWS, Extracted, ValueScores
 from schemas.fate import ReasonCode
 from schemas.field import TargetField, ValueType
 from schemas.task import Input, Target, Task

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scored_rows import judged_labels
 
 from pipeline.errors import ConfigError
 from pipeline.label_errors import label_models, static_embeddings
-from pipeline.label_errors.judged_labels import UNLABELED, Judged, judge_labels
+from pipeline.label_errors.judged_labels import UNLABELED, Judged
 from pipeline.label_errors.noisy_channel import Channel, fit_channel
-from pipeline.label_errors.static_embeddings import embeddings
+from pipeline.label_errors.static_embeddings import Vectors, around, text_directions
 
 Ints = npt.NDArray[np.int64]
 
@@ -47,7 +48,7 @@ def flipped(rows: Sequence[int]) -> Ints:
 def judged(labels: Ints, verified: Sequence[int] = ()) -> Judged:
     known = np.zeros(len(labels), dtype=np.bool_)
     known[list(verified)] = True
-    return judge_labels(texts(), labels, [str(row) for row in range(len(labels))], known)
+    return judged_labels(texts(), labels, [str(row) for row in range(len(labels))], known)
 
 
 MISTAKES = range(0, len(TOPICS) * EACH, 10)
@@ -164,6 +165,12 @@ def test_what_annotators_verified_is_no_evidence_of_mistakes() -> None:
 
 
 # --- embeddings ---------------------------------------------------------------------------------------
+def embeddings(texts: list[str]) -> Vectors:
+    """What texts mean, seen from their mean."""
+    found = text_directions(texts)
+    return around(found, found.mean(axis=0))
+
+
 def test_texts_that_mean_the_same_are_nearer_than_others() -> None:
     wanted = ["my invoice is wrong", "there is an error in the bill", "which banana tastes best", "I like fruit"]
     found = embeddings(wanted)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rewrite_rule_examples import RULES
 from rewritten import Pair, rows_of
+from scored_rows import score_rewrites
 from test_rewrites import ROWS, SETS, other_number, rules
 from tried_examples import examples
 
@@ -20,7 +21,7 @@ from pipeline.kinds.interface import Kept, LabeledText, LabelScore
 from pipeline.kinds.registry import kind_of
 from pipeline.label_errors.rewrite_pairs import Known
 from pipeline.label_errors.rewrite_rules import Rule
-from pipeline.label_errors.rewrites import Rewrite, RewriteScore, judge_rewrites, learn_rewrites, score_rewrites
+from pipeline.label_errors.rewrites import Rewrite, RewriteScore, judge_rewrites, learn_rewrites
 from schemas.field import FreeText
 from schemas.task import Input, Target, Task
 
@@ -249,11 +250,6 @@ def labeled(pair: Pair, number: int, **targets: Any) -> LabeledText:
 NOTES = [
     labeled(pair, number, brief=f"{pair[1].split('. ')[0]}.") for number, pair in enumerate(rewritten.plainer(120))
 ]
-
-
-def test_learning_gives_the_scores_of_scoring() -> None:
-    wrong = [*PLAIN, *DOUBTED]
-    assert learn_rewrites(wrong)[0] == score_rewrites(wrong)
 
 
 def test_each_free_text_is_judged_by_what_was_kept_of_it() -> None:

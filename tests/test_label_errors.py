@@ -7,10 +7,11 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scored_rows import label_error_scores, score_values
 
 from pipeline.label_errors import label_models
-from pipeline.label_errors.classifier import LabelErrors, label_error_scores
-from pipeline.label_errors.extractions import Extracted, score_values
+from pipeline.label_errors.classifier import LabelErrors
+from pipeline.label_errors.extractions import Extracted
 from pipeline.label_errors.grounding import ungrounded
 from schemas.fate import ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType

@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scored_rows import label_set_scores
 from tried_examples import examples
 
-from pipeline.label_errors.label_sets import LabelSetScores, label_set_scores
+from pipeline.label_errors.label_sets import LabelSetScores
 from schemas.dataset import Review
 
 WORDS = {

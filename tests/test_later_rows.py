@@ -13,9 +13,6 @@ import pytest
 from pipeline.kinds import judged_parts
 from pipeline.kinds.interface import LabeledText, LabelScore, LabelScores, Learned
 from pipeline.kinds.registry import kind_of
-from pipeline.label_errors.classifier import label_error_scores
-from pipeline.label_errors.extractions import Extracted, score_values
-from pipeline.label_errors.label_sets import label_set_scores
 from schemas.fate import ReasonCode
 from schemas.task import Input, Target, Task
 
@@ -117,28 +114,16 @@ def spoiled(row: LabeledText) -> LabeledText:
     return replace(row, targets=targets)
 
 
-def cross_validated(task: type[Task], rows: Sequence[LabeledText]) -> list[float | None]:
-    """The scores of all rows, each by the rows of other groups; nothing is kept."""
-    texts, groups, [*fields] = [row.text for row in rows], [row.group for row in rows], task.task_targets()
-    if task is Sorted:
-        labels = [None if row.targets is None else str(row.targets["label"]) for row in rows]
-        return list(label_error_scores(texts, labels, groups, SEED).score)
-    if task is Tagged:
-        sets = [None if row.targets is None else row.targets["tags"] for row in rows]
-        return list(label_set_scores(texts, sets, fields[0].choices, groups, SEED).score)
-    values = [Extracted(row.text, row.targets, row.group) for row in rows]
-    return [row.score for row in score_values(values, fields, SEED).rows]
-
-
 # --- what is learned --------------------------------------------------------------------------------
 @pytest.mark.parametrize("task", TASKS)
-def test_rows_that_are_learned_from_have_the_scores_of_cross_validation(task: type[Task]) -> None:
+def test_rows_that_are_learned_from_are_judged_by_the_others(task: type[Task]) -> None:
     some = world(task)
     rows = [spoiled(row) if number % 20 == 0 else row for number, row in enumerate(some.learned)]
     rows[7] = replace(rows[7], targets=None)
-    learned = kind_of(task).learn_labels(task, rows, SEED)
-    assert [row.score for row in learned.scores.rows] == cross_validated(task, rows)
-    assert max(row.score or 0 for row in learned.scores.rows) > 0.5
+    scores = [row.score or 0 for row in kind_of(task).learn_labels(task, rows, SEED).scores.rows]
+    assert max(scores) > 0.5
+    if task in (Sorted, Tagged):
+        assert np.mean(scores[::20]) > 0.5 > 0.1 > np.mean([score for at, score in enumerate(scores) if at % 20])
 
 
 @pytest.mark.parametrize("task", TASKS)

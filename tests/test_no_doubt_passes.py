@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scored import score_labels
+from scored_rows import score_values
 from triage_cases import case, codes, run
 from tried_examples import examples
 
 from pipeline.curation.case import Judged
-from pipeline.label_errors.extractions import Extracted, score_values
+from pipeline.label_errors.extractions import Extracted
 from schemas.dataset import OnConflict, Review, Unreviewed
 from schemas.fate import LEAST_DOUBT, Fate, Reason, ReasonCode, Routed
 from schemas.field import TargetField, ValueType

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import rewritten
 from rewrite_rule_examples import RULES
+from scored_rows import score_rewrites
 
 from pipeline.label_errors.rewrite_clues import CLUES
 from pipeline.label_errors.rewrite_rules import Rule
-from pipeline.label_errors.rewrites import RewriteScore, score_rewrites
+from pipeline.label_errors.rewrites import RewriteScore
 
 DOCS = Path(__file__).parents[1] / "docs" / "rules.md"
 SET = rewritten.plainer(300)

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naughty_texts import NAUGHTY
 from rewritten import Pair, rows_of
+from scored_rows import score_rewrites
 from tried_examples import examples
 
 from pipeline.label_errors.quotes import quoted
-from pipeline.label_errors.rewrites import Finding, Rewrite, RewriteScore, Rule, score_rewrites
+from pipeline.label_errors.rewrites import Finding, Rewrite, RewriteScore, Rule
 
 SETS: dict[str, Callable[[int], list[Pair]]] = {
     "plainer": rewritten.plainer,

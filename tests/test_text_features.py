@@ -29,7 +29,7 @@ TEXTS = [
 
 def alike(texts: list[str]) -> npt.NDArray[np.float32]:
     """How similar texts are, which does not depend on the order of features."""
-    found = features.text_features(texts)
+    found = features.learned_features(texts).matrix
     return (found @ found.T).toarray()
 
 
@@ -62,7 +62,7 @@ def test_many_texts_in_parts_and_a_table_that_grows_count_the_same(monkeypatch: 
 
 def test_only_the_most_frequent_features_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "_MAX_FEATURES", 1)
-    found = features.text_features(["aa bb", "aa cc", "aa bb"])
+    found = features.learned_features(["aa bb", "aa cc", "aa bb"]).matrix
     assert found.shape == (3, 2)
     assert found.toarray() == pytest.approx(np.ones((3, 2)))
 
@@ -85,4 +85,4 @@ def test_what_learned_texts_lack_says_nothing_about_later_ones() -> None:
 
 @pytest.mark.parametrize("texts", [[], [""], ["one", "two"], ["", ""]])
 def test_texts_that_share_nothing_have_no_features(texts: list[str]) -> None:
-    assert features.text_features(texts) is None
+    assert features.learned_features(texts) is None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.judged_labels import NOTHING_LEARNED, UNLABELED, Judged, judge_labels
+from pipeline.label_errors.judged_labels import NOTHING_LEARNED, UNLABELED, Judged
 from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_json
 from pipeline.label_errors.kept_labels import UNKNOWN, KeptLabels, learn_labels
 from pipeline.label_errors.read_texts import LaterTexts, LearnedTexts
@@ -70,29 +70,11 @@ class LabelErrors:
     """What limits the scores, as text for the report; empty if nothing does."""
 
 
-def label_error_scores(
-    texts: Sequence[str],
-    labels: Sequence[str | None],
-    groups: Sequence[str],
-    seed: int = 17,
-    verified: Sequence[bool] | None = None,
-    also: Sequence[Collection[str]] | None = None,
-) -> LabelErrors:
-    """Score how likely each label of a classification task is wrong.
-
-    Args:
-        texts, labels, groups, verified, also: as in ``LabeledTexts``; ``also`` is None if a text has one label.
-        seed: the same rows and seed give the same scores.
-    """
-    rows = LabeledTexts(texts, labels, groups, verified, also or ())
-    names = _names(rows)
-    given = rows.codes(names)
-    judged = judge_labels(texts, given, groups, rows.settled(), seed, rows.impossible(given, names))
-    return _errors(judged, given, list(names))
-
-
 def learn_label_errors(rows: LabeledTexts, seed: int) -> tuple[LabelErrors, Arrays]:
-    """Score like ``label_error_scores``, and keep what judges later rows: nothing if there is too little."""
+    """Score how likely each label is wrong, and keep what judges later rows: nothing if there is too little.
+
+    The same rows and seed give the same scores.
+    """
     names, read = _names(rows), LearnedTexts(rows.texts)
     given = rows.codes(names)
     judged, kept = learn_labels(read, given, rows.groups, rows.settled(), seed, rows.impossible(given, names))

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.judged_labels import Judged, study_labels
+from pipeline.label_errors.judged_labels import Judged
 from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_json, named, of_name
 from pipeline.label_errors.kept_labels import UNKNOWN, KeptLabels, learn_labels
-from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, label_set_scores, learn_label_sets
+from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, learn_label_sets
 from pipeline.label_errors.read_texts import LaterTexts, LearnedTexts
 from pipeline.label_errors.value_findings import Finding, with_values
 from pipeline.label_errors.value_places import Extracted
@@ -76,23 +76,22 @@ class ClosedFindings:
 
 
 def judge_closed_fields(
-    rows: Sequence[Extracted], fields: Sequence[TargetField], copied: frozenset[str], seed: int, keep: bool = False
+    rows: Sequence[Extracted], fields: Sequence[TargetField], copied: frozenset[str], seed: int
 ) -> ClosedFindings:
-    """Judge the closed values of each row by those of the others.
+    """Judge the closed values of each row by those of the others, and keep what judges later rows.
 
     Args:
         rows: labeled ones, sorted by their texts.
         fields: of their values.
         copied: the paths of the text fields that are judged by where their values stand.
         seed: equal arguments give equal findings.
-        keep: whether to keep what judges later rows.
     """
     read, found = LearnedTexts([row.text for row in rows]), list[_Verdict]()
     judged: list[dict[str, JsonValue]] = []
     kept, limits = Arrays(), list[str]()
     for closed in _closed_fields(rows, fields, copied):
         judge = _judged_sets if closed.is_set else _judged_labels
-        verdict = judge(rows, closed, read, seed, keep)
+        verdict = judge(rows, closed, read, seed)
         found.append(replace(verdict, note="") if closed.only_presence else verdict)
         if verdict.kept:
             kept |= named(f"{_FIELD}{len(judged)}", verdict.kept)
@@ -177,16 +176,13 @@ def _value(values: Mapping[str, JsonValue] | None, path: str) -> JsonValue:
     return found
 
 
-def _judged_labels(rows: Sequence[Extracted], closed: _Closed, read: LearnedTexts, seed: int, keep: bool) -> _Verdict:
+def _judged_labels(rows: Sequence[Extracted], closed: _Closed, read: LearnedTexts, seed: int) -> _Verdict:
     """A single label, or whether there is a value."""
     values = [_value(row.values, closed.path) for row in rows]
     labels = [_label(value, closed.only_presence) for value in values]
     names, codes = np.unique(labels, return_inverse=True)
     groups, verified = [row.group for row in rows], np.array([row.verified for row in rows], dtype=np.bool_)
-    if keep:
-        judged, kept = learn_labels(read, codes, groups, verified, seed)
-    else:
-        judged, kept = study_labels(read, codes, groups, verified, seed)[0], {}
+    judged, kept = learn_labels(read, codes, groups, verified, seed)
     known = np.flatnonzero(~np.isnan(judged.wrong))
     if not _tells(judged.own[known], [labels[number] for number in known.tolist()]):
         return _Verdict(note=judged.note)
@@ -269,14 +265,10 @@ def _label(value: JsonValue, only_presence: bool) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def _judged_sets(rows: Sequence[Extracted], closed: _Closed, read: LearnedTexts, seed: int, keep: bool) -> _Verdict:
+def _judged_sets(rows: Sequence[Extracted], closed: _Closed, read: LearnedTexts, seed: int) -> _Verdict:
     """A set of labels."""
     sets, groups = _sets(rows, closed), [row.group for row in rows]
-    kept = Arrays()
-    if keep:
-        found, kept = learn_label_sets(read.texts, sets, closed.field.choices, groups, seed, read)
-    else:
-        found = label_set_scores(read.texts, sets, closed.field.choices, groups, seed)
+    found, kept = learn_label_sets(read.texts, sets, closed.field.choices, groups, seed, read)
     return _Verdict(list(_set_findings(rows, closed, found)), found.note, kept)
 
 

@@ -27,7 +27,7 @@ from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType
 from schemas.field_values import Leaf
 
-__all__ = ["Extracted", "ValueScore", "ValueScores", "judge_values", "learn_values", "score_values"]
+__all__ = ["Extracted", "ValueScore", "ValueScores", "judge_values", "learn_values"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,10 +68,12 @@ class ValueScores:
     """What limits them, as text for the report; empty if nothing does."""
 
 
-def score_values(
-    rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int = 17, off: Collection[str] = ()
-) -> ValueScores:
-    """Score how likely the values of each row are wrong. The order of the rows does not matter.
+def learn_values(
+    rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int, off: Collection[str] = ()
+) -> tuple[ValueScores, Arrays]:
+    """Score how likely the values of each row are wrong, and keep what judges later rows: nothing if none is labeled.
+
+    The order of the rows does not matter.
 
     Args:
         rows: texts and what was read in them.
@@ -79,14 +81,19 @@ def score_values(
         seed: the same rows and seed give the same scores.
         off: codes of reasons that are not looked for.
     """
-    return _learned(rows, fields, seed, off, keep=False)[0]
-
-
-def learn_values(
-    rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int, off: Collection[str] = ()
-) -> tuple[ValueScores, Arrays]:
-    """Score like ``score_values``, and keep what judges later rows: nothing if no row is labeled."""
-    return _learned(rows, fields, seed, off, keep=True)
+    order = sorted(
+        (number for number, row in enumerate(rows) if row.values is not None),
+        key=lambda number: (rows[number].text, rows[number].group, repr(rows[number].values)),
+    )
+    scores = [ValueScore()] * len(rows)
+    if not order:
+        return ValueScores(scores), {}
+    evidence, note, kept = _by_each_other(
+        [rows[number] for number in order], fields, seed, ReasonCode.UNGROUNDED not in off
+    )
+    for place, number in enumerate(order):
+        scores[number] = evidence.score(place)
+    return ValueScores(scores, note), kept
 
 
 def judge_values(
@@ -95,7 +102,7 @@ def judge_values(
     """Score rows by what ``learn_values`` has kept of others.
 
     Args:
-        rows, fields, off: as for ``score_values``.
+        rows, fields, off: as for ``learn_values``.
         kept: nothing if no labeled row was there to learn from.
     """
     scores = [ValueScore()] * len(rows)
@@ -112,39 +119,19 @@ def judge_values(
     return ValueScores(scores, _joined([about["note"], note]))
 
 
-def _learned(
-    rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int, off: Collection[str], keep: bool
-) -> tuple[ValueScores, Arrays]:
-    order = sorted(
-        (number for number, row in enumerate(rows) if row.values is not None),
-        key=lambda number: (rows[number].text, rows[number].group, repr(rows[number].values)),
-    )
-    scores = [ValueScore()] * len(rows)
-    if not order:
-        return ValueScores(scores), {}
-    evidence, note, kept = _by_each_other(
-        [rows[number] for number in order], fields, seed, ReasonCode.UNGROUNDED not in off, keep
-    )
-    for place, number in enumerate(order):
-        scores[number] = evidence.score(place)
-    return ValueScores(scores, note), kept
-
-
 def _by_each_other(
-    rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int, grounds: bool, keep: bool
+    rows: Sequence[Extracted], fields: Sequence[TargetField], seed: int, grounds: bool
 ) -> tuple["_Evidence", str, Arrays]:
     """What labeled rows, sorted by their texts, say of each other; what limits that, and what is kept."""
     places = find_values(rows, fields)
     unsaid = unsaid_shares(places.said, places.lacking if grounds else [[] for _ in rows])
     spans = _Spans(rows, places, unsaid, seed)
     copied = [one.path for one in places.fields if spans.doubts is not None or one.field.type is ValueType.TEXT]
-    closed = judge_closed_fields(rows, fields, frozenset(copied), seed, keep)
+    closed = judge_closed_fields(rows, fields, frozenset(copied), seed)
     evidence = _Evidence(rows, places, unsaid, spans.doubts, closed.by_row, bool(closed.by_row))
-    kept = Arrays()
-    if keep:
-        limits = _joined([closed.limits, spans.note if spans.doubts is None else ""])
-        kept = {_ABOUT: as_json({"copied": copied, "note": limits}), **closed.kept, **spans.kept()}
-        kept |= named(_UNSAID, UnsaidCounts.of(places.said, places.lacking).arrays())
+    limits = _joined([closed.limits, spans.note if spans.doubts is None else ""])
+    kept = {_ABOUT: as_json({"copied": copied, "note": limits}), **closed.kept, **spans.kept()}
+    kept |= named(_UNSAID, UnsaidCounts.of(places.said, places.lacking).arrays())
     return evidence, _joined([spans.note, closed.note]), kept
 
 

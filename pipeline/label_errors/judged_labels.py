@@ -62,26 +62,14 @@ class LabelStudy:
     """Of the models."""
 
 
-def judge_labels(
-    texts: Sequence[str],
-    labels: Ints,
-    groups: Sequence[str],
-    verified: Bools,
-    seed: int = 17,
-    impossible: Bools | None = None,
-) -> Judged:
-    """Judge the given label of every row, as ``study_labels`` does."""
-    return study_labels(LearnedTexts(texts), labels, groups, verified, seed, impossible)[0]
-
-
 def study_labels(
     read: LearnedTexts,
     labels: Ints,
     groups: Sequence[str],
     verified: Bools,
-    seed: int = 17,
-    impossible: Bools | None = None,
-    keep: Keeper | None = None,
+    seed: int,
+    impossible: Bools | None,
+    keep: Keeper,
 ) -> tuple[Judged, LabelStudy | None]:
     """Judge the given label of every row, and say what was learned for that; None if that is nothing.
 

@@ -94,26 +94,6 @@ def _given(sets: Sequence[Collection[str] | None], labels: Sequence[str]) -> Boo
     return given
 
 
-def label_set_scores(
-    texts: Sequence[str],
-    sets: Sequence[Collection[str] | None],
-    labels: Sequence[str],
-    groups: Sequence[str],
-    seed: int = 17,
-) -> LabelSetScores:
-    """Score how likely each row's set of labels is wrong, and say which of its labels.
-
-    Args:
-        texts: what was labeled.
-        sets: the given labels of each row, in any order; None if nobody has labeled it yet.
-        labels: all labels that there are.
-        groups: rows of one group (near-duplicates, one contract) are never used to score each other.
-        seed: the same rows and seed give the same scores, whatever the order of the rows.
-    """
-    rows = _Rows.of(texts, sets, labels, groups)
-    return _judged(rows, LearnedTexts(rows.texts), labels, seed, keep=False)[0]
-
-
 def learn_label_sets(
     texts: Sequence[str],
     sets: Sequence[Collection[str] | None],
@@ -122,15 +102,22 @@ def learn_label_sets(
     seed: int,
     read: LearnedTexts | None = None,
 ) -> tuple[LabelSetScores, Arrays]:
-    """Score like ``label_set_scores``, and keep what judges later rows: nothing if there is too little.
+    """Score how likely each row's set of labels is wrong, and keep what judges later rows: nothing if there is too
+    little.
 
     Args:
-        texts, sets, labels, groups, seed: as for ``label_set_scores``.
+        texts: what was labeled.
+        sets: the given labels of each row, in any order; None if nobody has labeled it yet.
+        labels: all labels that there are.
+        groups: rows of one group (near-duplicates, one contract) are never used to score each other.
+        seed: the same rows and seed give the same scores, whatever the order of the rows.
         read: the same texts, sorted, if more is learned from them; then what reads later ones is not kept here.
     """
     rows = _Rows.of(texts, sets, labels, groups)
     own = read or LearnedTexts(rows.texts)
-    found, kept = _judged(rows, own, labels, seed, keep=True)
+    sheet = _Sheet(rows.given, labels)
+    note, kept = _score(rows, own, sheet, sorted(labels), seed)
+    found = sheet.result(np.argsort(rows.order), note)
     if kept is None:
         return found, {}
     return found, kept.arrays() | ({} if read else own.kept_words())
@@ -147,7 +134,7 @@ def judge_label_sets(
     """Score rows by what ``learn_label_sets`` has kept of others; one with a label that was not learned has no score.
 
     Args:
-        texts, sets, labels, groups: as for ``label_set_scores``.
+        texts, sets, labels, groups: as for ``learn_label_sets``.
         kept: nothing if there was too little to learn from.
         read: the same texts, if more is known about them; then ``kept`` does not say how to read them.
     """
@@ -170,17 +157,8 @@ def judge_label_sets(
     return sheet.result(as_given, judge.note)
 
 
-def _judged(
-    rows: _Rows, read: LearnedTexts, labels: Sequence[str], seed: int, keep: bool
-) -> tuple[LabelSetScores, KeptSets | None]:
-    """The scores of rows by each other, and what is kept of that; None if that is nothing."""
-    sheet = _Sheet(rows.given, labels)
-    note, kept = _score(rows, read, sheet, sorted(labels), seed, keep)
-    return sheet.result(np.argsort(rows.order), note), kept
-
-
 def _score(
-    rows: _Rows, read: LearnedTexts, sheet: "_Sheet", labels: Sequence[str], seed: int, keep: bool
+    rows: _Rows, read: LearnedTexts, sheet: "_Sheet", labels: Sequence[str], seed: int
 ) -> tuple[str, KeptSets | None]:
     """Fill in the sheet; returns what limits it, and what is kept."""
     labeled, unlabeled = np.flatnonzero(rows.labeled), np.flatnonzero(~rows.labeled)
@@ -197,25 +175,21 @@ def _score(
     if not len(judged) or not known.any():
         return "no label is in two groups of rows and not in two others, so no set of labels can be scored", None
     given, seen = given[:, judged], read.features.matrix[labeled]
-    keeper = SetKeeper(seen, read.features.places, given, groups) if keep else None
-    scores = out_of_fold(seen, given, folds, seed, keeper.take if keeper else None)
+    keeper = SetKeeper(seen, read.features.places, given, groups)
+    scores = out_of_fold(seen, given, folds, seed, keeper.take)
     calibration = calibrated(scores, given)
     log_odds = calibration.log_odds(scores)
     model = fit_set_model(log_odds[known], given[known])
     sheet.judge(labeled[known], judged, judge_sets(model, log_odds[known], given[known]))
     limits = "; ".join(_limits(labels, rare, common))
-    if len(unlabeled) or keeper:
-        weights = trained_weights(seen, given, seed)
-        unseen = linear_scores(weights, read.features.matrix[unlabeled])
-        chosen, wrong = likeliest_sets(model, calibration.log_odds(unseen))
-        sheet.suggest(unlabeled, judged, wrong, chosen)
-        sheet.add(unlabeled, np.flatnonzero(common))
-    note = "; ".join(filter(None, (note, limits)))
-    if keeper is None:
-        return note, None
+    weights = trained_weights(seen, given, seed)
+    unseen = linear_scores(weights, read.features.matrix[unlabeled])
+    chosen, wrong = likeliest_sets(model, calibration.log_odds(unseen))
+    sheet.suggest(unlabeled, judged, wrong, chosen)
+    sheet.add(unlabeled, np.flatnonzero(common))
     keeper.take(EVERY, weights, np.arange(len(labeled)))
     names = [labels[code] for code in judged], [labels[code] for code in np.flatnonzero(common)]
-    return note, keeper.kept(folds, calibration, model, *names, limits)
+    return "; ".join(filter(None, (note, limits))), keeper.kept(folds, calibration, model, *names, limits)
 
 
 def _in_one_fold(given: Bools, folds: Ints) -> Bools:

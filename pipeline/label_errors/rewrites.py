@@ -19,7 +19,7 @@ from pipeline.label_errors.rewrite_evidence import Evidence
 from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrite_usual import Usual, learn
 
-__all__ = ["Finding", "Rewrite", "RewriteScore", "Rule", "judge_rewrites", "learn_rewrites", "score_rewrites"]
+__all__ = ["Finding", "Rewrite", "RewriteScore", "Rule", "judge_rewrites", "learn_rewrites"]
 
 _AT_ONCE = 2_000
 """Rows that are judged together: more take more memory, and hardly less time."""
@@ -42,16 +42,6 @@ class RewriteScore:
     0.94 for one in a thousand; it ranks the rows, and is no measured probability."""
     findings: tuple[Finding, ...] = ()
     """The weightiest first; none if nothing is worth asking about."""
-
-
-def score_rewrites(rows: Sequence[Rewrite], off: Collection[Rule] = ()) -> list[RewriteScore]:
-    """Score how likely every answer is wrong. The order of the rows does not matter.
-
-    Args:
-        rows: originals and their answers.
-        off: rules that are not to be used.
-    """
-    return learn_rewrites(rows, off)[0]
 
 
 def learn_rewrites(

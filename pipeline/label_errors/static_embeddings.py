@@ -24,16 +24,6 @@ _PACKAGE = "wordllama"
 _VECTORS, _TOKENIZER = "weights/l2_supercat_256.safetensors", "tokenizers/l2_supercat_tokenizer_config.json"
 
 
-def embeddings(texts: Sequence[str]) -> Vectors:
-    """A vector of 256 numbers and length 1 per text, around the mean of all texts.
-
-    Raises:
-        ConfigError: the package with the table is not complete.
-    """
-    found = text_directions(texts)
-    return around(found, found.mean(axis=0))
-
-
 def text_directions(texts: Sequence[str]) -> Vectors:
     """A vector of 256 numbers and length 1 per text, not centered; zeros for a text without tokens.
 

@@ -38,18 +38,12 @@ class TextFeatures:
         return csr_matrix((one.data, self.places[one.indices].astype(np.int32), one.indptr), shape=one.shape)
 
 
-def text_features(texts: Sequence[str]) -> Any:
-    """TF-IDF of words, word bigrams and character n-grams (sparse, a row per text); None if texts share nothing.
+def learned_features(texts: Sequence[str]) -> TextFeatures | None:
+    """TF-IDF of words, word bigrams and character n-grams, with what reads other texts; None if texts share nothing.
 
     What is a word, and how counts are weighed, is as in scikit-learn (``sublinear_tf``, ``char_wb``), of which
     counting alone took longer than the models.
     """
-    found = learned_features(texts)
-    return None if found is None else found.matrix
-
-
-def learned_features(texts: Sequence[str]) -> TextFeatures | None:
-    """The same, with what reads other texts."""
     from scipy.sparse import hstack
 
     from pipeline.label_errors.feature_kernels import piece_grams, word_grams

@@ -14,7 +14,7 @@ from audit_worlds import Floats, MadeUp
 from label_errors import Corpus
 
 from pipeline.estimation.audit_draw import Bools
-from pipeline.label_errors.classifier import label_error_scores
+from pipeline.label_errors.classifier import LabeledTexts, learn_label_errors
 
 _SHARES, _BUDGETS, _ROWS = (0.03, 0.1), (0.03, 0.1), (3_000, 5_000, 10_000)
 _AUDIT, _MOST = 0.02, 300
@@ -45,7 +45,7 @@ def scored(data: Path, file: Path | None) -> Scored:
                     kept = np.random.default_rng(1).random(len(corpus.given)) < 10 * share
                     given = np.where(kept, corpus.flipped(noise, 1), corpus.given)
                     labels = [corpus.labels[code] for code in given]
-                    scores = label_error_scores(corpus.texts, labels, corpus.groups).score
+                    scores = learn_label_errors(LabeledTexts(corpus.texts, labels, corpus.groups), 17)[0].score
                     found[f"{name}-{noise}-{share}-s"] = np.array([score or 0.0 for score in scores])
                     found[f"{name}-{noise}-{share}-w"] = given != corpus.given
         if file:

@@ -21,7 +21,7 @@ from rich.console import Console
 from sent_batch import QUERY, Batch, row_of
 from tables import Results
 
-from pipeline.label_errors.extractions import Extracted, score_values
+from pipeline.label_errors.extractions import Extracted, learn_values
 from schemas.field import TargetField, ValueType
 
 Row = dict[str, Any]
@@ -170,7 +170,7 @@ def quick(given: Set, rows: Sequence[Row], planted: list[Mistake]) -> Outcome:
         Extracted(row["text"], {name: row.get(name) for name in given.types}, str(at)) for at, row in enumerate(rows)
     ]
     started = time.process_time()
-    scores = [one.score or 0 for one in score_values(texts, fields).rows]
+    scores = [one.score or 0 for one in learn_values(texts, fields, 17)[0].rows]
     cpu = time.process_time() - started
     ranked = sorted(range(len(rows)), key=lambda at: -scores[at])[: round(_BUDGET * len(rows))]
     return Outcome(planted, set(ranked), {at for at, one in enumerate(scores) if one >= _DOUBTED}, len(ranked), cpu)

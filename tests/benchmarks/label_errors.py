@@ -124,10 +124,10 @@ def most_similar(texts: Sequence[str], given: Ints) -> Ints:
 
 # --- scores: the higher, the likelier is the label wrong ----------------------------------------------
 def _goldleaf(corpus: Corpus, given: Ints) -> Floats:
-    from pipeline.label_errors.classifier import label_error_scores
+    from pipeline.label_errors.classifier import LabeledTexts, learn_label_errors
 
-    labels, also = [corpus.labels[code] for code in given], corpus.also(given) if corpus.any_of else None
-    found = label_error_scores(corpus.texts, labels, corpus.groups, also=also)
+    labels, also = [corpus.labels[code] for code in given], corpus.also(given) if corpus.any_of else ()
+    found, _ = learn_label_errors(LabeledTexts(corpus.texts, labels, corpus.groups, also=also), 17)
     return np.array([value or 0.0 for value in found.score])
 
 

@@ -19,9 +19,9 @@ from tables import Results
 
 from pipeline.label_errors.group_folds import folds_by_group
 from pipeline.label_errors.label_odds import calibrated, out_of_fold, rarest_labels
-from pipeline.label_errors.label_sets import LabelSetScores, label_set_scores
+from pipeline.label_errors.label_sets import LabelSetScores, learn_label_sets
 from pipeline.label_errors.set_model import fit_set_model, judge_sets
-from pipeline.label_errors.text_features import text_features
+from pipeline.label_errors.text_features import learned_features
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -85,7 +85,7 @@ class Corpus:
         )
 
     def named(self, given: Bools) -> list[list[str]]:
-        """Sets as label_set_scores takes them."""
+        """Sets as learn_label_sets takes them."""
         return [[self.labels[code] for code in np.flatnonzero(row)] for row in given]
 
 
@@ -132,7 +132,7 @@ def _similar(keep: bool) -> Mistakes:
 
 
 def _most_similar(corpus: Corpus) -> Ints:
-    features = text_features(corpus.texts)
+    features = learned_features(corpus.texts).matrix
     means = np.stack([np.asarray(features[rows].mean(axis=0)).ravel() for rows in corpus.given.T])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     alike = means @ means.T
@@ -178,7 +178,7 @@ def _cleanlab(given: Bools, probabilities: Floats) -> Floats:
 def _contestants(corpus: Corpus, given: Bools, regression: bool) -> dict[str, Floats]:
     """Scores from the parts that Goldleaf's scores consist of, and from a regression."""
     folds, _ = folds_by_group(rarest_labels(given), corpus.groups, 17)
-    scores = out_of_fold(text_features(corpus.texts), given, folds, 17)
+    scores = out_of_fold(learned_features(corpus.texts).matrix, given, folds, 17)
     log_odds = calibrated(scores, given).log_odds(scores)
     start = expit(log_odds)
     doubts = judge_sets(fit_set_model(log_odds, given), log_odds, given).doubts
@@ -214,7 +214,7 @@ def _compare(corpus: Corpus, title: str, seeds: int, regression: bool) -> list[R
         for seed in range(1, seeds + 1):
             wrong = mistakes(corpus, np.random.default_rng(seed))
             given = corpus.given ^ wrong
-            result = label_set_scores(corpus.texts, corpus.named(given), corpus.labels, corpus.groups)
+            result, _ = learn_label_sets(corpus.texts, corpus.named(given), corpus.labels, corpus.groups, 17)
             score = np.array([value or 0.0 for value in result.score])
             found = {"Goldleaf": score} | _contestants(corpus, given, regression)
             for name, one in found.items():
@@ -251,7 +251,7 @@ def _reasons(score: Floats, named: Bools, wrong: Bools) -> tuple[float, ...]:
 
 def _clean(corpus: Corpus, title: str) -> Results:
     started = time.process_time()
-    result = label_set_scores(corpus.texts, corpus.named(corpus.given), corpus.labels, corpus.groups)
+    result, _ = learn_label_sets(corpus.texts, corpus.named(corpus.given), corpus.labels, corpus.groups, 17)
     seconds = time.process_time() - started
     score = np.array([value or 0.0 for value in result.score])
     flagged = _named(result, corpus.labels).any(axis=1)

@@ -23,10 +23,10 @@ from label_errors import Corpus
 from rich.console import Console
 from tables import Results
 
-from pipeline.label_errors.classifier import LabeledTexts, judge_label_errors, label_error_scores, learn_label_errors
-from pipeline.label_errors.extractions import Extracted, judge_values, learn_values, score_values
+from pipeline.label_errors.classifier import LabeledTexts, judge_label_errors, learn_label_errors
+from pipeline.label_errors.extractions import Extracted, judge_values, learn_values
 from pipeline.label_errors.kept_arrays import Kept
-from pipeline.label_errors.label_sets import judge_label_sets, label_set_scores, learn_label_sets
+from pipeline.label_errors.label_sets import judge_label_sets, learn_label_sets
 from schemas.field import TargetField, ValueType
 
 Floats = npt.NDArray[np.float64]
@@ -84,8 +84,7 @@ class Labels:
         self.wrong, self.groups = self._given != corpus.given, corpus.groups
 
     def all_at_once(self) -> Floats:
-        rows = self._rows(np.arange(len(self.wrong)))
-        return _numbers(label_error_scores(rows.texts, rows.labels, rows.groups, _SEED, also=rows.also).score)
+        return _numbers(learn_label_errors(self._rows(np.arange(len(self.wrong))), _SEED)[0].score)
 
     def learn(self, rows: Ints) -> Kept:
         return learn_label_errors(self._rows(rows), _SEED)[1]
@@ -109,7 +108,7 @@ class Sets:
         self.wrong, self.groups = mistakes.any(axis=1), corpus.groups
 
     def all_at_once(self) -> Floats:
-        return _numbers(label_set_scores(*self._columns(np.arange(len(self.wrong))), _SEED).score)
+        return _numbers(learn_label_sets(*self._columns(np.arange(len(self.wrong))), _SEED)[0].score)
 
     def learn(self, rows: Ints) -> Kept:
         return learn_label_sets(*self._columns(rows), _SEED)[1]
@@ -138,7 +137,7 @@ class Slots:
         self.wrong = np.array([fault != "" for fault in planted.faults])
 
     def all_at_once(self) -> Floats:
-        return _numbers([row.score for row in score_values(self._rows, self._fields, _SEED).rows])
+        return _numbers([row.score for row in learn_values(self._rows, self._fields, _SEED)[0].rows])
 
     def learn(self, rows: Ints) -> Kept:
         return learn_values(_some(self._rows, rows), self._fields, _SEED)[1]

@@ -20,7 +20,7 @@ from tables import Results
 
 from pipeline.curation.choose import Candidate, Wait, choose
 from pipeline.estimation.error_curve import error_curve
-from pipeline.label_errors.classifier import label_error_scores
+from pipeline.label_errors.classifier import LabeledTexts, learn_label_errors
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -95,7 +95,7 @@ class Review:
         """How likely each label is wrong."""
         labels = [str(code) for code in self.given]
         groups = [str(row) for row in range(len(labels))]
-        found = label_error_scores(self.texts, labels, groups, verified=self.reviewed.tolist())
+        found, _ = learn_label_errors(LabeledTexts(self.texts, labels, groups, self.reviewed.tolist()), 17)
         return [score or 0.0 for score in found.score]
 
 

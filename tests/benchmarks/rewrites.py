@@ -23,7 +23,7 @@ from rich.console import Console
 from tables import Results
 
 from pipeline.label_errors.rewrite_columns import read_rows
-from pipeline.label_errors.rewrites import Rewrite, RewriteScore, score_rewrites
+from pipeline.label_errors.rewrites import Rewrite, RewriteScore, learn_rewrites
 
 Scores = npt.NDArray[np.float64]
 Measure = Callable[[list[Pair]], Scores]
@@ -48,7 +48,7 @@ def _rows(pairs: Sequence[Pair]) -> list[Rewrite]:
 
 
 def _ours(pairs: list[Pair]) -> Scores:
-    return np.array([row.score for row in score_rewrites(_rows(pairs))])
+    return np.array([row.score for row in learn_rewrites(_rows(pairs))[0]])
 
 
 def _random(pairs: list[Pair]) -> Scores:
@@ -179,7 +179,7 @@ def _authored(seeds: Sequence[int]) -> Results:
             for fault in FAULTS:
                 sets = [plant(pairs, [fault], _SHARE, seed) for seed in seeds]
                 cells.append(_percent([_found(planted, _ours(planted.pairs), 0.1, fault) for planted in sets]))
-            lines.append((f"{name}, {size} rows", *cells, _shown(score_rewrites(_rows(pairs)))))
+            lines.append((f"{name}, {size} rows", *cells, _shown(learn_rewrites(_rows(pairs))[0])))
     note = "Made from templates (tests/rewritten.py). German nouns have capitals, so its planted names are other nouns."
     columns = ("set", *FAULTS, "shown without a fault")
     return Results("Other sets: one fault at a time, 10% of the rows looked at", columns, lines, note)
@@ -193,7 +193,7 @@ def _shown(scores: Sequence[RewriteScore]) -> str:
 def _natural(pairs: list[Pair], count: int, seed: int) -> None:
     """Print rows of the batch that have no planted fault."""
     planted = plant(pairs, FAULTS, _SHARE, seed)
-    scores = score_rewrites(_rows(planted.pairs))
+    scores = learn_rewrites(_rows(planted.pairs))[0]
     batch = _batch(np.array([row.score for row in scores]), 0.25).tolist()
     rows = [row for row in batch if not planted.faults[row]]
     print(f"{len(rows)} of {len(batch)} rows in the batch have no planted fault; {min(count, len(rows))} of them:\n")
@@ -217,10 +217,10 @@ def _many(pairs: list[Pair], rows: int, *, translated: bool) -> list[Rewrite]:
 
 def _measure_cost(pairs: list[Pair], rows: int, *, translated: bool) -> None:
     """Score so many rows in this process, and print seconds and megabytes as JSON."""
-    score_rewrites(_rows(pairs[:100]))
+    learn_rewrites(_rows(pairs[:100]))
     some = _many(pairs, rows, translated=translated)
     began = time.process_time()
-    score_rewrites(some)
+    learn_rewrites(some)
     spent = time.process_time() - began
     # The peak that the system reports for a child begins with that of its parent.
     status = Path("/proc/self/status")

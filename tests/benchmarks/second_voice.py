@@ -18,8 +18,8 @@ from rich.table import Table
 from pipeline.curation.audit import AuditFrame, Chance, draw_audit
 from pipeline.curation.case import Judged
 from pipeline.curation.second_voice import Voice, voice_of
-from pipeline.label_errors.classifier import label_error_scores
-from pipeline.label_errors.text_features import text_features
+from pipeline.label_errors.classifier import LabeledTexts, learn_label_errors
+from pipeline.label_errors.text_features import learned_features
 from schemas.annotation import Verdict
 from schemas.dataset import Review
 from schemas.fate import Routed
@@ -65,7 +65,8 @@ def main() -> None:
         for seed in range(arguments.seeds):
             random = np.random.default_rng(seed)
             given = _flipped(truth, similar if noise == "similar" else None, len(names), random)
-            scored = label_error_scores(texts, [names[code] for code in given], [str(n) for n in range(len(texts))])
+            labeled = LabeledTexts(texts, [names[code] for code in given], [str(n) for n in range(len(texts))])
+            scored, _ = learn_label_errors(labeled, 17)
             alone = np.array([score or 0.0 for score in scored.score])
             for accuracy in (0.6, 0.8, 0.9):
                 said = _said(truth, similar, accuracy, random)
@@ -92,7 +93,7 @@ def main() -> None:
 
 def _similar(texts: Sequence[str], truth: Ints, labels: int) -> Ints:
     """The three most similar labels of each."""
-    features = text_features(texts)
+    features = learned_features(texts).matrix
     centroids = np.vstack([np.asarray(features[truth == code].mean(axis=0)).ravel() for code in range(labels)])
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     likeness = centroids @ centroids.T
