@@ -8,7 +8,7 @@ import pytest
 from small_models import save_small_model
 
 from pipeline.finetuning.base_model import load_base
-from pipeline.finetuning.closed_answers import log_likelihoods
+from pipeline.finetuning.closed_answers import likeliest
 from pipeline.finetuning.evaluate import questions
 from pipeline.finetuning.exam import Exam, Questions, askable
 from pipeline.finetuning.examples import Example
@@ -74,7 +74,13 @@ def test_the_answer_is_the_likeliest_by_both_together(model: LoadedModel) -> Non
     answers = arm.answer(few, lambda units: None)
     choices = Exam(Question, 4).choices
     assert choices is not None and len(choices) == 5
-    by_model = log_likelihoods(model, [one.prompt for one in few.asked], choices)
+    by_model = np.empty((len(few.asked), len(choices)))
+    for place in range(len(choices)):
+        # With so much beside it, it is the likeliest.
+        lifted = np.zeros_like(by_model)
+        lifted[:, place] = 1000
+        found = likeliest(model, [one.prompt for one in few.asked], choices, beside=lifted)
+        by_model[:, place] = [one.log_likelihood - 1000 for one in found]
     memory = Memory(Question, learned)
     linear = OneChoice(memory.features, [row.fields["topic"] for row in learned], answers.settings["C"], 17)
     margins = answers.settings["scale of margins"] * linear.margins(memory.seen(few.asked))

@@ -220,9 +220,9 @@ def test_training_libraries_are_imported_in_a_few_modules_and_only_when_they_run
     """A curate must neither wait for torch nor need it installed."""
     found = {str(module) for module in MODULES if TRAINING & imported_by(module)}
     assert found <= {
-        "pipeline/finetuning/answer_search.py",
         "pipeline/finetuning/attention_masks.py",
         "pipeline/finetuning/base_model.py",
+        "pipeline/finetuning/closed_answers.py",
         "pipeline/finetuning/model_sources.py",
         "pipeline/finetuning/training_libraries.py",
         "pipeline/finetuning/dtypes.py",

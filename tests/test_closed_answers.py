@@ -32,9 +32,9 @@ from transformers import (
 )
 
 from pipeline.errors import TrainingError
-from pipeline.finetuning import answer_search, token_tree
+from pipeline.finetuning import answer_search, closed_answers, token_tree
 from pipeline.finetuning.base_model import load_base
-from pipeline.finetuning.closed_answers import ClosedAnswer, likeliest, log_likelihoods
+from pipeline.finetuning.closed_answers import ClosedAnswer, likeliest
 from pipeline.finetuning.loaded_model import LoadedModel
 from pipeline.finetuning.model_sources import BUNDLED
 from pipeline.finetuning.training_libraries import quiet
@@ -136,7 +136,6 @@ def test_all_kinds_of_models_find_what_scoring_every_answer_by_itself_finds(kind
     loaded, prompts = small(kind), prompts_of(TEXTS)
     known = one_by_one(loaded, prompts, LABELS)
     agrees(likeliest(loaded, prompts, LABELS), LABELS, known)
-    assert log_likelihoods(loaded, prompts, LABELS) == pytest.approx(known, abs=1e-3)
     assert isinstance(token_tree.token_tree(loaded, 100), token_tree._PlainTree) == (kind in READ_PLAINLY)
 
 
@@ -145,7 +144,6 @@ def test_answers_are_scored_as_the_template_writes_them(template: str) -> None:
     loaded, prompts = small(template=template), prompts_of(TEXTS)
     known = one_by_one(loaded, prompts, LABELS, WRITTEN.get(template, "{}" + END))
     agrees(likeliest(loaded, prompts, LABELS), LABELS, known)
-    assert log_likelihoods(loaded, prompts, LABELS) == pytest.approx(known, abs=1e-3)
 
 
 _WORDS = st.sampled_from(
@@ -165,7 +163,6 @@ def test_any_set_of_labels_is_searched_without_a_mistake(labels: list[str], text
     loaded, prompts = small(), prompts_of(texts)
     known = one_by_one(loaded, prompts, labels)
     agrees(likeliest(loaded, prompts, labels), labels, known)
-    assert log_likelihoods(loaded, prompts, labels) == pytest.approx(known, abs=1e-3)
 
 
 @hypothesis_settings(max_examples=15)
@@ -192,20 +189,16 @@ def test_a_search_that_is_cut_short_says_that_it_proves_nothing() -> None:
 def test_two_thousand_labels_are_searched_like_two() -> None:
     labels = [f"{word}_{number:02}" for word in ("card", "loan", "fee", "rate", "cash") for number in range(400)]
     loaded, prompts = small(), prompts_of(TEXTS[:1])
-    every = log_likelihoods(loaded, prompts, labels)
-    agrees(likeliest(loaded, prompts, labels), labels, every)
-    few = [*range(0, 2000, 97)]
-    assert every[:, few] == pytest.approx(one_by_one(loaded, prompts, [labels[at] for at in few]), abs=1e-3)
+    agrees(likeliest(loaded, prompts, labels), labels, one_by_one(loaded, prompts, labels))
 
 
 def test_memory_that_runs_out_costs_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, prompts = small(), prompts_of([*TEXTS, "One more " * 40])
     known = one_by_one(loaded, prompts, LABELS)
     monkeypatch.setattr(answer_search, "_KEPT", 0)
-    for module in (answer_search, token_tree):
+    for module in (answer_search, closed_answers, token_tree):
         monkeypatch.setattr(module, "READ_AT_ONCE", 5)
     agrees(likeliest(loaded, prompts, LABELS), LABELS, known)
-    assert log_likelihoods(loaded, prompts, LABELS) == pytest.approx(known, abs=1e-3)
 
 
 def test_what_prompts_and_answers_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +212,7 @@ def test_what_prompts_and_answers_share_is_read_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(token_tree._CachedTree, "_read", counted)
     loaded, prompts = small(), prompts_of([f"Question {number}?" for number in range(40)], "Do as you are told. " * 30)
     lengths = [len(loaded.token_ids(prompt, answer_follows=True)) for prompt in prompts]
-    log_likelihoods(loaded, prompts, ["yes", "yes, but"])
+    likeliest(loaded, prompts, ["yes", "yes, but"])
     # Beyond the instructions: digits, question mark and the opening of the answer; then "yes" and ", but".
     assert sum(read) < min(lengths) + 40 * 14 < sum(lengths) / 5
 
@@ -233,7 +226,7 @@ def test_a_single_answer_has_no_rival() -> None:
 
 def test_the_adapter_speaks_unless_it_is_not_to() -> None:
     base = small()
-    before = log_likelihoods(base, prompts_of(TEXTS), LABELS)
+    before = one_by_one(base, prompts_of(TEXTS), LABELS)
     torch.manual_seed(3)
     config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
     with quiet():
@@ -242,16 +235,18 @@ def test_the_adapter_speaks_unless_it_is_not_to() -> None:
     known = one_by_one(loaded, prompts, LABELS)
     assert np.abs(known - before).max() > 0.1
     agrees(likeliest(loaded, prompts, LABELS), LABELS, known)
-    agrees(likeliest(loaded, prompts, LABELS, use_adapter=False), LABELS, before)
+    with loaded.model.disable_adapter():
+        agrees(likeliest(loaded, prompts, LABELS), LABELS, before)
 
 
 def test_tools_are_part_of_the_prompt_they_belong_to() -> None:
     loaded = small(template="hermes")
     tool = {"type": "function", "function": {"name": "block_card", "parameters": {}}}
     prompts = prompts_of(["Block it", "Block it"])
-    plain, offered = log_likelihoods(loaded, prompts, LABELS, tools=[None, [tool]])
-    assert plain == pytest.approx(log_likelihoods(loaded, prompts[:1], LABELS)[0], abs=1e-3)
-    assert np.abs(plain - offered).max() > 0.01
+    plain, offered = likeliest(loaded, prompts, LABELS, tools=[None, [tool]])
+    [alone] = likeliest(loaded, prompts[:1], LABELS)
+    assert (plain.answer, plain.log_likelihood) == (alone.answer, pytest.approx(alone.log_likelihood, abs=1e-3))
+    assert abs(plain.log_likelihood - offered.log_likelihood) > 0.01
 
 
 def test_progress_ends_with_all_prompts_and_no_prompts_are_no_work() -> None:
@@ -259,7 +254,6 @@ def test_progress_ends_with_all_prompts_and_no_prompts_are_no_work() -> None:
     likeliest(small(), prompts_of(TEXTS), LABELS, on_progress=lambda done, of: told.append((done, of)))
     assert told[-1] == (5, 5)
     assert likeliest(small(), [], LABELS) == []
-    assert log_likelihoods(small(), [], LABELS).shape == (0, 8)
 
 
 @pytest.mark.parametrize(
@@ -296,4 +290,3 @@ def test_the_real_model_finds_what_scoring_every_answer_by_itself_finds() -> Non
     prompts = prompts_of(["Where is the card that I ordered?", "My refund is missing.", "How do I add money?"])
     known = one_by_one(loaded, prompts, labels)
     agrees(likeliest(loaded, prompts, labels), labels, known)
-    assert log_likelihoods(loaded, prompts, labels) == pytest.approx(known, abs=1e-3)

@@ -140,7 +140,8 @@ def test_the_base_model_is_as_before_under_the_adapter_and_without_it(
 ) -> None:
     prompts = [row.prompt for row in rows()[::3]]
 
-    assert predict(tuned, prompts, max_new_tokens=4, use_adapter=False) == before
+    with tuned.model.disable_adapter():
+        assert predict(tuned, prompts, max_new_tokens=4) == before
     tuned.model.unload()
     assert predict(base, prompts, max_new_tokens=4) == before
 

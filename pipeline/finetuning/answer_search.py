@@ -7,26 +7,12 @@ one found: that is the likeliest of all, not an approximation.
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from pipeline.finetuning.answer_tokens import AnswerTree, answer_tokens_after, shared_tokens
-from pipeline.finetuning.loaded_model import LoadedModel, Tools
-from pipeline.finetuning.predict import adapter_used
-from pipeline.finetuning.token_tree import READ_AT_ONCE, ROOT, Floats, TokenTree, token_tree
-from pipeline.finetuning.training_libraries import quiet
-from schemas.message import Message
-
-T = TypeVar("T")
-OnProgress = Callable[[int, int], None]
-"""Called with how many of how many prompts are answered."""
-Search = Callable[[TokenTree, Sequence["Row"]], None]
-"""Reads answers to some prompts, which were read."""
+from pipeline.finetuning.answer_tokens import AnswerTree, shared_tokens
+from pipeline.finetuning.token_tree import READ_AT_ONCE, ROOT, Floats, TokenTree
 
 _FILL = 32
 """How many tokens more each round is filled up to with the next best beginnings, since few tokens take a forward pass
@@ -101,88 +87,19 @@ class Row:
         return best, self.best - max([*others, *(-bound for bound, _ in self.unread[:1])], default=-math.inf)
 
 
-def answered(
-    loaded: LoadedModel,
-    prompts: Sequence[Sequence[Message]],
-    answers: Sequence[str],
-    tools: Sequence[Tools] | None,
-    use_adapter: bool,
-    on_progress: OnProgress | None,
-    search: Search,
-    result: Callable[[Row], T],
-    beside: npt.NDArray[np.float64] | None = None,
-) -> list[T]:
-    """Read all prompts, search for their answers, and keep a result of each; in the order given.
-
-    Arguments and errors are those of ``closed_answers.likeliest``.
-    """
-    import torch
-
-    if not prompts:
-        return []
-    known = list(tools or [None] * len(prompts))
-    said = answer_tokens_after(loaded, prompts[0], known[0], answers)
-    tree = AnswerTree(said.paths)
-    nothing = [0.0] * len(tree.token)
-    texts = [
-        said.prompt_tokens(loaded.token_ids(prompt, one, answer_follows=True), loaded.name)
-        for prompt, one in zip(prompts, known, strict=True)
-    ]
-    # Neighbours begin alike, so that much of them is read once.
-    ordered = sorted(range(len(texts)), key=texts.__getitem__)
-    found: dict[int, T] = {}
-    loaded.model.eval()
-    with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter):
-        read = token_tree(loaded, max(map(len, texts)) + max(tree.depth))
-        trunk = _shared(texts[ordered[0]], texts[ordered[-1]])
-        read.read(texts[ordered[0]][:trunk], range(ROOT, trunk - 1), [()] * trunk)
-        for numbers in _batches(ordered, texts, trunk, len(tree.until_branch(0)) - 1):
-            batch = [
-                Row(texts[number], tree, nothing if beside is None else tree.highest(beside[number]))
-                for number in numbers
-            ]
-            _read_prompts(read, batch, trunk)
-            search(read, batch)
-            read.forget(trunk)
-            found |= {number: result(row) for number, row in zip(numbers, batch, strict=True)}
-            if on_progress is not None:
-                on_progress(len(found), len(texts))
-    return [found[number] for number in range(len(texts))]
-
-
 # --- prompts ----------------------------------------------------------------------------------
-def _shared(ids: Sequence[int], before: Sequence[int]) -> int:
+def shared_beginning(ids: Sequence[int], before: Sequence[int]) -> int:
     """How many tokens a prompt begins with like another, its own last one excepted."""
     return min(shared_tokens(ids, before), len(ids) - 1)
 
 
-def _batches(
-    ordered: Sequence[int], texts: Sequence[Sequence[int]], trunk: int, unavoidable: int
-) -> Iterator[list[int]]:
-    """The numbers of prompts that are read in one forward pass beyond the trunk; a longer one is read by itself.
-
-    All answers begin with the unavoidable tokens, which are read at once.
-    """
-    batch: list[int] = []
-    tokens = 0
-    for number in ordered:
-        length = len(texts[number]) + unavoidable
-        new = length - (_shared(texts[number], texts[batch[-1]]) if batch else trunk)
-        if batch and tokens + new > READ_AT_ONCE:
-            yield batch
-            batch, tokens, new = [], 0, length - trunk
-        batch.append(number)
-        tokens += new
-    yield batch
-
-
-def _read_prompts(read: TokenTree, batch: Sequence[Row], trunk: int) -> None:
+def read_prompts(read: TokenTree, batch: Sequence[Row], trunk: int) -> None:
     """Read the prompts of a batch, and what all answers begin with."""
     reading = _Reading(read)
     # Of the row before, the place of each token.
     line, before = list(range(trunk)), None
     for row in batch:
-        del line[_shared(row.ids, before.ids) if before else trunk :]
+        del line[shared_beginning(row.ids, before.ids) if before else trunk :]
         for token in row.ids[len(line) : -1]:
             line.append(reading.add_token(token, line[-1] if line else ROOT))
         line.append(reading.add_token(row.ids[-1], line[-1] if line else ROOT, row, 0))
@@ -193,23 +110,19 @@ def _read_prompts(read: TokenTree, batch: Sequence[Row], trunk: int) -> None:
 
 
 # --- answers ----------------------------------------------------------------------------------
-def best_first(most_tokens: float) -> Search:
-    """Search for the likeliest answer, in as many tokens of each prompt's answers; then take the best one so far."""
-
-    def search(read: TokenTree, batch: Sequence[Row]) -> None:
-        prompts = len(read)
-        for done in count():
-            chosen = _chosen(batch, most_tokens, min(_FILL * done, READ_AT_ONCE))
-            if not chosen:
-                return
-            if len(read) > prompts + _KEPT:
-                _forget_answers(read, batch, prompts)
-            reading = _Reading(read)
-            for row, node in chosen:
-                reading.add_until_branch(row, node)
-            reading.run()
-
-    return search
+def search(read: TokenTree, batch: Sequence[Row], most_tokens: float) -> None:
+    """Find the likeliest answers, in as many tokens of each prompt's answers; then take the best ones so far."""
+    prompts = len(read)
+    for done in count():
+        chosen = _chosen(batch, most_tokens, min(_FILL * done, READ_AT_ONCE))
+        if not chosen:
+            return
+        if len(read) > prompts + _KEPT:
+            _forget_answers(read, batch, prompts)
+        reading = _Reading(read)
+        for row, node in chosen:
+            reading.add_until_branch(row, node)
+        reading.run()
 
 
 def _chosen(batch: Sequence[Row], most_tokens: float, fill: int) -> list[tuple[Row, int]]:
@@ -230,21 +143,6 @@ def _chosen(batch: Sequence[Row], most_tokens: float, fill: int) -> list[tuple[R
         if len(chosen) == before:
             break
     return chosen
-
-
-def every_answer(read: TokenTree, batch: Sequence[Row]) -> None:
-    """Read all answers."""
-    prompts = len(read)
-    reading = _Reading(read)
-    for row in batch:
-        # Parents come before their children.
-        for node in (node for node in range(1, len(row.answers.token)) if row.answers.children[node]):
-            reading.add(row, node)
-            if len(reading) >= READ_AT_ONCE:
-                reading.run()
-                _forget_answers(read, batch, prompts)
-                reading = _Reading(read)
-    reading.run()
 
 
 def _forget_answers(read: TokenTree, batch: Sequence[Row], prompts: int) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 from pipeline.finetuning.answer_opening import Opening
 from pipeline.finetuning.attention_masks import innermost
@@ -26,7 +26,6 @@ def predict(
     max_new_tokens: int,
     grammar: str | None = None,
     batch_size: int = BATCH_SIZE,
-    use_adapter: bool = True,
     with_marks: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     on_cut: Callable[[int], None] | None = None,
@@ -42,7 +41,6 @@ def predict(
         grammar: what the answers are held to; with None, the model may write anything.
         max_new_tokens: the maximum length of an answer; the model may end it earlier.
         batch_size: prompts answered at once, grouped by length; fewer if they are long, or if memory lacks.
-        use_adapter: False uses the base model under the adapter.
         with_marks: a turn of a conversation is asked for, with reasoning and calls: what opens it is left to the model,
             and special tokens before its end are kept, since calls begin with some of them.
         on_progress: called with how many of how many prompts are answered.
@@ -61,7 +59,7 @@ def predict(
     answers = [""] * len(rendered)
     loaded.model.eval()
     done, size, ends = 0, batch_size, set(ends_of(loaded))
-    with quiet(), torch.inference_mode(), adapter_used(loaded, use_adapter), _greedy(loaded):
+    with quiet(), torch.inference_mode(), _greedy(loaded):
         while done < len(by_length):
             batch = _batch(by_length[done : done + size], rendered, max_new_tokens)
             try:
@@ -136,12 +134,3 @@ def _text(loaded: LoadedModel, ids: list[int], with_marks: bool) -> str:
         ids = ids[: next((at for at, one in enumerate(ids) if one in ends), len(ids))]
     text: str = loaded.tokenizer.decode(ids, skip_special_tokens=not with_marks)
     return text.strip()
-
-
-def adapter_used(loaded: LoadedModel, use: bool) -> contextlib.AbstractContextManager[None]:
-    """While it is open, the adapter of a model (if it has one) has its effect, or with False none."""
-    from peft import PeftModel
-
-    if use or not isinstance(loaded.model, PeftModel):
-        return contextlib.nullcontext()
-    return cast(contextlib.AbstractContextManager[None], loaded.model.disable_adapter())
