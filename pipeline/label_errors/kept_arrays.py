@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -46,3 +46,18 @@ def hashed(texts: Iterable[str]) -> Hashes:
 def small(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Counts in as few bytes as hold them."""
     return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
+
+
+class KeptColumns:
+    """A dataclass of arrays, which are kept under the names of its fields."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def read(cls, kept: Kept) -> Self:
+        """What ``arrays`` has given."""
+        return cls(**{name: kept[name] for name in cls.__dataclass_fields__})
+
+    def arrays(self) -> Arrays:
+        """What is to be kept."""
+        return dict(vars(self))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.group_folds import members_of
-from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, hashed
+from pipeline.label_errors.kept_arrays import Hashes, KeptColumns, hashed
 from pipeline.sorted_places import places_of
 
 Ints = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ def are_several(groups: Hashes) -> bool:
 
 
 @dataclass(frozen=True)
-class KeptFolds:
+class KeptFolds(KeptColumns):
     """The models are numbered: that of all rows is 0, and that of each fold is the fold's number and 1."""
 
     groups: Hashes
@@ -42,15 +42,6 @@ class KeptFolds:
         """From the group and the fold of every labeled row."""
         known, first = np.unique(groups if are_several(groups) else groups[:0], return_index=True)
         return cls(known, (folds[first] - EVERY).astype(np.uint8))
-
-    @classmethod
-    def read(cls, kept: Kept) -> "KeptFolds":
-        """What ``arrays`` has given."""
-        return cls(kept["groups"], kept["models"])
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        return dict(vars(self))
 
     def of_rows(self, groups: Hashes) -> Ints:
         """The number of the model for each row, by the hash of its group: one of a new group has that of all rows."""

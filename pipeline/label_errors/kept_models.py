@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, named, of_name, small
+from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, KeptColumns, named, of_name, small
 from pipeline.label_errors.kept_weights import AT_ONCE, KeptLinear, compact
 from pipeline.label_errors.label_models import (
     COMPARED_AT_ONCE,
@@ -115,7 +115,7 @@ def _row_by_row(meanings: Vectors, weights: Scores) -> Scores:
 
 
 @dataclass(frozen=True)
-class KeptNeighbors:
+class KeptNeighbors(KeptColumns):
     """The rows that vote."""
 
     vectors: npt.NDArray[np.int16]
@@ -148,15 +148,6 @@ class KeptNeighbors:
             starts.astype(np.int32),
             usual_votes(labels, many),
         )
-
-    @classmethod
-    def read(cls, kept: Kept) -> "KeptNeighbors":
-        """What ``arrays`` has given."""
-        return cls(*(kept[name] for name in cls.__dataclass_fields__))
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        return dict(vars(self))
 
     def scores(self, meanings: Vectors, groups: Hashes) -> Scores:
         """The votes on rows: the logarithms."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept, named, of_name, small
+from pipeline.label_errors.kept_arrays import Arrays, Kept, KeptColumns, named, of_name, small
 
 Floats32 = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -28,7 +28,7 @@ _TINY = np.float32(1e-12)
 
 
 @dataclass(frozen=True)
-class KeptWeights:
+class KeptWeights(KeptColumns):
     """Weights by feature, and by what they are for: the columns."""
 
     starts: npt.NDArray[np.int32]
@@ -54,15 +54,6 @@ class KeptWeights:
             whole = np.rint(some / np.where(steps[part] > 0, steps[part], 1)[:, None])
             values[starts[part.start] : starts[part.stop]] = whole[there[part]]
         return cls(starts, columns, values, steps, *_elsewhere(weights, there))
-
-    @classmethod
-    def read(cls, kept: Kept) -> "KeptWeights":
-        """What ``arrays`` has given."""
-        return cls(*(kept[name] for name in cls.__dataclass_fields__))
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        return dict(vars(self))
 
     def pairs(self, used: Ints) -> tuple[Ints, Ints]:
         """What some features were seen with: which of these features, and where the column and its weight are."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept
+from pipeline.label_errors.kept_arrays import KeptColumns
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -87,20 +87,11 @@ def trained_weights(features: Any, given: Bools, seed: int, passes: int = _PASSE
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(KeptColumns):
     """A line per label, from scores to log odds."""
 
     slopes: Floats
     intercepts: Floats
-
-    @classmethod
-    def read(cls, kept: Kept) -> "Calibration":
-        """What ``arrays`` has given."""
-        return cls(np.asarray(kept["slopes"]), np.asarray(kept["intercepts"]))
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        return dict(vars(self))
 
     def log_odds(self, scores: Floats) -> Floats:
         """The log odds of scores, limited: no score is certain."""

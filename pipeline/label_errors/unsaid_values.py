@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, hashed
+from pipeline.label_errors.kept_arrays import Hashes, KeptColumns, hashed
 from pipeline.sorted_places import places_of
 from schemas.field_values import Leaf
 
@@ -45,7 +45,7 @@ def unsaid_shares(said: Sequence[Sequence[Leaf]], unsaid: Sequence[Sequence[Leaf
 
 
 @dataclass(frozen=True)
-class UnsaidCounts:
+class UnsaidCounts(KeptColumns):
     """What is known of fields and values when later rows are judged."""
 
     keys: Hashes
@@ -60,15 +60,6 @@ class UnsaidCounts:
         keys = hashed(kept)
         order = np.argsort(keys)
         return cls(keys[order], np.array(list(kept.values()), dtype=np.int32).reshape(-1, 2)[order])
-
-    @classmethod
-    def read(cls, kept: Kept) -> "UnsaidCounts":
-        """What ``arrays`` has given."""
-        return cls(kept["keys"], kept["counts"])
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        return dict(vars(self))
 
     def shares(self, unsaid: Sequence[Sequence[Leaf]]) -> list[list[float]]:
         """For every later row's values that its text does not say: how likely each is wrong."""
