@@ -19,6 +19,15 @@ def _left(read: Ingested) -> list[str]:
     ]
 
 
+def _rekeyed(read: Ingested) -> list[str]:
+    """Report that a changed key has no further consequence: nobody must look for their answers."""
+    return [
+        f"source '{name}': {counted(count, 'row')} {'has' if count == 1 else 'have'} another key now, and stay"
+        f"{'s' if count == 1 else ''} the {'record' if count == 1 else 'records'} that they are"
+        for name, count in read.rekeyed
+    ]
+
+
 def _returned(read: Ingested) -> list[str]:
     """Report records that are back without a row in any file."""
     return [
@@ -74,6 +83,7 @@ def notes_about(read: Ingested, decided: Decided, sources: list[Source]) -> list
     """All notes; empty texts if there is nothing to report."""
     return [
         *_left(read),
+        *_rekeyed(read),
         *_returned(read),
         *_empty(read),
         *_shrunk(read),

@@ -18,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.errors import ConfigError, Rewritten, SourceError
+from pipeline.ingest.changed_keys import ids_by_key, recognize, rows_with_new_keys
 from pipeline.ingest.field_checks import Seen, hinted, names_of
 from pipeline.ingest.new_rows import NewRows, new_rows, require_readable, require_sound, rows_to_append, too_many
 from pipeline.ingest.old_addresses import clean
@@ -47,6 +48,8 @@ class Ingested:
     """Records whose row vanished from a snapshot source, or whose source is no longer in dataset.yaml."""
     left: tuple[tuple[str, int], ...] = ()
     """The sources that are no longer named, with the number of records withdrawn with them."""
+    rekeyed: tuple[tuple[str, int], ...] = ()
+    """The sources whose key is another one now, with the number of records that stay, since their rows say the same."""
     returned: tuple[tuple[str, int], ...] = ()
     """The sources that are named again, with the number of their records that are back though no file has them."""
     doubled: tuple[tuple[str, int, int], ...] = ()
@@ -146,7 +149,7 @@ class _Ingestion:
         withdraw: Collection[str],
     ) -> None:
         self._store, self._sources, self._folder, self._run, self._known = store, sources, folder, run, known
-        self._withdraw = withdraw
+        self._withdraw, self._ids = withdraw, dict[str, str]()
         self._cache = ReadCache(store.read)
         self._before = {source.name: source for source in known.sources} if known else {}
         self._readings: list[SourceReading] = []
@@ -175,19 +178,21 @@ class _Ingestion:
             return read
         self._require_known_places()
         appended = self._store.append_if_unseen(Table.RECORDS, self._run, lambda present: self._build(index, present))
-        if self._new is None or appended != self._new.wanted.height + self._new.gone.height + self._returned.height:
+        new = self._new
+        if new is None or appended != len(new) + self._returned.height:
             # The rows of this run were appended before.
             return read
-        unread = note_moved(self._store, self._run, self._new, index, self._files())
+        unread = note_moved(self._store, self._run, new, new.found.index, self._files())
         self._keep(counts, unread.places)
-        gone = self._new.gone
+        gone = new.gone
         left = gone.filter(~pl.col("source").is_in([source.name for source in self._sources]))
         return replace(
             read,
             unsettled=tuple(reading for reading in self._readings if reading.unsettled),
-            added=self._new.wanted.height,
+            added=new.wanted.height,
             withdrawn=gone.height,
             left=_by_source(left),
+            rekeyed=_by_source(new.found.rows),
             returned=_by_source(self._returned),
             shrunk=tuple(self._shrunk(unread.lost)),
         )
@@ -198,11 +203,14 @@ class _Ingestion:
         integers = {name: source.integers for name, source in self._before.items()}
         if self._known is None:
             integers = integers_of(self._store.scan(Table.RECORDS))
+        if self._known is None or self._known.has_changed_keys:
+            self._ids = ids_by_key(self._store.scan(Table.RECORDS))
         for source in self._sources:
             paths.append(source_files(source, self._folder, self._store.downloads, self._store))
             before = self._before[source.name].files if source.name in self._before else ()
             known = {file.name: file for file in before}
-            reading = SourceReading(source, self._folder, known, self._run, integers.get(source.name, Integers.NUMBERS))
+            kind = integers.get(source.name, Integers.NUMBERS)
+            reading = SourceReading(source, self._folder, known, self._run, kind, self._ids)
             self._readings.append(reading)
             total += reading.unread(paths[-1])
         with _reading(progress, total) as advance:
@@ -224,7 +232,9 @@ class _Ingestion:
         """The rows to append to a table."""
         if self._known is not None and self._known.records != self._store.state_of(Table.RECORDS):
             raise NotEnough
-        new = new_rows(index, present, self._sources, self._run, self._lines, self._chunks)
+        found = recognize(index, present)
+        index = found.index
+        new = new_rows(found, present, self._sources, self._run, self._lines, self._chunks)
         for reading in self._readings:
             if (source := reading.source).mode is Mode.SNAPSHOT:
                 require_sound(source, reading.found, new, present, agreed=source.name in self._withdraw)
@@ -235,6 +245,7 @@ class _Ingestion:
         yield from rows_to_append(new.wanted, index, self._chunks, present, self._run)
         if new.gone.height:
             yield new.gone
+        yield from rows_with_new_keys(found.rows, self._chunks)
         yield from appended_again(self._returned, present, self._run, self._lines + new.gone.height)
         for reading in self._readings:
             reading.require_as_read()
@@ -315,7 +326,8 @@ class _Ingestion:
     def _keep(self, superseded: dict[str, int], lost: Set[tuple[str, str]]) -> None:
         """Keep what was read for the next run, once this one is committed."""
         moved = state_of_places(self._store, self._run)
-        if moved is None:
+        if moved is None or (self._new is not None and not self._new.found.is_as_read):
+            # What was read has the ids of other keys.
             self._cache.forget()
             return
         sources = []
@@ -332,7 +344,12 @@ class _Ingestion:
                     files=tuple(file.read for file in reading.files),
                 )
             )
-        read = SourcesRead(records=self._store.state_of(Table.RECORDS), moved=moved, sources=tuple(sources))
+        read = SourcesRead(
+            records=self._store.state_of(Table.RECORDS),
+            moved=moved,
+            has_changed_keys=bool(self._ids),
+            sources=tuple(sources),
+        )
         if read != self._known:
             fresh = [file.fresh for reading in self._readings for file in reading.files]
             self._cache.save(read, fresh, partial(self._store.until_commit, self._run))

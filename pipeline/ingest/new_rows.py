@@ -12,6 +12,7 @@ import orjson
 import polars as pl
 
 from pipeline.errors import SourceError
+from pipeline.ingest.changed_keys import Recognized
 from pipeline.ingest.found_rows import FoundInSource
 from pipeline.ingest.read_cache import NotEnough
 from pipeline.ingest.row_index import Index
@@ -34,6 +35,8 @@ _FOUND = [*_SAME, "source", "file", "line", "position"]
 class NewRows:
     """What is new in the sources."""
 
+    found: Recognized
+    """The rows that it was chosen from."""
     wanted: pl.DataFrame
     """The rows to append, with the columns of ``INDEX``."""
     gone: pl.DataFrame
@@ -43,20 +46,25 @@ class NewRows:
     unread: pl.DataFrame
     """Those of records without a row in any file, which their source, a log, keeps."""
 
+    def __len__(self) -> int:
+        """How many rows are to be appended."""
+        return self.wanted.height + self.gone.height + self.found.rows.height
+
 
 def new_rows(
-    index: Index, present: pl.LazyFrame, sources: Sequence[Source], run: str, lines: int, chunks: Sequence[Path]
+    found: Recognized, present: pl.LazyFrame, sources: Sequence[Source], run: str, lines: int, chunks: Sequence[Path]
 ) -> NewRows:
     """Compare the rows of the sources with those of the table.
 
     Args:
-        index: all rows, or those of the records that a change concerns.
+        found: all rows, or those of the records that a change concerns.
         present: the table's rows.
         sources: all that are read.
         run: becomes the ``batch`` of rows that mark records as withdrawn.
         lines: how many rows all sources have.
         chunks: files with the rows that were read, by position.
     """
+    index = found.index
     appended = pl.col("source").is_in([source.name for source in sources if source.mode is Mode.APPEND])
     concerned = pl.lit(True) if index.is_whole else pl.col("record_id").is_in(index.records.implode())
     # Half of a line concerns whoever reads the whole one, however many runs later.
@@ -68,12 +76,11 @@ def new_rows(
     )
     # Only of a CSV with options of its own another reading can have found other rows in the same lines.
     may_be = (pl.col("error") != "") | pl.col("source").is_in([one.name for one in sources if one.csv != Csv()])
-    kept = latest.filter(appended).join(
-        _read_otherwise(index.now, latest.filter(appended & may_be), present, chunks), on="record_id", how="anti"
-    )
+    otherwise = _read_otherwise(index.now, latest.filter(appended & may_be), present, chunks)
+    kept = latest.filter(appended).join(pl.concat([otherwise, found.merged]), on="record_id", how="anti")
     gone = _withdrawals(index.now, latest.join(kept, on="record_id", how="anti", maintain_order="left"), run, lines)
     unread = latest.filter(concerned).join(index.now, on="record_id", how="anti").join(gone, on="record_id", how="anti")
-    return NewRows(_wanted(index.now, known, latest), gone, latest, unread)
+    return NewRows(found, _wanted(index.now, known, latest), gone, latest, unread)
 
 
 def _wanted(rows: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:

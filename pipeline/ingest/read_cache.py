@@ -78,6 +78,8 @@ class SourcesRead(BaseModel, frozen=True):
     """The state of the table of records afterwards."""
     moved: str
     """The state of the places of moved rows."""
+    has_changed_keys: bool = False
+    """Whether records have another key than the one that their id follows from."""
     sources: tuple[SourceRead, ...]
 
 

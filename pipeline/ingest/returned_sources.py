@@ -36,10 +36,8 @@ def returned_rows(index: Index, present: pl.LazyFrame, latest: pl.DataFrame, sou
     marks = rows.filter("withdrawn")
     # With the last ones, none of its records were left: its source had gone. It may have been a snapshot before.
     left = marks.filter(pl.col("batch") == pl.col("batch").max().over("source"))
-    read = index.now.select("record_id", "revision", "source")
-    # Under another key the same rows are other records.
-    renamed = read.join(rows, on="record_id", how="anti")
-    gone = left.join(read, on="record_id", how="anti").join(renamed, on=["source", "revision"], how="anti")
+    read = index.now.select("record_id")
+    gone = left.join(read, on="record_id", how="anti")
     ever = rows.filter(~pl.col("withdrawn")).sort("batch", "position")
     return ever.unique("record_id", keep="last", maintain_order=True).join(gone, on="record_id", how="semi")
 

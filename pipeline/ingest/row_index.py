@@ -16,7 +16,6 @@ from pipeline.ingest.read_cache import FileRead, ReadCache, SourcesRead
 from pipeline.ingest.row_keys import content_key
 from pipeline.ingest.sources import FileReading, SourceReading
 from pipeline.state.tables import SCHEMAS, Table
-from schemas.identity import stable_hash
 
 _RECORD = SCHEMAS[Table.RECORDS]
 INDEX = pl.Schema(
@@ -54,7 +53,7 @@ class Index:
 
 def whole_index(readings: Sequence[SourceReading]) -> Index:
     """All rows, all of them fresh."""
-    parts = [_numbered(one.source.name, _all(_parts_now(one, None))) for one in readings]
+    parts = [_numbered(one, _all(_parts_now(one, None))) for one in readings]
     return Index(_concatenated(parts), _concatenated([]), is_whole=True)
 
 
@@ -67,11 +66,11 @@ def changed_index(readings: Sequence[SourceReading], known: SourcesRead, cache: 
     sources = {source.name: source.files for source in known.sources}
     now, before = [], []
     for one in readings:
-        files, name = sources.get(one.source.name, ()), one.source.name
+        files = sources.get(one.source.name, ())
         halves = _changed(one.files, files, cache)
         if len(halves):
-            now.append(_numbered(name, _picked(_parts_now(one, cache), halves)))
-            before.append(_numbered(name, _picked(_parts_before(files, cache), halves)))
+            now.append(_numbered(one, _picked(_parts_now(one, cache), halves)))
+            before.append(_numbered(one, _picked(_parts_before(files, cache), halves)))
     return Index(_concatenated(now), _concatenated(before), is_whole=False)
 
 
@@ -129,9 +128,9 @@ def _placed(name: str, positions: npt.NDArray[np.int64], rows: Rows, is_fresh: b
     )
 
 
-def _numbered(source: str, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def _numbered(reading: SourceReading, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Rows of a source with their record ids; those by content are numbered among the copies of the same content."""
-    found = list(frames)
+    found, source = list(frames), reading.source.name
     if not found:
         return pl.DataFrame(schema=INDEX)
     rows = pl.concat(found).with_columns(source=pl.lit(source), key=pl.lit(None, dtype=pl.String), record_id="identity")
@@ -139,7 +138,7 @@ def _numbered(source: str, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         number = pl.int_range(1, pl.len() + 1).over("revision", "by_content")
         copies = rows.select("revision", "by_content", number=number)
         keys = [content_key(one, copy) if by_content else None for one, by_content, copy in copies.iter_rows()]
-        ids = [key if key is None else stable_hash(source, key) for key in keys]
+        ids = [key if key is None else reading.record_id(key) for key in keys]
         named = (pl.Series(name, values, dtype=pl.String) for name, values in (("key", keys), ("other_id", ids)))
         rows = rows.with_columns(*named).with_columns(record_id=pl.coalesce("other_id", "record_id"))
     final = pl.col("position") == pl.col("position").max().over("record_id")

@@ -79,7 +79,13 @@ class SourceReading:
     """A source, and what came of reading it."""
 
     def __init__(
-        self, source: Source, folder: Path, before: Mapping[str, FileRead], run: str, integers: Integers
+        self,
+        source: Source,
+        folder: Path,
+        before: Mapping[str, FileRead],
+        run: str,
+        integers: Integers,
+        ids: Mapping[str, str],
     ) -> None:
         """Read nothing yet.
 
@@ -89,15 +95,21 @@ class SourceReading:
             before: what an earlier run has read of its files, by name.
             run: becomes the rows' ``batch``.
             integers: how keys are written that are integers.
+            ids: those of ``ids_by_key``.
         """
         self.source, self.integers = source, integers
         self.files: list[FileReading] = []
         """In the order of reading."""
         self.found = FoundInSource(source.key)
-        self._folder, self._before, self._run = folder, before, run
+        self._folder, self._before, self._run, self._ids = folder, before, run, ids
         self.unsettled: list[Path] = []
         """Those of them that were written to just before they were read."""
         self._read_now = list[tuple[Path, Resumption]]()
+
+    def record_id(self, key: str) -> str:
+        """The record that has a key now."""
+        plain = stable_hash(self.source.name, key)
+        return self._ids.get(plain, plain)
 
     def require_as_read(self, *, unsettled: bool = False) -> None:
         """Require that what was read is still what the files say, but for rows that were appended.
@@ -146,7 +158,7 @@ class SourceReading:
                 self.found.note(file.name, raw)
                 revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES).hexdigest()
                 key = _key(self.source, raw, self.integers)
-                identity = stable_hash(self.source.name, key) if key else revision
+                identity = self.record_id(key) if key else revision
                 error = raw.error.model_dump_json() if raw.error else ""
                 rows.append((identity, revision, key, raw.line, raw.raw, error, file))
                 size += len(raw.raw)
