@@ -143,3 +143,20 @@ def test_what_was_published_stays_in_its_split_and_nothing_is_lost_when_the_key_
     assert "have another key" not in terminal.goldleaf("curate").stdout
     terminal.goldleaf("release")
     assert len(before) == 40 and before < published(tmp_path)
+
+
+def test_keys_that_a_spreadsheet_has_written_otherwise_are_told(tmp_path: Path) -> None:
+    rows = [row(n, f"Ticket {n} of {n * 37 % 101} asks: where is parcel {n * 7}?", "delivery") for n in range(1, 41)]
+    write_dataset(tmp_path, [one | {"id": f"{number:03}"} for number, one in enumerate(rows)])
+    terminal = Terminal(tmp_path)
+    terminal.goldleaf("curate")
+    # Twenty of them: fewer may be rows that were copied on purpose.
+    write_rows(tmp_path, [one | {"id": f"{n:03}" if n < 20 else str(n)} for n, one in enumerate(rows)])
+    said = terminal.goldleaf("curate").stdout
+    assert (
+        "note: source 'examples': 20 of 20 new rows say what rows under other keys say, which are no longer in their "
+        "files: have its keys changed, as from '020' to '20'? If so, write them as before, or the rows of before stay "
+        "beside them, since its mode is append"
+    ) in " ".join(said.split())
+    assert "a file was cut off" not in said
+    assert "other keys" not in terminal.goldleaf("curate").stdout

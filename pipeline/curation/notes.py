@@ -54,6 +54,17 @@ def _shrunk(read: Ingested) -> list[str]:
         f"source '{name}': {count:,} of its {known:,} records are no longer in their files; they stay, since its mode "
         "is append; if a file was cut off, restore it"
         for name, count, known in read.shrunk
+        if name not in {one.source for one in read.respelled}
+    ]
+
+
+def _respelled(read: Ingested) -> list[str]:
+    """Report rows that are there twice because of how their keys are written."""
+    return [
+        f"source '{one.source}': {one.rows:,} of {counted(one.among, 'new row')} say what rows under other keys say, "
+        f"which are no longer in their files: have its keys changed, as from '{one.before}' to '{one.now}'? If so, "
+        "write them as before, or the rows of before stay beside them, since its mode is append"
+        for one in read.respelled
     ]
 
 
@@ -87,6 +98,7 @@ def notes_about(read: Ingested, decided: Decided, sources: list[Source]) -> list
         *_returned(read),
         *_empty(read),
         *_shrunk(read),
+        *_respelled(read),
         decided.adopted.note,
         decided.note,
         *decided.layouts,

@@ -4,21 +4,24 @@ A record's id follows from the first key that it had. Rows under another one are
 appended once more with their new key, by which later runs find the record.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import orjson
 import polars as pl
 
 from pipeline.ingest.row_index import Index
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work
+from schemas.dataset import Source
 from schemas.identity import stable_hash
 
 _RECORD = SCHEMAS[Table.RECORDS]
 _SAME = ["record_id", "revision"]
 _SAYS = ["source", "revision"]
 _MOVED = ["position", "source", "key", "ingested_at"]
+_MANY = 20
 _LAST = [*_SAME, "source", "withdrawn", "batch", "position", "ingested_at"]
 
 
@@ -34,6 +37,19 @@ class Recognized:
     """``record_id`` of the records of which no row is left, since others with the same key now say the same."""
     is_as_read: bool = True
     """Whether all rows have the ids that they were read with."""
+
+
+@dataclass(frozen=True)
+class Respelled:
+    """Rows of a source under new keys that say what rows under others said: a spreadsheet may write `007` as 7."""
+
+    source: str
+    rows: int
+    among: int
+    """New rows of the source."""
+    before: str
+    now: str
+    """The keys of one of them."""
 
 
 def ids_by_key(records: pl.LazyFrame) -> dict[str, str]:
@@ -100,3 +116,33 @@ def rows_with_new_keys(rows: pl.DataFrame, chunks: Sequence[Path]) -> Iterator[p
         found = read_work(chunk).drop("record_id", "ingested_at").join(ids, on="position", maintain_order="left")
         if found.height:
             yield found.with_columns(key=pl.coalesce("by_content_key", "key")).select(_RECORD.names())
+
+
+def respelled(
+    sources: Iterable[Source], came: pl.DataFrame, gone: pl.DataFrame, records: pl.LazyFrame
+) -> Iterator[Respelled]:
+    """The sources of which many rows came under new keys that say what rows say that are gone from their files.
+
+    Args:
+        sources: all that are read.
+        came: ``source`` and ``record_id`` of the first, at least.
+        gone: the same of the others.
+        records: the table's rows.
+    """
+    named = records.filter(pl.col("error") == "", ~pl.col("withdrawn"))
+    for source in sources:
+        ids = [rows.filter(source=source.name)["record_id"] for rows in (gone, came)]
+        if source.key is None or min(map(len, ids)) < _MANY:
+            continue
+        rows = (named.filter(pl.col("record_id").is_in(some.implode())).select("raw").collect() for some in ids)
+        then, now = ([_parted(raw, source.key) for raw in some["raw"]] for some in rows)
+        keys = {rest: key for key, rest in then if key}
+        found = [(keys[rest], key) for key, rest in now if rest in keys]
+        if len(found) >= _MANY:
+            yield Respelled(source.name, len(found), len(ids[1]), *found[0])
+
+
+def _parted(raw: bytes, key: str) -> tuple[str, bytes]:
+    """The key of a row, and all else that it says; no key if it is not a field of the row itself."""
+    row = orjson.loads(raw)
+    return str(row.pop(key, "")), orjson.dumps(row, option=orjson.OPT_SORT_KEYS)

@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.errors import ConfigError, Rewritten, SourceError
-from pipeline.ingest.changed_keys import ids_by_key, recognize, rows_with_new_keys
+from pipeline.ingest.changed_keys import Respelled, ids_by_key, recognize, respelled, rows_with_new_keys
 from pipeline.ingest.field_checks import Seen, hinted, names_of
 from pipeline.ingest.new_rows import NewRows, new_rows, require_readable, require_sound, rows_to_append, too_many
 from pipeline.ingest.old_addresses import clean
@@ -58,6 +58,8 @@ class Ingested:
     """The sources with files that have no rows: these files, of how many."""
     shrunk: tuple[tuple[str, int, int], ...] = ()
     """The append sources whose files have lost very many rows since they were read: how many, of how many records."""
+    respelled: tuple[Respelled, ...] = ()
+    """The append sources with rows under new keys that say what rows said which their files have lost."""
     unsettled: tuple[SourceReading, ...] = field(default=(), compare=False)
     """The readings of files whose writer may have paused meanwhile."""
 
@@ -194,7 +196,8 @@ class _Ingestion:
             left=_by_source(left),
             rekeyed=_by_source(new.found.rows),
             returned=_by_source(self._returned),
-            shrunk=tuple(self._shrunk(unread.lost)),
+            shrunk=tuple(self._shrunk(_by_source(unread.lost))),
+            respelled=tuple(respelled(self._sources, new.keyed, unread.lost, self._store.scan(Table.RECORDS))),
         )
 
     def _read_all(self, progress: Progress, on_rows: Callable[[int], None]) -> None:

@@ -46,6 +46,11 @@ class NewRows:
     unread: pl.DataFrame
     """Those of records without a row in any file, which their source, a log, keeps."""
 
+    @property
+    def keyed(self) -> pl.DataFrame:
+        """The rows under keys that no current record had."""
+        return self.wanted.filter("final", ~pl.col("by_content")).join(self.latest, on="record_id", how="anti")
+
     def __len__(self) -> int:
         """How many rows are to be appended."""
         return self.wanted.height + self.gone.height + self.found.rows.height

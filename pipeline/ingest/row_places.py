@@ -5,7 +5,7 @@ whenever a file is rewritten: later places are kept in a file beside the tables,
 whether a file lost a row that its source, a log, keeps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work, write_work
 
 _ROW = ["record_id", "revision"]
+_LOST = ["record_id", "source"]
 _PLACE = ["file", "line"]
 _WHERE = {name: SCHEMAS[Table.RECORDS][name] for name in (*_ROW, *_PLACE)}
 _SCHEMA = {**_WHERE, "gone": pl.Boolean()}
@@ -30,8 +31,8 @@ class Unread:
 
     places: frozenset[tuple[str, str]] = frozenset()
     """``source`` and ``file`` of their last places, as far as they are in the index."""
-    lost: tuple[tuple[str, int], ...] = ()
-    """How many rows of each source were in their file until now, and are not, though others are."""
+    lost: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict.fromkeys(_LOST, pl.String)))
+    """``record_id`` and ``source`` of those that were in their file until now, and are not, though others are."""
 
 
 def note_moved(store: Store, run: str, new: NewRows, index: Index, files: pl.DataFrame) -> Unread:
@@ -55,8 +56,8 @@ def note_moved(store: Store, run: str, new: NewRows, index: Index, files: pl.Dat
     now = pl.concat([kept, noted.select(list(_SCHEMA)), _moved(new, index.now)]).sort("record_id")
     if before is None or not now.equals(before):
         write_work(now, store.until_commit(run, store.moved))
-    lost = noted.filter("gone", ~pl.col("was_gone")).group_by("source").len().sort("source")
-    return Unread(frozenset(last.select("source", "file").unique().iter_rows()), tuple(lost.iter_rows()))
+    lost = noted.filter("gone", ~pl.col("was_gone")).select(_LOST)
+    return Unread(frozenset(last.select("source", "file").unique().iter_rows()), lost)
 
 
 def _moved(new: NewRows, rows: pl.DataFrame) -> pl.DataFrame:
