@@ -1,6 +1,6 @@
 """Curate: raw rows in, a fate for every record, and the review batch out to annotators."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
@@ -33,6 +33,7 @@ from pipeline.reporting.overview import (
 from pipeline.state.locks import TURN
 from pipeline.state.runs import Run
 from pipeline.state.snapshot import Snapshot
+from schemas.dataset import Mode, Source
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
 from schemas.run_summary import Changed, Looked, Proof, Verb
@@ -147,10 +148,12 @@ def curate(
         suggest: ask the model of `suggest`, if there is one; what it answered before counts either way.
 
     Raises:
+        ConfigError: ``withdraw`` names another source.
         SourceError, StoreError: nothing is committed.
         NotSent: everything is committed and waits.
     """
     config, store = context.dataset.config, context.store
+    _require_snapshots(config.sources, withdraw)
     patience = LOCK_PATIENCE if to_fetch(config) else 0.0
     with _fetched(context, engine) as curated, store.lock(Verb.CURATE, patience, engine.progress.step):
         context.require_owner()
@@ -168,6 +171,22 @@ def curate(
     if refusal is not None:
         raise NotSent(str(refusal), result) from refusal
     return result
+
+
+def _require_snapshots(sources: Sequence[Source], withdraw: Collection[str]) -> None:
+    """Refuse names that would have no effect.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    snapshots = [source.name for source in sources if source.mode is Mode.SNAPSHOT]
+    for name in withdraw:
+        if name not in snapshots:
+            known = ", ".join(f"'{one.name}' ({one.mode.value})" for one in sources)
+            raise ConfigError(
+                f"--withdraw names '{name}', which is no source of mode snapshot; name one, or leave it out: the "
+                f"sources are {known}"
+            )
 
 
 def _result(

@@ -59,6 +59,10 @@ def test_a_snapshot_that_has_lost_most_of_its_rows_is_refused_until_somebody_say
         "again later if its files are still being written, or else restore them, or, if these rows are really gone, "
         "withdraw them with `goldleaf curate --withdraw examples`"
     )
+    assert terminal.error("curate", "--withdraw", "exampels", "--json") == (
+        "--withdraw names 'exampels', which is no source of mode snapshot; name one, or leave it out: the sources are "
+        "'examples' (snapshot)"
+    )
     assert terminal.json("status")["withdrawn"] == 15
     assert terminal.json("curate", "--withdraw", "examples")["withdrawn"] == 15
     file.write_text(file.read_text().replace("mode: snapshot", "mode: snapshot, most_withdrawn: 1"))
