@@ -287,7 +287,7 @@ def _fetched(context: Context, engine: Engine) -> Iterator[str]:
             curated = context.last_curate()
         # All of them first: a variable that is not set is told before anything is fetched.
         for source, headers in [(source, context.headers_for(source)) for source in urls]:
-            label = f"fetching source '{source.name}' from {host(source)}"
+            label = f"fetching {source.told} from {host(source)}"
             with engine.progress.step(label, unit="MB") as advance:
                 patience, say = turn.left if (turn := TURN.get(None)) else 0.0, engine.progress.say
                 engine.run(fetch, source, context.store.downloads, advance, headers, patience, say)

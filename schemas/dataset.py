@@ -83,10 +83,15 @@ class Source(Fetched, Section):
     gold: bool = False
     """Its answers are trusted: they count like an annotator's, and annotators' answers are compared with them."""
 
+    @property
+    def told(self) -> str:
+        """What messages call it."""
+        return f"source '{self.name}'"
+
     @model_validator(mode="after")
     def _has_a_split_to_be_frozen_in(self) -> Self:
         if self.frozen and self.split is None:
-            raise ValueError(f"source '{self.name}' is frozen, but has no split; name one, such as `split: test`")
+            raise ValueError(f"{self.told} is frozen, but has no split; name one, such as `split: test`")
         return self
 
 

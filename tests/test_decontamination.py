@@ -1,5 +1,6 @@
 """Rows that resemble an evaluation row are rejected, and say which one it is."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,25 @@ def test_an_evaluation_set_that_cannot_be_read_to_its_end_stops_the_run(tmp_path
     with pytest.raises(SourceError, match=r"evaluation set 'exam' cannot be read at exam.jsonl:2 .*fix it"):
         odd.curate()
     assert not odd.context.store.snapshot().runs.height
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("path: gone.jsonl", r"gone\.jsonl does not exist; correct its path"),
+        ("path: 'gone/*.jsonl'", r"nothing matches .*; correct its path"),
+        ("path: 's3://bucket/exam.jsonl'", "s3:// is not supported yet"),
+        ("path: 'http://127.0.0.1:9/exam.jsonl'", r"http://127\.0\.0\.1:9/exam\.jsonl cannot be fetched"),
+        ("path: 'http://127.0.0.1:9/exam.jsonl', auth: NO_SUCH_TOKEN", "the variable NO_SUCH_TOKEN, .* is not set"),
+    ],
+)
+def test_an_evaluation_set_that_is_not_there_is_called_what_the_file_calls_it(
+    tmp_path: Path, where: str, said: str
+) -> None:
+    against = f"decontaminate: {{against: [{{name: exam, {where}}}]}}\n"
+    Odd(tmp_path, QUESTION, [row(1, LIKE, "delivery")], against)
+    error = Terminal(tmp_path).error("curate", "--json")
+    assert re.match(rf"evaluation set 'exam': .*{said}", error), error
 
 
 def test_check_tries_evaluation_sets_and_changes_nothing(tmp_path: Path) -> None:

@@ -197,4 +197,6 @@ def test_progress_says_how_many_megabytes_came_and_nothing_that_the_url_holds(de
     watched = Steps()
     curate(odd.context, Inline(watched))
     where = text.partition("http://")[2].partition("/")[0]
-    assert watched.steps[:3] == [f"fetching source '{name}' from {where} 2 MB" for name in ("examples", "more", "exam")]
+    assert watched.steps[:3] == [
+        f"fetching {what} from {where} 2 MB" for what in ("source 'examples'", "source 'more'", "evaluation set 'exam'")
+    ]

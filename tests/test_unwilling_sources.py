@@ -94,7 +94,7 @@ def test_the_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_refusal_is_not_tried_again(tmp_path: Path, pauses: list[float]) -> None:
-    with pytest.raises(SourceError, match=r"the server answered 401 Unauthorized; set the source's `auth`"):
+    with pytest.raises(SourceError, match=r"the server answered 401 Unauthorized; set its `auth`"):
         waited(tmp_path, iter([(401, {}, b"")]), "30m")
     assert pauses == []
 
@@ -118,7 +118,7 @@ def test_a_page_instead_of_data_is_refused_and_nothing_is_committed(home: Home, 
         home.ingest(Source(name="s", path=f"{server.url}/data.jsonl"))
     problem = f"cannot be fetched (the server sends a page ({kind.partition(';')[0].lower()}) instead of data)"
     assert problem in str(caught.value)
-    assert "set the source's `auth` if it asks to log in, or correct its path" in str(caught.value)
+    assert "set its `auth` if it asks to log in, or correct its path" in str(caught.value)
     assert not home.store.exists and not list((home.folder / "home").rglob("*.parquet"))
 
 

@@ -40,9 +40,19 @@ def to_fetch(config: Dataset) -> list[Source]:
     return [source for source in [*config.sources, *sets] if is_url(source)]
 
 
+class _SetAsSource(Source):
+    """An evaluation set, which users did not name as a source."""
+
+    @property
+    def told(self) -> str:
+        return f"evaluation set '{self.name}'"
+
+
 def as_source(one: EvaluationSet) -> Source:
     """An evaluation set that is no version, as a source."""
-    return Source(name=one.name, path=str(one.path), format=one.format, csv=one.csv, auth=one.auth, headers=one.headers)
+    return _SetAsSource(
+        name=one.name, path=str(one.path), format=one.format, csv=one.csv, auth=one.auth, headers=one.headers
+    )
 
 
 def read_evaluation_sets(store: Store, dataset: LoadedDataset) -> str:

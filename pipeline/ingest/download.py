@@ -157,7 +157,7 @@ class _Download:
         said = self._failed(f"the server answered {status} {answer.reason}".rstrip(), "", ", {}")
         if status >= 500 or status in _LATER:
             raise _MayPass(f"{said}; try again", seconds_asked(answer.headers))
-        remedy = "set the source's `auth`, or correct its path" if status in _UNKNOWN else "correct its path"
+        remedy = "set its `auth`, or correct its path" if status in _UNKNOWN else "correct its path"
         raise SourceError(f"{said}; {remedy}")
 
     def _require_room(self, coming: int) -> None:
@@ -178,7 +178,7 @@ class _Download:
         # Some programs call all that they send a page: then the user must say what it is.
         if is_page or (kind in _OF_PAGES and self._source.format is Format.AUTO):
             what = f"the server sends a page ({kind or 'HTML or XML'}) instead of data"
-            remedy = "set the source's `auth` if it asks to log in, or correct its path"
+            remedy = "set its `auth` if it asks to log in, or correct its path"
             raise SourceError(self._failed(what, remedy if is_page else f"{remedy}; if it is data, set its `format`"))
 
     # --- what is told -----------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class _Download:
         """A failure in a line, without any secret that a server may repeat."""
         for secret in sorted(self._secrets(), key=len, reverse=True):
             problem = problem.replace(secret, "…")
-        what = f"source '{self._source.name}': {shown_path(self._source)} cannot be fetched"
+        what = f"{self._source.told}: {shown_path(self._source)} cannot be fetched"
         said = f"{what}{how.format(in_a_line(problem))}"
         return f"{said}; {remedy}" if remedy else said
 

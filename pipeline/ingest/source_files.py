@@ -32,19 +32,19 @@ def source_files(source: Source, folder: Path, downloads: Path, store: Store) ->
         return [fetch(source, downloads)]
     if scheme := _SCHEME.match(source.path):
         raise SourceError(
-            f"source '{source.name}': {scheme[0]} is not supported yet; name an http(s) URL, such as a signed one, or "
+            f"{source.told}: {scheme[0]} is not supported yet; name an http(s) URL, such as a signed one, or "
             "download the files and name these"
         )
     files = _matching(source, folder / source.path, folder)
     outside = [file for file in files if not store.owns(file)]
     if not outside:
         raise SourceError(
-            f"source '{source.name}': {files[0]} is one of Goldleaf's own files, in its home; name a file outside "
+            f"{source.told}: {files[0]} is one of Goldleaf's own files, in its home; name a file outside "
             "it; to use the rows of a version, name it with `release:` in an evaluation set"
         )
     if odd := [file for file in outside if no_json(str(file))]:
         raise SourceError(
-            f"source '{source.name}': the file {writable(str(odd[0]))} has a name that is not UTF-8, which no table "
+            f"{source.told}: the file {writable(str(odd[0]))} has a name that is not UTF-8, which no table "
             "can hold; rename it"
         )
     return outside
@@ -58,11 +58,11 @@ def _matching(source: Source, path: Path, folder: Path) -> list[Path]:
     if glob.has_magic(source.path) and "\0" not in source.path:
         if files := _each_once(_named(source.path, folder)):
             return files
-        raise SourceError(f"source '{source.name}': nothing matches {shown}; correct its path")
+        raise SourceError(f"{source.told}: nothing matches {shown}; correct its path")
     if kind := no_file(path):
-        raise SourceError(f"source '{source.name}': {shown} is {kind}, not a file; name a file")
+        raise SourceError(f"{source.told}: {shown} is {kind}, not a file; name a file")
     what = "is a folder; write a glob such as folder/*.jsonl" if is_folder(path) else "does not exist; correct its path"
-    raise SourceError(f"source '{source.name}': {shown} {what}")
+    raise SourceError(f"{source.told}: {shown} {what}")
 
 
 def _each_once(paths: Iterable[Path]) -> list[Path]:

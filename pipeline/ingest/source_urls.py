@@ -56,12 +56,12 @@ def _value(source: Source, key: str, name: str, variable: Callable[[str], str]) 
     value = variable(name).strip()
     if not value:
         raise ConfigError(
-            f"source '{source.name}': the variable {name}, which its `{key}` names, is not set; set it in the "
+            f"{source.told}: the variable {name}, which its `{key}` names, is not set; set it in the "
             "environment or in .env"
         )
     if not (value.isascii() and value.isprintable()):
         raise ConfigError(
-            f"source '{source.name}': the variable {name}, which its `{key}` names, holds a character that no header "
+            f"{source.told}: the variable {name}, which its `{key}` names, holds a character that no header "
             "can have; correct it"
         )
     return value
