@@ -18,6 +18,7 @@ _FEW_CHOICES = 8
 _NEAREST = 3
 DIVIDED = "It was divided into"
 """Begins what is wrong with a label that the task has divided: no mistake, but a question."""
+_GOT = ", got "
 _UNKNOWN_CHOICE = ("enum", "literal_error")
 
 
@@ -32,7 +33,7 @@ def problem_in_words(item: Mapping[str, Any], task: type[BaseModel]) -> str:
     text = _divided(item, task) or _among_many(item, task) if is_choice else expectation(item, task)
     text = text or plain_words(item["msg"])
     # For a validator over several fields, the value is the whole row.
-    return f"{text}, got {shown(item['input'])}" if item["loc"] else text
+    return f"{text}{_GOT}{shown(item['input'])}" if item["loc"] else text
 
 
 def _problem(item: Mapping[str, Any], task: type[BaseModel]) -> Reason:
@@ -48,6 +49,17 @@ def _divided(item: Mapping[str, Any], task: type[BaseModel]) -> str:
     """What a label was divided into; empty if it was not."""
     names = labels_now(task, item["loc"], item["input"])
     return f"{DIVIDED} {' and '.join(map(repr, names))}" if len(names) > 1 else ""
+
+
+def label_before(reason: Reason) -> str:
+    """The label that the task has divided, if a reason is about one; empty if it is not."""
+    _, is_divided, detail = reason.detail.partition(DIVIDED)
+    return detail.rpartition(_GOT)[2].rstrip(")")[1:-1] if is_divided else ""
+
+
+def may_mean(reason: Reason, label: Any) -> bool:
+    """Whether the label that such a reason is about may mean another one: it was divided into that."""
+    return repr(label) in reason.detail.partition(DIVIDED)[2].rpartition(_GOT)[0]
 
 
 def labels_now(task: type[BaseModel], place: Sequence[int | str], label: Any) -> tuple[str, ...]:

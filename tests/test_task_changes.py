@@ -1,6 +1,5 @@
 """Answers outlive changes of the task: they count as long as what they say is valid and what was asked is the same."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import polars as pl
 import pytest
 from desk import Desk, desk_at
 from fake_studio import FakeStudio, fake_studio
-from full_runs import must_agree_with_a_full_run
 from support import Steps, row
 from terminal import Terminal
 
@@ -17,9 +15,8 @@ from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import ConfigError
 from pipeline.reporting.check import check_dataset
-from pipeline.review.labeling_tasks import prediction_result
 from pipeline.state.tables import Table
-from schemas.fate import Fate, LabelSource, Routed
+from schemas.fate import Fate, LabelSource
 
 TOPICS = {1: "billing", 2: "delivery", 3: "returns", 4: "billing"}
 """What annotators answer; two more rows stay open."""
@@ -290,58 +287,6 @@ def test_no_answer_counts_for_another_label_that_has_the_name_of_an_earlier_one(
     [found] = [one for one in check_dataset(desk.context) if one.what == "what was curated"]
     assert not found.ok and "Give the new label a name that none had before" in found.detail
     assert counting(desk) == before
-
-
-# --- divided labels -----------------------------------------------------------------------------------
-def test_rows_of_a_divided_label_go_back_to_annotators_with_what_is_sure_filled_in(
-    desk: Desk, studio: FakeStudio
-) -> None:
-    rows = [*ROWS[:5], row(6, "May I send this lamp back?", "billing"), row(7, "Return my sofa?", "returns")]
-    rows += [row(key, f"Where is chair number {key * 31}?", "delivery") for key in range(8, 12)]
-    desk.rows(*rows)
-    change(desk, ("    topic:", "    order: Target[str | None] = None\n    topic:"))
-    change(desk, ("audit: 0.0", "audit: 1.0"), file="dataset.yaml")
-    desk.curate()
-    for key, topic in {1: "billing", 3: "returns", 6: "returns"}.items():
-        desk.submit(desk.task(key), prediction_result(desk.context.dataset.task, {"topic": topic, "order": "4711"}))
-    desk.collect()
-    assert counting(desk) == {1: "billing", 3: "returns", 6: "returns"}
-    renamed(desk, '{"returns": ["refund", "exchange"]}', '"billing", "delivery", "refund", "exchange"')
-    said = "(topic: It was divided into 'refund' and 'exchange', got 'returns': 2)"
-    curated = desk.curate()
-    assert f"of annotators' answers about 3 rows 1 counts on, 2 are asked again {said}" in curated.note
-    assert counting(desk) == {1: "billing"}
-    assert desk.decision(6).fate is Fate.REVIEW, "the row's own label was corrected, so it counts no more than before"
-    assert "It was divided into 'refund' and 'exchange', got 'returns'" in str(desk.decision(7).reasons[0])
-    assert (desk.decision(7).routed, desk.decision(7).fate) == (Routed.REPAIR, Fate.REJECTED)
-    # The last task of each row.
-    asked = {one["data"]["record_id"]: one for _, one in sorted(studio.tasks.items())}
-    assert asked.keys() >= {desk.id(3), desk.id(6), desk.id(7)}
-    filled = {one["from_name"]: one["value"] for one in asked[desk.id(3)]["predictions"][0]["result"]}
-    assert filled == {"order": {"text": ["4711"]}}
-    offered = [json.loads(one["alias"]) for one in asked[desk.id(3)]["data"]["candidates"]]
-    assert offered == [{"topic": topic, "order": "4711"} for topic in ("refund", "exchange")]
-    for key, topic in {3: "refund", 6: "exchange", 7: "exchange"}.items():
-        desk.submit(desk.task(key), prediction_result(desk.context.dataset.task, {"topic": topic, "order": "4711"}))
-    collected = desk.collect()
-    assert (collected.decided, collected.invalid) == (3, 0)
-    assert {key: desk.decision(key).targets["topic"] for key in (3, 6, 7)} == {
-        3: "refund",
-        6: "exchange",
-        7: "exchange",
-    }
-
-
-def test_however_many_rows_have_a_divided_label_annotators_are_asked_about_them(desk: Desk) -> None:
-    rows = [row(key, f"Where is chair number {key * 31}?", "returns") for key in range(1, 7)]
-    desk.rows(*rows)
-    assert desk.curate().funnel.accepted == 6
-    renamed(desk, '{"returns": ["refund", "exchange"]}', '"billing", "delivery", "refund", "exchange"')
-    review = desk.curate().review
-    assert (review.waiting, desk.decision(1).routed) == (6, Routed.REPAIR)
-    desk.rows(*rows, row(7, "Where is my blue lamp?", "misspelt"))
-    assert (desk.curate().looked.untouched, desk.decision(7).routed) == (6, Routed.REPAIR), "nor are others too many"
-    must_agree_with_a_full_run(desk.context)
 
 
 # --- what a release loses -----------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Compares records with each other: duplicates, conflicts, and the groups that move together."""
 
+from collections import defaultdict
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 import polars as pl
@@ -20,7 +21,10 @@ from pipeline.state.tables import Table
 from pipeline.text.answer_keys import Answers
 from pipeline.text.field_paths import group_keys
 from schemas.annotation import Verdict
+from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
+from schemas.field import same_targets
+from schemas.row_problems import label_before, may_mean
 from schemas.task import Task
 
 
@@ -96,7 +100,18 @@ def mark_duplicates(
     resolved = resolve(candidates, similar_rows, config.on_conflict, answers_repeat=kind_of(task).answers_repeat)
     by_id = dict(zip(record_ids, records, strict=True))
 
+    divided = _with_divided_labels(records) if config.on_conflict is not OnConflict.ANY_OF else {}
+
     def matched(known: Known) -> Matched:
+        found = compared(known)
+        others = [one for one in divided.get(known.text_key, ()) if _contradicts(one, known)]
+        if not others or not found.is_kept or found.conflicting_answers or known.human is Verdict.LABELED:
+            return found
+        said = tuple(label_before(_divided(one)[0]) for one in others[:SHOWN_ANSWERS])
+        rows = tuple(one.record_id for one in others[:SHOWN_ANSWERS])
+        return replace(found, conflicting_answers=len(others), conflict_answers=said, conflict_rows=rows)
+
+    def compared(known: Known) -> Matched:
         row = resolved.get(known.record_id)
         if row is None:
             return NOT_MATCHED
@@ -119,6 +134,33 @@ def mark_duplicates(
         )
 
     return [matched(known) for known in records]
+
+
+def _with_divided_labels(records: Sequence[Known]) -> Mapping[str, Sequence[Known]]:
+    """By inputs, the rows whose label the task has divided: they are no candidates, but still contradict others."""
+    found: defaultdict[str, list[Known]] = defaultdict(list)
+    for known in records:
+        if known.human is None and _divided(known):
+            found[known.text_key].append(known)
+    return found
+
+
+def _divided(known: Known) -> list[Reason]:
+    return [reason for reason in (*known.rejection_reasons, *known.review_reasons) if label_before(reason)]
+
+
+def _contradicts(divided: Known, known: Known) -> bool:
+    """Whether a row whose label was divided has another answer than one with the same inputs, whatever it means now."""
+    if divided.record_id == known.record_id or known.targets is None:
+        return False
+    reasons = _divided(divided)
+    values = [one for value in known.targets.values() for one in (value if isinstance(value, list) else [value])]
+    if not all(any(may_mean(reason, one) for one in values) for reason in reasons):
+        return True
+    parts = {reason.field.partition(".")[0] for reason in reasons}
+    rest = {name: value for name, value in known.targets.items() if name not in parts and value not in (None, [])}
+    sure = {name: value for name, value in (divided.draft or {}).items() if name not in parts}
+    return divided.draft is not None and not same_targets(rest, sure)
 
 
 def _candidates(
