@@ -372,7 +372,7 @@ def send_questions(
 
     label = f"sending the questions that are not at {connection.shown} yet"
     try:
-        with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting) as advance:
+        with context.store.push_lock(), engine.progress.step(label, _waiting(context).waiting or None) as advance:
             pushed = engine.run_with_retries(
                 push_questions,
                 context.store,

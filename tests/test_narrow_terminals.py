@@ -24,7 +24,7 @@ def last_line(width: int, total: int, unit: str) -> str:
 
 
 @pytest.mark.parametrize("width", [50, 60, 80, 100, 160])
-@pytest.mark.parametrize("total", [0, 7, 468, 12_345])
+@pytest.mark.parametrize("total", [7, 468, 12_345])
 @pytest.mark.parametrize("unit", ["", "rows", "kB"])
 def test_a_step_always_shows_how_far_it_is_and_how_long_it_takes(width: int, total: int, unit: str) -> None:
     line = last_line(width, total, unit)
@@ -33,6 +33,13 @@ def test_a_step_always_shows_how_far_it_is_and_how_long_it_takes(width: int, tot
     assert f" {total:,}/{total:,}{' kB' if unit == 'kB' else ''} 0:00:0" in line
     assert "asking " in line and (LABEL in line) == ("…" not in line)
     assert ("━" in line) == (width >= (160 if unit else 100)), "a bar needs room"
+
+
+def test_a_step_with_nothing_to_do_is_left_out() -> None:
+    shown = io.StringIO()
+    with TerminalProgress(Console(file=shown, force_terminal=True)).step(LABEL, 0, "rows") as advance:
+        advance(0)
+    assert shown.getvalue() == ""
 
 
 def test_the_time_left_is_told_until_a_step_has_ended() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from cli_shop import opened_shop
 from ingest_home import Home
 from watched import Watched
 
@@ -75,3 +76,10 @@ def test_only_files_that_have_changed_count(tmp_path: Path, monkeypatch: pytest.
         ("reading the sources", None, 0),
         ("reading the sources", grown, grown),
     ]
+
+
+def test_a_step_with_nothing_to_do_shows_no_number(tmp_path: Path) -> None:
+    terminal = opened_shop(tmp_path)
+    said = [terminal.goldleaf(verb).stderr for verb in ("curate", "release")]
+    assert "✓ writing decisions  0:00" in said[0] and "✓ preparing the release" in said[1]
+    assert "writing the rows" not in said[1] and "0/0" not in "".join(said)

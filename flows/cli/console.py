@@ -123,7 +123,10 @@ class TerminalProgress:
 
     @contextmanager
     def step(self, label: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
-        """Show a spinner, and a bar if the total is known, until the step ends."""
+        """Show a spinner, and a bar if the total is known, until the step ends; nothing if there is nothing to do."""
+        if total == 0:
+            yield lambda units, note="": None
+            return
         # Before it is measured.
         label = visible(label)
         # On a narrow terminal the bar and then the end of the label give way, never a number.
@@ -155,7 +158,8 @@ class TerminalProgress:
             nonlocal done, logged
             done += units
             shown = escape(f"{label}: {visible(note)}" if note else label)
-            progress.update(task, advance=units, count=f"{done:,} {unit}".strip(), description=shown)
+            count = f"{done:,} {unit}".strip() if done else ""
+            progress.update(task, advance=units, count=count, description=shown)
             if not self._console.is_terminal and progress.get_time() >= logged + _LOGGED:
                 logged = progress.get_time()
                 so_far = _so_far(progress.tasks[0], unit, tells_time_left=not note)
@@ -218,7 +222,7 @@ def show_funnel(funnel: Funnel, title: str, change: "Changed | None" = None) -> 
         table.add_row(shown, f"{getattr(funnel, name):,}", *([f"{count:,}" if count else ""] if news else []), more)
 
     if news:
-        table.add_row("", "[dim]all", "this run's", "[dim]rows that are new, edited or gone")
+        table.add_row("", "[dim]all", "this run's", "[dim](rows that are new, edited or gone)")
     add("raw", "raw", "" if news else "[dim]all rows ever read")
     for name in ("superseded", "withdrawn"):
         if getattr(funnel, name):

@@ -21,7 +21,10 @@ from pipeline.state.store import Store
 _HEADER = "judge.json"
 _TENTH = 10
 """A judge is trained anew once one in so many labeled rows has changed, come or gone."""
-LEARNED_ANEW = "labels are learned anew, since a tenth of the labeled rows has changed, come or gone"
+LEARNED_ANEW = (
+    "labels are learned anew, since a tenth of the labeled rows has another label or text than when they were last "
+    "learned, or has come or gone"
+)
 _ROWS = ("labeled records", "labeled states")
 
 
