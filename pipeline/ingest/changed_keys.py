@@ -80,10 +80,11 @@ def recognize(index: Index, present: pl.LazyFrame) -> Recognized:
     none = pl.DataFrame(schema={name: _RECORD[name] for name in (*_MOVED, "record_id")})
     if not index.is_whole:
         return Recognized(index, none, none.select("record_id"))
-    ever = present.select(_LAST).collect().sort("batch", "position")
+    # A row that could not be read has no key.
+    ever = present.filter(pl.col("error") == "").select(_LAST).collect().sort("batch", "position")
     # Current records come before those that were withdrawn.
     last = ever.unique("record_id", keep="last", maintain_order=True).sort("withdrawn", maintain_order=True)
-    rows, number = index.now.filter("final"), pl.int_range(pl.len()).over(_SAYS)
+    rows, number = index.now.filter("final", ~pl.col("has_error")), pl.int_range(pl.len()).over(_SAYS)
     free = last.join(rows, on=_SAME, how="anti", maintain_order="left").with_columns(number=number)
     others = rows.join(last, on=_SAME, how="anti", maintain_order="left").with_columns(number=number)
     columns = [*_SAYS, "number", "withdrawn", "ingested_at", pl.col("record_id").alias("was")]
