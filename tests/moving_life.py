@@ -263,8 +263,13 @@ class MovingLife(Life):
         """A change after which every answer counts that did before, by the names that its labels have then."""
         self.curate()
         before = self._answered(Fate.ACCEPTED)
+        new = [orjson.dumps(label) for label in set(move.get("choices", ())) - set(self.choices)]
         self.change(**move)
         self.curate()
+        # The source's own label could not be read before, and contradicts the answer: annotators are asked once more.
+        for one in self.decisions():
+            if one.fate is Fate.REVIEW and any(label in orjson.dumps(one.targets) for label in new):
+                before.pop(one.record_id, None)
         # Of rows with one text and one answer, any may stand for the others.
         now = self._answered(Fate.ACCEPTED, Fate.DUPLICATE)
         said = self.context.store.snapshot().scan(Table.ANNOTATIONS).select("record_id", "targets").collect()
