@@ -115,8 +115,9 @@ def test_a_run_that_was_killed_before_it_kept_what_it_read_is_made_up_for(home: 
 @pytest.mark.parametrize(
     ("other", "added", "withdrawn"),
     [
-        (Source(name="s", path="data.jsonl"), 2, 0),
-        (Source(name="s", path="data.jsonl", key="x"), 2, 0),
+        (Source(name="s", path="data.jsonl"), 0, 0),
+        # Two records become one, with both rows.
+        (Source(name="s", path="data.jsonl", key="x"), 2, 1),
         (Source(name="s", path="data.jsonl", key="id", format=Format.CSV), 1, 0),
         (Source(name="s", path="data.jsonl", key="id", mode=Mode.SNAPSHOT), 0, 0),
         (Source(name="t", path="data.jsonl", key="id"), 2, 2),
