@@ -87,8 +87,7 @@ def outlook(snapshot: Snapshot, dataset: LoadedDataset) -> Outlook:
             kept += 1
             mapped += _is_mapped(before, answer)
             # About another text, or where none counted before, it is another answer that counts.
-            is_same = before.label_source is LabelSource.HUMAN and json_of(before.inputs) == here[before.record_id]
-            if is_same:
+            if before.label_source is LabelSource.HUMAN and json_of(before.inputs) == here[before.record_id]:
                 crossed.update(_crossed(dataset.task, before, answer, items))
     for (meant, counts_as), count in crossed.most_common(1):
         raise ConfigError(
