@@ -1,5 +1,5 @@
-"""A hundred lives in a world that moves, twenty of each kind of task, each with a third of what may happen: no row is
-lost, and no answer.
+"""A hundred lives in a world that moves, twenty of each kind of task, each with a good quarter of what may happen: no
+row is lost, and no answer.
 
 ``SOAK_SEED`` draws the order of what happens, ``SOAK_LIVES=20`` tries fewer; the name of a test says how to repeat it.
 """
