@@ -24,7 +24,9 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.tsv", "a.parquet", "a.jsonl.gz"])
-@pytest.mark.parametrize("page", [PAGE, b"<HTML lang=en>\n<p>502 Bad Gateway", b'<?xml version="1.0"?>\n<html>'])
+@pytest.mark.parametrize(
+    "page", [PAGE, b"<HTML lang=en>\n<p>502 Bad Gateway", b"<?xml version='1.0'?>\n<Error>", b"<head>"]
+)
 def test_a_page_in_the_place_of_a_file_is_refused(home: Home, name: str, page: bytes) -> None:
     (home.folder / name).write_bytes(page)
     with pytest.raises(SourceError) as caught:

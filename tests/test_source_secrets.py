@@ -108,7 +108,7 @@ def test_a_server_that_repeats_the_secret_does_not_make_us_show_it(
 
     monkeypatch.setattr("loopback.Handler", Telling)
     with serving(lambda *_: (200, {}, b"")) as server, pytest.raises(SourceError) as caught:
-        home_at.ingest(Source(name="s", path=f"{server.url}/data.jsonl?key={SECRET}"))
+        home_at.ingest(Source(name="s", path=f"{server.url}/data.jsonl?key={SECRET}#rows"))
     assert str(caught.value) == (
         f"source 's': {server.url}/data.jsonl cannot be fetched, the server answered 403 no … here; set its `auth`, "
         "or correct its path"

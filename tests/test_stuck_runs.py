@@ -23,6 +23,7 @@ from flows.engines.engine import Inline
 from flows.turns import waiting
 from pipeline.errors import Busy, Stuck
 from pipeline.state import lock_holders
+from pipeline.state.at_work import stuck
 from pipeline.state.store import Store
 from pipeline.steps import Silent
 from schemas.run_summary import Verb
@@ -76,6 +77,17 @@ def test_who_holds_a_lock_gives_signs_of_life(tmp_path: Path, monkeypatch: pytes
             pass
         [line] = shop.json("status", "--all")
     assert (len(line["at_work"]), line["stuck"]) == (1, [])
+
+
+def test_a_clock_that_is_set_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, context = opened(tmp_path, "")
+    monkeypatch.setattr(lock_holders, "_BEAT", 0.01)
+    lock = context.store.root / "state.lock"
+    for beats in (0, 1):
+        with context.store.lock(Verb.CURATE):
+            while beats and len(lock.read_text().split("\n")) < 4:
+                pass
+            assert stuck(context.store, datetime.now(UTC) + timedelta(days=400)) == {}
 
 
 def test_a_run_without_a_sign_of_life_for_ten_minutes_is_told_and_its_schedule_is_overdue(tmp_path: Path) -> None:

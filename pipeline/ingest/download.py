@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 import httpx
 
 from pipeline.errors import SourceError
+from pipeline.ingest.formats import is_page
 from pipeline.ingest.source_urls import Headers, shown_path
 from pipeline.state.atomic import replacing
 from pipeline.text.wording import shown_duration
@@ -36,8 +37,6 @@ _LATER = {408, 425, 429}
 """Refusals that may pass, as any 5xx may."""
 _UNKNOWN = {401, 403, 407}
 _HEAD = 512
-_PAGES = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml")
-"""How a page for people begins, or an error of an object store; no row of any format does."""
 _OF_PAGES = ("text/html", "application/xhtml+xml")
 _LEAST_SECRET = 4
 """Characters; shorter values of a query stand in many texts by chance."""
@@ -172,14 +171,13 @@ class _Download:
 
     def _require_data(self, answer: Response, head: bytes) -> None:
         """Refuse a page for people, such as one to log in: its lines would be rejected rows."""
-        begins = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        is_page = begins.startswith(_PAGES) or (kind in _OF_PAGES and begins.startswith(b"<"))
+        is_sure = is_page(head) or (kind in _OF_PAGES and head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"))
         # Some programs call all that they send a page: then the user must say what it is.
-        if is_page or (kind in _OF_PAGES and self._source.format is Format.AUTO):
+        if is_sure or (kind in _OF_PAGES and self._source.format is Format.AUTO):
             what = f"the server sends a page ({kind or 'HTML or XML'}) instead of data"
             remedy = "set its `auth` if it asks to log in, or correct its path"
-            raise SourceError(self._failed(what, remedy if is_page else f"{remedy}; if it is data, set its `format`"))
+            raise SourceError(self._failed(what, remedy if is_sure else f"{remedy}; if it is data, set its `format`"))
 
     # --- what is told -----------------------------------------------------------------------------
     def _failed(self, problem: str, remedy: str = "correct its path or try again", how: str = " ({})") -> str:
@@ -192,7 +190,7 @@ class _Download:
 
     def _secrets(self) -> set[str]:
         found = {part for value in self._headers.values() for part in (value, value.rpartition(" ")[2])}
-        address, _, query = self._source.path.partition("?")
+        address, _, query = self._source.path.partition("#")[0].partition("?")
         found |= {part for pair in parse_qsl(query) for part in pair[1:]}
         found |= {part.partition("=")[2] for part in query.split("&")}
         user = address.partition("://")[2].partition("/")[0].rpartition("@")[0]

@@ -44,9 +44,7 @@ _FORMATS = {
     ".tsv": Format.CSV,
     ".parquet": Format.PARQUET,
 }
-_PAGE = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S
-)
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|\?xml)\b", re.I | re.S)
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
@@ -158,8 +156,13 @@ def _format_of(path: Path, extension: str) -> Format:
     return _FORMATS[extension]
 
 
+def is_page(beginning: bytes) -> bool:
+    """Whether bytes begin as a page for people does, or an object store's error: no row of any format does."""
+    return _PAGE.match(beginning) is not None
+
+
 def _require_data(path: Path, beginning: bytes) -> None:
-    if _PAGE.match(beginning):
+    if is_page(beginning):
         raise SourceError(
             f"'{path}' is a web page, as a login or an error page comes in place of a file; look at it in a browser, "
             "and name or fetch the file itself"

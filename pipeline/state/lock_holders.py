@@ -17,7 +17,7 @@ from schemas.user_code_errors import in_a_line
 SILENT = timedelta(minutes=10)
 """A holder without a sign of life for so long hangs, or was stopped."""
 _BEAT = 60.0
-"""Seconds between two signs of life: the time of the lock's file."""
+"""Seconds between two signs of life: the last line of the lock's file, and its time."""
 _MOST = 1_000
 _GRACE = 10.0
 """Seconds that a process has to end by itself."""
@@ -37,7 +37,9 @@ class Holder:
     began: float = 0.0
     """When it took the lock, in seconds that the machine was awake: no clock that is set changes it."""
     beat_at: datetime | None = None
-    """Its last sign of life."""
+    """Its last sign of life, by a clock that somebody may have set."""
+    beat: float = 0.0
+    """The same, in seconds that the machine was awake."""
 
     @property
     def seconds(self) -> float:
@@ -46,7 +48,11 @@ class Holder:
 
     def stuck(self, now: datetime) -> str:
         """That it shows no sign of life, and what to do; empty if it does."""
-        if self.beat_at is None or now - self.beat_at < SILENT:
+        if self.beat_at is None:
+            return ""
+        awake = time.monotonic() - self.beat
+        is_told = self.beat > 0 and awake >= 0 and self.host == socket.gethostname()
+        if (timedelta(seconds=awake) if is_told else now - self.beat_at) < SILENT:
             return ""
         how = f"`kill -9 {self.process}` on {self.host}" if self.process else "end it"
         return f"has shown no sign of life since {self.beat_at:%F %T} UTC: it hangs or was stopped; {how} frees it"
@@ -54,7 +60,8 @@ class Holder:
 
 def sign(lock: IO[str], who: str) -> None:
     """Say in a lock's file that we hold it."""
-    lock.truncate(0)
+    lock.seek(0)
+    lock.truncate()
     lock.write(f"{who}, process {os.getpid()} on {socket.gethostname()}\n{time.monotonic()}\n")
     lock.flush()
 
@@ -64,32 +71,34 @@ def read_holder(lock: IO[str]) -> Holder:
     lock.seek(0)
     who, _, rest = lock.read(_MOST).partition("\n")
     process, _, host = who.rpartition(", process ")[2].partition(" on ")
-    began = 0.0
+    began = beat = 0.0
     with suppress(ValueError):
-        began = float(rest)
+        began, beat = (float(line) for line in (rest.split() * 2)[:2])
     beat_at = datetime.fromtimestamp(os.fstat(lock.fileno()).st_mtime, UTC)
     if not (process.isascii() and process.isdigit() and host):
         # An older Goldleaf, which gives no sign of life.
         return Holder(in_a_line(who) or _ANYBODY)
-    return Holder(in_a_line(who), int(process), in_a_line(host), began, beat_at)
+    return Holder(in_a_line(who), int(process), in_a_line(host), began, beat_at, beat)
 
 
 @contextmanager
-def beating(file: Path) -> Iterator[None]:
-    """Show in a lock's file, from time to time, that this process is alive."""
-    ended = threading.Event()
+def beating(lock: IO[str]) -> Iterator[None]:
+    """Show in a lock's file, which is signed, from time to time that this process is alive."""
+    ended, signed = threading.Event(), os.fstat(lock.fileno()).st_size
 
     def beat() -> None:
         while not ended.wait(_BEAT):
-            # A home may be moved away meanwhile.
             with suppress(OSError):
-                os.utime(file)
+                os.pwrite(lock.fileno(), f"{time.monotonic():.3f}\n".encode(), signed)
 
-    threading.Thread(target=beat, daemon=True).start()
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         ended.set()
+        # Its number may be another file's afterwards.
+        thread.join()
 
 
 def end(holder: Holder, file: Path) -> bool:

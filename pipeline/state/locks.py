@@ -112,7 +112,8 @@ def held(
     if file.exists() and not file.is_file():
         raise StoreError(f"{file} is not a regular file, so it cannot be the lock of '{dataset}'; move it away")
     # Whatever bytes it holds: they only say who is at work.
-    with file.open("a+", encoding="utf-8", errors="replace") as lock:
+    opened = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    with os.fdopen(opened, "r+", encoding="utf-8", errors="replace") as lock:
         if not _is_ours(lock):
             with _alone(file, turn, holder) as other:
                 if other:
@@ -122,7 +123,7 @@ def held(
                         raise _busy(dataset, read_holder(lock), advice)
         sign(lock, holder)
         turn.begin()
-        with beating(file):
+        with beating(lock):
             yield
 
 
