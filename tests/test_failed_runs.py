@@ -9,10 +9,12 @@ from desk import Desk, desk_at
 from fake_studio import fake_studio
 from forked import Point, command
 from full_runs import must_agree_with_a_full_run, must_agree_with_a_new_index
+from ingest_home import LOG, Home
 from support import row, state, write_rows
 
 from pipeline.errors import ConfigError
 from pipeline.ingest.row_places import in_place
+from schemas.dataset import Source
 from schemas.identity import stable_hash
 
 TOPICS = ("billing", "delivery", "returns")
@@ -114,6 +116,18 @@ def test_a_source_that_leaves_and_comes_back_has_the_rows_that_no_file_has_with_
     assert answer(desk) == ANSWERED
     must_agree_with_a_full_run(desk.context)
     assert (desk.curate().added, desk.curate().note) == (0, "")
+
+
+def test_an_empty_file_is_enough_for_a_source_that_comes_back(tmp_path: Path) -> None:
+    home, log, other = Home(tmp_path), LOG.model_copy(update={"path": "log*.jsonl"}), Source(name="o", path="o.jsonl")
+    home.write("log1.jsonl", [{"x": number} for number in range(30)])
+    home.write("o.jsonl", [{"x": 1}])
+    home.ingest(log, other)
+    assert home.ingest(other).withdrawn == 30
+    (home.folder / "log1.jsonl").rename(home.folder / "old.jsonl")
+    (home.folder / "log2.jsonl").touch()
+    assert home.ingest(log, other).returned == ((log.name, 30),)
+    assert home.current().height == 31
 
 
 @pytest.mark.parametrize(

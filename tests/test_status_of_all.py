@@ -234,6 +234,17 @@ def test_what_is_overdue_gives_an_exit_code_of_its_own(tmp_path: Path) -> None:
     assert shop.json("status", "--all")[0]["overdue"]
 
 
+def test_a_dataset_of_which_every_curate_has_failed_is_told(tmp_path: Path) -> None:
+    shop = two_shops(tmp_path)
+    late = tmp_path / "late"
+    late.mkdir()
+    write_dataset(late, [row(1, "Where is my parcel?", "delivery")], "split: {group_by: nobody}\n")
+    rename(late, "late")
+    assert "no row has 'nobody'" in shop.goldleaf("curate", late, exit_code=1).stderr
+    told = shop.goldleaf("status", "--all", exit_code=2)
+    assert "late: no curate has come to its end yet" in told.output.replace("\n", " ")
+
+
 def test_a_dataset_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     shop = two_shops(tmp_path)
     log = shop.home / "parcels" / "tables" / Table.RUNS / "_delta_log" / f"{0:020}.json"

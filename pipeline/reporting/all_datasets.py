@@ -85,6 +85,8 @@ def _read(store: Store, now: datetime) -> DatasetLine:
     alive = [holder for holder in now_at_work if holder not in silent]
     last = {verb.value: at for verb in Verb if (at := snapshot.runs_that_did(verb)["finished_at"].max()) is not None}
     overdue, wrong = list[str](), list[str]()
+    if not curated and not now_at_work:
+        wrong = ["no curate has come to its end yet, so nobody knows what is due; `goldleaf curate` says why"]
     try:
         overdue = _overdue(snapshot, Path(file), now, alive, tries, has_version=bool(versions)) if file else []
         if file:
