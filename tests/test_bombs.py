@@ -50,6 +50,24 @@ def test_a_json_file_that_memory_cannot_hold_is_refused(tmp_path: Path, monkeypa
         list(read_rows(tmp_path / "a.json.gz"))
 
 
+def test_tiny_values_that_memory_cannot_hold_are_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_rows, "_SMALL", 2**20)
+    monkeypatch.setattr(json_rows, "MAX_VALUES", 2**20)
+    monkeypatch.setattr(json_rows, "MAX_JSON", 2**22)
+    bombs = [b"[" + unit * (2 * 2**20 // len(unit)) + b"0]" for unit in (b"[],", b'{"a":1},', b"1,")]
+    (tmp_path / "a.jsonl").write_bytes(b"".join(b'{"x": %s}\n' % bomb for bomb in bombs) + b'{"x": 1}\n')
+    (tmp_path / "a.json").write_bytes(bombs[0])
+    tracemalloc.start()
+    details = [one.error and one.error.detail for one in read_rows(tmp_path / "a.jsonl")]
+    with pytest.raises(
+        SourceError, match="has more values than memory can hold, and JSON is read at once; write a row"
+    ):
+        list(read_rows(tmp_path / "a.json"))
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()
+    assert details == ["it has more values than memory can hold"] * 3 + [None]
+
+
 @pytest.mark.parametrize("is_coded", [False, True])
 def test_a_parquet_file_that_curate_refuses_is_refused_by_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_coded: bool

@@ -15,6 +15,10 @@ from pipeline.ingest.raw_rows import BOM, RawRow, lines_of, not_an_object, skip_
 
 MAX_JSON = 2**30
 """Bytes of the longest JSON file, which memory must hold."""
+MAX_VALUES = 20 * 2**20
+"""Values of one line or file, as weighed by ``_has_few_values``: objects for them take some sixty bytes each."""
+_SMALL = 2**23
+"""Bytes whose values memory can hold whatever they are, so that usual rows need no second look."""
 MAX_DEPTH = 254
 """Levels of nesting that orjson can write; a deeper row could be read but never published."""
 MANY_BLANK_LINES = 1_000
@@ -35,6 +39,9 @@ def read_jsonl(path: Path, stream: io.BufferedReader, lines: int = 0) -> Iterato
             if empty % MANY_BLANK_LINES == 0:
                 number += skip_blank(stream)
             continue
+        if not _has_few_values(raw):
+            yield RawRow(number, raw, error=unreadable("it has more values than memory can hold"))
+            continue
         try:
             value = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
@@ -51,6 +58,10 @@ def read_json(path: Path, stream: io.BufferedReader) -> Iterator[RawRow]:
     if len(data) > MAX_JSON:
         raise SourceError(
             f"'{path}' has more than {MAX_JSON // 2**20:,} MB, and JSON is read at once; write a row a line, as JSONL"
+        )
+    if not _has_few_values(data):
+        raise SourceError(
+            f"'{path}' has more values than memory can hold, and JSON is read at once; write a row a line, as JSONL"
         )
     try:
         value = orjson.loads(data)
@@ -70,6 +81,11 @@ def read_json(path: Path, stream: io.BufferedReader) -> Iterator[RawRow]:
         yield _json_row(1, compact_json(written), value)
     else:
         yield RawRow(1, data, error=not_an_object(value), holds_others=True)
+
+
+def _has_few_values(data: bytes) -> bool:
+    """Whether what JSON holds fits into memory: of two bytes can come a hundred times as many."""
+    return len(data) <= _SMALL or data.count(b",") + data.count(b"[") + 4 * data.count(b"{") <= MAX_VALUES
 
 
 def _exact(digits: str) -> int | orjson.Fragment:
