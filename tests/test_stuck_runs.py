@@ -13,6 +13,7 @@ from socket import gethostname
 
 import pytest
 from cli_shop import opened_shop
+from scheduled import happens
 from support import Steps, offline
 from terminal import Terminal
 
@@ -57,9 +58,9 @@ def stopped_run(store: Store, since: timedelta) -> Iterator[subprocess.Popen[str
             assert process.stdout and process.stdout.readline() == "held\n"
             process.send_signal(signal.SIGSTOP)
             lock = store.root / "state.lock"
-            who = lock.read_text().split("\n")[0]
+            who, boot, _ = lock.read_text().split("\n", 2)
             assert who == f"goldleaf curate, process {process.pid} on {gethostname()}"
-            lock.write_text(f"{who}\n{time.monotonic() - since.total_seconds()}\n")
+            lock.write_text(f"{who}\n{boot}\n{time.monotonic() - since.total_seconds()}\n")
             before = time.time() - since.total_seconds()
             os.utime(lock, (before, before))
             yield process
@@ -73,8 +74,7 @@ def test_who_holds_a_lock_gives_signs_of_life(tmp_path: Path, monkeypatch: pytes
     lock = context.store.root / "state.lock"
     with context.store.lock(Verb.CURATE):
         os.utime(lock, (0, 0))
-        while not lock.stat().st_mtime:
-            pass
+        assert happens(lambda: lock.stat().st_mtime > 0, 10)
         [line] = shop.json("status", "--all")
     assert (len(line["at_work"]), line["stuck"]) == (1, [])
 
@@ -85,9 +85,18 @@ def test_a_clock_that_is_set_stops_nobody(tmp_path: Path, monkeypatch: pytest.Mo
     lock = context.store.root / "state.lock"
     for beats in (0, 1):
         with context.store.lock(Verb.CURATE):
-            while beats and len(lock.read_text().split("\n")) < 4:
-                pass
+            assert not beats or happens(lambda: len(lock.read_text().split("\n")) > 4, 10)
             assert stuck(context.store, datetime.now(UTC) + timedelta(days=400)) == {}
+
+
+def test_a_machine_of_the_same_name_has_another_clock(tmp_path: Path) -> None:
+    _, context = opened(tmp_path, "")
+    with context.store.lock(Verb.CURATE):
+        lock = context.store.root / "state.lock"
+        who, _, _ = lock.read_text().split("\n", 2)
+        lock.write_text(f"{who}\nanother one\n{time.monotonic() + 9_999}\n")
+        assert stuck(context.store, datetime.now(UTC)) == {}
+        assert stuck(context.store, datetime.now(UTC) + timedelta(minutes=11))
 
 
 def test_a_run_without_a_sign_of_life_for_ten_minutes_is_told_and_its_schedule_is_overdue(tmp_path: Path) -> None:

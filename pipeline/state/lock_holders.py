@@ -34,6 +34,8 @@ class Holder:
     process: int = 0
     """0 if it does not say."""
     host: str = ""
+    boot: str = ""
+    """Which machine that is, and since when it runs: two can have one name, and a restart begins the seconds anew."""
     began: float = 0.0
     """When it took the lock, in seconds that the machine was awake: no clock that is set changes it."""
     beat_at: datetime | None = None
@@ -44,15 +46,14 @@ class Holder:
     @property
     def seconds(self) -> float:
         """How long it has held the lock; 0 if it is on another machine."""
-        return time.monotonic() - self.began if self.began and self.host == socket.gethostname() else 0.0
+        return time.monotonic() - self.began if self.began and self.boot == _boot() else 0.0
 
     def stuck(self, now: datetime) -> str:
         """That it shows no sign of life, and what to do; empty if it does."""
         if self.beat_at is None:
             return ""
-        awake = time.monotonic() - self.beat
-        is_told = self.beat > 0 and awake >= 0 and self.host == socket.gethostname()
-        if (timedelta(seconds=awake) if is_told else now - self.beat_at) < SILENT:
+        is_ours = self.beat > 0 and self.boot == _boot()
+        if (timedelta(seconds=time.monotonic() - self.beat) if is_ours else now - self.beat_at) < SILENT:
             return ""
         how = f"`kill -9 {self.process}` on {self.host}" if self.process else "end it"
         return f"has shown no sign of life since {self.beat_at:%F %T} UTC: it hangs or was stopped; {how} frees it"
@@ -62,8 +63,14 @@ def sign(lock: IO[str], who: str) -> None:
     """Say in a lock's file that we hold it."""
     lock.seek(0)
     lock.truncate()
-    lock.write(f"{who}, process {os.getpid()} on {socket.gethostname()}\n{time.monotonic()}\n")
+    lock.write(f"{who}, process {os.getpid()} on {socket.gethostname()}\n{_boot()}\n{time.monotonic()}\n")
     lock.flush()
+
+
+def _boot() -> str:
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return socket.gethostname()
 
 
 def read_holder(lock: IO[str]) -> Holder:
@@ -71,14 +78,15 @@ def read_holder(lock: IO[str]) -> Holder:
     lock.seek(0)
     who, _, rest = lock.read(_MOST).partition("\n")
     process, _, host = who.rpartition(", process ")[2].partition(" on ")
+    boot, _, times = rest.partition("\n")
     began = beat = 0.0
     with suppress(ValueError):
-        began, beat = (float(line) for line in (rest.split() * 2)[:2])
+        began, beat = (float(line) for line in (times.split() * 2)[:2])
     beat_at = datetime.fromtimestamp(os.fstat(lock.fileno()).st_mtime, UTC)
     if not (process.isascii() and process.isdigit() and host):
         # An older Goldleaf, which gives no sign of life.
         return Holder(in_a_line(who) or _ANYBODY)
-    return Holder(in_a_line(who), int(process), in_a_line(host), began, beat_at, beat)
+    return Holder(in_a_line(who), int(process), in_a_line(host), boot, began, beat_at, beat)
 
 
 @contextmanager
