@@ -17,6 +17,11 @@ def stable_hash(*parts: str | bytes) -> str:
     return hashlib.blake2b(b"".join(map(_sized, parts)), digest_size=ID_BYTES).hexdigest()
 
 
+def revision_of(raw: bytes) -> str:
+    """The id of what a row says, as 32 hex digits over its bytes."""
+    return hashlib.blake2b(raw, digest_size=ID_BYTES).hexdigest()
+
+
 def stable_hashes(first: str, texts: Iterable[str]) -> list[str]:
     """``stable_hash(first, text)`` of each of many texts."""
     head, hashed = _sized(first), hashlib.blake2b

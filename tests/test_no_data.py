@@ -101,6 +101,29 @@ def test_half_of_a_line_goes_however_many_runs_later_the_line_is_whole(home: Hom
     assert len(contents(home)) == 4
 
 
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("key", [None, "id", "x"])
+@pytest.mark.parametrize("runs_between", [0, 1])
+def test_no_row_whose_last_cell_was_half_written_stays(home: Home, key: str | None, runs_between: int) -> None:
+    path, whole = home.folder / "data.csv", 'id,x\n1,a\n2,"größer, ""b"""\n3,long\n'.encode()
+    beside = home.folder / "beside.jsonl"
+    sources = [Source(name="s", path="data.csv", key=key, most_unreadable=1), Source(name="t", path=beside.name)]
+    for end in range(whole.index(b"1,a") + 2, len(whole)):
+        path.write_bytes(whole[:end])
+        for more in range(1 + runs_between):
+            beside.write_text(json.dumps({"x": end * 2 + more}) + "\n")
+            home.ingest(*sources)
+    path.write_bytes(whole + b"4,lo")
+    home.ingest(*sources)
+    rows = home.current().filter(source="s")
+    assert [json.loads(raw)["x"] for raw in rows["raw"]] == ["a", 'größer, "b"', "long", "lo"]
+    path.write_bytes(b"id,x\n5,other\n6,long\n7,long\n8,l\n")
+    home.ingest(*sources)
+    assert home.current().filter(source="s").height == (6 if key == "x" else 8), (
+        "what another line says is no end of it"
+    )
+
+
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_rejected_row_of_a_log_stays_when_its_line_says_something_else(home: Home, cached: bool) -> None:
     home.write("data.jsonl", [{"x": 1}, '{"x": 2'])

@@ -237,7 +237,8 @@ class _Ingestion:
             raise NotEnough
         found = recognize(index, present)
         index = found.index
-        new = new_rows(found, present, self._sources, self._run, self._lines, self._chunks)
+        half = [revision for reading in self._readings for revision in reading.half]
+        new = new_rows(found, present, self._sources, self._run, self._lines, self._chunks, half)
         for reading in self._readings:
             if (source := reading.source).mode is Mode.SNAPSHOT:
                 require_sound(source, reading.found, new, present, agreed=source.name in self._withdraw)

@@ -1,6 +1,5 @@
 """Chooses from the rows of the sources what the table of records does not have yet, and what is gone from them."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pipeline.ingest.row_index import Index
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work
 from schemas.dataset import Csv, Mode, Source
-from schemas.identity import ID_BYTES
+from schemas.identity import revision_of
 
 _RECORD = SCHEMAS[Table.RECORDS]
 _KNOWN = [name for name in _RECORD if name not in ("raw", "ingested_at")]
@@ -57,7 +56,13 @@ class NewRows:
 
 
 def new_rows(
-    found: Recognized, present: pl.LazyFrame, sources: Sequence[Source], run: str, lines: int, chunks: Sequence[Path]
+    found: Recognized,
+    present: pl.LazyFrame,
+    sources: Sequence[Source],
+    run: str,
+    lines: int,
+    chunks: Sequence[Path],
+    half: Sequence[str],
 ) -> NewRows:
     """Compare the rows of the sources with those of the table.
 
@@ -68,20 +73,22 @@ def new_rows(
         run: becomes the ``batch`` of rows that mark records as withdrawn.
         lines: how many rows all sources have.
         chunks: files with the rows that were read, by position.
+        half: revisions of rows that may have been half written when they were read.
     """
     index = found.index
     appended = pl.col("source").is_in([source.name for source in sources if source.mode is Mode.APPEND])
     concerned = pl.lit(True) if index.is_whole else pl.col("record_id").is_in(index.records.implode())
+    is_half = (pl.col("error") != "") | pl.col("revision").is_in(half)
     # Half of a line concerns whoever reads the whole one, however many runs later.
-    known = present.filter(concerned | (appended & (pl.col("error") != ""))).select(_KNOWN).collect()
+    known = present.filter(concerned | (appended & is_half)).select(_KNOWN).collect()
     latest = (
         known.sort("batch", "position")
         .unique("record_id", keep="last", maintain_order=True)
         .filter(~pl.col("withdrawn"))
     )
     # Only of a CSV with options of its own another reading can have found other rows in the same lines.
-    may_be = (pl.col("error") != "") | pl.col("source").is_in([one.name for one in sources if one.csv != Csv()])
-    otherwise = _read_otherwise(index.now, latest.filter(appended & may_be), present, chunks)
+    may_be = is_half | pl.col("source").is_in([one.name for one in sources if one.csv != Csv()])
+    otherwise = _read_otherwise(index.now, latest.filter(appended & may_be), present, chunks, half)
     kept = latest.filter(appended).join(pl.concat([otherwise, found.merged]), on="record_id", how="anti")
     gone = _withdrawals(index.now, latest.join(kept, on="record_id", how="anti", maintain_order="left"), run, lines)
     unread = latest.filter(concerned).join(index.now, on="record_id", how="anti").join(gone, on="record_id", how="anti")
@@ -128,14 +135,14 @@ def _withdrawals(rows: pl.DataFrame, latest: pl.DataFrame, run: str, lines: int)
 
 
 def _read_otherwise(
-    rows: pl.DataFrame, latest: pl.DataFrame, present: pl.LazyFrame, chunks: Sequence[Path]
+    rows: pl.DataFrame, latest: pl.DataFrame, present: pl.LazyFrame, chunks: Sequence[Path], half: Sequence[str]
 ) -> pl.DataFrame:
     """``record_id`` of the rows whose line is read as another one now: only its beginning had been written, or it was
     separated or decoded wrongly.
     """
     broken = latest.join(rows, on="record_id", how="anti")
     places = ["source", "file", "line"]
-    now = broken.select("record_id", *places).join(rows.filter("is_fresh").select(*places, "position"), on=places)
+    now = broken.select(*_SAME, *places).join(rows.filter("is_fresh").select(*places, "position"), on=places)
     if now.is_empty():
         return now.select("record_id")
     begun = present.filter(pl.col("record_id").is_in(now["record_id"].implode()), ~pl.col("withdrawn"))
@@ -143,7 +150,10 @@ def _read_otherwise(
     pairs = now.join(whole, on="position").join(
         begun.select("record_id", "raw").collect(), on="record_id", suffix="_begun"
     )
-    is_whole = [_begins(begun, whole) for begun, whole in pairs.select("raw_begun", "raw").iter_rows()]
+    is_whole = [
+        _goes_on(begun, whole) if revision in half else _begins(begun, whole)
+        for revision, begun, whole in pairs.select("revision", "raw_begun", "raw").iter_rows()
+    ]
     return pairs.filter(pl.Series(is_whole, dtype=pl.Boolean)).select("record_id").unique()
 
 
@@ -157,6 +167,18 @@ def _begins(begun: bytes, whole: bytes) -> bool:
     # What could be read is whole.
     words, written = ((before or begun).translate(None, _ALL_BUT_WORDS), now.translate(None, _ALL_BUT_WORDS))
     return bool(words) and (written == words or (before is None and written.startswith(words)))
+
+
+def _goes_on(begun: bytes, whole: bytes) -> bool:
+    """Whether a CSV's row is one whose last cell was written as far as this before, or is half written again."""
+    if _cells(whole) is not None:
+        return whole.startswith(_open(begun))
+    return whole.translate(None, _ALL_BUT_WORDS).startswith((_cells(begun) or b"").translate(None, _ALL_BUT_WORDS))
+
+
+def _open(raw: bytes) -> bytes:
+    """A CSV's row, which is kept as JSON, up to the end of its last cell."""
+    return raw.removesuffix(b"null}").removesuffix(b'"}')
 
 
 def _cells(raw: bytes) -> bytes | None:
@@ -241,13 +263,12 @@ def _current(present: pl.LazyFrame) -> int:
 
 def _is_cut(last: bytes, wanted: pl.DataFrame, lost: pl.DataFrame, present: pl.LazyFrame) -> bool:
     """Whether a CSV's last row, which has no line end, is new and the beginning of one that was there before."""
-    revision = hashlib.blake2b(last, digest_size=ID_BYTES).hexdigest()
+    revision = revision_of(last)
     edited = wanted.filter(revision=revision)["record_id"]
     if edited.is_empty():
         return False
-    beginning = last.removesuffix(b"null}").removesuffix(b'"}')
     before = present.filter(pl.col("record_id").is_in(pl.concat([edited, lost["record_id"]]).implode()))
-    longer = before.filter(pl.col("raw").bin.starts_with(beginning), pl.col("raw") != last)
+    longer = before.filter(pl.col("raw").bin.starts_with(_open(last)), pl.col("raw") != last)
     return not longer.select("raw").head(1).collect().is_empty()
 
 

@@ -3,7 +3,6 @@
 What an earlier run has read of a file is not read again, as far as it is still there.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from pipeline.state.file_stamps import Stamp, stamp_of
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.field_paths import field_value
 from schemas.dataset import Mode, Source
-from schemas.identity import ID_BYTES, stable_hash
+from schemas.identity import revision_of, stable_hash
 
 _CHUNK_ROWS = 50_000
 _CHUNK_BYTES = 64 * 2**20
@@ -126,6 +125,12 @@ class SourceReading:
                     require_as_read(path, reading)
 
     @property
+    def half(self) -> list[str]:
+        """The revisions of rows that may have been half written: an earlier run found them where their file ended."""
+        ends = [file.before.found.last for file in self.files if file.before and not file.goes_on]
+        return [revision_of(last.encode()) for last in ends if last]
+
+    @property
     def rows(self) -> int:
         """How many rows the source has."""
         return sum(found.rows for found in self.found.files.values())
@@ -156,7 +161,7 @@ class SourceReading:
             for raw in self._read(path, file):
                 count += 1
                 self.found.note(file.name, raw)
-                revision = hashlib.blake2b(raw.raw, digest_size=ID_BYTES).hexdigest()
+                revision = revision_of(raw.raw)
                 key = _key(self.source, raw, self.integers)
                 identity = self.record_id(key) if key else revision
                 error = raw.error.model_dump_json() if raw.error else ""

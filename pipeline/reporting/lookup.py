@@ -1,6 +1,5 @@
 """Finds the record meant by an id, the beginning of one, ``file:line``, or the row's own key."""
 
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pipeline.ingest.row_places import current_places, ever_at
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import Table
 from schemas.dataset import Source
-from schemas.identity import ID_BYTES
+from schemas.identity import revision_of
 from schemas.user_code_errors import writable
 
 _MOST_MATCHES = 5
@@ -150,7 +149,7 @@ def _in_the_files_now(files: Sequence[str], line: int, dataset: LoadedDataset) -
     for source in dataset.config.sources:
         for file in files:
             if (row := _row_now(dataset.folder / file, source, line)) is not None:
-                revision = hashlib.blake2b(row.raw, digest_size=ID_BYTES).hexdigest()
+                revision = revision_of(row.raw)
                 same_file = (pl.col("source") == source.name) & (pl.col("file") == file)
                 found.append(same_file & (pl.col("revision") == revision))
     return found
