@@ -1,7 +1,8 @@
 """Keeps what was read of the sources, so that the next run opens only files that have changed.
 
 A cache: but for the rows in whose last cells files ended, which may have been half written, it says nothing that the
-tables and the files do not say, and a run that finds none, or a damaged one, reads everything. It counts only as long as the table of records is as it was left, and the places of moved rows are.
+tables and the files do not say, and a run that finds none, or a damaged one, reads everything. It counts only as long
+as the table of records is as it was left, and the places of moved rows are.
 """
 
 import hashlib
