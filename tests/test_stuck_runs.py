@@ -107,6 +107,7 @@ def test_a_run_without_a_sign_of_life_for_ten_minutes_is_told_and_its_schedule_i
         said = f"has shown no sign of life since {since:%F %T} UTC: it hangs or was stopped; `kill -9 {process.pid}`"
         told = shop.goldleaf("status", "--all", exit_code=None).stdout.replace("\n", " ")
         assert f"questions: {who} {said}" in told
+        assert f"note: {who} {said}" in shop.goldleaf("status").stdout
         with (
             pytest.raises(Stuck, match=rf"in use by {who}, which has shown no sign of life since"),
             waiting(context, "collect", "0", Silent(), datetime.now(UTC)),

@@ -36,7 +36,7 @@ from pipeline.reporting.overview import (
 from pipeline.reporting.score_of_suggestions import SuggestionScore, score_of_suggestions
 from pipeline.reporting.unreliable import unreliable
 from pipeline.review.seating import redistributed
-from pipeline.state.at_work import killed
+from pipeline.state.at_work import killed, stuck
 from pipeline.state.runs import ahead_of
 from pipeline.state.same_question import same_question
 from pipeline.state.snapshot import Snapshot
@@ -92,7 +92,8 @@ class Status(BaseModel, frozen=True):
     nobody_left: str = ""
     """That too few annotators are named to settle everything, and what to do about it."""
     notes: list[str] = []
-    """Whose open tasks the last curate gave to others, whose answers confirm nothing, and that a server is away."""
+    """Who hangs, whose open tasks the last curate gave to others, whose answers confirm nothing, and that a server is
+    away."""
     attention: list[Attention]
     """What only annotators can settle, though Label Studio counts its task as done."""
     unreliable: list[str] = []
@@ -158,6 +159,8 @@ def read_status(workspace: Workspace) -> Status:
     frozen = frozen_sources(snapshot, workspace.dataset.config.sources) if is_present else []
     versions, damaged = readable_versions(workspace.store.releases)
     todo = next_step(workspace, snapshot, asked, len(needed))
+    now = datetime.now(UTC)
+    hung = [f"{who} {said}" for who, said in stuck(workspace.store, now).items()]
     return Status(
         dataset=workspace.dataset.config.name,
         home=str(workspace.store.root),
@@ -168,7 +171,7 @@ def read_status(workspace: Workspace) -> Status:
         skipped=asked.skipped,
         seats=asked.seats,
         nobody_left=nobody_left(workspace.dataset.config.review, asked.seats),
-        notes=list(filter(None, [given, unread_answers(snapshot, asked_again(seats))])),
+        notes=[*hung, *filter(None, [given, unread_answers(snapshot, asked_again(seats))])],
         attention=needed,
         unreliable=list(map(str, unreliable(snapshot, workspace.dataset))),
         doubted_gold=doubted_in(snapshot, workspace.dataset),
@@ -188,7 +191,7 @@ def read_status(workspace: Workspace) -> Status:
         is_asking_baselines=workspace.store.is_asking_baselines,
         training=_training(workspace, snapshot),
         killed=killed(workspace.store),
-        clock=ahead_of(snapshot.runs, datetime.now(UTC)),
+        clock=ahead_of(snapshot.runs, now),
         damaged_releases=damaged,
         runs=list(_last_runs(snapshot)),
         next_step=str(todo),
