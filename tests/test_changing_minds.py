@@ -120,6 +120,23 @@ def test_an_answer_counts_that_is_collected_after_only_the_label_was_changed(des
     assert desk.decision(1).label_source is LabelSource.HUMAN
 
 
+def test_an_answer_that_was_edited_after_the_source_s_counts_on_when_another_column_changes(desk: Desk) -> None:
+    """It was said to be older than the source's label as soon as a column changed that the task does not read."""
+    answer = desk.label(1, "returns")
+    desk.collect()
+    desk.rows(parcel("delivery"), row(2, LAMP, "billing"))
+    desk.curate()
+    desk.edit(answer, "billing")
+    desk.collect()
+    for seen in ("today", "tomorrow"):
+        desk.rows(parcel("delivery", seen=seen), row(2, LAMP, "billing"))
+        desk.curate()
+        assert (desk.decision(1).fate, desk.decision(1).targets) == (Fate.ACCEPTED, {"topic": "billing"})
+    desk.rows(parcel("returns", seen="tomorrow"), row(2, LAMP, "billing"))
+    desk.curate()
+    assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.CONFLICT)
+
+
 def test_an_answer_about_an_earlier_label_can_be_edited_and_taken_back(desk: Desk) -> None:
     answer = desk.label(1, "returns")
     desk.collect()

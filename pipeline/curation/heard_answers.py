@@ -33,7 +33,7 @@ class Heard:
     routes: Mapping[str, Routed] = field(default_factory=dict)
     """How they were asked about what the row said when they answered, if it says something else now."""
     since: Mapping[str, datetime] = field(default_factory=dict)
-    """When the current revision came in, if they answered about another answer of the row."""
+    """When the row came to say what it says, if they answered about another answer of it."""
 
 
 def hear(
@@ -58,7 +58,7 @@ def hear(
     said = {record_id: answer for record_id, items in found.items() if (answer := deciding(items))}
     said |= _handed_on(snapshot, prepared, task, said)
     gone = {name: one for name, items in found.items() if name not in said and (one := lapsed(items))}
-    return Heard(said, gone, _routes_of_answers(snapshot, said), _changed_since(snapshot, said))
+    return Heard(said, gone, _routes_of_answers(snapshot, said), _changed_since(snapshot, prepared, said))
 
 
 def _handed_on(
@@ -102,10 +102,21 @@ def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str
     return {name: routes[one.record_id] for name, one in earlier.items() if one.record_id in routes}
 
 
-def _changed_since(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str, datetime]:
-    """When the current revisions came in of the records that annotators answered about before."""
+def _changed_since(snapshot: Snapshot, prepared: Sequence[Prepared], said: Mapping[str, Said]) -> dict[str, datetime]:
+    """When rows came to say what they say, if annotators answered about something else that they said before.
+
+    A column that the task does not read may have changed since, and the task may read another label in the same row:
+    the revision counts that was current when a run first decided about today's content, without another one after it.
+    """
     earlier = [record_id for record_id, answer in said.items() if not answer.is_present]
     if not earlier:
         return {}
-    rows = snapshot.current_records().filter(pl.col("record_id").is_in(earlier)).select("record_id", "ingested_at")
-    return dict(rows.collect().iter_rows())
+    mine = pl.col("record_id").is_in(earlier)
+    now = pl.concat([read_rows(part.path, ASKED).filter(mine) for part in prepared]).select("record_id", now="content")
+    decided = snapshot.committed_decisions().filter(mine).join(now.lazy(), on="record_id")
+    is_same = (pl.col("content") == pl.col("now")).fill_null(value=False)
+    last_other = pl.col("run").filter(~is_same).max().fill_null("")
+    first = decided.group_by("record_id").agg(first=pl.col("run").filter(pl.col("run") > last_other).min())
+    rows = snapshot.scan(Table.RECORDS).filter(mine, ~pl.col("withdrawn")).join(first, on="record_id", how="left")
+    by_then = rows.filter((pl.col("batch") <= pl.col("first")).fill_null(value=True))
+    return dict(by_then.group_by("record_id").agg(pl.col("ingested_at").sort_by("batch").last()).collect().iter_rows())

@@ -51,7 +51,7 @@ class History:
     chance: Chance | None = None
     """Of its text to be audited, whatever its source has corrected in the answer since."""
     since: datetime | None = None
-    """When the current revision came in, if they answered about another answer of the row."""
+    """When the row came to say what it says, if they answered about another answer of it."""
 
 
 def read_histories(snapshot: Snapshot, rows: pl.DataFrame, task: type[Task], heard: Heard) -> dict[str, History]:
