@@ -2,9 +2,11 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import TOKEN, FakeStudio
@@ -16,6 +18,7 @@ from terminal import Terminal
 from flows.curate import curate
 from flows.engines.engine import Inline
 from flows.release import release
+from pipeline.curation.history import ROW_COLUMNS, History, read_known
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.status import read_status
 from pipeline.reporting.write_report import write_report
@@ -227,6 +230,20 @@ def test_annotators_who_name_the_same_in_another_order_agree() -> None:
     parts: dict[str, JsonValue] = {"http://a": ["hat", "coat"], "http://b": ["coat", "hat"]}
     decided = deciding([said_on(server, named) for server, named in parts.items()])
     assert decided is not None and decided.against is None
+
+
+def test_the_score_of_a_label_outlives_a_copy_that_stood_for_its_row_once(desk: Desk) -> None:
+    """An answered row that was a copy for a while lost its score, until a run learned anew."""
+    targets: dict[str, JsonValue] = {"topic": "billing"}
+    first = decision("1", "r1", content="c", targets=targets, label_error_score=0.25)
+    copied = decision("2", "r1", Fate.DUPLICATE)
+    said = replace(said_on("http://a", "billing"), asked=first)
+    row = dict.fromkeys(ROW_COLUMNS) | {"record_id": "r1", "revision": "v1", "order": 0, "frozen": False}
+    row |= {"key": "k", "targets": '{"topic":"billing"}', "rejection_reasons": "[]", "review_reasons": "[]"}
+    for last, score in ((first, 0.25), (copied, 0.25), (first.model_copy(update={"label_error_score": 0.5}), 0.5)):
+        past = {"r1": History(origin=first, curated=last, said=said)}
+        [known] = read_known(pl.DataFrame([row]), past, desk.context.dataset.task)
+        assert known.past.doubt.score == score
 
 
 def said_on(server: str, topic: JsonValue) -> Said:

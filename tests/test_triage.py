@@ -114,6 +114,13 @@ def test_a_row_equal_to_an_unusable_one_is_rejected_too() -> None:
     assert decisions["r3"].fate is Fate.ACCEPTED
 
 
+def test_no_score_is_kept_of_a_row_that_is_rejected_for_another_s_answer() -> None:
+    """Every run scored it anew, so that a run over everything found another one than those before it."""
+    cases = [asked("r1", Verdict.UNUSABLE, text_key="k", score=0.4), suspected("r2", text_key="k"), suspected("r3")]
+    scores = {name: one.label_error_score for name, one in decide(cases).items()}
+    assert scores == {"r1": None, "r2": None, "r3": 0.9}
+
+
 def test_unreadable_rows_are_not_equal_to_each_other() -> None:
     decisions = decide([asked("r1", Verdict.UNUSABLE, text_key=""), case("r2", text_key="")])
     assert decisions["r2"].fate is Fate.ACCEPTED

@@ -24,12 +24,13 @@ from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import LABEL_ERROR_CODES, Fate, Reason, ReasonCode, Routed
 from schemas.field import same_targets
-from schemas.repairs import awaits_repair
 from schemas.run_summary import Verb
 from schemas.task import Task
 from schemas.task_shape import shape_digest
 
 _REASONS = TypeAdapter(tuple[Reason, ...])
+_SCORED = (Fate.ACCEPTED, Fate.REVIEW)
+"""The fates of rows whose labels are scored."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _with_past(row: Known, history: History, task: type[Task], forgets: bool) ->
     if history.origin is not None and history.origin.targets == row.targets and not forgets:
         found, curated = _found_before(history.origin, is_frozen=row.frozen), history.curated
         scored, doubt = found is not None, found or NO_DOUBT
-        if known.human is not None and curated is not None and not awaits_repair(curated):
+        if known.human is not None and curated is not None and curated.fate in _SCORED:
             # The label that it had by then may have been scored anew.
             doubt = replace(doubt, score=_score_alone(curated), suggestion=curated.suggestion)
     digest = history.curated.task_digest if history.curated else ""
@@ -259,7 +260,7 @@ def _found_before(past: Decision, *, is_frozen: bool) -> Doubt | None:
     None if the decision does not say.
     """
     was_frozen = any(reason.code is ReasonCode.FROZEN for reason in past.reasons)
-    if past.fate not in (Fate.ACCEPTED, Fate.REVIEW) or (was_frozen and not is_frozen):
+    if past.fate not in _SCORED or (was_frozen and not is_frozen):
         return None
     reasons = tuple(reason for reason in past.reasons if reason.code in LABEL_ERROR_CODES)
     return Doubt(score=_score_alone(past), suggestion=past.suggestion, reasons=reasons)

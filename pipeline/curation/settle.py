@@ -12,7 +12,7 @@ import polars as pl
 
 from pipeline.curation.case import Judged, Matched
 from pipeline.curation.choose import Wait
-from pipeline.curation.known import Doubt, Known
+from pipeline.curation.known import NO_DOUBT, Doubt, Known
 from pipeline.curation.repairable_rows import repair_score
 from pipeline.curation.settled_columns import SETTLED
 from pipeline.estimation.audit_draw import numbers_of
@@ -84,6 +84,9 @@ _BUILT = pl.Schema({name: kind for name, kind in SETTLED.items() if name not in 
 
 def _decided(case: Judged, outcome: Outcome, task_digest: str) -> tuple[Any, ...]:
     known, matched, doubt = case.known, case.matched, case.doubt
+    if outcome.fate is Fate.REJECTED:
+        # No run keeps what it found against such a row: the next one may have learned otherwise.
+        doubt = NO_DOUBT
     source: LabelSource | None = None
     if known.targets is not None:
         source = LabelSource.HUMAN if known.human is Verdict.LABELED else LabelSource.SOURCE
