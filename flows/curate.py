@@ -36,7 +36,7 @@ from pipeline.state.snapshot import Snapshot
 from schemas.dataset import Mode, Source
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import Changed, Looked, Proof, Verb
+from schemas.run_summary import BudgetUse, Changed, Looked, Proof, Verb
 
 LOCK_PATIENCE = 60.0
 """Seconds that a run waits for others after a possibly long download."""
@@ -77,7 +77,7 @@ class ReviewBatch(BaseModel, frozen=True):
     """Why nothing was sent, and what to do about it."""
 
 
-class Curated(BaseModel, frozen=True):
+class Curated(BudgetUse, frozen=True):
     """The result of a curate run."""
 
     dataset: str
@@ -98,12 +98,6 @@ class Curated(BaseModel, frozen=True):
     """Why rows are rejected, the most frequent reason first."""
     in_review: dict[ReasonCode, int]
     """How many rows are in review, by first reason."""
-    budget: int
-    budget_used: int
-    beyond_budget: int
-    """How many more rows would be sent to annotators if the budget were larger."""
-    beyond_by_reason: dict[ReasonCode, int] = {}
-    """The same by first reason."""
     proof: Proof | None = None
     """How far `review.error_rate` is proven, if it is set."""
     review: ReviewBatch
@@ -215,10 +209,7 @@ def _result(
         note="\n".join(filter(None, notes)),
         rejections=rejections(snapshot, context.dataset.task),
         in_review=in_review(snapshot),
-        budget=last.use.budget,
-        budget_used=last.use.used,
-        beyond_budget=last.use.beyond,
-        beyond_by_reason=last.use.beyond_by_reason,
+        **last.use.of_budget,
         proof=last.proof,
         review=review,
         suggested=suggested,

@@ -32,8 +32,7 @@ def _curated(result: "Curated") -> Iterator[str]:
     yield str(result.looked)
     yield f"{counted(result.decided, 'decision')} changed; now {_funnel(result.funnel)}"
     yield from (f"note: {note}" for note in result.note.splitlines())
-    if result.beyond_budget:
-        yield f"{counted(result.beyond_budget, 'more row')} beyond the review budget of {result.budget:,}"
+    yield from filter(None, [result.beyond(is_fixed=result.proof is not None)])
     if result.proof is not None:
         yield str(result.proof)
     if result.suggested is not None:

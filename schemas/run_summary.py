@@ -1,10 +1,11 @@
 """What committed runs leave behind: one summary per verb, read by later runs and reports."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
+from schemas.fate import ReasonCode
 from schemas.similarities import Similarities
 
 
@@ -23,6 +24,54 @@ class RunSummary(BaseModel, frozen=True):
     """A run's own summary; fields that an older Goldleaf did not write have their defaults."""
 
     verb: ClassVar[Verb]
+
+
+class BudgetUse(BaseModel, frozen=True):
+    """How much of the review budget is used, and what becomes of the rows that it does not reach."""
+
+    budget: int = 0
+    """Records that may be routed as uncertain, in conflict or to be repaired, over all runs, but for personal data."""
+    budget_used: int = 0
+    personal_used: int = 0
+    """The same of the budget for personal data."""
+    beyond_budget: int = 0
+    """How many more rows would be sent to annotators if both budgets were larger."""
+    beyond_personal: int = 0
+    """Of these, rows that wait for personal data only: one for each number or address."""
+    beyond_accepted: int = 0
+    """Of these, suspect rows that are accepted, by `review.unreviewed`."""
+    beyond_by_reason: dict[ReasonCode, int] = {}
+    """All of them by what annotators would be asked, the most frequent first."""
+
+    @property
+    def of_budget(self) -> dict[str, Any]:
+        """These fields of whatever has them."""
+        return {name: getattr(self, name) for name in BudgetUse.model_fields}
+
+    def beyond(self, *, is_fixed: bool) -> str:
+        """What is beyond the budgets, and how to ask about it; empty if nothing is.
+
+        Args:
+            is_fixed: the budget is that of `review.error_rate`.
+        """
+        if not (count := self.beyond_budget):
+            return ""
+        which = ", ".join(
+            f"{number:,} {code}" for code, number in sorted(self.beyond_by_reason.items(), key=lambda one: -one[1])
+        )
+        how = []
+        if more := count - self.beyond_personal:
+            how = [f"set review.budget to {self.budget_used + more:,}"]
+            if is_fixed:
+                how = ["only a review.budget in place of review.error_rate asks about more"]
+        if self.beyond_personal:
+            how.append(f"set review.personal_budget to {self.personal_used + self.beyond_personal:,}")
+        used = f"{self.budget_used:,} of {self.budget:,} used; " if more else ""
+        goal = "" if is_fixed and more else " to ask about all of them"
+        said = f"{count:,} more {'row is' if count == 1 else 'rows are'} beyond the review budget"
+        fates = {"accepted": self.beyond_accepted, "left out": count - self.beyond_accepted}
+        now = ", ".join(f"{number:,} {fate}" for fate, number in fates.items() if number)
+        return f"{said}: {which} ({used}{' and '.join(how)}{goal}); until then {now}"
 
 
 class Proof(BaseModel, frozen=True):
@@ -163,7 +212,7 @@ class Changed(BaseModel, frozen=True):
         return self.raw - self.superseded
 
 
-class CurateFacts(RunSummary):
+class CurateFacts(BudgetUse, RunSummary):
     """The configuration and counts of a curate, without the similarities: quick to read for many runs."""
 
     verb: ClassVar[Verb] = Verb.CURATE
@@ -202,10 +251,6 @@ class CurateFacts(RunSummary):
     """The run that trained what judges labels; empty if nothing that was learned does."""
     change: Changed | None = None
     """What became of what it was the first to see; None in runs that did not record it."""
-    budget: int = 0
-    budget_used: int = 0
-    beyond_budget: int = 0
-    """How many more rows would be sent to annotators if the budget were larger."""
     note: str = ""
     proof: Proof | None = None
     """Of `review.error_rate`, if it is set."""

@@ -129,7 +129,9 @@ def test_all_suspects_are_asked_about_the_likeliest_first_beside_a_random_sample
         assert later.reasons[0].detail == "annotators are asked about it in a later batch"
     else:
         assert later.fate is Fate.REVIEW
-    assert first.use.beyond == 0 and first.proof is not None and (first.proof.open, first.proof.later) == (31, 40)
+    assert (
+        first.use.beyond_budget == 0 and first.proof is not None and (first.proof.open, first.proof.later) == (31, 40)
+    )
     for _ in range(20):
         result = decided(cases, proof, review)
         open_ = [

@@ -203,7 +203,8 @@ def test_a_release_and_a_fine_tuning_are_overdue_too_and_one_without_news_is_not
     shop = opened_shop(tmp_path)
     file = tmp_path / "dataset.yaml"
     file.write_text(file.read_text() + "schedules: {release: 0 5 * * *, finetune: 0 6 * * *}\n")
-    later = datetime.now(UTC) + timedelta(days=2)
+    # At noon: an hour before it, neither is due.
+    later = (datetime.now(UTC) + timedelta(days=2)).replace(hour=12)
     [line] = all_datasets(shop.home, later)
     assert [text.split(" UTC")[0][:-9] for text in line.overdue] == [
         f"{verb} was due at {read_cron(cron).next(datetime.now(UTC), 'UTC'):%F}"

@@ -319,10 +319,10 @@ def test_triage_is_a_fixed_point(cases: list[Judged], review: Review) -> None:
     again = [remembered(one, decision) for one, decision in zip(cases, first.decisions, strict=True)]
     second = run(again, review)
     assert second.decisions == first.decisions
-    assert (second.use.budget, second.use.used, second.use.beyond) == (
+    assert (second.use.budget, second.use.budget_used, second.use.beyond_budget) == (
         first.use.budget,
-        first.use.used,
-        first.use.beyond,
+        first.use.budget_used,
+        first.use.beyond_budget,
     )
 
 
@@ -336,7 +336,7 @@ def test_the_budget_is_never_exceeded_by_new_questions(cases: list[Judged], revi
     old = {one.known.record_id for one in before if one.known.human is not None or one.known.record_id in asking}
     new = asking - {one.known.record_id for one in before}
     assert len(new) <= max(0, result.use.budget - len(old))
-    assert result.use.used == len(old) + len(new)
+    assert result.use.budget_used == len(old) + len(new)
 
 
 @examples(60)

@@ -22,7 +22,7 @@ def test_the_audit_slice_keeps_its_fate_and_costs_no_budget() -> None:
         "r2": (Fate.ACCEPTED, Routed.AUDIT),
         "r3": (Fate.REVIEW, None),
     }
-    assert (result.use.used, result.use.budget) == (0, 0)
+    assert (result.use.budget_used, result.use.budget) == (0, 0)
 
 
 def test_the_audit_rate_is_kept_and_the_same_records_are_drawn_again() -> None:
@@ -44,7 +44,7 @@ def test_by_default_at_most_500_are_asked_about_and_300_audited() -> None:
     cases = [suspected(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
     result = run(cases, Review())
     routes = Counter(decision.routed for decision in result.decisions)
-    assert (result.use.budget, result.use.used) == (500, 500)
+    assert (result.use.budget, result.use.budget_used) == (500, 500)
     assert (routes[Routed.UNCERTAIN], routes[Routed.AUDIT]) == (500, 300)
 
 
@@ -56,7 +56,7 @@ def test_by_default_a_tenth_of_few_rows_may_be_asked_about(rows: int, budget: in
 def test_what_is_written_down_has_no_cap() -> None:
     cases = [suspected(f"r{number}") if number % 2 else case(f"r{number}") for number in range(40_000)]
     result = run(cases, Review(budget=0.1, audit=0.02))
-    assert result.use.used == 4_000
+    assert result.use.budget_used == 4_000
     assert sum(decision.routed is Routed.AUDIT for decision in result.decisions) > 600
 
 

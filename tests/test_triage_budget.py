@@ -26,7 +26,12 @@ def test_personal_data_is_asked_about_once_per_value_and_uses_up_no_other_budget
     cases += [suspected(f"r{number}") for number in range(50, 60)]
     result = run(cases, Review(budget=5, personal_budget=2, audit=0.0))
     routed = [decision.record_id for decision in result.decisions if decision.routed]
-    assert (routed[:2], len(routed), result.use.used) == (["r0", "r41"], 7, 5)
+    assert (routed[:2], len(routed), result.use.budget_used) == (["r0", "r41"], 7, 5)
+    assert (result.use.beyond_budget, result.use.beyond_personal) == (5, 0), "all others wait for these two answers"
+    assert run(cases, Review(budget=5, personal_budget=1, audit=0.0)).use.beyond(is_fixed=False) == (
+        "6 more rows are beyond the review budget: 5 label_error, 1 personal_data (5 of 5 used; set review.budget to "
+        "10 and set review.personal_budget to 2 to ask about all of them); until then 5 accepted, 1 left out"
+    )
     by_default = run(cases, Review(budget=5, audit=0.0)).decisions
     assert [one.record_id for one in by_default if one.routed and one.record_id < "r42"] == ["r0"]
 
@@ -51,8 +56,8 @@ def test_what_annotators_accepted_in_one_row_holds_no_other_row_that_has_nothing
 )
 def test_a_budget_is_a_count_or_a_share_of_the_current_records(budget: float, rows: int, used: int) -> None:
     result = run([suspected(f"r{number}") for number in range(rows)], Review(budget=budget, audit=0.0))
-    assert result.use.used == used == sum(decision.routed is not None for decision in result.decisions)
-    assert result.use.beyond == rows - used
+    assert result.use.budget_used == used == sum(decision.routed is not None for decision in result.decisions)
+    assert result.use.beyond_budget == rows - used
     assert result.use.budget == (budget if isinstance(budget, int) else used)
 
 
@@ -74,7 +79,7 @@ def test_questions_that_were_asked_use_up_the_budget_even_when_it_shrinks() -> N
     for budget in (3, 1):
         result = run(cases, Review(budget=budget, audit=0.0))
         assert {d.record_id for d in result.decisions if d.routed} == {"r0", "r1", "r2"}
-        assert result.use.used == 3
+        assert result.use.budget_used == 3
     assert {d.record_id for d in run(cases, Review(budget=4, audit=0.0)).decisions if d.routed} == {
         "r0",
         "r1",
@@ -152,8 +157,8 @@ def test_a_label_above_the_floor_that_nobody_looked_at_never_passes() -> None:
 
 def test_the_budget_is_spent_as_long_as_a_label_is_above_the_floor() -> None:
     cases = [suspected(f"r{number}", 0.11) for number in range(30)] + [suspected(f"r{n}", 0.09) for n in range(30, 60)]
-    assert run(cases, Review(budget=20, audit=0.0)).use.used == 20
-    assert run(cases, Review(budget=50, audit=0.0)).use.used == 30
+    assert run(cases, Review(budget=20, audit=0.0)).use.budget_used == 20
+    assert run(cases, Review(budget=50, audit=0.0)).use.budget_used == 30
 
 
 def test_a_lower_floor_asks_about_what_passed_before() -> None:
@@ -292,10 +297,10 @@ def test_different_troubles_of_one_label_are_different_sorts_of_questions() -> N
 def test_what_waits_is_counted_by_what_an_annotator_would_be_asked_for() -> None:
     cases = [suspected(f"r{n}") for n in range(3)] + [case("r3", targets=None), *conflict("k", "r4", "r5")]
     result = run(cases, NONE)
-    assert result.use.beyond == 5
+    assert result.use.beyond_budget == 5
     assert list(result.use.beyond_by_reason.items()) == [
         (ReasonCode.LABEL_ERROR, 3),
         (ReasonCode.UNLABELED, 1),
         (ReasonCode.CONFLICT, 1),
     ]
-    assert (run(cases).use.beyond, run(cases).use.beyond_by_reason) == (0, {})
+    assert (run(cases).use.beyond_budget, run(cases).use.beyond_by_reason) == (0, {})

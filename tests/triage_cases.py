@@ -10,13 +10,13 @@ from known_cases import changed, known_case
 from pipeline.curation.audit import Chance
 from pipeline.curation.case import SHOWN_ANSWERS, Judged
 from pipeline.curation.settle import settle
-from pipeline.curation.triage import BudgetUse, decisions, triage
+from pipeline.curation.triage import decisions, triage
 from pipeline.state.decisions import from_frame
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Screen
 from schemas.decision import Decision
 from schemas.fate import Reason, ReasonCode, Routed
-from schemas.run_summary import Proof
+from schemas.run_summary import BudgetUse, Proof
 from schemas.task import Task
 from schemas.tasks.contract_clause import ContractClause
 

@@ -262,21 +262,6 @@ def show_rejections(groups: "Sequence[Rejection]") -> None:
         out.print(f"  {line}", markup=False)
 
 
-def show_beyond(
-    count: int, used: int, budget: int, kinds: Mapping[ReasonCode, int] | None = None, *, is_fixed: bool = False
-) -> None:
-    """How many rows are beyond the review budget, which is fixed with ``review.error_rate``."""
-    if not count:
-        return
-    more = f"{counted(count, 'more row')} {'is' if count == 1 else 'are'}"
-    which = ", ".join(f"{number:,} {code}" for code, number in (kinds or {}).items())
-    how = "only a review.budget in place of review.error_rate asks about more"
-    if not is_fixed:
-        how = f"set review.budget to {used + count:,} to ask about all of them"
-    of_budget = f"({used:,} of {budget:,} used; {how})"
-    out.print(f"{more} beyond the review budget{f': {which}' if which else ''} {of_budget}")
-
-
 def show_proof(proof: "Proof") -> None:
     """How far ``review.error_rate`` is proven; what is not shows."""
     out.print(str(proof) if proof.proven else f"[yellow]{proof}[/]")

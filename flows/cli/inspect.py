@@ -25,7 +25,6 @@ from flows.cli.console import (
     progress_for,
     show_answer,
     show_attention,
-    show_beyond,
     show_funnel,
     show_in_review,
     show_proof,
@@ -89,7 +88,8 @@ def status(
         out.print(f"[yellow]{what} of gold items may be wrong[/]: `goldleaf annotators` names {which}")
     show_rejections(result.rejections)
     show_in_review(result.in_review)
-    show_beyond(result.beyond_budget, result.budget_used, result.budget, is_fixed=result.proof is not None)
+    if beyond := result.beyond(is_fixed=result.proof is not None):
+        out.print(beyond)
     for line in result.suggestions.lines if result.suggestions else ():
         out.print(line, markup=False)
     if result.outlook:

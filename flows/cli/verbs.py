@@ -27,7 +27,6 @@ from flows.cli.console import (
     err,
     out,
     show_attention,
-    show_beyond,
     show_funnel,
     show_in_review,
     show_proof,
@@ -124,13 +123,8 @@ def show_curated(result: "Curated") -> None:
         out.print(f"[dim]note:[/] {escape(note)}")
     show_rejections(result.rejections)
     show_in_review(result.in_review)
-    show_beyond(
-        result.beyond_budget,
-        result.budget_used,
-        result.budget,
-        result.beyond_by_reason,
-        is_fixed=result.proof is not None,
-    )
+    if beyond := result.beyond(is_fixed=result.proof is not None):
+        out.print(beyond)
     if result.suggested is not None:
         show_suggested(result.suggested)
     if result.proof is not None:

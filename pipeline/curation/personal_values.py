@@ -35,25 +35,24 @@ def cleared(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def once_each(rows: pl.DataFrame, is_new: pl.Expr, budget: int) -> set[str]:
-    """The rows to ask about: one for each value that no open question is about, the most frequent values first.
+def once_each(rows: pl.DataFrame, is_new: pl.Expr) -> list[str]:
+    """The rows to ask about in their order: one for each value that no open question is about, frequent ones first.
 
     Args:
         rows: as triage takes them.
         is_new: whether a row may be asked about, and was not before.
-        budget: how many questions are asked, over all runs.
     """
     held = rows.filter(pl.col("personal").is_not_null())
     asked, new = held.filter("asked"), held.filter(is_new)
-    room, open_values = budget - asked.height, _values(asked.filter(pl.col("human").is_null()))
+    open_values = _values(asked.filter(pl.col("human").is_null()))
     candidates = [(name, values.split()) for name, values in new.select("record_id", "personal").iter_rows()]
     frequent = Counter(value for _, values in candidates for value in values)
     # A stable sort: among equals, the first row.
     candidates.sort(key=lambda one: -max(frequent[value] for value in one[1]))
-    chosen: set[str] = set()
+    chosen = []
     for name, values in candidates:
-        if len(chosen) < room and not open_values.issuperset(values):
-            chosen.add(name)
+        if not open_values.issuperset(values):
+            chosen.append(name)
             open_values |= set(values)
     return chosen
 

@@ -41,7 +41,6 @@ from pipeline.curation.open_cases import Opened, open_cases
 from pipeline.curation.rescoring import Scoring, rules_off
 from pipeline.curation.similarity_histogram import count_similarities, last_similarities, similarities_stand
 from pipeline.curation.standing import Header, write_standing
-from pipeline.curation.triage import BudgetUse
 from pipeline.curation.triage_cases import Triaged, triage_cases
 from pipeline.curation.unchanged import stand_still
 from pipeline.errors import StoreError
@@ -60,7 +59,7 @@ from pipeline.state.tables import Table
 from pipeline.steps import Advance, Steps
 from schemas.fate import Fate, ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import Changed, CurateSummary, Looked, Proof
+from schemas.run_summary import BudgetUse, Changed, CurateSummary, Looked, Proof
 from schemas.similarities import Similarities
 from schemas.task import Role
 from schemas.task_shape import shape_digest
@@ -203,9 +202,7 @@ def _unchanged(workspace: Workspace, run: Run, before: Earlier, read: Ingested |
     if still is None:
         return None
     summary, header = still.summary, still.header
-    beyond = {ReasonCode(code): count for code, count in header.beyond.items()}
-    use = BudgetUse(summary.budget, summary.budget_used, summary.beyond_budget, beyond)
-    said = (header.near, summary.note, use, None)
+    said = (header.near, summary.note, summary, None)
     return Decided(run.id, 0, 0, *said, still.funnel, Adopted(), [], still.looked, Changed())
 
 
@@ -272,10 +269,9 @@ def _leave_standing(
     """Keep what the next run goes on from, and the outline for those who only look."""
     store, dataset, look, triaged = workspace.store, workspace.dataset, made.look, made.triaged
     versions = {table.value: version for table, version in store.snapshot().versions.items()}
-    beyond = {code.value: count for code, count in triaged.use.beyond_by_reason.items()}
     scheme = Scheme(dataset.config.duplicates.threshold).name
     rules = (dataset.curation_digest, derivation_digest(dataset), evaluation, scheme)
-    header = Header(run.id, *rules, versions, near, beyond, dataset.curation_parts)
+    header = Header(run.id, *rules, versions, near, dataset.curation_parts)
     if triaged.is_same and look.standing is not None:
         look.standing.keep(store, header)
         outline_stands(store.standing / look.standing.header.run, store.standing / run.id)
@@ -333,9 +329,7 @@ def _summary(
         looked=made.look.told,
         change=change,
         judge=triaged.judged_by,
-        budget=triaged.use.budget,
-        budget_used=triaged.use.used,
-        beyond_budget=triaged.use.beyond,
+        **triaged.use.of_budget,
         note=triaged.note,
         proof=triaged.proof,
         past_proof=triaged.past_proof,

@@ -82,8 +82,6 @@ class Header:
     """Of the tables, after the run."""
     near: int
     """How many records are near-duplicates."""
-    beyond: dict[str, int]
-    """How many records would be asked about if the budget were larger, by the code of the reason."""
     parts: dict[str, str]
     """The digests of the task and of each part of the configuration (``LoadedDataset.curation_parts``)."""
 

@@ -6,7 +6,7 @@ nothing twice.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -20,7 +20,7 @@ from pipeline.state.decisions import json_of_reasons
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, Reason, ReasonCode, Routed
-from schemas.run_summary import Proof
+from schemas.run_summary import BudgetUse, Proof
 
 _BUDGET = 0.1
 _PERSONAL = 0.2
@@ -35,19 +35,6 @@ IS_SUSPECT = (
     pl.col("score").is_not_null() & (pl.col("wait") == Wait.NO.value) & (pl.col("route") == Routed.UNCERTAIN.value)
 )
 """Whether a label is likely enough to be wrong to be worth a look, though nothing else holds its row."""
-
-
-@dataclass(frozen=True)
-class BudgetUse:
-    """How much of the review budget is used."""
-
-    budget: int
-    """Records that may be routed as uncertain, in conflict or to be repaired, over all runs, but for personal data."""
-    used: int
-    beyond: int
-    """Records that would be routed if the budget were larger."""
-    beyond_by_reason: dict[ReasonCode, int]
-    """The same by what annotators would be asked, the most frequent first."""
 
 
 VERDICT = pl.Schema(
@@ -94,12 +81,26 @@ def triage(settled: pl.DataFrame, review: Review, *, proof: Proof | None = None)
     picked = _pick(rows, review)
     rows = _with_fates(_with_routes(rows, picked.chosen), review)
     rows, proof = draw_checks(rows, review, picked.room, proof)
-    beyond = rows.filter(picked.within_budget, pl.col("routed").is_null()).group_by("first", maintain_order=True).len()
+    return Triage(rows.select(VERDICT.names()), _use(rows, picked), proof)
+
+
+def _use(rows: pl.DataFrame, picked: "_Picked") -> BudgetUse:
+    """How much of the budgets is used, and what they do not reach."""
+    is_personal = pl.col("personal").is_not_null()
+    # A row about whose number another one is asked waits for that answer, and for no budget.
+    is_beyond = picked.within_budget & (~is_personal | pl.col("record_id").is_in(picked.personal))
+    beyond = rows.filter(is_beyond, pl.col("routed").is_null())
     # Equally frequent ones stay in the order of the records.
-    beyond = beyond.sort("len", descending=True, maintain_order=True)
-    by_reason = {ReasonCode(code): count for code, count in beyond.iter_rows()}
-    use = BudgetUse(picked.budget, picked.used, sum(by_reason.values()), by_reason)
-    return Triage(rows.select(VERDICT.names()), use, proof)
+    counts = beyond.group_by("first", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
+    return BudgetUse(
+        budget=picked.budget,
+        budget_used=picked.used,
+        personal_used=rows.filter(is_personal, pl.col("asked") | pl.col("chosen")).height,
+        beyond_budget=beyond.height,
+        beyond_personal=beyond.filter(is_personal).height,
+        beyond_accepted=beyond.filter("unreviewed").height,
+        beyond_by_reason={ReasonCode(code): count for code, count in counts.iter_rows()},
+    )
 
 
 def decisions(settled: pl.DataFrame, verdicts: pl.DataFrame, review: Review, run: str) -> pl.DataFrame:
@@ -145,6 +146,8 @@ class _Picked:
     used: int
     within_budget: pl.Expr
     """Whether a row is a candidate that may use up the budget, whatever it is routed to."""
+    personal: Sequence[str]
+    """Those that wait for personal data only, as far as each number or address is asked about once."""
     room: int = 0
     """With an error rate, how many rows of a batch are drawn at random."""
 
@@ -156,11 +159,12 @@ def _pick(rows: pl.DataFrame, review: Review) -> _Picked:
     budget, asked = _budget(review.budget, rows.height), rows.filter("asked")
     of_group = dict(asked["group"].value_counts().iter_rows())
     is_new = pl.col("score").is_not_null() & pl.col("past_route").is_null()
-    personal = once_each(rows, is_new, _personal_budget(review, budget, rows.height))
+    each, room = once_each(rows, is_new), _personal_budget(review, budget, rows.height)
+    personal = set(each[: max(0, room - asked.filter(pl.col("personal").is_not_null()).height)])
     new, asked = (some.filter(pl.col("personal").is_null()) for some in (rows.filter(is_new), asked))
     if review.error_rate is None:
         chosen = _chosen(new, budget - asked.height, of_group)
-        return _Picked(chosen | personal, budget, asked.height + len(chosen), is_new)
+        return _Picked(chosen | personal, budget, asked.height + len(chosen), is_new, each)
     waiting, before = new.filter(~pl.col("suspect")), asked.filter(_WAS_SUSPECT)
     unanswered = before.filter(pl.col("human").is_null(), ~pl.col("in_vain")).height
     batch = max(FEWEST, budget)
@@ -169,7 +173,7 @@ def _pick(rows: pl.DataFrame, review: Review) -> _Picked:
     used = asked.height - before.height
     chosen = _chosen(waiting, budget - used, of_group)
     room = max(least, batch - unanswered - len(likely))
-    return _Picked(likely | chosen | personal, budget, used + len(chosen), is_new & ~pl.col("suspect"), room)
+    return _Picked(likely | chosen | personal, budget, used + len(chosen), is_new & ~pl.col("suspect"), each, room)
 
 
 _WAS_SUSPECT = (

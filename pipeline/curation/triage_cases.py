@@ -36,7 +36,7 @@ from pipeline.curation.score_labels import Scoring
 from pipeline.curation.second_voice import SecondVoice
 from pipeline.curation.settle_chunks import Chunk, ChunkSettled, Rules, forget_rules, settle_cases, settle_chunk
 from pipeline.curation.standing import STANDING, Others, write_standing_rows
-from pipeline.curation.triage import VERDICT, BudgetUse, decisions, triage
+from pipeline.curation.triage import VERDICT, decisions, triage
 from pipeline.label_errors.text_languages import forget_languages
 from pipeline.releases.frozen_sources import frozen_sources
 from pipeline.state.decisions import changed_decisions
@@ -44,7 +44,7 @@ from pipeline.state.mapped_rows import MappedRows, read_rows, values_of
 from pipeline.state.memory import let_go, let_go_of_files
 from pipeline.state.snapshot import Snapshot
 from pipeline.steps import Steps
-from schemas.run_summary import CurateFacts, Proof
+from schemas.run_summary import BudgetUse, CurateFacts, Proof
 
 _MANY_ROWS = 100_000
 """From so many on, memory that the next step does not need is worth the time to read it again."""

@@ -45,7 +45,16 @@ from pipeline.text.wording import counted
 from schemas.dataset import Review
 from schemas.fate import ReasonCode
 from schemas.manifest import Funnel
-from schemas.run_summary import CollectSummary, CurateFacts, CurateSummary, FinetuneSummary, Proof, ReleaseSummary, Verb
+from schemas.run_summary import (
+    BudgetUse,
+    CollectSummary,
+    CurateFacts,
+    CurateSummary,
+    FinetuneSummary,
+    Proof,
+    ReleaseSummary,
+    Verb,
+)
 
 _LAST_RUNS = 5
 
@@ -67,7 +76,7 @@ class RunLine(BaseModel, frozen=True):
         return f"{self.verb} ({self.model})" if self.model else self.verb
 
 
-class Status(BaseModel, frozen=True):
+class Status(BudgetUse, BaseModel, frozen=True):
     """A dataset's status; the numbers are the funnel's."""
 
     dataset: str
@@ -104,10 +113,6 @@ class Status(BaseModel, frozen=True):
     """Why rows are rejected, the most frequent reason first."""
     in_review: dict[ReasonCode, int]
     """How many rows are in review, by first reason."""
-    budget: int
-    budget_used: int
-    beyond_budget: int
-    """How many more rows would be sent to annotators if the review budget were larger."""
     suggestions: SuggestionScore | None = None
     """How good a model's suggestions are, and how readily annotators accept them; None if no model was ever asked."""
     outlook: ErrorOutlook | None
@@ -177,9 +182,7 @@ def read_status(workspace: Workspace) -> Status:
         doubted_gold=doubted_in(snapshot, workspace.dataset),
         rejections=rejections(snapshot, workspace.dataset.task),
         in_review=in_review(snapshot),
-        budget=curated.summary.budget if curated else 0,
-        budget_used=curated.summary.budget_used if curated else 0,
-        beyond_budget=curated.summary.beyond_budget if curated else 0,
+        **(curated.summary.of_budget if curated else {}),
         suggestions=score_of_suggestions(workspace, snapshot),
         outlook=error_outlook(snapshot, workspace.dataset.config.review.floor),
         audit=audit_result(snapshot, open_answers(snapshot, workspace.dataset, seats)),
