@@ -15,7 +15,6 @@ from flows.cli.app import (
     run_verb,
 )
 from flows.cli.console import out, show_rows
-from flows.run_page import lines_about
 from schemas.dataset import Runner
 
 
@@ -28,6 +27,9 @@ def compact(dataset: DatasetFile = DEFAULT, wait: Wait = "0", as_json: AsJson = 
     They go with a later compact, once they were replaced for an hour. Worth it about once a month for a dataset that
     is curated every night; `schedules.compact` does so by itself.
     """
+    # Its imports take a third of a second: not for every command, nor for help.
+    from flows.run_page import lines_about
+
     context = load_context(dataset)
     require_curated(context)
     found = run_verb(context, Runner.INLINE, as_json, "compact", wait=wait)
