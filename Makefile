@@ -34,9 +34,9 @@ demo: install label-studio ## Run the whole workflow on a sample (KIND=chat: on 
 test: install label-studio browser ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-soak: install label-studio postgres ## Run the long random and fault series (some hours: SOAK_STORMS=30 takes 50 minutes; SEED=N repeats one)
+soak: install label-studio postgres ## Run the long random and fault series (some hours; CONTRIBUTING.md says how to try less; SEED=N repeats one)
 	@echo "random lives, faults of disks, servers and inputs, with seed $(SEED)"
-	@SOAK_SEED=$(SEED) $(BIN)/python -m pytest tests/soak $(PARALLEL) --hypothesis-seed=$(SEED) --durations=0
+	@SOAK_SEED=$(SEED) $(BIN)/python -m pytest tests/soak --numprocesses $(WORKERS) --dist worksteal --hypothesis-seed=$(SEED) --durations=0
 
 check: install ## Lint, types, import contracts
 	@$(BIN)/ruff check .
