@@ -13,7 +13,6 @@ from flows.suggest import Suggested, ask_model, hear_again
 from pipeline.config.dataset_file import LoadedDataset, load_dataset_file
 from pipeline.config.workspace import HOW_TO_CONNECT
 from pipeline.curation.evaluation_sets import read_evaluation_sets, to_fetch
-from pipeline.curation.notes import notes_about
 from pipeline.curation.shards import FEW_ROWS, warm_up
 from pipeline.curation.stages import Decided, decide, without_garbage_collection
 from pipeline.curation.task_change import told_before
@@ -195,7 +194,7 @@ def _result(
 ) -> Curated:
     """What a run has read and decided, and decided again if it heard a model; and what has become of answers."""
     config, last = context.dataset.config, heard or decided
-    notes = [becomes, *notes_about(read, decided, config.sources), *unkeyed(snapshot, config.sources)]
+    notes = [becomes, *read.notes, *decided.notes, *unkeyed(snapshot, config.sources)]
     return Curated(
         dataset=config.name,
         run=last.run,

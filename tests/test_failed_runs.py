@@ -126,7 +126,8 @@ def test_an_empty_file_is_enough_for_a_source_that_comes_back(tmp_path: Path) ->
     assert home.ingest(other).withdrawn == 30
     (home.folder / "log1.jsonl").rename(home.folder / "old.jsonl")
     (home.folder / "log2.jsonl").touch()
-    assert home.ingest(log, other).returned == ((log.name, 30),)
+    said = "source 's' is in the file again, and with it 30 records that no file of it has any more"
+    assert home.ingest(log, other).notes == (said, "source 's': log2.jsonl has no rows; add some, or correct `path:`")
     assert home.current().height == 31
 
 

@@ -63,9 +63,23 @@ def test_a_file_that_is_as_it_was_is_not_opened(home: Home, opened: list[str], e
 def test_only_new_files_are_opened(home: Home, opened: list[str]) -> None:
     for day in range(3):
         home.write(f"{day}.jsonl", [{"id": day}, {"id": day, "x": 1}])
-        doubled = (("s", day + 1, 2 * (day + 1)),)
-        assert rows_read(home, UPDATES) == (Ingested(2 * (day + 1), 2, 0, doubled=doubled), 2)
+        said, read = rows_read(home, UPDATES)
+        assert (said.lines, said.added, said.withdrawn, read) == (2 * (day + 1), 2, 0, 2)
+        assert said.notes == (
+            f"{day + 1} of {2 * (day + 1)} rows of source 's' share their key with a later row that has different "
+            "content, and only the last one counts; is `id` a key?",
+        )
     assert opened == ["0.jsonl", "1.jsonl", "2.jsonl"]
+
+
+def test_updates_that_a_file_gets_later_are_judged_among_all_its_rows(home: Home) -> None:
+    """Among those that a run looks at, they are half of them, and were once refused."""
+    rows = [{"id": number} for number in range(100)]
+    home.write("data.jsonl", rows)
+    home.ingest(KEYED)
+    home.write("data.jsonl", [*rows, *({"id": number, "new": True} for number in range(20))])
+    assert home.ingest(KEYED) == Ingested(lines=120, added=20, withdrawn=0)
+    assert home.current().height == 100
 
 
 def test_of_a_file_that_has_grown_only_the_new_lines_are_read(home: Home) -> None:

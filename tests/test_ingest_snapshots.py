@@ -42,8 +42,8 @@ def test_a_withdrawal_keeps_where_the_row_was_but_not_its_bytes(home: Home) -> N
 
 def test_an_empty_snapshot_is_refused_since_it_would_withdraw_everything(home: Home) -> None:
     home.write("data.jsonl", [])
-    empty = (("s", ("data.jsonl",), 1),)
-    assert home.ingest(SNAPSHOT) == Ingested(lines=0, added=0, withdrawn=0, empty=empty)
+    note = "source 's': data.jsonl has no rows; add some, or correct `path:`"
+    assert home.ingest(SNAPSHOT) == Ingested(lines=0, added=0, withdrawn=0, notes=(note,))
     home.write("data.jsonl", [{"id": 1}, {"id": 2}])
     home.ingest(SNAPSHOT)
     home.write("data.jsonl", [])
@@ -182,7 +182,11 @@ def test_a_source_that_is_taken_out_of_the_file_takes_its_records_along_and_brin
     home.ingest(KEYED, other)
     ids = home.current()["record_id"].to_list()
     gone = home.ingest(KEYED)
-    assert (gone.withdrawn, gone.left) == (2, (("t", 2),))
+    assert gone.withdrawn == 2
+    assert gone.notes == (
+        "source 't' is no longer in the file, so its records (2) are withdrawn; if you add it again, they come back "
+        "with their answers",
+    )
     assert home.current()["source"].to_list() == ["s"]
     assert home.ingest(KEYED) == Ingested(lines=1, added=0, withdrawn=0)
     assert home.ingest(KEYED, other).added == 2

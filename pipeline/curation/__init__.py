@@ -7,7 +7,6 @@ __all__ = [
     "evaluation_sets",
     "follow_answers",
     "history",
-    "notes",
     "prepare",
     "shards",
     "shared_keys",

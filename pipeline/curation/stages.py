@@ -65,6 +65,8 @@ from schemas.task import Role
 from schemas.task_shape import shape_digest
 
 _ADOPTS = "it adopts the splits of a version"
+_MOST_NEAR = 0.5
+"""Report it if a larger share of rows are near-duplicates."""
 
 
 @contextmanager
@@ -104,6 +106,21 @@ class Decided:
     """What it looked at."""
     change: Changed
     """What became of the rows that it was the first to see."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What you should know about it; empty texts if there is nothing to report."""
+        return [self.adopted.note, self.note, *self.layouts, self._mostly_similar]
+
+    @property
+    def _mostly_similar(self) -> str:
+        """In a template, a few words may make all the difference."""
+        if self.near <= self.funnel.current * _MOST_NEAR:
+            return ""
+        return (
+            f"{self.near:,} of {self.funnel.current:,} rows are near-duplicates of others; look at some with `goldleaf "
+            "duplicates`, and raise duplicates.threshold if they ask different things"
+        )
 
 
 @without_garbage_collection()

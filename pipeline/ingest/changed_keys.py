@@ -1,28 +1,27 @@
-"""Keeps the records of a source whose ``key`` is another one now: a row that says what it said is the record it was.
+"""Keeps the records of a source whose ``key`` is another one now: what a row said last tells the key that it has now.
 
-A record's id follows from the first key that it had. Rows under another one are recognized by what they say, and
-appended once more with their new key, by which later runs find the record.
+A record's id follows from the first key that it had. With another one it is appended once more, by which later runs
+find it, whether its row was edited or not.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import orjson
 import polars as pl
 
 from pipeline.ingest.row_index import Index
-from pipeline.state.tables import SCHEMAS, Table
-from pipeline.state.work_files import read_work
-from schemas.dataset import Source
+from pipeline.ingest.row_keys import content_key
+from pipeline.ingest.sources import SourceReading
 from schemas.identity import stable_hash
 
-_RECORD = SCHEMAS[Table.RECORDS]
 _SAME = ["record_id", "revision"]
 _SAYS = ["source", "revision"]
-_MOVED = ["position", "source", "key", "ingested_at"]
-_MANY = 20
-_LAST = [*_SAME, "source", "withdrawn", "batch", "position", "ingested_at"]
+_KEY = {"record_id": pl.String(), "key": pl.String()}
+_CLAIM = ["source", "now"]
+_AT_ONCE = 50_000
+"""Rows that are held in memory with what they say."""
+_LATER = "~"
+"""Sorts after every run."""
 
 
 @dataclass(frozen=True)
@@ -30,33 +29,23 @@ class Recognized:
     """The rows of all sources, each with the id of its record, whatever its key was before."""
 
     index: Index
-    rows: pl.DataFrame
-    """Those of current records that have another key now: ``position``, ``record_id``, ``source``, the key of rows by
-    content, and when the record said this first (``ingested_at``)."""
+    keys: pl.DataFrame
+    """``record_id`` and ``key`` of the records that have another key now."""
     merged: pl.DataFrame
-    """``record_id`` of the records of which no row is left, since others with the same key now say the same."""
-    is_as_read: bool = True
-    """Whether all rows have the ids that they were read with."""
+    """``record_id`` of those that are no row of their own any more, since a later one has the same key."""
 
-
-@dataclass(frozen=True)
-class Respelled:
-    """Rows of a source under new keys that say what rows under others said: a spreadsheet may write `007` as 7."""
-
-    source: str
-    rows: int
-    among: int
-    """New rows of the source."""
-    before: str
-    now: str
-    """The keys of one of them."""
+    def with_keys(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of records with the keys of now."""
+        now = self.keys.rename({"key": "now"})
+        named = rows.join(now, on="record_id", how="left", maintain_order="left")
+        return named.with_columns(key=pl.coalesce("now", "key")).drop("now")
 
 
 def ids_by_key(records: pl.LazyFrame) -> dict[str, str]:
     """The ids of records by those that follow from their keys, where these are others."""
     rows = records.select("record_id", "source", "key", "batch", "position")
     changed = rows.filter(pl.col("key").n_unique().over("record_id") > 1).collect()
-    last = changed.sort("batch", "position").unique("record_id", keep="last")
+    last = changed.sort("batch", "position").unique("record_id", keep="last", maintain_order=True)
     ids = {stable_hash(source, key): record for record, source, key in last.drop("batch", "position").iter_rows()}
     taken = set(last["record_id"])
     return {record: _free(record, taken) for record in taken} | ids
@@ -69,81 +58,77 @@ def _free(record_id: str, taken: set[str]) -> str:
     return record_id
 
 
-def recognize(index: Index, present: pl.LazyFrame) -> Recognized:
+def recognize(
+    index: Index, known: pl.DataFrame, present: pl.LazyFrame, readings: Iterable[SourceReading]
+) -> Recognized:
     """Recognize the rows that are records under another key.
 
     Args:
-        index: the rows of all records, or of some: these were read by the same keys as before. Under the same key, no
-            row says the same as a record of another id.
+        index: the rows of all records, or of some: these were read by the same keys as before.
+        known: all rows of the table, or those of the same records, oldest first, without what they say.
         present: the table's rows.
+        readings: of all sources.
     """
-    none = pl.DataFrame(schema={name: _RECORD[name] for name in (*_MOVED, "record_id")})
+    nothing = pl.DataFrame(schema=_KEY)
+    as_read = Recognized(index, nothing, nothing.select("record_id"))
     if not index.is_whole:
-        return Recognized(index, none, none.select("record_id"))
+        return as_read
+    by_name = {reading.source.name: reading for reading in readings}
     # A row that could not be read has no key.
-    ever = present.filter(pl.col("error") == "").select(_LAST).collect().sort("batch", "position")
-    # Current records come before those that were withdrawn.
-    last = ever.unique("record_id", keep="last", maintain_order=True).sort("withdrawn", maintain_order=True)
-    rows, number = index.now.filter("final", ~pl.col("has_error")), pl.int_range(pl.len()).over(_SAYS)
-    free = last.join(rows, on=_SAME, how="anti", maintain_order="left").with_columns(number=number)
-    others = rows.join(last, on=_SAME, how="anti", maintain_order="left").with_columns(number=number)
-    columns = [*_SAYS, "number", "withdrawn", "ingested_at", pl.col("record_id").alias("was")]
-    found = others.join(free.select(columns), on=[*_SAYS, "number"])
-    if found.is_empty():
-        return Recognized(index, none, none.select("record_id"))
-    now = _with_ids(index.now, dict(found.select("record_id", "was").iter_rows()))
-    of_same = last.filter(~pl.col("withdrawn"), pl.col("source").is_in(found["source"].unique().implode()))
-    merged = of_same.join(now, on=_SAYS, how="semi").join(now, on="record_id", how="anti").select("record_id")
-    moved = found.filter(~pl.col("withdrawn")).select(*_MOVED, record_id="was")
-    return Recognized(replace(index, now=now), moved, merged, is_as_read=False)
+    last = known.filter(pl.col("error") == "", pl.col("source").is_in(list(by_name))).unique(
+        "record_id", keep="last", maintain_order=True
+    )
+    moved = _moved(last.join(index.now, on=_SAME, how="anti"), present, by_name)
+    if moved.is_empty():
+        return as_read
+    claims = _claims(last, moved, index.now, by_name)
+    held = claims.unique(_CLAIM, keep="last", maintain_order=True)
+    others = claims.join(held, on="record_id", how="anti").with_columns(now=_own_key("key"))
+    changed = pl.concat([held, others]).filter(pl.col("now") != pl.col("key"))
+    ids = known.select("record_id", "source", "key", "batch", "position")
+    later = changed.select("record_id", "source", pl.lit(_LATER).alias("batch"), "position", key="now")
+    ids_now = ids_by_key(pl.concat([ids, later.select(ids.columns)]).lazy())
+    index = _renamed(index, ids_by_key(ids.lazy()), ids_now)
+    merged = others.filter(~pl.col("withdrawn")).join(index.now, on=_SAYS, how="semi")
+    merged = merged.join(index.now, on="record_id", how="anti").select("record_id")
+    return Recognized(index, changed.select("record_id", key="now"), merged)
 
 
-def _with_ids(rows: pl.DataFrame, ids: Mapping[str, str]) -> pl.DataFrame:
-    taken = set(ids.values())
-    others = rows.filter(pl.col("record_id").is_in(list(taken - ids.keys())))["record_id"].unique()
-    ids = {**ids, **{record: _free(record, taken) for record in others}}
-    return rows.with_columns(pl.col("record_id").replace(ids))
+def _moved(rows: pl.DataFrame, present: pl.LazyFrame, readings: Mapping[str, SourceReading]) -> pl.DataFrame:
+    """Those of the rows whose key is another one by what they say, with it as ``now``."""
+    found = [rows.clear().with_columns(now="key")]
+    for part in rows.iter_slices(_AT_ONCE):
+        ids = part["record_id"].implode()
+        said = present.filter(~pl.col("withdrawn"), pl.col("record_id").is_in(ids)).select(*_SAME, "raw").collect()
+        whole = part.join(said.unique(_SAME), on=_SAME, maintain_order="left")
+        now = [readings[source].key_of(raw) for source, raw in whole.select("source", "raw").iter_rows()]
+        named = whole.with_columns(now=pl.Series(now, dtype=pl.String)).drop("raw")
+        named = named.with_columns(now=pl.when(pl.col("now") == "").then(_own_key("key")).otherwise("now"))
+        found.append(named.filter(pl.col("now") != pl.col("key")))
+    return pl.concat(found)
 
 
-def rows_with_new_keys(rows: pl.DataFrame, chunks: Sequence[Path]) -> Iterator[pl.DataFrame]:
-    """These rows with all columns of the table, to be appended.
-
-    Args:
-        rows: those of ``Recognized``.
-        chunks: files with the rows that were read, by position.
-    """
-    ids = rows.select("position", "record_id", "ingested_at", by_content_key="key")
-    for chunk in chunks if rows.height else ():
-        found = read_work(chunk).drop("record_id", "ingested_at").join(ids, on="position", maintain_order="left")
-        if found.height:
-            yield found.with_columns(key=pl.coalesce("by_content_key", "key")).select(_RECORD.names())
+def _own_key(key: str) -> pl.Expr:
+    """The key of a row that has none from the user, or may not have it."""
+    is_own = pl.col(key).str.starts_with(pl.col("revision") + "#")
+    return pl.when(is_own).then(pl.col(key)).otherwise(pl.col("revision") + content_key("", 1))
 
 
-def respelled(
-    sources: Iterable[Source], came: pl.DataFrame, gone: pl.DataFrame, records: pl.LazyFrame
-) -> Iterator[Respelled]:
-    """The sources of which many rows came under new keys that say what rows say that are gone from their files.
-
-    Args:
-        sources: all that are read.
-        came: ``source`` and ``record_id`` of the first, at least.
-        gone: the same of the others.
-        records: the table's rows.
-    """
-    named = records.filter(pl.col("error") == "", ~pl.col("withdrawn"))
-    for source in sources:
-        ids = [rows.filter(source=source.name)["record_id"] for rows in (gone, came)]
-        if source.key is None or min(map(len, ids)) < _MANY:
-            continue
-        rows = (named.filter(pl.col("record_id").is_in(some.implode())).select("raw").collect() for some in ids)
-        then, now = ([_parted(raw, source.key) for raw in some["raw"]] for some in rows)
-        keys = {rest: key for key, rest in then if key}
-        found = [(keys[rest], key) for key, rest in now if rest in keys]
-        if len(found) >= _MANY:
-            yield Respelled(source.name, len(found), len(ids[1]), *found[0])
+def _claims(
+    last: pl.DataFrame, moved: pl.DataFrame, rows: pl.DataFrame, readings: Mapping[str, SourceReading]
+) -> pl.DataFrame:
+    """All records that may have the keys that some have ``now``, those last which say what the row of it says."""
+    stay = last.join(moved, on="record_id", how="anti").with_columns(now="key")
+    claims = pl.concat([stay.join(moved, on=_CLAIM, how="semi"), moved])
+    at = [readings[source].record_id(now) for source, now in claims.select(_CLAIM).iter_rows()]
+    final = rows.filter("final").select("revision", at="record_id", is_said=pl.lit(True))
+    claims = claims.with_columns(at=pl.Series(at, dtype=pl.String)).join(final, on=["at", "revision"], how="left")
+    # Not by their batches: those that had another key before were appended again.
+    order = [pl.col("is_said").fill_null(False), ~pl.col("withdrawn"), "ingested_at", "batch", "position"]
+    return claims.sort(order, maintain_order=True)
 
 
-def _parted(raw: bytes, key: str) -> tuple[str, bytes]:
-    """The key of a row, and all else that it says; no key if it is not a field of the row itself."""
-    row = orjson.loads(raw)
-    return str(row.pop(key, "")), orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+def _renamed(index: Index, before: Mapping[str, str], now: Mapping[str, str]) -> Index:
+    """The same rows, whose ids follow from other keys of records."""
+    ids = {before.get(one, one): now.get(one, one) for one in before.keys() | now.keys()}
+    return replace(index, now=index.now.with_columns(pl.col("record_id").replace(ids)))

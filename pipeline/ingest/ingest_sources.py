@@ -9,7 +9,7 @@ table only the rows of records that a change concerns are looked at. The result 
 """
 
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,9 +18,9 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.errors import ConfigError, Rewritten, SourceError
-from pipeline.ingest.changed_keys import Respelled, ids_by_key, recognize, respelled, rows_with_new_keys
+from pipeline.ingest.changed_keys import ids_by_key
 from pipeline.ingest.field_checks import Seen, hinted, names_of
-from pipeline.ingest.new_rows import NewRows, new_rows, require_readable, require_sound, rows_to_append, too_many
+from pipeline.ingest.new_rows import NewRows, new_rows, require_readable, require_sound, rows_to_append
 from pipeline.ingest.old_addresses import clean
 from pipeline.ingest.read_cache import NotEnough, ReadCache, SourceRead, SourcesRead, digest_of
 from pipeline.ingest.returned_sources import appended_again, returned_rows
@@ -28,6 +28,7 @@ from pipeline.ingest.row_index import Index, changed_index, superseded, whole_in
 from pipeline.ingest.row_keys import BY_CONTENT, Integers, integers_of, is_no_key
 from pipeline.ingest.row_places import note_moved, state_of_places
 from pipeline.ingest.source_files import source_files
+from pipeline.ingest.source_notes import about_files, about_keys, about_records
 from pipeline.ingest.sources import SourceReading
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
@@ -46,20 +47,8 @@ class Ingested:
     """New records and new revisions that were read."""
     withdrawn: int
     """Records whose row vanished from a snapshot source, or whose source is no longer in dataset.yaml."""
-    left: tuple[tuple[str, int], ...] = ()
-    """The sources that are no longer named, with the number of records withdrawn with them."""
-    rekeyed: tuple[tuple[str, int], ...] = ()
-    """The sources whose key is another one now, with the number of records that stay, since their rows say the same."""
-    returned: tuple[tuple[str, int], ...] = ()
-    """The sources that are named again, with the number of their records that are back though no file has them."""
-    doubled: tuple[tuple[str, int, int], ...] = ()
-    """The sources with rows whose key recurs later with other content: how many, of how many rows."""
-    empty: tuple[tuple[str, tuple[str, ...], int], ...] = ()
-    """The sources with files that have no rows: these files, of how many."""
-    shrunk: tuple[tuple[str, int, int], ...] = ()
-    """The append sources whose files have lost very many rows since they were read: how many, of how many records."""
-    respelled: tuple[Respelled, ...] = ()
-    """The append sources with rows under new keys that say what rows said which their files have lost."""
+    notes: tuple[str, ...] = ()
+    """What you should know about it, a line each."""
     unsettled: tuple[SourceReading, ...] = field(default=(), compare=False)
     """The readings of files whose writer may have paused meanwhile."""
 
@@ -174,7 +163,8 @@ class _Ingestion:
         self._require_keys(index)
         self._require_own_keys(index)
         counts = self._superseded(index)
-        read = Ingested(self._lines, 0, 0, doubled=tuple(self._doubled(counts)), empty=tuple(self._empty()))
+        notes = (*about_files(self._readings), *about_keys(self._readings, counts))
+        read = Ingested(self._lines, 0, 0, notes)
         if self._known is not None and not index.records.len():
             self._keep(counts, set())
             return read
@@ -186,18 +176,12 @@ class _Ingestion:
             return read
         unread = note_moved(self._store, self._run, new, new.found.index, self._files())
         self._keep(counts, unread.places)
-        gone = new.gone
-        left = gone.filter(~pl.col("source").is_in([source.name for source in self._sources]))
         return replace(
             read,
             unsettled=tuple(reading for reading in self._readings if reading.unsettled),
             added=new.wanted.height,
-            withdrawn=gone.height,
-            left=_by_source(left),
-            rekeyed=_by_source(new.found.rows),
-            returned=_by_source(self._returned),
-            shrunk=tuple(self._shrunk(_by_source(unread.lost))),
-            respelled=tuple(respelled(self._sources, new.keyed, unread.lost, self._store.scan(Table.RECORDS))),
+            withdrawn=new.gone.height,
+            notes=(*about_records(new, self._returned, unread.lost, self._sources, self._store), *notes),
         )
 
     def _read_all(self, progress: Progress, on_rows: Callable[[int], None]) -> None:
@@ -235,22 +219,21 @@ class _Ingestion:
         """The rows to append to a table."""
         if self._known is not None and self._known.records != self._store.state_of(Table.RECORDS):
             raise NotEnough
-        found = recognize(index, present)
-        index = found.index
-        half = [revision for reading in self._readings for revision in reading.half]
-        new = new_rows(found, present, self._sources, self._run, self._lines, self._chunks, half)
+        new = new_rows(index, present, self._readings, self._run, self._lines, self._chunks)
         for reading in self._readings:
             if (source := reading.source).mode is Mode.SNAPSHOT:
                 require_sound(source, reading.found, new, present, agreed=source.name in self._withdraw)
             require_readable(reading.source, reading.found, new)
         # A run that does not look at all rows has no source that was not there before.
-        self._returned = returned_rows(index, present, new.latest, self._sources if index.is_whole else [])
+        self._returned = returned_rows(new.found, present, new.latest, self._sources if index.is_whole else [])
         self._new = replace(new, unread=pl.concat([new.unread, self._returned]))
-        yield from rows_to_append(new.wanted, index, self._chunks, present, self._run)
+        yield from rows_to_append(new.wanted, new.found.index, self._chunks, present, self._run)
         if new.gone.height:
             yield new.gone
-        yield from rows_with_new_keys(found.rows, self._chunks)
-        yield from appended_again(self._returned, present, self._run, self._lines + new.gone.height)
+        first = self._lines + new.gone.height
+        yield from appended_again(new.rekeyed, present, self._run, first, came_now=False)
+        first += new.rekeyed.height
+        yield from appended_again(self._returned, present, self._run, first, came_now=True)
         for reading in self._readings:
             reading.require_as_read()
 
@@ -273,15 +256,23 @@ class _Ingestion:
 
     def _require_own_keys(self, index: Index) -> None:
         """Refuse a field that identifies no row, such as a category: of each of its values one row would be left."""
-        replaced, rows = superseded(index.now, "file"), dict(index.now.group_by("source").len().iter_rows())
+        rows = dict(index.now.group_by("source").len().iter_rows())
+        within, over = superseded(index.now, "file"), superseded(index.now)
         for source in (reading.source for reading in self._readings):
-            name, count = source.name, replaced.get(source.name, 0)
-            if not source.updates and is_no_key(count, rows.get(name, 0)):
-                raise ConfigError(
-                    f"{count:,} of {rows[name]:,} rows of source '{name}' share their key with a later row of their "
-                    f"file that has different content, and would be lost: is `{source.key}` a key? name another field "
-                    "or none, or set `updates: true` in the source if later rows replace earlier ones"
-                )
+            # The files of a snapshot are one table; in those of a log, later ones may say what is new.
+            is_table, count = source.mode is Mode.SNAPSHOT, rows.get(source.name, 0)
+            replaced = (over if is_table else within).get(source.name, 0)
+            if source.updates or not is_no_key(replaced, count):
+                continue
+            if not index.is_whole:
+                # Of all rows, they may be few.
+                raise NotEnough
+            raise ConfigError(
+                f"{replaced:,} of {count:,} rows of source '{source.name}' share their key with a later row of their "
+                f"{'source' if is_table else 'file'} that has different content, and would be lost: is "
+                f"`{source.key}` a key? name another field or none, or set `updates: true` in the source if later "
+                "rows replace earlier ones"
+            )
 
     def _require_known_places(self) -> None:
         """A file that was gone and is back decides whether it has lost the rows that were last seen in it."""
@@ -300,22 +291,6 @@ class _Ingestion:
         names = [source.name for source in self._sources]
         return {name: earlier.get(name, 0) - then.get(name, 0) + now.get(name, 0) for name in names}
 
-    def _doubled(self, superseded: dict[str, int]) -> Iterator[tuple[str, int, int]]:
-        for reading in self._readings:
-            if reading.source.key and not reading.source.updates and (count := superseded[reading.source.name]):
-                yield reading.source.name, count, reading.rows
-
-    def _empty(self) -> Iterator[tuple[str, tuple[str, ...], int]]:
-        for reading in self._readings:
-            if files := reading.found.empty_files():
-                yield reading.source.name, files, len(reading.found.files)
-
-    def _shrunk(self, lost: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int, int]]:
-        sources, present = {source.name: source for source in self._sources}, self._store.scan(Table.RECORDS)
-        for name, count in lost:
-            if known := too_many(sources[name], count, present):
-                yield name, count, known
-
     def _files(self) -> pl.DataFrame:
         """``source`` and ``file`` of all files with rows."""
         names = [
@@ -330,7 +305,7 @@ class _Ingestion:
     def _keep(self, superseded: dict[str, int], lost: Set[tuple[str, str]]) -> None:
         """Keep what was read for the next run, once this one is committed."""
         moved = state_of_places(self._store, self._run)
-        if moved is None or (self._new is not None and not self._new.found.is_as_read):
+        if moved is None or (self._new is not None and self._new.found.keys.height):
             # What was read has the ids of other keys.
             self._cache.forget()
             return
@@ -383,10 +358,6 @@ def _reading(progress: Progress, total: int) -> Iterator[Callable[[int], None]]:
             shown(-(-passed // size) - -(-before // size))
 
         yield advance
-
-
-def _by_source(rows: pl.DataFrame) -> tuple[tuple[str, int], ...]:
-    return tuple(rows.group_by("source").len().sort("source").iter_rows()) if rows.height else ()
 
 
 def _has_lost_its_key(source: Source, index: pl.DataFrame, present: pl.LazyFrame) -> bool:

@@ -11,17 +11,18 @@ import orjson
 import polars as pl
 
 from pipeline.errors import SourceError
-from pipeline.ingest.changed_keys import Recognized
+from pipeline.ingest.changed_keys import Recognized, recognize
 from pipeline.ingest.found_rows import FoundInSource
 from pipeline.ingest.read_cache import NotEnough
 from pipeline.ingest.row_index import Index
+from pipeline.ingest.sources import SourceReading
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.state.work_files import read_work
 from schemas.dataset import Csv, Mode, Source
 from schemas.identity import revision_of
 
 _RECORD = SCHEMAS[Table.RECORDS]
-_KNOWN = [name for name in _RECORD if name not in ("raw", "ingested_at")]
+_KNOWN = [name for name in _RECORD if name != "raw"]
 _SAME = ["record_id", "revision"]
 _ALL_BUT_WORDS = bytes(byte for byte in range(256) if not (byte < 128 and chr(byte).isalnum()))
 """What depends on how a table is separated, quoted and encoded."""
@@ -44,55 +45,52 @@ class NewRows:
     """The current row of every record so far, or of every record that a change concerns, without what it says."""
     unread: pl.DataFrame
     """Those of records without a row in any file, which their source, a log, keeps."""
-
-    @property
-    def keyed(self) -> pl.DataFrame:
-        """The rows under keys that no current record had."""
-        return self.wanted.filter("final", ~pl.col("by_content")).join(self.latest, on="record_id", how="anti")
+    rekeyed: pl.DataFrame
+    """The last row of every other record that has another key now, with this one."""
 
     def __len__(self) -> int:
         """How many rows are to be appended."""
-        return self.wanted.height + self.gone.height + self.found.rows.height
+        return self.wanted.height + self.gone.height + self.rekeyed.height
 
 
 def new_rows(
-    found: Recognized,
+    index: Index,
     present: pl.LazyFrame,
-    sources: Sequence[Source],
+    readings: Sequence[SourceReading],
     run: str,
     lines: int,
     chunks: Sequence[Path],
-    half: Sequence[str],
 ) -> NewRows:
     """Compare the rows of the sources with those of the table.
 
     Args:
-        found: all rows, or those of the records that a change concerns.
+        index: all rows, or those of the records that a change concerns.
         present: the table's rows.
-        sources: all that are read.
+        readings: of all sources.
         run: becomes the ``batch`` of rows that mark records as withdrawn.
         lines: how many rows all sources have.
         chunks: files with the rows that were read, by position.
-        half: revisions of rows that may have been half written when they were read.
     """
-    index = found.index
+    sources, half = [reading.source for reading in readings], [one for reading in readings for one in reading.half]
     appended = pl.col("source").is_in([source.name for source in sources if source.mode is Mode.APPEND])
     concerned = pl.lit(True) if index.is_whole else pl.col("record_id").is_in(index.records.implode())
     is_half = (pl.col("error") != "") | pl.col("revision").is_in(half)
     # Half of a line concerns whoever reads the whole one, however many runs later.
     known = present.filter(concerned | (appended & is_half)).select(_KNOWN).collect()
-    latest = (
-        known.sort("batch", "position")
-        .unique("record_id", keep="last", maintain_order=True)
-        .filter(~pl.col("withdrawn"))
-    )
+    known = known.sort("batch", "position")
+    found = recognize(index, known, present, readings)
+    rows, last = found.index.now, found.with_keys(known.unique("record_id", keep="last", maintain_order=True))
+    latest = last.filter(~pl.col("withdrawn"))
     # Only of a CSV with options of its own another reading can have found other rows in the same lines.
     may_be = is_half | pl.col("source").is_in([one.name for one in sources if one.csv != Csv()])
-    otherwise = _read_otherwise(index.now, latest.filter(appended & may_be), present, chunks, half)
+    otherwise = _read_otherwise(rows, latest.filter(appended & may_be), present, chunks, half)
     kept = latest.filter(appended).join(pl.concat([otherwise, found.merged]), on="record_id", how="anti")
-    gone = _withdrawals(index.now, latest.join(kept, on="record_id", how="anti", maintain_order="left"), run, lines)
-    unread = latest.filter(concerned).join(index.now, on="record_id", how="anti").join(gone, on="record_id", how="anti")
-    return NewRows(found, _wanted(index.now, known, latest), gone, latest, unread)
+    gone = _withdrawals(rows, latest.join(kept, on="record_id", how="anti", maintain_order="left"), run, lines)
+    unread = latest.filter(concerned).join(rows, on="record_id", how="anti").join(gone, on="record_id", how="anti")
+    wanted = _wanted(rows, known, latest)
+    others = last.join(pl.concat([one.select("record_id") for one in (wanted, gone)]), on="record_id", how="anti")
+    rekeyed = others.join(found.keys, on="record_id", how="semi", maintain_order="left")
+    return NewRows(found, wanted, gone, latest, unread, rekeyed)
 
 
 def _wanted(rows: pl.DataFrame, known: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
@@ -307,7 +305,10 @@ def _from_elsewhere(
     """
     copies = _copied(rows.filter("by_content"), index, chunks)
     ids = rows["record_id"].implode()
-    sound = present.filter(pl.col("record_id").is_in(ids), ~pl.col("withdrawn"), pl.col("error") == "")
+    # Whatever its key was when it said so.
+    key = pl.col("key").sort_by("batch", "position").last().over("record_id")
+    ever = present.filter(pl.col("record_id").is_in(ids)).with_columns(key)
+    sound = ever.filter(~pl.col("withdrawn"), pl.col("error") == "")
     known = sound.select(*_SAME, "key", "raw").collect().unique(_SAME)
     keyed = rows.filter(~pl.col("by_content")).drop("key").join(known, on=_SAME)
     found = pl.concat([copies.select(names := [*_FOUND, "key", "raw"]), keyed.select(names)])

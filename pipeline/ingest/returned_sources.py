@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from pipeline.ingest.row_index import Index
+from pipeline.ingest.changed_keys import Recognized
 from pipeline.state.tables import SCHEMAS, Table
 from schemas.dataset import Mode, Source
 
@@ -19,11 +19,13 @@ _AT_ONCE = 50_000
 """Rows that are held in memory with what they say."""
 
 
-def returned_rows(index: Index, present: pl.LazyFrame, latest: pl.DataFrame, sources: Sequence[Source]) -> pl.DataFrame:
+def returned_rows(
+    found: Recognized, present: pl.LazyFrame, latest: pl.DataFrame, sources: Sequence[Source]
+) -> pl.DataFrame:
     """The last row of every record that left with its source and that no file has any more.
 
     Args:
-        index: all rows of all sources.
+        found: all rows of all sources.
         present: the table's rows.
         latest: the current row of every record so far; its columns are those of the result.
         sources: all that are read.
@@ -36,28 +38,33 @@ def returned_rows(index: Index, present: pl.LazyFrame, latest: pl.DataFrame, sou
     marks = rows.filter("withdrawn")
     # With the last ones, none of its records were left: its source had gone. It may have been a snapshot before.
     left = marks.filter(pl.col("batch") == pl.col("batch").max().over("source"))
-    read = index.now.select("record_id")
+    read = found.index.now.select("record_id")
     gone = left.join(read, on="record_id", how="anti")
     ever = rows.filter(~pl.col("withdrawn")).sort("batch", "position")
-    return ever.unique("record_id", keep="last", maintain_order=True).join(gone, on="record_id", how="semi")
+    last = ever.unique("record_id", keep="last", maintain_order=True).join(gone, on="record_id", how="semi")
+    return found.with_keys(last)
 
 
-def appended_again(returned: pl.DataFrame, present: pl.LazyFrame, run: str, first: int) -> Iterator[pl.DataFrame]:
-    """These rows with all columns of the table, to be appended.
+def appended_again(
+    known: pl.DataFrame, present: pl.LazyFrame, run: str, first: int, *, came_now: bool
+) -> Iterator[pl.DataFrame]:
+    """Rows that the table has, with all its columns, to be appended with the keys that they have now.
 
     Args:
-        returned: those of ``returned_rows``.
+        known: the rows, without what they say.
         present: the table's rows.
         run: becomes their ``batch``.
         first: the position of the first of them.
+        came_now: whether they come in again; otherwise they did when they came in first.
     """
-    for part in returned.iter_slices(_AT_ONCE):
-        ids = part["record_id"].implode()
-        found = present.filter(pl.col("record_id").is_in(ids)).join(part.select(_PLACE).lazy(), on=_PLACE, how="semi")
+    came = pl.lit(datetime.now(UTC)).cast(_RECORD["ingested_at"]) if came_now else pl.col("ingested_at")
+    for part in known.iter_slices(_AT_ONCE):
+        ids, keys = part["record_id"].implode(), part.select(*_PLACE, "key").lazy()
+        found = present.drop("key").filter(pl.col("record_id").is_in(ids)).join(keys, on=_PLACE)
         rows = found.collect()
         yield rows.with_columns(
             batch=pl.lit(run),
             position=pl.int_range(first, first + rows.height, dtype=pl.Int64),
-            ingested_at=pl.lit(datetime.now(UTC)).cast(_RECORD["ingested_at"]),
+            ingested_at=came,
         ).select(_RECORD.names())
         first += rows.height

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import polars as pl
 
 from pipeline.errors import SourceError
@@ -109,6 +110,10 @@ class SourceReading:
         """The record that has a key now."""
         plain = stable_hash(self.source.name, key)
         return self._ids.get(plain, plain)
+
+    def key_of(self, raw: bytes) -> str:
+        """The key that a row has by what it says; empty if it has none."""
+        return _key(self.source, RawRow(0, raw, orjson.loads(raw)), self.integers)
 
     def require_as_read(self, *, unsettled: bool = False) -> None:
         """Require that what was read is still what the files say, but for rows that were appended.

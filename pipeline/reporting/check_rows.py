@@ -21,7 +21,7 @@ from pipeline.state.tables import Table
 from pipeline.text.field_paths import field_value
 from pipeline.text.normalize import inputs_key
 from pipeline.text.wording import counted
-from schemas.dataset import Csv, Layout, Source
+from schemas.dataset import Csv, Layout, Mode, Source
 from schemas.fate import Reason, ReasonCode
 from schemas.identity import stable_hash
 from schemas.parsed import Parsed
@@ -160,7 +160,8 @@ class TriedRows:
         files: dict[str, dict[str, bytes]] = defaultdict(dict)
         replaced = 0
         for name, place, raw in reversed([(name, *one) for name, rows in self.keys.items() for one in rows]):
-            replaced += files[place.rpartition(":")[0]].setdefault(name, raw) != raw
+            table = "" if self.source.mode is Mode.SNAPSHOT else place.rpartition(":")[0]
+            replaced += files[table].setdefault(name, raw) != raw
         return self._doubled() if not self.source.updates and is_no_key(replaced, self.rows) else ""
 
     def _doubled(self) -> str:
