@@ -88,8 +88,9 @@ def new_rows(
     gone = _withdrawals(rows, latest.join(kept, on="record_id", how="anti", maintain_order="left"), run, lines)
     unread = latest.filter(concerned).join(rows, on="record_id", how="anti").join(gone, on="record_id", how="anti")
     wanted = _wanted(rows, known, latest)
-    others = last.join(pl.concat([one.select("record_id") for one in (wanted, gone)]), on="record_id", how="anti")
-    rekeyed = others.join(found.keys, on="record_id", how="semi", maintain_order="left")
+    others = last.join(found.keys, on="record_id", how="semi", maintain_order="left")
+    changed = pl.concat([one.select("record_id") for one in (wanted, gone)])
+    rekeyed = others.join(changed, on="record_id", how="anti", maintain_order="left")
     return NewRows(found, wanted, gone, latest, unread, rekeyed)
 
 

@@ -60,7 +60,7 @@ def appended_again(
     came = pl.lit(datetime.now(UTC)).cast(_RECORD["ingested_at"]) if came_now else pl.col("ingested_at")
     for part in known.iter_slices(_AT_ONCE):
         ids, keys = part["record_id"].implode(), part.select(*_PLACE, "key").lazy()
-        found = present.drop("key").filter(pl.col("record_id").is_in(ids)).join(keys, on=_PLACE)
+        found = present.drop("key").filter(pl.col("record_id").is_in(ids)).join(keys, on=_PLACE, maintain_order="left")
         rows = found.collect()
         yield rows.with_columns(
             batch=pl.lit(run),
