@@ -137,6 +137,29 @@ def test_an_earlier_row_that_counts_again_has_the_key_of_now(home: Home) -> None
     assert set(home.ids().values()) == before
 
 
+def test_rows_without_a_file_do_not_take_a_key_from_each_other_in_turns(home: Home) -> None:
+    home.write("data.jsonl", [{"id": 1, "nr": 1}, {"id": 1, "nr": 2}, {"id": 2, "nr": 2}])
+    home.ingest(source("id", updates=True))
+    home.write("data.jsonl", [{"id": 1, "nr": 1}])
+    said = "source 's': 1 row has another key now, and stays the record that it is"
+    assert home.ingest(source("nr", updates=True)).notes == (said,)
+    for _ in range(2):
+        assert home.ingest(source("nr", updates=True)) == Ingested(lines=1, added=0, withdrawn=0)
+
+
+def test_a_row_that_a_later_one_of_its_new_key_replaces_is_not_back_with_its_source(home: Home) -> None:
+    rows = [{"id": 3, "nr": 1}, {"id": 1, "nr": 3}, {"id": 3, "nr": 3}]
+    home.write("data.jsonl", rows)
+    home.write("other.jsonl", ROWS)
+    other = Source(name="other", path="other.jsonl")
+    home.ingest(source("id", updates=True), other)
+    home.ingest(other)
+    home.ingest(source("nr", updates=True), other)
+    now = home.current().filter(source="s")
+    assert {raw.decode() for raw in now["raw"]} == {json.dumps(rows[0]), json.dumps(rows[2])}
+    assert home.ingest(source("nr", updates=True), other) == Ingested(lines=33, added=0, withdrawn=0)
+
+
 def test_a_format_and_a_key_that_change_at_once_leave_the_records_as_they_are(home: Home) -> None:
     lines = [f"{row['id']},{row['nr']},{row['text']}\n" for row in ROWS]
     (home.folder / "data.csv").write_text("id,nr,text\n" + "".join(lines))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from pipeline.ingest.row_index import Index
-from pipeline.ingest.row_keys import content_key
+from pipeline.ingest.row_keys import BY_CONTENT, content_key
 from pipeline.ingest.sources import SourceReading
 from schemas.identity import stable_hash
 
@@ -20,6 +20,8 @@ _KEY = {"record_id": pl.String(), "key": pl.String()}
 _CLAIM = ["source", "now"]
 _AT_ONCE = 50_000
 """Rows that are held in memory with what they say."""
+_OWN_KEY = pl.when(BY_CONTENT).then("key").otherwise(pl.col("revision") + content_key("", 1))
+"""That of a row which has none from the user, or may not have it."""
 _LATER = "~"
 """Sorts after every run."""
 
@@ -83,15 +85,14 @@ def recognize(
         return as_read
     claims = _claims(last, moved, index.now, by_name)
     held = claims.unique(_CLAIM, keep="last", maintain_order=True)
-    others = claims.join(held, on="record_id", how="anti").with_columns(now=_own_key("key"))
+    others = claims.join(held, on="record_id", how="anti").with_columns(now=_OWN_KEY)
     changed = pl.concat([held, others]).filter(pl.col("now") != pl.col("key"))
     ids = known.select("record_id", "source", "key", "batch", "position")
     later = changed.select("record_id", "source", pl.lit(_LATER).alias("batch"), "position", key="now")
     ids_now = ids_by_key(pl.concat([ids, later.select(ids.columns)]).lazy())
     index = _renamed(index, ids_by_key(ids.lazy()), ids_now)
-    merged = others.filter(~pl.col("withdrawn")).join(index.now, on=_SAYS, how="semi")
-    merged = merged.join(index.now, on="record_id", how="anti").select("record_id")
-    return Recognized(index, changed.select("record_id", key="now"), merged)
+    merged = others.join(index.now, on=_SAYS, how="semi").join(index.now, on="record_id", how="anti")
+    return Recognized(index, changed.select("record_id", key="now"), merged.select("record_id"))
 
 
 def _moved(rows: pl.DataFrame, present: pl.LazyFrame, readings: Mapping[str, SourceReading]) -> pl.DataFrame:
@@ -102,16 +103,9 @@ def _moved(rows: pl.DataFrame, present: pl.LazyFrame, readings: Mapping[str, Sou
         said = present.filter(~pl.col("withdrawn"), pl.col("record_id").is_in(ids)).select(*_SAME, "raw").collect()
         whole = part.join(said.unique(_SAME), on=_SAME, maintain_order="left")
         now = [readings[source].key_of(raw) for source, raw in whole.select("source", "raw").iter_rows()]
-        named = whole.with_columns(now=pl.Series(now, dtype=pl.String)).drop("raw")
-        named = named.with_columns(now=pl.when(pl.col("now") == "").then(_own_key("key")).otherwise("now"))
-        found.append(named.filter(pl.col("now") != pl.col("key")))
+        named = whole.drop("raw").with_columns(pl.Series("now", now, dtype=pl.String).replace("", None))
+        found.append(named.with_columns(pl.col("now").fill_null(_OWN_KEY)).filter(pl.col("now") != pl.col("key")))
     return pl.concat(found)
-
-
-def _own_key(key: str) -> pl.Expr:
-    """The key of a row that has none from the user, or may not have it."""
-    is_own = pl.col(key).str.starts_with(pl.col("revision") + "#")
-    return pl.when(is_own).then(pl.col(key)).otherwise(pl.col("revision") + content_key("", 1))
 
 
 def _claims(
@@ -123,9 +117,9 @@ def _claims(
     at = [readings[source].record_id(now) for source, now in claims.select(_CLAIM).iter_rows()]
     final = rows.filter("final").select("revision", at="record_id", is_said=pl.lit(True))
     claims = claims.with_columns(at=pl.Series(at, dtype=pl.String)).join(final, on=["at", "revision"], how="left")
-    # Not by their batches: those that had another key before were appended again.
-    order = [pl.col("is_said").fill_null(False), ~pl.col("withdrawn"), "ingested_at", "batch", "position"]
-    return claims.sort(order, maintain_order=True)
+    # A record that has the key keeps it, or two of which no file has a row would take it from each other in turns.
+    order = [pl.col("is_said").fill_null(False), ~pl.col("withdrawn"), pl.col("key") == pl.col("now"), "ingested_at"]
+    return claims.sort(*order, "batch", "position", maintain_order=True)
 
 
 def _renamed(index: Index, before: Mapping[str, str], now: Mapping[str, str]) -> Index:

@@ -38,7 +38,7 @@ def returned_rows(
     marks = rows.filter("withdrawn")
     # With the last ones, none of its records were left: its source had gone. It may have been a snapshot before.
     left = marks.filter(pl.col("batch") == pl.col("batch").max().over("source"))
-    read = found.index.now.select("record_id")
+    read = pl.concat([found.index.now.select("record_id"), found.merged])
     gone = left.join(read, on="record_id", how="anti")
     ever = rows.filter(~pl.col("withdrawn")).sort("batch", "position")
     last = ever.unique("record_id", keep="last", maintain_order=True).join(gone, on="record_id", how="semi")
