@@ -13,8 +13,10 @@ from ingest_home import Home, rows_read
 from support import row, write_dataset, write_rows
 from terminal import Terminal
 
+from pipeline.ingest.changed_keys import ids_by_key
 from pipeline.ingest.ingest_sources import Ingested
 from schemas.dataset import Mode, Source
+from schemas.identity import stable_hash
 
 ROWS = [{"id": n, "nr": f"T-{n % 7}{n}", "text": f"text {n}"} for n in range(1, 31)]
 KEYS = ["id", "nr", None]
@@ -158,6 +160,14 @@ def test_a_row_that_a_later_one_of_its_new_key_replaces_is_not_back_with_its_sou
     now = home.current().filter(source="s")
     assert {raw.decode() for raw in now["raw"]} == {json.dumps(rows[0]), json.dumps(rows[2])}
     assert home.ingest(source("nr", updates=True), other) == Ingested(lines=33, added=0, withdrawn=0)
+
+
+def test_no_two_keys_lead_to_one_record() -> None:
+    first = stable_hash("s", "1")
+    named = [(first, "1"), (first, "one"), (stable_hash(first), "1"), (stable_hash(first), "two")]
+    rows = [(record, "s", key, f"{number}", number) for number, (record, key) in enumerate(named)]
+    ids = ids_by_key(pl.LazyFrame(rows, schema=["record_id", "source", "key", "batch", "position"], orient="row"))
+    assert len(set(ids.values())) == len(ids) and {first, stable_hash(first)} < set(ids.values())
 
 
 def test_a_format_and_a_key_that_change_at_once_leave_the_records_as_they_are(home: Home) -> None:

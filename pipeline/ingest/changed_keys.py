@@ -50,7 +50,9 @@ def ids_by_key(records: pl.LazyFrame) -> dict[str, str]:
     last = changed.sort("batch", "position").unique("record_id", keep="last", maintain_order=True)
     ids = {stable_hash(source, key): record for record, source, key in last.drop("batch", "position").iter_rows()}
     taken = set(last["record_id"])
-    return {record: _free(record, taken) for record in taken} | ids
+    # No key leads to an id that ``_free`` made: it would be the id of what another key leads to as well.
+    of_keys = {stable_hash(source, key) for source, key in changed.select("source", "key").unique().iter_rows()}
+    return {record: _free(record, taken) for record in taken & of_keys} | ids
 
 
 def _free(record_id: str, taken: set[str]) -> str:
