@@ -238,6 +238,7 @@ def test_what_was_published_stays_in_its_split_and_nothing_is_lost_when_the_key_
     assert "note: source 'examples': 40 rows have another key now, and stay the records that they are" in said
     assert "no longer in their files" not in said
     assert "have another key" not in terminal.goldleaf("curate").stdout
+    assert "source examples, key T-7" in " ".join(terminal.goldleaf("explain", "T-7").stdout.split())
     terminal.goldleaf("release")
     assert len(before) == 40 and before < published(tmp_path)
 

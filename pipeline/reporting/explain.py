@@ -204,7 +204,7 @@ def explain(snapshot: Snapshot, wanted: str, releases: Path, dataset: LoadedData
     return Story(
         record_id=meant.record_id,
         source=rows["source"][0],
-        key=rows["key"][0],
+        key=rows["key"][-1],
         place=(meant.place or places.get(meant.record_id, "")) if is_there else "",
         gone=is_there and not meant.place and _is_gone(meant.record_id, snapshot),
         now=(present.fate.value if present else _NOT_DECIDED) if is_there else _WITHDRAWN,
