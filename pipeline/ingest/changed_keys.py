@@ -120,8 +120,8 @@ def _claims(
     final = rows.filter("final").select("revision", at="record_id", is_said=pl.lit(True))
     claims = claims.with_columns(at=pl.Series(at, dtype=pl.String)).join(final, on=["at", "revision"], how="left")
     # A record that has the key keeps it, or two of which no file has a row would take it from each other in turns.
-    order = [pl.col("is_said").fill_null(False), ~pl.col("withdrawn"), pl.col("key") == pl.col("now"), "ingested_at"]
-    return claims.sort(*order, "batch", "position", maintain_order=True)
+    order = pl.col("is_said").fill_null(False), ~pl.col("withdrawn"), pl.col("key") == pl.col("now")
+    return claims.sort(*order, "ingested_at", "batch", "position")
 
 
 def _renamed(index: Index, before: Mapping[str, str], now: Mapping[str, str]) -> Index:
