@@ -21,7 +21,6 @@ from scipy.sparse.csgraph import connected_components
 from support import row
 from tried_examples import examples
 
-from pipeline.similarity import dense_clusters as dense_clusters
 from pipeline.similarity import index
 from pipeline.similarity import pair_chunks as chunks
 from pipeline.similarity.index import StoredIndex, take_in
@@ -212,14 +211,10 @@ def test_in_files_and_in_memory_the_same_pairs_are_found(tmp_path: Path) -> None
     assert len(pairs) == 300
 
 
-def test_in_many_chunks_of_dense_clusters_and_others_every_pair_gets_its_own_similarity(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limits = {"_CHUNK_BYTES": 3_000, "_CHUNK_PAIRS": 5, "_DENSE_CHUNK_PAIRS": 7}
+def test_in_many_chunks_every_pair_gets_its_own_similarity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"_CHUNK_BYTES": 3_000, "_CHUNK_PAIRS": 5}
     for name, value in limits.items():
         monkeypatch.setattr(chunks, name, value)
-    monkeypatch.setattr(dense_clusters, "_BYTES_AT_ONCE", 3_000)
-    monkeypatch.setattr(dense_clusters, "_WORTHWHILE", 1)
     texts, rng = corpus(30), random.Random(8)
     found = compare(Store(tmp_path, "texts"), [texts[:11], texts[11:]])
     text_of = dict(zip(np.concatenate([found.entries(0), found.entries(1)]).tolist(), texts, strict=True))

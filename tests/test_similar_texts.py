@@ -11,8 +11,6 @@ from candidates import CLAUSE, LEASE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.similarity import dense_clusters as dense_clusters
-from pipeline.similarity.dense_clusters import dense_cluster_similarities, in_dense_clusters
 from pipeline.similarity.pairs import Pairs, similar_pairs, verify
 from pipeline.similarity.signatures import MOST_NEIGHBORS, PERMUTATIONS, Scheme, sign
 from pipeline.similarity.text_columns import Texts
@@ -264,70 +262,15 @@ def by_definition(asked: Sequence[str], answered: Sequence[str]) -> npt.NDArray[
     return np.array([whole, answers])
 
 
-@given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=2, max_size=9))
-def test_numbered_n_grams_give_the_same_similarities(rows: list[tuple[str, str]]) -> None:
-    asked, answered = zip(*rows, strict=True)
-    found = dense_cluster_similarities(Texts.of(asked, answered), *every_pair(len(rows)))
-    np.testing.assert_allclose(found, by_definition(asked, answered))
-
-
-@pytest.mark.parametrize(
-    "limits",
-    [{}, {"_BYTES_AT_ONCE": 2_000}, {"_FIRST_TABLE": 16, "_LARGEST_TABLE": 128}],
-    ids=["none", "bytes", "n-grams"],
-)
-def test_a_dense_cluster_in_pieces_gets_the_same_similarities(
-    limits: dict[str, int], monkeypatch: pytest.MonkeyPatch
+@given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=2, max_size=9), st.randoms())
+def test_every_pair_of_a_dense_cluster_has_its_own_similarities(
+    rows: list[tuple[str, str]], rng: random.Random
 ) -> None:
-    for name, value in (limits | {"_WORTHWHILE": 1}).items():
-        monkeypatch.setattr(dense_clusters, name, value)
-    rng = random.Random(4)
-    asked = [" ".join([CLAUSE, *(str(rng.randrange(10**9)) for _ in range(rng.randrange(20)))]) for _ in range(12)]
-    answered = [" ".join(rng.choices(["yes", "no", "maybe"], k=rng.randrange(6))) for _ in asked]
-    left, right = every_pair(len(asked))
+    asked, answered = zip(*rows, strict=True)
+    left, right = every_pair(len(rows))
     order = np.array(rng.sample(range(len(left)), len(left)))
     found = verify(Texts.of(asked, answered), left[order], right[order])
     np.testing.assert_allclose([found.similarity, found.answers], by_definition(asked, answered)[:, order])
-
-
-def test_pieces_of_a_dense_cluster_have_every_pair_once_and_no_more_text_than_memory(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(dense_clusters, "_BYTES_AT_ONCE", 2_000)
-    left, right = every_pair(20)
-    sizes = np.array([*range(100, 290, 10), 5_000])
-    pieces = list(dense_clusters.fitting(sizes, left, right, np.arange(len(left))))
-    assert sorted(np.concatenate(pieces).tolist()) == list(range(len(left)))
-    texts = [np.unique(np.concatenate([left[piece], right[piece]])) for piece in pieces]
-    assert all(sizes[rows].sum() <= 2_000 or len(piece) == 1 for rows, piece in zip(texts, pieces, strict=True))
-    assert max(map(len, pieces)) > 10
-
-
-def test_texts_with_little_in_common_are_numbered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense_clusters, "_FIRST_TABLE", 16)
-    texts = Texts.of([f"{CLAUSE} {number}" for number in range(9)] + ["a b c d e"])
-    rows = np.arange(len(texts))
-    assert dense_clusters._number(texts, rows, 128) is not None
-    assert dense_clusters._number(texts, rows, 64) is None
-    assert dense_clusters._number(texts, rows, None) is not None
-
-
-def test_few_pairs_are_not_a_dense_cluster() -> None:
-    cluster = np.repeat(np.arange(5_000), 3)
-    assert in_dense_clusters(cluster).all()
-    assert not in_dense_clusters(cluster[:300]).any()
-    assert not in_dense_clusters(np.arange(20_000)).any()
-    assert len(in_dense_clusters(cluster[:0])) == 0
-
-
-def test_the_table_of_a_dense_cluster_grows_with_its_n_grams() -> None:
-    rng = random.Random(6)
-    long = " ".join(str(rng.randrange(10**9)) for _ in range(40_000))
-    assert dense_clusters._FIRST_TABLE / 2 < 40_000, "half of its slots stay empty"
-    texts = [long, "short", f"{long} and more", "and more", long[: len(long) // 2]]
-    left, right = every_pair(len(texts))
-    expected = [jaccard(texts[one], texts[other]) for one, other in zip(left, right, strict=True)]
-    np.testing.assert_allclose(dense_cluster_similarities(Texts.of(texts), left, right)[0], expected)
 
 
 # --- bad input --------------------------------------------------------------------------------

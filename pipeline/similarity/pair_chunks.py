@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.similarity.dense_clusters import fitting, in_dense_clusters
 from pipeline.similarity.pairs import Pairs, verify
 from pipeline.similarity.search_files import SearchFile
 from pipeline.similarity.signatures import SPELLING, Scheme
@@ -15,26 +14,17 @@ from pipeline.state.arrays import load, mapped, save
 _CHUNK_BYTES = 256 * 2**20
 """Bytes of text read at once to verify pairs."""
 _CHUNK_PAIRS = 500_000
-_DENSE_CHUNK_PAIRS = 2_000_000
-"""More pairs, since they have fewer texts; a pair takes 150 bytes."""
 
 
 def in_chunks(folder: Path, left: Rows, right: Rows) -> list[Rows]:
-    """Pairs whose texts fit into memory together; dense clusters get separate chunks."""
-    sizes, dense = mapped(folder / SearchFile.BYTES, np.int64), in_dense_clusters(right)
-    few, many = np.flatnonzero(~dense), np.flatnonzero(dense)
-    many = many[np.argsort(right[many], kind="stable")]
-    chunks = [
-        part
-        for piece in fitting(sizes, left, right, many)
-        for part in np.array_split(piece, -(-len(piece) // _DENSE_CHUNK_PAIRS))
-    ]
-    read, start = np.cumsum(sizes[left[few]] + sizes[right[few]]), 0
-    while start < len(few):
+    """Pairs whose texts fit into memory together."""
+    sizes, chunks = mapped(folder / SearchFile.BYTES, np.int64), list[Rows]()
+    read, start = np.cumsum(sizes[left] + sizes[right]), 0
+    while start < len(left):
         done = read[start - 1] if start else 0
         stop = max(int(np.searchsorted(read, done + _CHUNK_BYTES)), start + 1)
-        stop = min(stop, start + _CHUNK_PAIRS)
-        chunks.append(few[start:stop])
+        stop = min(stop, start + _CHUNK_PAIRS, len(left))
+        chunks.append(np.arange(start, stop))
         start = stop
     return chunks
 

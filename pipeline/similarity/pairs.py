@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.similarity.dense_clusters import dense_cluster_similarities, fitting, in_dense_clusters
 from pipeline.similarity.signatures import (
     FULL_BUCKET,
     LEADERS,
@@ -181,8 +180,6 @@ def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
     whole, answers = np.empty(len(left)), np.empty(len(left))
     # Those with the same right text are adjacent.
     order = np.argsort(right, kind="stable")
-    dense = in_dense_clusters(right)[order]
-    few = order[~dense]
 
     def work(part: Rows) -> None:
         rows, places = np.unique(np.concatenate([left[part], right[part]]), return_inverse=True)
@@ -192,7 +189,5 @@ def verify(texts: Texts, left: Rows, right: Rows) -> Pairs:
         kernels.pair_similarities(words.hashes, words.starts, words.asked, one, other, found[0], found[1])
         whole[part], answers[part] = found
 
-    in_threads(work, np.array_split(few, -(-len(few) // _PAIRS_AT_ONCE) or 1))
-    for part in fitting(texts.sizes, left, right, order[dense]):
-        whole[part], answers[part] = dense_cluster_similarities(texts, left[part], right[part])
+    in_threads(work, np.array_split(order, -(-len(order) // _PAIRS_AT_ONCE) or 1))
     return Pairs(left, right, whole, answers)
