@@ -1,6 +1,5 @@
-"""Several pushers, bulk actions of the server and lost tables: what differs is found, and repaired without loss."""
+"""Several homes, bulk actions of the server and lost tables: what differs is found, and repaired without loss."""
 
-import re
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,17 +8,12 @@ from pathlib import Path
 import pytest
 from desk import Desk, desk_at
 from fake_studio import FakeStudio, fake_studio
-from loopback import Reply
 from support import row
-from team import review
 from terminal import Terminal
 
 from flows.engines.engine import Inline
 from flows.local.studio_server import LocalStudio
 from flows.reconcile import reconcile
-from pipeline.review import label_studio_lease
-from pipeline.review.label_studio_lease import EXPIRES, Lease, leased
-from pipeline.review.label_studio_transport import Limits
 from pipeline.state.tables import Table
 from schemas.fate import LabelSource
 
@@ -175,7 +169,7 @@ def test_an_answer_that_is_deleted_with_its_old_task_is_noticed(desk: Desk, monk
     assert desk.decision(1).label_source is None and desk.decision(2).label_source is LabelSource.HUMAN
 
 
-# --- one pusher at a time ---------------------------------------------------------------------------
+# --- one home sends ------------------------------------------------------------------------------------
 @pytest.fixture
 def two_homes(tmp_path: Path) -> Iterator[tuple[Desk, Desk, FakeStudio]]:
     """The same dataset on two machines."""
@@ -188,51 +182,20 @@ def two_homes(tmp_path: Path) -> Iterator[tuple[Desk, Desk, FakeStudio]]:
             yield one, other, server
 
 
-def test_while_one_machine_sends_the_other_says_so_and_sends_nothing(two_homes: tuple[Desk, Desk, FakeStudio]) -> None:
+def test_another_home_with_a_newer_form_leaves_the_project_as_it_is(two_homes: tuple[Desk, Desk, FakeStudio]) -> None:
+    """Tasks that the first one has sent would lack what the newer form shows."""
     one, other, server = two_homes
-    identity = one.client.identity(one.project)
     one.rows(*ROWS, row(4, "Who pays for the parcel back to the shop in May?", None))
-    with leased(one.client.requests, one.project, identity, one.context.store.place, "x"):
-        review = other.curate().review
-        assert "sending questions) on " in review.problem and review.problem.endswith("the next curate sends the rest")
-        assert (review.sent, review.unsent) == (0, 1)
-        assert len(server.labels) == 2
-    assert other.curate().review.sent == 1
-    assert len(server.labels) == 1, "each gives it back; whose questions these are stays"
-
-
-def test_while_one_machine_sends_another_with_a_newer_form_leaves_the_project_as_it_is(
-    two_homes: tuple[Desk, Desk, FakeStudio],
-) -> None:
-    """Tasks that the first one is just sending would lack what the newer form shows."""
-    one, other, server = two_homes
-    identity, before = one.client.identity(one.project), dict(server.projects[one.project])
+    assert one.curate().review.sent == 1
+    before = dict(server.projects[one.project])
     guidelines = "Rules for the parcels."
     (one.folder / "guidelines.md").write_text(guidelines)
     file = one.folder / "dataset.yaml"
     file.write_text(file.read_text().replace("audit: 0.0", "audit: 0.0, guidelines: guidelines.md"))
-    with leased(one.client.requests, one.project, identity, one.context.store.place, "x"):
-        assert other.curate().review.problem
-        assert server.projects[one.project] == before
-    assert not other.curate().review.problem
-    assert guidelines in server.projects[one.project]["expert_instruction"]
-
-
-def test_a_killed_pusher_keeps_others_waiting_until_the_lease_expires_and_its_own_home_not_at_all(
-    two_homes: tuple[Desk, Desk, FakeStudio], tmp_path: Path
-) -> None:
-    one, other, server = two_homes
-    identity = one.client.identity(one.project)
-    Lease(one.client.requests, one.project, identity, one.context.store.place, "x").take()
     assert other.curate().review.problem
-    assert not one.curate().review.problem, "nobody else of this home is at work"
-    Lease(one.client.requests, one.project, identity, one.context.store.place, "x").take()
-    [label] = [label for label in server.labels.values() if "mark" in label["value"]]
-    label["updated_at"] = (server.now - EXPIRES - timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    shutil.rmtree(tmp_path / "other")
-    shutil.copytree(tmp_path / "home", tmp_path / "other")
-    assert not other.curate().review.problem
-    assert set(server.imported.values()) == {1}
+    assert server.projects[one.project] == before
+    assert not one.curate().review.problem
+    assert guidelines in server.projects[one.project]["expert_instruction"]
 
 
 def test_another_home_is_told_whose_the_questions_are_and_takes_over_by_a_command(tmp_path: Path) -> None:
@@ -275,35 +238,3 @@ def test_what_somebody_has_open_is_not_taken_back(desk: Desk) -> None:
     assert desk.asked() == sorted([desk.id(kept), desk.id(4)])
     assert desk.submit(opened["id"], desk.result("billing"))
     assert reconcile(desk.context, Inline()).before.outdated == []
-
-
-def test_the_lease_lasts_longer_than_any_request() -> None:
-    limits = Limits()
-    longest = sum(patience.connect + patience.answer for patience in (limits.usual, limits.imports))
-    assert timedelta(seconds=longest + label_studio_lease._RENEWED) < EXPIRES
-
-
-def test_the_lease_is_kept_before_each_task_that_is_looked_at_or_given_to_somebody_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(label_studio_lease, "_RENEWED", 0.0)
-    asked: list[str] = []
-
-    def heard(fake: FakeStudio, method: str, path: str, body: bytes) -> Reply:
-        asked.append(f"{method} {re.sub(r'[0-9]+', 'N', path.partition('?')[0])}")
-        return fake(method, path, body)
-
-    with (
-        fake_studio(lambda fake: lambda *request: heard(fake, *request)) as server,
-        desk_at(server, tmp_path, ROWS, review("annotators: [ana@example.com]")) as desk,
-    ):
-        desk.curate()
-        send_again(desk, 1)
-        file = tmp_path / "dataset.yaml"
-        file.write_text(file.read_text().replace("ana@", "ben@"))
-        asked.clear()
-        desk.curate()
-    # Each task with a copy is read, and each that is given to somebody else is read and written.
-    read = [place for place, what in enumerate(asked) if what == "GET /api/tasks/N/"]
-    assert len(read) == 2 + len(ROWS) == 2 + asked.count("PATCH /api/tasks/N/")
-    assert {asked[place - 1] for place in read} == {"PATCH /api/labels/N/"}

@@ -5,7 +5,6 @@ Its annotators see no difference: without a word they would go on in a project w
 answer there is read as before.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from pipeline.review.label_studio_models import Project
@@ -22,14 +21,13 @@ _RETIRED = " before"
 _WHAT = "cannot mark the earlier project"
 
 
-def close(requests: Requests, project: int, markers: str, before: Callable[[], None]) -> int | None:
+def close(requests: Requests, project: int, markers: str) -> int | None:
     """Mark a project as one that is no longer read, and count its open tasks; None if it is marked, gone or another's.
 
     Args:
         requests: of a client.
         project: its id.
         markers: what the line begins with by which projects of this dataset are recognized.
-        before: called before the request that changes something.
     """
     try:
         known = read_project(requests, project)
@@ -39,28 +37,25 @@ def close(requests: Requests, project: int, markers: str, before: Callable[[], N
     if {CLOSED, _BEFORE[0]} & {*lines} or not any(line.startswith(markers) for line in lines):
         return None
     left = count_tasks(requests, project, by_filter("total_annotations", "equal", "Number", 0)).total
-    before()
     # Everything was sent: if the server does not let us mark it, the change is told once more by the next push.
     with suppress(Refused):
         _describe(requests, known, [*lines, CLOSED], known.title[: TITLE_LENGTHS[1] - len(_MARK)] + _MARK)
     return left
 
 
-def retire(requests: Requests, project: int, markers: str, before: Callable[[], None]) -> None:
+def retire(requests: Requests, project: int, markers: str) -> None:
     """Take its markers from a project whose form the server does not let us change, since annotators have used fields
     that the task no longer has: another one takes its place. It is still recognized as the dataset's.
     """
     known = read_project(requests, project)
-    before()
     describe(requests, known, [line + _RETIRED * line.startswith(markers) for line in lines_of(known)])
 
 
-def take_up(requests: Requests, project: int, title: str, before: Callable[[], None]) -> None:
+def take_up(requests: Requests, project: int, title: str) -> None:
     """Remove that mark, if there is one; ``title`` is what it was if it had to be cut."""
     known = read_project(requests, project)
     lines = lines_of(known)
     if {CLOSED, _BEFORE[0]} & {*lines}:
-        before()
         own, whole = known.title.removesuffix(_MARK).removesuffix(_BEFORE[1]), title[: TITLE_LENGTHS[1]]
         kept = [line for line in lines if line not in (CLOSED, _BEFORE[0])]
         _describe(requests, known, kept, whole if whole.startswith(own) else own)

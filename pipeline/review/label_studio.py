@@ -54,12 +54,6 @@ _IDLE = (
 )
 """Nobody has answered a task or begun to, and *Label Tasks* shows it to nobody."""
 
-_Before = Callable[[], None]
-
-
-def _nothing() -> None:
-    """Nobody else is to be kept away."""
-
 
 class LabelStudio:
     """One server, as one user; its connections close with ``close()``, a ``with``, or the object.
@@ -151,7 +145,6 @@ class LabelStudio:
         tasks: Iterable[dict[str, Any]],
         on_batch: Callable[[dict[str, int]], None],
         newest: int | None = None,
-        before: _Before = _nothing,
     ) -> PushReport:
         """Send the tasks that the server does not have yet, exactly once in effect.
 
@@ -162,7 +155,6 @@ class LabelStudio:
                 be repeated with another id.
             newest: the highest id of the project's tasks, if they were just listed and none of these is among them:
                 then they are not looked up, and copies are looked for if more tasks have appeared than were sent.
-            before: called before each request that changes something; what it raises ends the push.
 
         Raises:
             Unreachable: the connection was lost; what was recorded stays true, and another push continues from there.
@@ -172,16 +164,15 @@ class LabelStudio:
         asked: set[str] = set()
         for batch in portions(tasks):
             asked |= batch.keys()
-            before()
-            there = look_up(self.requests, project, batch, before) if newest is None else {}
+            there = look_up(self.requests, project, batch) if newest is None else {}
             report.already_there += len(there)
             report.task_ids |= there
             missing = {key: task for key, task in batch.items() if key not in there}
-            lost_answers |= self._send(project, missing, report, before)
+            lost_answers |= self._send(project, missing, report)
             on_batch({key: report.task_ids[key] for key in batch if key in report.task_ids})
         if lost_answers or (asked and newest is not None and self._appeared(project, newest) != report.pushed):
             # The request behind a lost response may have completed after its retry, and then both count.
-            left = self.reconcile(project, self.asked(project), before)
+            left = self.reconcile(project, self.asked(project))
             kept = {key: task for task, key in sorted(left.items(), reverse=True) if key in asked}
             report.task_ids |= kept
             on_batch(kept)
@@ -191,14 +182,13 @@ class LabelStudio:
         """How many tasks have a higher id: more than were sent if there is another pusher, or a late request."""
         return count_tasks(self.requests, project, by_filter("id", "greater", "Number", newest)).total
 
-    def _send(self, project: int, tasks: dict[str, bytes], report: PushReport, before: _Before) -> bool:
+    def _send(self, project: int, tasks: dict[str, bytes], report: PushReport) -> bool:
         """Import tasks until the server has them or refuses them one by one; returns whether a response was lost."""
         lost, fault = False, None
         for attempt in range(ATTEMPTS):
             if not tasks:
                 return lost
             time.sleep(PAUSE * attempt)
-            before()
             done = self._import(project, list(tasks.values()))
             fault = done if isinstance(done, LabelStudioError) else None
             if isinstance(fault, Refused) and fault.status in _REFUSALS:
@@ -208,7 +198,7 @@ class LabelStudio:
             there = (
                 dict(zip(tasks, done, strict=True))
                 if isinstance(done, list)
-                else look_up(self.requests, project, tasks, before)
+                else look_up(self.requests, project, tasks)
             )
             report.pushed += len(there)
             report.task_ids |= there
@@ -219,7 +209,7 @@ class LabelStudio:
             self._refuse(next(iter(tasks)), fault, report)
         elif tasks:
             for keys in batches(list(tasks), -(-len(tasks) // 2)):
-                lost |= self._send(project, {key: tasks[key] for key in keys}, report, before)
+                lost |= self._send(project, {key: tasks[key] for key in keys}, report)
         return lost
 
     def _import(self, project: int, tasks: list[bytes]) -> list[int] | Unreachable | Refused | None:
@@ -279,7 +269,7 @@ class LabelStudio:
         """The tasks that nobody has worked on or has open."""
         return {task.task_id for task in list_tasks(self.requests, project, Tasks[ListedTask], _LISTED, *_IDLE)}
 
-    def reconcile(self, project: int, asked: dict[int, str], before: _Before = _nothing) -> dict[int, str]:
+    def reconcile(self, project: int, asked: dict[int, str]) -> dict[int, str]:
         """Delete tasks that ask a question a second time, and return the remaining ones.
 
         A task with annotations or drafts, or that is open before somebody, is never deleted; among the others the
@@ -288,7 +278,6 @@ class LabelStudio:
         Args:
             project: its id.
             asked: push keys by task id, as returned by ``asked``.
-            before: called before each request or two.
         """
         same: dict[str, list[int]] = {}
         for task, key in sorted(asked.items()):
@@ -296,24 +285,19 @@ class LabelStudio:
         surplus: dict[int, str] = {}
         for key, ids in same.items():
             if key and len(ids) > 1:
-                states = {}
-                for task in ids:
-                    before()
-                    states[task] = self._state(project, task, key)
+                states = {task: self._state(project, task, key) for task in ids}
                 idle = [task for task in ids if states[task] is TaskState.IDLE]
                 surplus |= dict.fromkeys(idle if TaskState.WORKED_ON in states.values() else idle[1:], key)
-        self.withdraw(project, surplus, before)
+        self.withdraw(project, surplus)
         return {task: key for task, key in asked.items() if task not in surplus}
 
-    def withdraw(self, project: int, tasks: Mapping[int, str], before: _Before = _nothing) -> int:
+    def withdraw(self, project: int, tasks: Mapping[int, str]) -> int:
         """Delete those tasks that have their push key, no work on them, and are open before nobody; count them.
 
         The server itself looks for these when it deletes, so that none that comes meanwhile goes with its task.
-        ``before`` is called before each request.
         """
         withdrawn = 0
         for part in batches(list(tasks), LOOKUP):
-            before()
             keys = list({tasks[task] for task in part})
             there = {task.task_id for task in self.with_keys(project, keys) if tasks.get(task.task_id) == task.push_key}
             chosen = [task for task in part if task in there]
@@ -325,14 +309,10 @@ class LabelStudio:
                 withdrawn += self._withdraw_idle(project, chosen, keys)
         return withdrawn
 
-    def assign(self, tasks: Mapping[int, tuple[str, str]], before: _Before = _nothing) -> dict[int, str]:
-        """Note for whom tasks are, by id: push key and e-mail address; returns the push keys of those still there.
-
-        ``before`` is called before each of them.
-        """
+    def assign(self, tasks: Mapping[int, tuple[str, str]]) -> dict[int, str]:
+        """Note for whom tasks are, by id: push key and e-mail address; returns the push keys of those still there."""
         done = {}
         for task, (key, annotator) in tasks.items():
-            before()
             found = self._task(task, key)
             if found is not None:
                 update_task(self.requests, task, found.data | {ASSIGNED: annotator})

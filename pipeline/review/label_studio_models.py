@@ -116,7 +116,6 @@ class Label(_Sent):
 
     label_id: Id = Field(alias="id")
     value: dict[str, Any]
-    updated_at: ServerTime
 
 
 class Imported(_Sent):

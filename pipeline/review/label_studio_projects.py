@@ -110,7 +110,6 @@ def show_form(
     config: str,
     instruction: str,
     data: Callable[[str], Mapping[str, Any]] = lambda push_key: {},
-    before: Callable[[], None] = lambda: None,
 ) -> str:
     """Update form and instruction of a project, and give tasks of an earlier form what the new one shows.
 
@@ -122,7 +121,6 @@ def show_form(
         config: the form.
         instruction: HTML.
         data: what is known of a task by its push key, in case its form shows more than it was sent with.
-        before: called before each request that changes something; what it raises ends it.
 
     Returns:
         What the form has now, and what it had instead; empty if it was this one.
@@ -130,9 +128,8 @@ def show_form(
     known = read_project(requests, project)
     if known.label_config != config:
         # First, so that a push that ends in between is repeated: the form says whether it was done.
-        _complete(requests, project, shown_keys(config), data, before)
+        _complete(requests, project, shown_keys(config), data)
     if known.label_config != config or known.expert_instruction != instruction:
-        before()
         requests.tell(
             _OPEN, lambda sdk: sdk.projects.update(id=project, label_config=config, expert_instruction=instruction)
         )
@@ -153,12 +150,10 @@ def _complete(
     project: int,
     shown: Collection[str],
     data: Callable[[str], Mapping[str, Any]],
-    before: Callable[[], None],
 ) -> None:
     """Give each task what its form shows and its data lacks: Label Studio could not submit it."""
     for task in list_tasks(requests, project, Tasks[ListedTask], "id,data"):
         if task.push_key and (lacking := set(shown) - task.data.keys()):
-            before()
             known = data(task.push_key)
             more = {key: known.get(key, ABSENT.get(key, NOTHING)) for key in lacking}
             update_task(requests, task.task_id, {**more, **task.data})

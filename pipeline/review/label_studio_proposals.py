@@ -6,7 +6,7 @@ as if all were well. Sent by themselves, predictions are added to those that are
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import LabelStudioError, Unreachable
@@ -27,14 +27,13 @@ def proposals(task: bytes) -> list[dict[str, Any]]:
     return list(json.loads(task).get("predictions", ()))
 
 
-def look_up(requests: Requests, project: int, tasks: Mapping[str, bytes], before: Callable[[], None]) -> dict[str, int]:
+def look_up(requests: Requests, project: int, tasks: Mapping[str, bytes]) -> dict[str, int]:
     """The ids of those tasks that the server has, the lowest of each push key; they have their proposals then.
 
     Args:
         requests: of a client.
         project: its id.
         tasks: as they are imported, by push key.
-        before: called before each request that changes something.
     """
     there = _there(requests, project, list(tasks))
     ids = {key: one.task_id for key, one in there.items()}
@@ -44,7 +43,6 @@ def look_up(requests: Requests, project: int, tasks: Mapping[str, bytes], before
         if not bare:
             return ids
         time.sleep(PAUSE * attempt)
-        before()
         sent = [{"task": ids[key], **one} for key in bare for one in proposals(tasks[key])]
         try:
             call = raw("POST", f"api/projects/{project}/import/predictions", sent)

@@ -19,7 +19,7 @@ from pipeline.review.earlier_project import close, retire, take_up
 from pipeline.review.form import labeling_config
 from pipeline.review.guidelines import instructions
 from pipeline.review.label_studio import LabelStudio
-from pipeline.review.label_studio_lease import Home, Lease, claim, leased, note_version
+from pipeline.review.label_studio_claim import Home, claim, note_version
 from pipeline.review.label_studio_models import PushReport
 from pipeline.review.label_studio_projects import show_form
 from pipeline.review.label_studio_requests import Refused
@@ -84,7 +84,7 @@ def push_questions(
     sends none any more.
 
     Raises:
-        Busy: another home sends the questions, or another machine is sending some; nothing was changed.
+        Busy: another home sends the questions; nothing was changed.
         Unreachable: the server does not answer.
         LabelStudioError: it refuses.
     """
@@ -100,21 +100,19 @@ def push_questions(
             named = _title(dataset), marker(dataset), config, instruction, marks(snapshot, dataset)
             project = client.open_project(*named)
             server = client.identity(project)
-            with leased(client.requests, project, server, store.place, dataset.config.name) as lease:
-                claim(client.requests, project, server, home, take_over=take_over)
-                try:
-                    restored = show_form(client.requests, project, config, instruction, shown, lease.keep)
-                except Refused as error:
-                    if is_new or error.status not in _REFUSALS:
-                        raise
-                    # Its annotators have used what the form does not have any more. Nobody is asked in two projects.
-                    client.withdraw(project, client.asked(project), lease.keep)
-                    retire(client.requests, project, markers(dataset), lease.keep)
-                else:
-                    this = _Push(store, dataset, snapshot, client, lease, project, server, run, restored)
-                    bare = client.without_proposal(project) & by_key.keys() if everything else set()
-                    return this.send(by_key, bare, on_tasks)
-            return push(is_new=True)
+            claim(client.requests, project, server, home, take_over=take_over)
+            try:
+                restored = show_form(client.requests, project, config, instruction, shown)
+            except Refused as error:
+                if is_new or error.status not in _REFUSALS:
+                    raise
+                # Its annotators have used what the form does not have any more. Nobody is asked in two projects.
+                client.withdraw(project, client.asked(project))
+                retire(client.requests, project, markers(dataset))
+                return push(is_new=True)
+            this = _Push(store, dataset, snapshot, client, project, server, run, restored)
+            bare = client.without_proposal(project) & by_key.keys() if everything else set()
+            return this.send(by_key, bare, on_tasks)
 
         return push()
 
@@ -148,7 +146,6 @@ class _Push:
     dataset: LoadedDataset
     snapshot: Snapshot
     client: LabelStudio
-    lease: Lease
     project: int
     server: str
     run: str
@@ -157,13 +154,13 @@ class _Push:
 
     def send(self, by_key: Mapping[str, Asked], bare: Collection[str], on_tasks: Callable[[int], None]) -> Pushed:
         """Delete what is closed, send what is missing, also in tasks that lost their proposals, and set the tabs."""
-        client, project, keep_lease = self.client, self.project, self.lease.keep
-        there = client.reconcile(project, client.asked(project), keep_lease)
+        client, project = self.client, self.project
+        there = client.reconcile(project, client.asked(project))
         sent = self._sent(there)
         left = self._left(there, sent, by_key)
         self._note(left, run=None)
         closed = self._outdated(sent, by_key) | {task: one.key(self.dataset.task) for task, one in left.items()}
-        withdrawn = client.withdraw(project, closed, keep_lease)
+        withdrawn = client.withdraw(project, closed)
         self._reassign(sent, by_key)
         known = set(sent["push_key"])
         todo = {key: asked for key, asked in by_key.items() if key not in known}
@@ -180,7 +177,7 @@ class _Push:
         # What is there and noted nowhere must be looked up; all else was just listed.
         is_listed = not (again or by_key.keys() & set(there.values()) - known)
         newest = max(there, default=0) if is_listed else None
-        report = client.push(project, chain(tasks, again), on_batch, newest, keep_lease)
+        report = client.push(project, chain(tasks, again), on_batch, newest)
         refused = unfit | dict(report.refused)
         note_refusals(self.store, self.server, refused, {key: one.decision.record_id for key, one in todo.items()})
         return self._result(todo, by_key.values(), report, refused, withdrawn)
@@ -218,8 +215,8 @@ class _Push:
         last = sent.select("project").tail(1).collect().to_series().to_list()
         if not last or last[0] == self.project:
             return ""
-        take_up(client.requests, self.project, _title(self.dataset), self.lease.keep)
-        left = close(client.requests, last[0], markers(self.dataset), self.lease.keep)
+        take_up(client.requests, self.project, _title(self.dataset))
+        left = close(client.requests, last[0], markers(self.dataset))
         if left is None:
             return ""
         earlier = f"{client.url}/projects/{last[0]}/data, {counted(left, 'open task')}"
@@ -260,7 +257,7 @@ class _Push:
             for task, key in sent.select("task_id", "push_key").iter_rows()
             if key in asked and asked[key].annotator != before.get(key, "")
         }
-        moved = self.client.assign(others, self.lease.keep)
+        moved = self.client.assign(others)
         self._note({task: asked[key] for task, key in moved.items()}, self.run)
 
     def _left(self, there: Mapping[int, str], sent: pl.DataFrame, open_keys: Collection[str]) -> dict[int, Asked]:

@@ -1,7 +1,6 @@
 """Where everything of a dataset is in a home: its folders, files and locks; the tables are in ``store``."""
 
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -10,7 +9,6 @@ from pathlib import Path
 
 from pipeline.state.atomic import remove_unfinished
 from pipeline.state.locks import Waiting, held, holder_of
-from schemas.identity import stable_hash
 from schemas.run_summary import Verb
 
 REPORT = "report.html"
@@ -111,12 +109,6 @@ class DatasetFolder:
     def adopted(self) -> Path:
         """The folder of what versions of other homes say about splits; a cache."""
         return self.root / "adopted"
-
-    @property
-    def place(self) -> str:
-        """What tells this folder on this machine from its copies, and from all other folders."""
-        status = self.root.stat()
-        return stable_hash(socket.gethostname(), str(self.root), f"{status.st_dev}:{status.st_ino}")
 
     @property
     def notes(self) -> Path:
