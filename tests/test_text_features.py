@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from tried_examples import examples
 
 from pipeline.label_errors import text_features as features
+from pipeline.label_errors.kept_arrays import from_arrays, to_arrays
 from pipeline.label_errors.vocabulary import Vocabulary
 
 COMMON = {"min_df": 2, "sublinear_tf": True, "dtype": np.float32}
@@ -72,7 +73,7 @@ def test_only_the_most_frequent_features_are_kept(monkeypatch: pytest.MonkeyPatc
 def test_texts_look_the_same_when_they_come_later_as_when_they_were_learned(texts: list[str]) -> None:
     learned = features.learned_features([*texts, "ab cd", "ab cd"])
     assert learned is not None
-    later = Vocabulary.read(learned.vocabulary.arrays()).features([*texts, "ab cd"])
+    later = from_arrays(Vocabulary, to_arrays(learned.vocabulary)).features([*texts, "ab cd"])
     assert later.toarray() == pytest.approx(learned.in_order.toarray()[:-1], abs=1e-6)
 
 

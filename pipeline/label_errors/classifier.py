@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.judged_labels import NOTHING_LEARNED, UNLABELED, Judged
-from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_json
+from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_arrays, from_json
 from pipeline.label_errors.kept_labels import UNKNOWN, KeptLabels, learn_labels
 from pipeline.label_errors.read_texts import LaterTexts, LearnedTexts
 
@@ -90,7 +90,7 @@ def judge_label_errors(rows: LabeledTexts, kept: Kept) -> LabelErrors:
         return LabelErrors([*nothing], [*nothing], [*nothing], NOTHING_LEARNED)
     names = {name: code for code, name in enumerate(from_json(kept["names"]))}
     given, read = rows.codes(names), LaterTexts(rows.texts, kept)
-    judge = KeptLabels.read(kept)
+    judge = from_arrays(KeptLabels, kept)
     judged = judge.judge(read, given, rows.groups, rows.settled(), rows.impossible(given, names))
     return _errors(judged, given, list(names))
 

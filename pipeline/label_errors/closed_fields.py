@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.judged_labels import Judged
-from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_json, named, of_name
+from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_arrays, from_json, named, of_name
 from pipeline.label_errors.kept_labels import UNKNOWN, KeptLabels, learn_labels
 from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, learn_label_sets
 from pipeline.label_errors.read_texts import LaterTexts, LearnedTexts
@@ -200,7 +200,7 @@ def _later_labels(rows: Sequence[Extracted], closed: _Closed, read: LaterTexts, 
     given = np.array([codes.get(label, UNKNOWN) for label in labels], dtype=np.int64)
     groups, verified = [row.group for row in rows], np.array([row.verified for row in rows], dtype=np.bool_)
     anything = np.zeros((len(rows), len(options)), dtype=np.bool_)
-    judged = KeptLabels.read(kept).judge(read, given, groups, verified, anything)
+    judged = from_arrays(KeptLabels, kept).judge(read, given, groups, verified, anything)
     return _Verdict(list(_label_findings(rows, closed, labels, options, judged)))
 
 

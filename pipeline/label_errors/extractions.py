@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.label_errors.closed_fields import judge_closed_fields, judge_later_fields
 from pipeline.label_errors.group_folds import folds_by_group
-from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_json, named, of_name
+from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_arrays, from_json, of_name, to_arrays
 from pipeline.label_errors.kept_folds import KeptFolds, are_several, group_hashes
 from pipeline.label_errors.kept_spans import KeptSpans
 from pipeline.label_errors.label_odds import rarest_labels
@@ -131,7 +131,7 @@ def _by_each_other(
     evidence = _Evidence(rows, places, unsaid, spans.doubts, closed.by_row, bool(closed.by_row))
     limits = _joined([closed.limits, spans.note if spans.doubts is None else ""])
     kept = {_ABOUT: as_json({"copied": copied, "note": limits}), **closed.kept, **spans.kept()}
-    kept |= named(_UNSAID, UnsaidCounts.of(places.said, places.lacking).arrays())
+    kept |= to_arrays(UnsaidCounts.of(places.said, places.lacking), _UNSAID)
     return evidence, _joined([spans.note, closed.note]), kept
 
 
@@ -165,7 +165,7 @@ class _Spans:
             return {}
         groups = group_hashes(self._groups)
         study, folds = self._learner.study(are_several(groups)), KeptFolds.of(groups, self._folds)
-        return named(_SPANS, KeptSpans.of(study, folds).arrays())
+        return to_arrays(KeptSpans.of(study, folds), _SPANS)
 
 
 def _later(
@@ -173,10 +173,10 @@ def _later(
 ) -> tuple["_Evidence", str]:
     """What is known about later labeled rows, and what limits that."""
     places = find_values(rows, fields, copied)
-    unsaid = UnsaidCounts.read(of_name(kept, _UNSAID)).shares(places.lacking if grounds else [[] for _ in rows])
-    doubts, of_spans = None, of_name(kept, _SPANS)
-    if of_spans:
-        doubts = KeptSpans.read(of_spans).judge(places.spans, [row.group for row in rows])
+    unsaid = from_arrays(UnsaidCounts, kept, _UNSAID).shares(places.lacking if grounds else [[] for _ in rows])
+    doubts = None
+    if of_name(kept, _SPANS):
+        doubts = from_arrays(KeptSpans, kept, _SPANS).judge(places.spans, [row.group for row in rows])
     closed = judge_later_fields(rows, fields, kept)
     return _Evidence(rows, places, unsaid, doubts, closed.by_row, closed.any_judged), closed.note
 

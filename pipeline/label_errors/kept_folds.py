@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_errors.group_folds import members_of
-from pipeline.label_errors.kept_arrays import Hashes, KeptColumns, hashed
+from pipeline.label_errors.kept_arrays import Hashes, hashed
 from pipeline.sorted_places import places_of
 
 Ints = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ def are_several(groups: Hashes) -> bool:
 
 
 @dataclass(frozen=True)
-class KeptFolds(KeptColumns):
+class KeptFolds:
     """The models are numbered: that of all rows is 0, and that of each fold is the fold's number and 1."""
 
     groups: Hashes

@@ -1,12 +1,12 @@
 """Judges the labels of rows that come later, by what was learned of others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.label_errors.judged_labels import UNLABELED, Bools, Ints, Judged, study_labels, verdict
-from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed, named, of_name
+from pipeline.label_errors.kept_arrays import Arrays, hashed, to_arrays
 from pipeline.label_errors.kept_folds import EVERY, KeptFolds, are_several, group_hashes
 from pipeline.label_errors.kept_models import KeptModel, KeptNeighbors
 from pipeline.label_errors.label_models import Scores, Trained, normalized
@@ -41,9 +41,9 @@ def learn_labels(
         folds=KeptFolds.of(hashes, study.folds[labeled]),
         neighbors=KeptNeighbors.of(read.meanings[labeled], labels[labeled], hashes, len(study.channel.similar), seed),
         temperatures=study.temperatures,
-        channel=study.channel,
+        channel=replace(study.channel, similar=study.channel.similar.astype(np.float32)),
     )
-    return judged, kept.arrays()
+    return judged, to_arrays(kept)
 
 
 @dataclass(frozen=True)
@@ -57,27 +57,6 @@ class KeptLabels:
     temperatures: Scores
     """Those of models that judged rows which they had not seen."""
     channel: Channel
-
-    @classmethod
-    def read(cls, kept: Kept) -> "KeptLabels":
-        """What ``arrays`` has given."""
-        parts = [of_name(kept, f"models.{number}") for number in range(int(kept["many"][0]))]
-        return cls(
-            [KeptModel.read(part) for part in parts],
-            KeptFolds.read(of_name(kept, "folds")),
-            KeptNeighbors.read(of_name(kept, "neighbors")),
-            kept["temperatures"],
-            Channel.read(of_name(kept, "channel")),
-        )
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        found = {"many": np.array([len(self.models)]), "temperatures": self.temperatures}
-        for number, model in enumerate(self.models):
-            found |= named(f"models.{number}", model.arrays())
-        found |= named("folds", self.folds.arrays())
-        found |= named("neighbors", self.neighbors.arrays())
-        return found | named("channel", self.channel.arrays())
 
     def judge(
         self, read: LaterTexts, labels: Ints, groups: Sequence[str], verified: Bools, impossible: Bools

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, KeptColumns, named, of_name, small
+from pipeline.label_errors.kept_arrays import Hashes, small
 from pipeline.label_errors.kept_weights import AT_ONCE, KeptLinear, compact
 from pipeline.label_errors.label_models import (
     COMPARED_AT_ONCE,
@@ -70,17 +70,6 @@ class KeptModel:
             offsets=trained.offsets,
         )
 
-    @classmethod
-    def read(cls, kept: Kept) -> "KeptModel":
-        """What ``arrays`` has given."""
-        own = {name: kept[name] for name in cls.__dataclass_fields__ if name != "linear"}
-        return cls(KeptLinear.read(of_name(kept, "linear")), **own)
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        own = {name: array for name, array in vars(self).items() if name != "linear"}
-        return {**named("linear", self.linear.arrays()), **own}
-
     def scores(self, seen: Sight) -> Scores:
         """What the linear model, naive Bayes and linear discriminants say of rows, not normalized."""
         found = np.empty((3, len(seen.meanings), len(self.absent)), dtype=np.float32)
@@ -115,7 +104,7 @@ def _row_by_row(meanings: Vectors, weights: Scores) -> Scores:
 
 
 @dataclass(frozen=True)
-class KeptNeighbors(KeptColumns):
+class KeptNeighbors:
     """The rows that vote."""
 
     vectors: npt.NDArray[np.int16]

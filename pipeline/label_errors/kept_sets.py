@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_json, hashed, named, of_name
+from pipeline.label_errors.kept_arrays import hashed
 from pipeline.label_errors.kept_folds import EVERY, KeptFolds, are_several, group_hashes
 from pipeline.label_errors.kept_weights import AT_ONCE, KeptLinear, compact
 from pipeline.label_errors.label_odds import Calibration, Weights, feature_counts
@@ -33,29 +33,6 @@ class KeptSets:
     """Those that nearly all rows have."""
     note: str
     """Which labels are not judged, as text for the report."""
-
-    @classmethod
-    def read(cls, kept: Kept) -> "KeptSets":
-        """What ``arrays`` has given."""
-        names = from_json(kept["names"])
-        return cls(
-            [KeptLinear.read(of_name(kept, f"models.{number}")) for number in range(names["models"])],
-            KeptFolds.read(of_name(kept, "folds")),
-            Calibration.read(of_name(kept, "calibration")),
-            SetModel.read(of_name(kept, "sets")),
-            names["judged"],
-            names["common"],
-            names["note"],
-        )
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        names = {"models": len(self.models), "judged": self.judged, "common": self.common, "note": self.note}
-        found: Arrays = {"names": as_json(names)}
-        for number, model in enumerate(self.models):
-            found |= named(f"models.{number}", model.arrays())
-        found |= named("folds", self.folds.arrays())
-        return found | named("calibration", self.calibration.arrays()) | named("sets", self.model.arrays())
 
     def columns(self, labels: Sequence[str]) -> tuple[Ints, Ints, Ints]:
         """Of labels that there are now: which columns are judged, and the codes of these and of the common ones."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed, named, of_name
+from pipeline.label_errors.kept_arrays import hashed
 from pipeline.label_errors.kept_folds import KeptFolds
 from pipeline.label_errors.kept_weights import KeptWeights, used_places
 from pipeline.label_errors.span_features import Hashes, WordCodes, hashed_features
@@ -47,33 +47,13 @@ class KeptSpans:
             study.temperature,
         )
 
-    @classmethod
-    def read(cls, kept: Kept) -> "KeptSpans":
-        """What ``arrays`` has given."""
-        return cls(
-            WordCodes.read(of_name(kept, "words")),
-            kept["used"],
-            [KeptWeights.read(of_name(kept, f"models.{number}")) for number in range(len(kept["steps"]))],
-            np.array(kept["steps"]),
-            KeptFolds.read(of_name(kept, "folds")),
-            np.asarray(kept["rates"]),
-            float(kept["temperature"]),
-        )
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        found: Arrays = {"used": self.used, "steps": self.steps, "rates": self.rates}
-        found["temperature"] = np.array(self.temperature)
-        for number, weights in enumerate(self.weights):
-            found |= named(f"models.{number}", weights.arrays())
-        return found | named("words", self.codes.arrays()) | named("folds", self.folds.arrays())
-
     def judge(self, rows: SpanRows, groups: Sequence[str]) -> SpanDoubts:
         """Judge texts that were not learned from, each by a model that has not seen its group."""
         places = places_of(hashed_features(rows.tokens, self.codes), self.used)
         used, features = used_places(places, len(self.used))
         models = [
-            SpanWeights(weights.of_features(used), steps)
+            # A copy: the compiled loops would be compiled again for arrays that cannot be written to.
+            SpanWeights(weights.of_features(used), steps.copy())
             for weights, steps in zip(self.weights, self.steps, strict=True)
         ]
         texts = SpanTexts(rows, features, models, self.folds.of_rows(hashed(groups)))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept, KeptColumns, named, of_name, small
+from pipeline.label_errors.kept_arrays import small
 
 Floats32 = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -28,7 +28,7 @@ _TINY = np.float32(1e-12)
 
 
 @dataclass(frozen=True)
-class KeptWeights(KeptColumns):
+class KeptWeights:
     """Weights by feature, and by what they are for: the columns."""
 
     starts: npt.NDArray[np.int32]
@@ -103,15 +103,6 @@ class KeptLinear:
     def of(cls, weights: Floats32, there: Bools) -> "KeptLinear":
         """From features + 1 x labels, and where a feature occurs with a label."""
         return cls(KeptWeights.of(weights[:-1], there), weights[-1].copy())
-
-    @classmethod
-    def read(cls, kept: Kept) -> "KeptLinear":
-        """What ``arrays`` has given."""
-        return cls(KeptWeights.read(of_name(kept, "weights")), kept["bias"])
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        return {**named("weights", self.weights.arrays()), "bias": self.bias}
 
     def scores(self, used: Ints, asked: Any) -> Floats32:
         """The scores of texts for each label, given the features that they have (``compact``)."""

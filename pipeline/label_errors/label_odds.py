@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import KeptColumns
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -87,7 +85,7 @@ def trained_weights(features: Any, given: Bools, seed: int, passes: int = _PASSE
 
 
 @dataclass(frozen=True)
-class Calibration(KeptColumns):
+class Calibration:
     """A line per label, from scores to log odds."""
 
     slopes: Floats

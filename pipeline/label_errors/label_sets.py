@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pipeline.label_errors.group_folds import folds_by_group
 from pipeline.label_errors.judged_labels import MIN_LABELED, NOTHING_LEARNED
-from pipeline.label_errors.kept_arrays import Arrays, Kept
+from pipeline.label_errors.kept_arrays import Arrays, Kept, from_arrays, to_arrays
 from pipeline.label_errors.kept_folds import EVERY
 from pipeline.label_errors.kept_sets import KeptSets, SetKeeper
 from pipeline.label_errors.label_odds import calibrated, linear_scores, out_of_fold, rarest_labels, trained_weights
@@ -120,7 +120,7 @@ def learn_label_sets(
     found = sheet.result(np.argsort(rows.order), note)
     if kept is None:
         return found, {}
-    return found, kept.arrays() | ({} if read else own.kept_words())
+    return found, to_arrays(kept) | ({} if read else own.kept_words())
 
 
 def judge_label_sets(
@@ -142,7 +142,7 @@ def judge_label_sets(
     sheet = _Sheet(given, labels)
     if not kept:
         return sheet.result(as_given, NOTHING_LEARNED)
-    judge = KeptSets.read(kept)
+    judge = from_arrays(KeptSets, kept)
     places, judged, common = judge.columns(sorted(labels))
     others = np.ones(len(labels), dtype=np.bool_)
     others[[*judged, *common]] = False

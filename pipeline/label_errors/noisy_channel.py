@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -54,22 +52,10 @@ class Channel:
     """The share of the labels that are any other than the right one."""
     confused: float
     """The share of the labels that are a similar one instead."""
-    similar: Floats
+    similar: npt.NDArray[Any]
     """Labels x labels: with which others the one of a row is confused; rows sum to 1."""
     mistaken: float
     """Of the labels that look confused, the share that is wrong: the others fit two labels, and are right."""
-
-    @classmethod
-    def read(cls, kept: Kept) -> "Channel":
-        """What ``arrays`` has given."""
-        weights, similar = (kept[name].astype(np.float64) for name in ("weights", "similar"))
-        random, confused, mistaken = kept["shares"].tolist()
-        return cls(weights, random, confused, similar, mistaken)
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        shares = np.array([self.random, self.confused, self.mistaken])
-        return {"weights": self.weights, "similar": self.similar.astype(np.float32), "shares": shares}
 
     def right(self, models: Scores) -> Floats:
         """The probability of each label to be the right one, whatever was given: rows x labels."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept, named, of_name
+from pipeline.label_errors.kept_arrays import Arrays, Kept, from_arrays, to_arrays
 from pipeline.label_errors.static_embeddings import Vectors, around, text_directions
 from pipeline.label_errors.text_features import TextFeatures, learned_features
 from pipeline.label_errors.vocabulary import Vocabulary
@@ -57,7 +57,7 @@ class LearnedTexts:
 
     def kept_words(self) -> Arrays:
         """What reads the words of later texts."""
-        return {} if self.features is None else named(_WORDS, self.features.vocabulary.arrays())
+        return {} if self.features is None else to_arrays(self.features.vocabulary, _WORDS)
 
     def kept_meanings(self) -> Arrays:
         """What reads the meanings of later texts."""
@@ -78,7 +78,7 @@ class LaterTexts:
     @cached_property
     def words(self) -> Any:
         """TF-IDF by the words of the learned texts."""
-        return Vocabulary.read(of_name(self._kept, _WORDS)).features(self.texts)
+        return from_arrays(Vocabulary, self._kept, _WORDS).features(self.texts)
 
     @cached_property
     def meanings(self) -> Vectors:

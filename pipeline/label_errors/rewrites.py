@@ -7,12 +7,10 @@ corrected. So no rule has limits of its own: what many rows of a set have in com
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.label_errors.kept_dataclasses import Arrays, from_arrays, is_kept, to_arrays
+from pipeline.label_errors.kept_arrays import Arrays, Kept, from_arrays, of_name, to_arrays
 from pipeline.label_errors.rarity import ROUNDING, SHOWN, Floats
 from pipeline.label_errors.rewrite_columns import Rewrite
 from pipeline.label_errors.rewrite_evidence import Evidence
@@ -46,7 +44,7 @@ class RewriteScore:
 
 def learn_rewrites(
     rows: Sequence[Rewrite], off: Collection[Rule] = (), name: str = "usual"
-) -> tuple[list[RewriteScore], dict[str, npt.NDArray[Any]]]:
+) -> tuple[list[RewriteScore], Arrays]:
     """Score how likely every answer is wrong, and keep what judges other answers by these.
 
     Args:
@@ -65,7 +63,7 @@ def learn_rewrites(
 
 
 def judge_rewrites(
-    rows: Sequence[Rewrite], kept: Arrays, off: Collection[Rule] = (), name: str = "usual"
+    rows: Sequence[Rewrite], kept: Kept, off: Collection[Rule] = (), name: str = "usual"
 ) -> list[RewriteScore] | None:
     """Score how likely answers are wrong by what was kept of others; None if nothing was.
 
@@ -79,7 +77,7 @@ def judge_rewrites(
     """
     if _asks_nothing(off):
         return [RewriteScore(0.0)] * len(rows)
-    if not is_kept(kept, name):
+    if not of_name(kept, name):
         return None
     usual = from_arrays(Usual, kept, name)
     parts = (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))

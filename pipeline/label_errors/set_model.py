@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept
-
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -69,17 +67,6 @@ class SetModel:
         # Not a product of matrices: that may round a row in another way if more rows are with it.
         found: Floats = (sizes * self.size_weights).sum(axis=1)
         return found
-
-    @classmethod
-    def read(cls, kept: Kept) -> "SetModel":
-        """What ``arrays`` has given."""
-        steepness, *mistakes = kept["rates"].tolist()
-        return cls(steepness, np.asarray(kept["size_weights"]), *mistakes)
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        rates = np.array([self.steepness, self.added, self.forgotten, self.confused])
-        return {"rates": rates, "size_weights": self.size_weights}
 
 
 class _Trial(SetModel):

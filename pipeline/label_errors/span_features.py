@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Kept, hashed
+from pipeline.label_errors.kept_arrays import hashed
 from pipeline.label_errors.span_tokens import Tokens, folded_word
 from pipeline.sorted_places import places_of
 
@@ -49,11 +49,20 @@ class FeatureColumns:
 
 
 @dataclass(frozen=True)
+class Codes:
+    """Numbers for some texts, by their hashes."""
+
+    hashes: npt.NDArray[np.uint64]
+    """Sorted."""
+    codes: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
 class WordCodes:
     """Numbers for what words have in common with others: for the words, their shapes, beginnings and ends."""
 
-    tables: Sequence[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]
-    """For each of these: hashes, sorted, and their numbers."""
+    tables: Sequence[Codes]
+    """For each of these."""
 
     @classmethod
     def of(cls, tokens: Tokens) -> "WordCodes":
@@ -62,30 +71,18 @@ class WordCodes:
         for key in _ASPECTS:
             hashes = hashed(dict.fromkeys(map(key, tokens.words)))
             order = np.argsort(hashes)
-            tables.append((hashes[order], order.astype(np.int32)))
+            tables.append(Codes(hashes[order], order.astype(np.int32)))
         return cls(tables)
-
-    @classmethod
-    def read(cls, kept: Kept) -> "WordCodes":
-        """What ``arrays`` has given."""
-        return cls([(kept[f"hashes.{number}"], kept[f"codes.{number}"]) for number in range(len(_ASPECTS))])
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        found: Arrays = {}
-        for number, (hashes, codes) in enumerate(self.tables):
-            found |= {f"hashes.{number}": hashes, f"codes.{number}": codes}
-        return found
 
     def of_tokens(self, tokens: Tokens, aspect: Callable[[str], str]) -> Ints:
         """The number of every token; what has none is known by its hash."""
         if not tokens.words:
             return tokens.ids
-        hashes, codes = self.tables[_ASPECTS.index(aspect)]
+        known = self.tables[_ASPECTS.index(aspect)]
         wanted = hashed(map(aspect, tokens.words))
-        places = places_of(wanted, hashes)
+        places = places_of(wanted, known.hashes)
         of_word = wanted.astype(np.int64)
-        of_word[places >= 0] = codes[places[places >= 0]]
+        of_word[places >= 0] = known.codes[places[places >= 0]]
         found: Ints = of_word[tokens.ids]
         return found
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Hashes, KeptColumns, hashed
+from pipeline.label_errors.kept_arrays import Hashes, hashed
 from pipeline.sorted_places import places_of
 from schemas.field_values import Leaf
 
@@ -45,7 +45,7 @@ def unsaid_shares(said: Sequence[Sequence[Leaf]], unsaid: Sequence[Sequence[Leaf
 
 
 @dataclass(frozen=True)
-class UnsaidCounts(KeptColumns):
+class UnsaidCounts:
     """What is known of fields and values when later rows are judged."""
 
     keys: Hashes

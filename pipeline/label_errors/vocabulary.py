@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.kept_arrays import Arrays, Hashes, Kept, named, of_name
+from pipeline.label_errors.kept_arrays import Hashes
 from pipeline.sorted_places import places_of
 
 MAX_CHARACTERS = 4_000
@@ -89,19 +89,6 @@ class Vocabulary:
 
     words: Grams
     pieces: Grams
-
-    @classmethod
-    def read(cls, kept: Kept) -> "Vocabulary":
-        """What ``arrays`` has given."""
-        words, pieces = (of_name(kept, name) for name in ("words", "pieces"))
-        return cls(Grams(words["keys"], words["rare"]), Grams(pieces["keys"], pieces["rare"]))
-
-    def arrays(self) -> Arrays:
-        """What is to be kept."""
-        return {
-            **named("words", {"keys": self.words.keys, "rare": self.words.rare}),
-            **named("pieces", {"keys": self.pieces.keys, "rare": self.pieces.rare}),
-        }
 
     def features(self, texts: Sequence[str]) -> Any:
         """TF-IDF of texts (sparse, a row per text); what learned texts lack is left out."""
