@@ -16,7 +16,6 @@ from pipeline.releases.draft import (
     draft_release,
     keep_splits,
     publish_draft,
-    release_rows,
     require_curated,
     write_draft,
 )
@@ -174,14 +173,14 @@ def _published(
         require_newest(seen, taken, project)
     taken += [seen] if seen else []
     task_digest = dataset.task.task_digest()
-    rows = engine.run(release_rows, store, snapshot, dataset, draft, store.work(run.id))
+    work = store.work(run.id)
     with staged(store.releases) as folder:
-        is_kept = rows.are_kept and published[-1].task_digest == task_digest
-        total = 0 if is_kept else draft.rows.height
-        with engine.progress.step("writing the rows", total, "rows") as advance, without_garbage_collection():
-            files = {} if is_kept else engine.run(write_draft, draft, dataset, rows, folder, advance)
-        digest = digest_of(files) if files else published[-1].digest
-        found = version_to_repeat(published, digest, task_digest, version, taken=taken, committed=committed)
+        with (
+            engine.progress.step("writing the rows", draft.rows.height, "rows") as advance,
+            without_garbage_collection(),
+        ):
+            files = engine.run(write_draft, draft, snapshot, dataset, folder, work, advance)
+        found = version_to_repeat(published, digest_of(files), task_digest, version, taken=taken, committed=committed)
         if found is not None:
             return found, found.version not in committed, note
         commit_versions(store, dataset.config.name)

@@ -18,14 +18,13 @@ from chances import CHOICES, UNSURE, Edit, Saying
 from desk import Desk
 from fake_studio import Row, fake_studio
 from full_runs import must_agree_with_a_full_run, must_agree_with_a_new_index, must_know_its_outline
-from releases_from_nothing import released_like_from_nothing
 from themes import Theme
 
 from flows.collect import collect
 from flows.context import Context
 from flows.curate import Curated, curate
 from flows.engines.engine import Inline
-from flows.release import Released
+from flows.release import Released, release
 from pipeline.errors import ReleaseError
 from pipeline.releases.versions import list_versions, verify
 from pipeline.reporting.status import read_status
@@ -224,12 +223,14 @@ class Life:
 
     def release(self) -> Released | None:
         try:
-            return released_like_from_nothing(self.context)
+            released = release(self.context, Inline())
         except ReleaseError as error:
             reasons = {"has not been curated yet": self.read is None, "was changed since": self.edited}
             reasons["is accepted yet"] = self.read is not None and not self.of_fate(Fate.ACCEPTED)
             assert any(text in str(error) for text, holds in reasons.items() if holds), error
-        return None
+            return None
+        verify(Path(released.path)).require_sound()
+        return released
 
     @property
     def snapshot(self) -> Snapshot:

@@ -240,12 +240,11 @@ def test_a_collect_that_was_killed_ends_like_an_undisturbed_one(
         Point("pipeline.releases.publish", "_write", "after", 1),
         Point("pipeline.releases.publish", "_rename", "before", 1),
         Point("pipeline.releases.publish", "_rename", "after", 1),
-        Point("pipeline.releases.draft", "keep_rows", "after", 1),
         Point("pipeline.state.store", "Store.commit", "before", 1),
     ],
     ids=[
         *("after the rows of a split", "after the splits", "half written", "before the rename", "after the rename"),
-        *("after what is kept of the rows", "before the commit"),
+        "before the commit",
     ],
 )
 def test_a_release_that_was_killed_ends_like_an_undisturbed_one(

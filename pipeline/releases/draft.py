@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +18,11 @@ from pipeline.releases.adoption import versions_with_unknown_splits
 from pipeline.releases.audit_result import ALL_FINAL, OpenAnswers, audit_result
 from pipeline.releases.dataset_card import VersionFacts
 from pipeline.releases.frozen_sources import frozen_sources
-from pipeline.releases.kept_rows import keep_rows, kept_rows
 from pipeline.releases.preferences import preference_tables
 from pipeline.releases.publish import DATA, ReleaseInputs, publish
 from pipeline.releases.published_rows import rows_schema
 from pipeline.releases.release_rows import ROWS, ReleaseRows
-from pipeline.releases.row_files import Piece, RowFile, write_rows
+from pipeline.releases.row_files import RowFile, write_rows
 from pipeline.releases.split import SPLIT_ROWS, Shared, divide
 from pipeline.releases.versions import list_versions
 from pipeline.state.dataset_folder import REPORT
@@ -219,31 +217,25 @@ def keep_splits(store: Store, draft: Draft, run: str) -> None:
     store.append(Table.SPLITS, draft.unknown.with_columns(run=pl.lit(run)).select(SCHEMAS[Table.SPLITS].names()))
 
 
-def release_rows(store: Store, snapshot: Snapshot, dataset: LoadedDataset, draft: Draft, work: Path) -> ReleaseRows:
-    """The rows of a draft, of which those that stay are copied from the last version.
+def write_draft(
+    draft: Draft, snapshot: Snapshot, dataset: LoadedDataset, folder: Path, work: Path, advance: Callable[[int], object]
+) -> dict[str, RowFile]:
+    """Write the rows of a draft into a staged folder, by split.
 
     Args:
-        store: has the versions.
+        draft: names the rows.
         snapshot: what was drafted from.
         dataset: the task.
-        draft: names the rows.
+        folder: a staged one.
         work: an empty folder.
+        advance: called with how many more are written.
     """
-    published = list_versions(store.releases)
-    kept = kept_rows(store, dataset, published[-1]) if published else None
-    return ReleaseRows(draft.rows, snapshot, dataset, kept, work)
+    schema, rows = rows_schema(dataset.task), ReleaseRows(draft.rows, snapshot, dataset, work)
 
-
-def write_draft(
-    draft: Draft, dataset: LoadedDataset, rows: ReleaseRows, folder: Path, advance: Callable[[int], object]
-) -> dict[str, RowFile]:
-    """Write the rows of a draft into a staged folder, by split; tells how many more are written."""
-    schema = rows_schema(dataset.task)
-
-    def told(split: str) -> Iterator[Piece]:
+    def told(split: str) -> Iterator[pa.Table]:
         for piece in rows.pieces(split):
             yield piece
-            advance(piece.table.num_rows)
+            advance(piece.num_rows)
 
     return {split: write_rows(folder / DATA, split, schema, told(split)) for split in draft.splits}
 
@@ -286,8 +278,4 @@ def publish_draft(
         previous=published[-1].version if published else None,
         agreement=agreement,
     )
-    manifest = publish(folder, store.releases / version, rows, release, {REPORT: report})
-    # Published already; without them the next version only makes all rows anew.
-    with suppress(OSError):
-        keep_rows(store, dataset, manifest, draft.rows, rows)
-    return manifest
+    return publish(folder, store.releases / version, rows, release, {REPORT: report})

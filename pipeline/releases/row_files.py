@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,13 +25,6 @@ _COUNTED = ["source", "license", "label_source"]
 _COUNTS = pl.Schema(dict.fromkeys(_COUNTED, pl.String()) | {"rows": pl.UInt32(), "tokens": pl.Int64()})
 
 
-class Piece(NamedTuple):
-    """The rows of a row group, in their order."""
-
-    table: pa.Table
-    digests: Digests
-
-
 @dataclass(frozen=True)
 class RowFile:
     """The file of a split, and what its rows are like."""
@@ -40,8 +32,6 @@ class RowFile:
     entry: SplitFile
     """As the manifest has it; without rows there is no file."""
     schema: pa.Schema
-    digests: Digests
-    """Of the rows, in their order."""
     in_memory: int
     """Bytes of the columns."""
     first: dict[str, Any]
@@ -71,14 +61,12 @@ class RowFile:
         return Counter(dict(self.counts.group_by(column).agg(pl.col("rows").sum()).iter_rows()))
 
 
-def pieces_of(table: pa.Table) -> Iterator[Piece]:
+def pieces_of(table: pa.Table) -> Iterator[pa.Table]:
     """The rows of a table that is in memory."""
-    for start in range(0, table.num_rows, ROWS_AT_ONCE):
-        piece = table.slice(start, ROWS_AT_ONCE)
-        yield Piece(piece, row_digests(piece))
+    return (table.slice(start, ROWS_AT_ONCE) for start in range(0, table.num_rows, ROWS_AT_ONCE))
 
 
-def write_rows(folder: Path, split: str, schema: pa.Schema, pieces: Iterable[Piece]) -> RowFile:
+def write_rows(folder: Path, split: str, schema: pa.Schema, pieces: Iterable[pa.Table]) -> RowFile:
     """Write the rows of a split; in memory is one piece of them.
 
     Args:
@@ -96,40 +84,16 @@ def write_rows(folder: Path, split: str, schema: pa.Schema, pieces: Iterable[Pie
     ):
         for piece in pieces:
             # The bytes depend on memory layout: each row group is written from one chunk.
-            rows = piece.table.combine_chunks()
+            rows = piece.combine_chunks()
             writer.write_table(rows, row_group_size=ROWS_AT_ONCE)
             first = first or rows.slice(0, 1).to_pylist()[0]
-            in_memory += sum(_size(column.combine_chunks()) for column in rows.columns)
-            digests.append(piece.digests)
+            in_memory += rows.nbytes
+            digests.append(row_digests(rows))
             if _COUNTED[0] in rows.column_names:
                 counts.append(_counted(rows))
     found = together(digests)
     entry = _named(path, split, len(found), content_of(found))
-    return RowFile(entry, schema, found, in_memory, first, pl.concat(counts))
-
-
-def _size(column: pa.Array) -> int:
-    """Bytes of a column as ``nbytes`` has them if it was just made: what was copied may have marks of nulls where there
-    are none. Those of objects do not count, nor the end of the last text or list.
-    """
-    rows, kind = len(column), column.type
-    if not rows:
-        return 0
-    marks = -(-rows // 8) if column.null_count else 0
-    if isinstance(column, pa.ExtensionArray):
-        return _size(column.storage)
-    if pa.types.is_struct(kind):
-        return sum(_size(column.field(place)) for place in range(kind.num_fields))
-    if pa.types.is_list(kind):
-        return marks + _OFFSET * rows + _size(column.flatten())
-    if pa.types.is_string(kind):
-        ends = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset : column.offset + rows + 1]
-        return marks + _OFFSET * rows + int(ends[-1] - ends[0])
-    return marks + int(-(-rows * kind.bit_width // 8))
-
-
-_OFFSET = 4
-"""Bytes of the place where a list or text begins."""
+    return RowFile(entry, schema, in_memory, first, pl.concat(counts))
 
 
 def _counted(rows: pa.Table) -> pl.DataFrame:

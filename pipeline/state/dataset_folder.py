@@ -101,10 +101,6 @@ class DatasetFolder:
         """The folder of what was read of the sources; a cache."""
         return self.root / "read"
 
-    def kept_rows(self, version: str) -> Path:
-        """What is kept of the rows of a version; a cache."""
-        return self.root / "published" / f"{version}.arrow"
-
     @property
     def adopted(self) -> Path:
         """The folder of what versions of other homes say about splits; a cache."""
