@@ -1,29 +1,24 @@
 """Adopts the splits of published versions into a home that does not know them: it lost them, or was rebuilt.
 
-A version is read as a whole once. What it says about rows is kept, in columns, so that only new rows need to be looked
-up in it from then on.
+Only rows that came in since are looked up in a version that was adopted before.
 """
 
 from collections.abc import Container, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config.dataset_file import LoadedDataset
-from pipeline.errors import ReleaseError, StoreError
+from pipeline.errors import ReleaseError
 from pipeline.releases.published_rows import ROWS_AT_ONCE, published_inputs
 from pipeline.releases.versions import read_manifest, verify, version_folders, version_rows
-from pipeline.state.mapped_rows import read_rows, write_rows
-from pipeline.state.own_code import code_digest
+from pipeline.state.mapped_rows import read_rows
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import SCHEMAS, Table
 from pipeline.text.normalize import inputs_key
-from schemas.identity import stable_hash
 from schemas.manifest import Manifest
 from schemas.run_summary import CurateFacts
 from schemas.task import Task
@@ -181,7 +176,7 @@ def adopt_splits(
         run: recorded with the splits.
         adoption: the versions.
         are_all: whether these are all current records. Else they are those that came in since these versions were
-            adopted, and maybe others; what was kept of the versions is as good as they are then.
+            adopted, and maybe others.
 
     Raises:
         ReleaseError: none of a new version's rows is a record, or no row of all the unknown versions is.
@@ -192,9 +187,10 @@ def adopt_splits(
     if rows.is_empty() and not are_all:
         return Adopted(digests=digests)
     own = [_Version(read_manifest(one), True, _read(one, read_manifest(one), dataset.task)) for one in adoption.unknown]
-    others = [_Version(one.manifest, False, _places(store, one, dataset, anew=are_all)) for one in adoption.named]
-    if are_all:
-        _forget_all_but(store, [_kept_at(store, one, dataset) for one in adoption.named])
+    others = [
+        _Version(one.manifest, False, _read(one.folder, named_version(one.folder), dataset.task))
+        for one in adoption.named
+    ]
     new = [version for version in others if version.manifest.digest not in adoption.known]
     _require_known(own, new, rows)
     notes: list[str] = []
@@ -210,12 +206,6 @@ def adopt_splits(
             notes.append(_note(version, here, away.height))
     numbers = [one.manifest.version for one in others if one.manifest.name == dataset.config.name]
     return Adopted("\n".join(notes), tuple(numbers), tuple(one.manifest for one in own), digests)
-
-
-def _forget_all_but(store: Store, kept: Sequence[Path]) -> None:
-    """Remove what was kept of versions that are not named any more."""
-    for path in set(store.adopted.glob("*")) - set(kept):
-        path.unlink(missing_ok=True)
 
 
 def _rows_of(prepared: Sequence[Path]) -> pl.DataFrame:
@@ -285,30 +275,6 @@ def _require_known(own: Sequence[_Version], others: Sequence[_Version], rows: pl
                 f"split.adopt: no row of {version.shown} {unknown}; fix the folder, or the sources and their "
                 "fields, or remove it from split.adopt"
             )
-
-
-def _places(store: Store, named: Named, dataset: LoadedDataset, *, anew: bool) -> pl.DataFrame:
-    """What a version says about its rows; unless it must be read anew, what was kept of it says the same.
-
-    Raises:
-        Damaged: it is not as it was published.
-        ReleaseError: it cannot be read.
-    """
-    path = _kept_at(store, named, dataset)
-    if not anew:
-        with suppress(StoreError, OSError, pa.ArrowInvalid):
-            return read_rows(path)
-    found = _read(named.folder, named_version(named.folder), dataset.task)
-    with suppress(OSError):
-        # It may be read from the version again.
-        path.parent.mkdir(exist_ok=True)
-        write_rows(found, path)
-    return found
-
-
-def _kept_at(store: Store, named: Named, dataset: LoadedDataset) -> Path:
-    rules = (named.manifest.digest, code_digest(), *dataset.task_code)
-    return store.adopted / f"{stable_hash(*rules)}.arrow"
 
 
 def _read(folder: Path, manifest: Manifest, task: type[Task]) -> pl.DataFrame:

@@ -102,11 +102,6 @@ class DatasetFolder:
         return self.root / "read"
 
     @property
-    def adopted(self) -> Path:
-        """The folder of what versions of other homes say about splits; a cache."""
-        return self.root / "adopted"
-
-    @property
     def notes(self) -> Path:
         """The folder of what runs note for later ones beside their commits; small files, which may be deleted."""
         return self.root / "notes"
