@@ -77,7 +77,7 @@ PLAIN = pa.schema(
 
 
 @given(st.lists(ROWS, min_size=1, max_size=20))
-def test_digests_in_columns_are_those_row_by_row(rows: list[Row]) -> None:
+def test_a_digest_is_that_of_canonical_json(rows: list[Row]) -> None:
     plain = as_batch(rows, PLAIN)
     canonical = [orjson.dumps(one, option=orjson.OPT_SORT_KEYS) for one in plain.to_pylist()]
     assert row_digests(plain).tobytes() == b"".join(hashlib.sha256(text).digest() for text in canonical)

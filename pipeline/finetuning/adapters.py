@@ -5,7 +5,6 @@ hold the dataset's fine-tuning lock, so any other temporary folder belongs to a 
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.errors import TrainingError
 from pipeline.finetuning.train import OF_EVALUATION, TrainReport
 from pipeline.releases.versions import parse_version, sha256_of
-from pipeline.state.atomic import flush, is_folder, replacing
+from pipeline.state.atomic import flush, is_folder, repeat, replacing
 from pipeline.state.staging import put_in_place, staged
 from schemas.dataset import Finetune
 from schemas.identity import stable_hash
@@ -190,12 +189,4 @@ def save_adapter(
 
 def _linked(source: str, destination: str) -> None:
     """Put a file of a stored adapter into another folder, too: the large ones as the same file."""
-    if Path(source).name in _SHARED:
-        try:
-            os.link(source, destination)
-        except OSError:
-            # No hard links here, or not to somebody else's file.
-            pass
-        else:
-            return
-    shutil.copyfile(source, destination)
+    (repeat if Path(source).name in _SHARED else shutil.copyfile)(Path(source), Path(destination))
