@@ -13,9 +13,7 @@ from votes import Integers, any_votes, votes_of
 from pipeline.agreement.alpha import (
     ALL_ALIKE,
     ONE_ANSWER,
-    UNEQUAL,
     cohen_kappa,
-    fleiss_kappa,
     krippendorff,
     krippendorff_texts,
 )
@@ -30,11 +28,6 @@ KRIPPENDORFF = votes_of(
         [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, None],
     ]
 )
-# Fleiss, 1971, as in textbooks: how many of 14 raters gave each of ten subjects each of five labels.
-FLEISS = [
-    [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
-    [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
-]  # fmt: skip
 
 
 # --- worked examples --------------------------------------------------------------------------------
@@ -42,11 +35,6 @@ def test_alpha_is_that_of_krippendorff_s_example() -> None:
     found = krippendorff(KRIPPENDORFF)
     assert found.value == pytest.approx(0.743, abs=5e-4)
     assert (found.items, found.answers) == (11, 40), "the unit with a single answer does not count"
-
-
-def test_fleiss_kappa_is_that_of_fleiss_example() -> None:
-    rows = [[label for label, count in enumerate(counts) for _ in range(count)] for counts in FLEISS]
-    assert fleiss_kappa(votes_of(np.array(rows).T.tolist())).value == pytest.approx(0.210, abs=5e-4)
 
 
 def test_cohen_s_kappa_is_that_of_the_textbook_s_table() -> None:
@@ -144,16 +132,10 @@ def test_many_items_are_resampled_in_groups_with_about_the_same_interval() -> No
 
 # --- where it is not defined ------------------------------------------------------------------------
 def test_without_a_second_answer_or_a_second_label_agreement_is_undefined_with_the_reason() -> None:
-    for measure in (krippendorff, fleiss_kappa):
-        assert measure(votes_of([[0, 1, None], [None, None, 1]])).undefined == ONE_ANSWER
-        assert measure(votes_of([[1, 1], [1, 1]])).undefined == ALL_ALIKE
-        assert measure(votes_of([])).undefined == ONE_ANSWER
+    assert krippendorff(votes_of([[0, 1, None], [None, None, 1]])).undefined == ONE_ANSWER
+    assert krippendorff(votes_of([[1, 1], [1, 1]])).undefined == ALL_ALIKE
+    assert krippendorff(votes_of([])).undefined == ONE_ANSWER
     assert cohen_kappa(np.array([], dtype=int), np.array([], dtype=int)).undefined == ONE_ANSWER
-
-
-def test_fleiss_kappa_of_items_with_different_numbers_of_answers_refers_to_alpha() -> None:
-    found = fleiss_kappa(votes_of([[0, 1], [1, 1], [0, None]]))
-    assert (found.value, found.undefined) == (None, UNEQUAL)
 
 
 # --- texts ------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
-"""Agreement beyond chance: Krippendorff's alpha of labels and texts, Cohen's and Fleiss' kappa.
+"""Agreement beyond chance: Krippendorff's alpha of labels and texts, and Cohen's kappa.
 
 1 is perfect agreement, 0 what answers drawn at random would give, and below 0 annotators contradict each other more
 than by chance. Intervals come from resampling items, many of them in groups, since answers about one item belong
-together (Krippendorff, "Content Analysis", 4th edition, 2018; Fleiss, "Measuring nominal scale agreement among many
-raters", 1971; Cohen, "A coefficient of agreement for nominal scales", 1960).
+together (Krippendorff, "Content Analysis", 4th edition, 2018; Cohen, "A coefficient of agreement for nominal scales",
+1960).
 """
 
 import functools
@@ -28,7 +28,6 @@ _TEXT_PAIRS = 2000
 
 ONE_ANSWER = "no item has answers of two annotators"
 ALL_ALIKE = "all answers are the same, so that agreement proves nothing"
-UNEQUAL = "items have different numbers of answers; use alpha"
 
 
 @dataclass(frozen=True)
@@ -58,19 +57,6 @@ def krippendorff(votes: Integers) -> Agreement:
     if reason := paired.undefined:
         return _undefined(paired, reason)
     return _estimated(paired, np.column_stack([paired.apart(), paired.counts]), _nominal)
-
-
-def fleiss_kappa(votes: Integers) -> Agreement:
-    """Fleiss' kappa, for items with equally many answers.
-
-    Args:
-        votes: as for ``krippendorff``.
-    """
-    paired = _paired(votes)
-    unequal = len(set(paired.size)) > 1 or paired.answers < len(votes)
-    if reason := paired.undefined or (UNEQUAL if unequal else ""):
-        return _undefined(paired, reason)
-    return _estimated(paired, np.column_stack([paired.apart(), paired.counts]), _fleiss)
 
 
 def cohen_kappa(one: Integers, other: Integers) -> Agreement:
@@ -172,11 +158,6 @@ def _beyond(observed: Floats, expected: Floats | float) -> Floats:
 def _nominal(sums: Floats) -> Floats:
     counts, n = sums[:, 1:], sums[:, 1:].sum(axis=1)
     return _beyond(sums[:, 0] / n, (n**2 - (counts**2).sum(axis=1)) / (n * (n - 1)))
-
-
-def _fleiss(sums: Floats) -> Floats:
-    counts, n = sums[:, 1:], sums[:, 1:].sum(axis=1)
-    return _beyond(sums[:, 0] / n, 1 - ((counts / n[:, None]) ** 2).sum(axis=1))
 
 
 def _cohen(sums: Floats) -> Floats:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pipeline.similarity.text_columns import Rows
@@ -46,27 +45,7 @@ def _numbered(
     chunk_of = np.empty(len(record_ids), dtype=np.int64)
     for chunk, rows in enumerate(chunks):
         chunk_of[rows] = chunk
-    names = _halves(record_ids)
-    order = np.lexsort(names.T[::-1])
-    ordered, chunk_of = names[order], chunk_of[order]
+    known = pl.DataFrame({"record_id": record_ids, "chunk": chunk_of})
     for piece in pieces:
-        wanted = _halves(piece["record_id"])
-        at = np.searchsorted(ordered[:, 0], wanted[:, 0])
-        # Hardly ever do two ids begin alike.
-        for _ in range(_most_alike(ordered[:, 0])):
-            clipped = np.minimum(at, len(ordered) - 1)
-            at += (ordered[clipped, 0] == wanted[:, 0]) & (ordered[clipped, 1] < wanted[:, 1])
-        clipped = np.minimum(at, len(ordered) - 1)
-        yield piece, np.where((ordered[clipped] == wanted).all(axis=1), chunk_of[clipped], -1)
-
-
-def _halves(record_ids: pl.Series) -> npt.NDArray[np.uint64]:
-    """Both halves of each id as numbers."""
-    parts = [record_ids.str.slice(start, 16).str.to_integer(base=16, dtype=pl.UInt64) for start in (0, 16)]
-    return np.stack([part.to_numpy() for part in parts], axis=1)
-
-
-def _most_alike(ordered: npt.NDArray[np.uint64]) -> int:
-    """How many more ids begin like one of them, at most."""
-    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] + np.uint64(1)))
-    return int(np.diff(np.append(starts, len(ordered))).max(initial=1)) - 1
+        found = piece.select("record_id").join(known, on="record_id", how="left", maintain_order="left")
+        yield piece, found["chunk"].fill_null(-1).to_numpy()

@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from pipeline.agreement.alpha import cohen_kappa, fleiss_kappa, krippendorff, krippendorff_texts
+from pipeline.agreement.alpha import cohen_kappa, krippendorff, krippendorff_texts
 from pipeline.agreement.field_consensus import consensus_of_field
 from pipeline.agreement.guessing import guessers
 from pipeline.evaluation.estimates import Estimate, wilson
@@ -31,8 +31,6 @@ class FieldAgreement(BaseModel, frozen=True):
     low: float | None
     high: float | None
     """Its 95% interval; None for fewer than six rows."""
-    kappa: float | None
-    """Fleiss' kappa of these rows; None for free texts, and if they have different numbers of answers."""
     by_similarity: bool
     """The field is a free text: texts that are similar agree the more."""
     undefined: str = ""
@@ -42,9 +40,8 @@ class FieldAgreement(BaseModel, frozen=True):
         if self.alpha is None:
             return f"{self.field}: {self.undefined}"
         interval = "" if self.low is None else f" ({self.low:.2f} to {self.high:.2f})"
-        kappa = "" if self.kappa is None else f", Fleiss' kappa {self.kappa:.2f}"
         how = ", by similarity" if self.by_similarity else ""
-        return f"{self.field}: Krippendorff's alpha {self.alpha:.2f}{interval}{kappa} on {self.items:,} rows{how}"
+        return f"{self.field}: Krippendorff's alpha {self.alpha:.2f}{interval} on {self.items:,} rows{how}"
 
 
 def agreement_lines(fields: Sequence[FieldAgreement]) -> list[str]:
@@ -185,26 +182,16 @@ def _panel(votes: pl.DataFrame, field: str) -> pl.DataFrame:
 
 def _of_field(name: str, votes: pl.DataFrame, is_free: bool) -> FieldAgreement:
     coded, _ = _coded(votes)
-    if is_free:
-        found, kappa = krippendorff_texts(coded[:, 0], votes["label"].to_list(), chrf), None
-    else:
-        found, kappa = krippendorff(coded), fleiss_kappa(_shared(coded)).value
+    found = krippendorff_texts(coded[:, 0], votes["label"].to_list(), chrf) if is_free else krippendorff(coded)
     return FieldAgreement(
         field=name,
         items=found.items,
         alpha=found.value,
         low=found.low,
         high=found.high,
-        kappa=kappa,
         by_similarity=is_free,
         undefined=found.undefined,
     )
-
-
-def _shared(votes: Integers) -> Integers:
-    """The votes about items that have several."""
-    _, at, counts = np.unique(votes[:, 0], return_inverse=True, return_counts=True)
-    return votes[counts[at] > 1]
 
 
 def _coded(votes: pl.DataFrame) -> tuple[Integers, Sequence[str]]:
