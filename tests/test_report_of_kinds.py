@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -230,13 +230,6 @@ Order = create_model(
 )
 
 
-class Listed(list[dict[str, Any]]):
-    """Answers in memory."""
-
-    def some(self, places: Sequence[int]) -> list[dict[str, Any]]:
-        return [self[place] for place in places]
-
-
 def test_values_are_counted_by_label_by_element_and_by_the_fields_of_objects() -> None:
     glue, rope = {"article": "glue", "pieces": 2, "fragile": False}, {"article": "rope", "pieces": 2, "fragile": False}
     answers: list[dict[str, Any]] = [
@@ -244,7 +237,7 @@ def test_values_are_counted_by_label_by_element_and_by_the_fields_of_objects() -
         {"items": [glue], "marks": ["metal"], "express": False},
         {"items": [], "marks": [], "express": None},
     ]
-    fills = {fill.name: fill for fill in field_fills(Order, Listed(answers))}
+    fills = {fill.name: fill for fill in field_fills(Order, answers)}
     top = {name: {one.value: one.records for one in fill.top} for name, fill in fills.items()}
     assert top == {
         "items.article": {"glue": 2, "rope": 1},
@@ -265,14 +258,14 @@ def test_values_are_counted_by_label_by_element_and_by_the_fields_of_objects() -
     ],
 )
 def test_an_answer_counts_once_for_each_of_its_values(annotation: Any, answers: list[Any], counted: Any) -> None:
-    [fill] = field_fills(task_with(annotation), Listed({"answer": answer} for answer in answers))
+    [fill] = field_fills(task_with(annotation), [{"answer": answer} for answer in answers])
     assert {one.value: one.records for one in fill.top} == counted
     assert (fill.filled, fill.distinct) == (2, len(counted))
 
 
 def test_nothing_is_counted_of_a_conversation() -> None:
     talk = create_model("Talk", __base__=Task, __doc__="Help.", messages=(Conversation, ...))
-    assert field_fills(talk, Listed([{"messages": [{"role": "assistant", "content": "Hi"}]}])) == []
+    assert field_fills(talk, [{"messages": [{"role": "assistant", "content": "Hi"}]}]) == []
 
 
 def test_a_version_s_report_quotes_no_other_row_s_original_and_no_text_that_was_replaced(tmp_path: Path) -> None:
@@ -290,19 +283,15 @@ def test_a_version_s_report_quotes_no_other_row_s_original_and_no_text_that_was_
 def test_of_values_that_are_equally_frequent_the_report_always_shows_the_same_ones() -> None:
     names = ["hal", "ann", "kim", "bob", "eve", "dan", "fay", "cid", "joe", "gus", "ida"]
     task = create_model("Names", __base__=Task, text=(Input[str], ...), names=(Target[list[str]], ...))
-    [fill] = field_fills(task, Listed([{"names": names}, {"names": names[::-1]}]))
+    [fill] = field_fills(task, [{"names": names}, {"names": names[::-1]}])
     assert [one.value for one in fill.top] == sorted(names)[:8]
 
 
-@pytest.mark.parametrize("few", [0, 10_000])
-def test_long_texts_are_shown_by_how_often_they_occur_and_then_by_their_order(
-    few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.reporting.report_values._FEW", few)
+def test_long_texts_are_shown_by_how_often_they_occur_and_then_by_their_order() -> None:
     task = create_model("Reply", __base__=Task, text=(Input[str], ...), reply=(Target[str], ...))
     texts = [f"{number:03} is what a long reply begins with, and then it goes on" for number in range(40)]
     told = [*texts[::-1], *texts[20:23], texts[21]]
-    [fill] = field_fills(task, Listed({"reply": text} for text in told))
+    [fill] = field_fills(task, [{"reply": text} for text in told])
     first = [text for text, _ in sorted(Counter(told).items(), key=lambda one: (-one[1], one[0]))[:8]]
     assert [(one.value, one.records) for one in fill.top] == [(text, told.count(text)) for text in first]
     assert fill.distinct == 40

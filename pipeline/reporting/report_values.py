@@ -1,12 +1,11 @@
 """Gathers how often each label, or each value of a field, occurs among the accepted records."""
 
-import bisect
 import heapq
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypedDict, assert_never
+from typing import Any, TypedDict, assert_never
 
 import numpy as np
 import orjson
@@ -64,18 +63,8 @@ def _fills_of(state: State) -> list[FieldFill]:
     return _counted[key]
 
 
-class Answers(Protocol):
-    """Answers that are read anew each time."""
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """All of them."""
-
-    def some(self, places: Sequence[int]) -> Iterable[dict[str, Any]]:
-        """Those at some places in their order, which are told in ascending order."""
-
-
 class _Answers:
-    """The accepted ones."""
+    """The accepted ones, which are read anew each time."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -84,17 +73,6 @@ class _Answers:
         for rows in self._state.in_batches(_IS_ACCEPTED, "targets"):
             for targets in rows["targets"]:
                 yield orjson.loads(targets) if targets is not None else {}
-
-    def some(self, places: Sequence[int]) -> Iterable[dict[str, Any]]:
-        """Some of them; of the others only the ids are read."""
-        start, found = 0, [pl.Series("record_id", [], dtype=pl.String)]
-        for rows in self._state.in_batches(_IS_ACCEPTED, "record_id"):
-            mine = np.asarray(
-                places[bisect.bisect_left(places, start) : bisect.bisect_left(places, start + rows.height)]
-            )
-            found.append(rows["record_id"].gather(mine - start))
-            start += rows.height
-        return [decision.targets or {} for decision in self._state.read(pl.concat(found))]
 
 
 def _labels(state: State) -> list[ValueCount]:
@@ -119,24 +97,22 @@ def _labels(state: State) -> list[ValueCount]:
     ]
 
 
-def field_fills(task: type[Task], answers: Answers) -> list[FieldFill]:
+def field_fills(task: type[Task], answers: Iterable[dict[str, Any]]) -> list[FieldFill]:
     """How many answers have a value for each field, and how many have which; nothing of conversations.
 
     An answer counts once for each of its different values: in a list for each element, in objects by their fields.
 
     Args:
         task: has the fields.
-        answers: all of them; they are not held in memory, nor are long texts in them.
+        answers: all of them, which are read twice; they are not held in memory, nor are long texts in them.
     """
     fills = list(_fills(task.task_targets(), ""))
-    for place, answer in enumerate(answers if fills else ()):
+    for answer in answers if fills else ():
         for fill in fills:
-            fill.count(answer, place)
-    # To read all answers once more takes as long as the first time.
-    wanted = [(fill, places) for fill in fills if (places := fill.look_at())]
-    together = sorted({place for _, places in wanted for place in places})
-    for answer in (answers.some(together) if len(together) < _FEW else answers) if wanted else ():
-        for fill, _ in wanted:
+            fill.count(answer)
+    wanted = [fill for fill in fills if fill.look_at()]
+    for answer in answers if wanted else ():
+        for fill in wanted:
             fill.look(answer)
     return [fill.told() for fill in fills]
 
@@ -164,14 +140,10 @@ class _Fill:
         """Of short values."""
         self._hashes = array("q")
         """Of long texts, which may all be different: one entry each time that one occurs."""
-        self._places = array("q")
-        """Those of the answers that these are in."""
         self._often: dict[int, int] = {}
         """How often those of them occur that occur several times and may be shown, by hash."""
         self._least = 0
         """How frequent a value must be to be shown."""
-        self._first: list[str] = []
-        """The first long texts in their order: where hardly any occurs twice, these are shown."""
         self._texts: dict[str, int] = {}
         """Long ones that may be shown, with how frequent they are."""
 
@@ -181,44 +153,31 @@ class _Fill:
             found = [part for one in found for part in _parts(one, field)]
         return set(found)
 
-    def count(self, answer: dict[str, Any], place: int) -> None:
-        """Count the values of the answer at a place."""
+    def count(self, answer: dict[str, Any]) -> None:
+        """Count the values of an answer."""
         values = self._values(answer)
         self._answers += 1
         self._filled += bool(values)
         for value in values:
             if _is_long(value):
                 self._hashes.append(hash(value))
-                self._places.append(place)
-                self._note(value)
             else:
                 self._counts[value] += 1
 
-    def _note(self, text: str) -> None:
-        """Take note of a text if it is one of the first."""
-        if (len(self._first) < _NOTED or text < self._first[-1]) and text not in self._first:
-            bisect.insort(self._first, text)
-            del self._first[_NOTED:]
-
-    def look_at(self) -> Sequence[int]:
-        """Decide how frequent a value must be to be shown; returns where the long ones are that may be."""
-        all_of_them = np.frombuffer(self._hashes, dtype=np.int64)
-        hashes, first, counts = np.unique(all_of_them, return_index=True, return_counts=True)
+    def look_at(self) -> bool:
+        """Decide how frequent a value must be to be shown; returns whether any long one may be."""
+        hashes, counts = np.unique(np.frombuffer(self._hashes, dtype=np.int64), return_counts=True)
         self._distinct = len(self._counts) + len(hashes)
         most = heapq.nlargest(_TOP_VALUES, [*self._counts.values(), *np.sort(counts)[-_TOP_VALUES:].tolist()])
         self._least = most[-1] if most else 0
         is_often = counts >= max(self._least, 2)
         self._often = dict(zip(hashes[is_often].tolist(), counts[is_often].tolist(), strict=True))
-        if self._least == 1:
-            # Fewer than are shown occur more often, and all of these are looked for.
-            self._texts = {text: 1 for text in self._first if hash(text) not in self._often}
-        places: list[int] = np.frombuffer(self._places, dtype=np.int64)[first[is_often]].tolist()
-        return places
+        return bool(len(counts) and counts.max() >= self._least)
 
     def look(self, answer: dict[str, Any]) -> None:
         """Take note of the values that are shown; of equally frequent ones, of the first in their order."""
         for value in filter(_is_long, self._values(answer)):
-            if (count := self._often.get(hash(value), 0)) >= self._least:
+            if (count := self._often.get(hash(value), 1)) >= self._least:
                 self._texts[value] = count
         if len(self._texts) > _HELD:
             self._texts = dict(sorted(self._texts.items(), key=_rank)[:_TOP_VALUES])
@@ -240,10 +199,6 @@ def _is_long(value: Any) -> bool:
     return isinstance(value, str) and len(value) > _LONG
 
 
-_FEW = 10_000
-"""Answers that are read faster by themselves than among all others."""
-_NOTED = 2 * _TOP_VALUES
-"""Of the first texts: more than those that are shown, and those of them that are frequent."""
 _HELD = 1_000
 _LONG = 40
 """Characters of a text of which only a hash is held in memory."""
