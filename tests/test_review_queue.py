@@ -190,7 +190,7 @@ def test_a_question_is_sent_once_and_noted_with_its_task(home: Home, studio: Fak
     home.curated(*asked[:2])
     heard: list[int] = []
     first = push(home, studio, heard)
-    assert (first.sent, first.already_there, first.withdrawn, first.refused) == (2, 0, 0, [])
+    assert (first.sent, first.withdrawn, first.refused) == (2, 0, [])
     assert first.url == f"{studio.url}/projects/{first.project}/data"
     assert heard == [0, 2], "none was known, two were sent"
     noted = home.store.scan(Table.PUSHES).sort("task_id").collect()
@@ -200,7 +200,7 @@ def test_a_question_is_sent_once_and_noted_with_its_task(home: Home, studio: Fak
     assert noted.select("revision", "routed", "project").unique().rows() == [("v1", "uncertain", first.project)]
     home.curated(*asked)
     again = push(home, studio, heard)
-    assert (again.sent, again.already_there, again.withdrawn, heard) == (1, 2, 0, [0, 2, 2, 1])
+    assert (again.sent, again.withdrawn, heard) == (1, 0, [0, 2, 2, 1])
 
 
 def test_a_task_that_was_deleted_on_the_server_is_sent_again(home: Home, studio: FakeStudio) -> None:
@@ -209,7 +209,7 @@ def test_a_task_that_was_deleted_on_the_server_is_sent_again(home: Home, studio:
     [lost] = [number for number, task in studio.tasks.items() if task["data"]["record_id"] == "r2"]
     studio.delete_task(lost)
     again = push(home, studio)
-    assert (again.sent, again.already_there) == (1, 2)
+    assert again.sent == 1
 
 
 def test_an_unanswered_question_is_taken_back_once_it_is_none_and_an_answered_one_stays(
@@ -225,7 +225,7 @@ def test_an_unanswered_question_is_taken_back_once_it_is_none_and_an_answered_on
     home.takes_back(2)
     home.curated(*(one.model_copy(update={"routed": None, "fate": Fate.ACCEPTED}) for one in asked))
     again = push(home, studio)
-    assert (again.sent, again.already_there, again.withdrawn) == (0, 0, 2)
+    assert (again.sent, again.withdrawn) == (0, 2)
     assert [task["data"]["record_id"] for task in studio.tasks.values()] == ["r1"]
 
 
@@ -235,7 +235,7 @@ def test_a_question_that_no_task_can_hold_does_not_hold_up_the_others(home: Home
     home.curated(odd, asked[1])
     for sent in (1, 0):
         pushed = push(home, studio)
-        assert (pushed.sent, pushed.already_there) == (sent, 1 - sent)
+        assert pushed.sent == sent
         [refused] = pushed.refused
         assert refused.startswith("record r1: ") and "weather" in refused
 

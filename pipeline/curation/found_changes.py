@@ -55,7 +55,7 @@ def read_changes(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset)
     rows = _placed(delivered, snapshot, standing)
     stand = standing.columns("record_id", "key", "component")
     here = set(stand.filter(pl.col("record_id").is_in(list(answered)))["record_id"]) if answered else set()
-    keys = _questions_of_gone(snapshot, standing, answered - here, task)
+    keys = _questions_of_gone(snapshot, answered - here, task)
     touched = _published(snapshot, standing, dataset)
     if changed or keys:
         is_changed = pl.col("record_id").is_in(list(changed)) | pl.col("key").is_in(keys)
@@ -147,7 +147,7 @@ def _heard(snapshot: Snapshot, dataset: LoadedDataset) -> set[str]:
         return set(answers.asked)
 
 
-def _questions_of_gone(snapshot: Snapshot, standing: Standing, records: set[str], task: type[Task]) -> list[int]:
+def _questions_of_gone(snapshot: Snapshot, records: set[str], task: type[Task]) -> list[int]:
     """What annotators were asked about records that are gone, as keys: another row may ask the same."""
     if not records:
         return []

@@ -165,7 +165,6 @@ class LabelStudio:
         for batch in portions(tasks):
             asked |= batch.keys()
             there = look_up(self.requests, project, batch) if newest is None else {}
-            report.already_there += len(there)
             report.task_ids |= there
             missing = {key: task for key, task in batch.items() if key not in there}
             lost_answers |= self._send(project, missing, report)

@@ -28,7 +28,6 @@ class PushReport:
     task_ids: dict[str, int] = field(default_factory=dict)
     """Every task that the server has now, by push key."""
     pushed: int = 0
-    already_there: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
     """Push key and reason of each task that the server refused."""
 

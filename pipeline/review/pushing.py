@@ -55,7 +55,6 @@ class Pushed:
     """New tasks."""
     hidden: int
     """Of these, about hidden gold items."""
-    already_there: int
     withdrawn: int
     """Tasks deleted because their row has changed or is gone, or the reason to ask is."""
     refused: list[str]
@@ -201,7 +200,6 @@ class _Push:
             url=f"{page}?tab={tabs.all_tasks}" if tabs else page,
             sent=report.pushed,
             hidden=sum(one.seat.kind is SeatKind.GOLD for key, one in todo.items() if key in report.task_ids),
-            already_there=len(asked) - report.pushed - len(refused),
             withdrawn=withdrawn,
             refused=[f"record {todo[key].decision.record_id}: {reason}" for key, reason in refused.items()],
             tabs={name: f"{page}?tab={tab}" for name, tab in tabs.own.items()} if tabs else {},
