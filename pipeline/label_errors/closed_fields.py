@@ -101,7 +101,7 @@ def judge_closed_fields(
     if judged:
         kept |= {_FIELDS: as_json(judged)} | read.kept_words() | read.kept_meanings()
     notes = [verdict.note for verdict in found]
-    return ClosedFindings(_by_row(found), _joined(notes), kept, _joined(limits), bool(judged))
+    return ClosedFindings(_by_row(found), joined(notes), kept, joined(limits), bool(judged))
 
 
 def judge_later_fields(rows: Sequence[Extracted], fields: Sequence[TargetField], kept: Kept) -> ClosedFindings:
@@ -115,7 +115,7 @@ def judge_later_fields(rows: Sequence[Extracted], fields: Sequence[TargetField],
             continue
         closed, arrays = _Closed(known, one["path"], one["only_presence"]), of_name(kept, f"{_FIELD}{number}")
         found.append((_later_sets if closed.is_set else _later_labels)(rows, closed, read, arrays))
-    return ClosedFindings(_by_row(found), _joined([verdict.note for verdict in found]), any_judged=bool(found))
+    return ClosedFindings(_by_row(found), joined([verdict.note for verdict in found]), any_judged=bool(found))
 
 
 def _by_row(found: Sequence[_Verdict]) -> dict[int, list[Finding]]:
@@ -126,7 +126,8 @@ def _by_row(found: Sequence[_Verdict]) -> dict[int, list[Finding]]:
     return by_row
 
 
-def _joined(notes: Sequence[str]) -> str:
+def joined(notes: Sequence[str]) -> str:
+    """Some notes as one, each once."""
     return "; ".join(dict.fromkeys(filter(None, notes)))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_errors.closed_fields import judge_closed_fields, judge_later_fields
+from pipeline.label_errors.closed_fields import joined, judge_closed_fields, judge_later_fields
 from pipeline.label_errors.group_folds import folds_by_group
 from pipeline.label_errors.kept_arrays import Arrays, Kept, as_json, from_arrays, from_json, of_name, to_arrays
 from pipeline.label_errors.kept_folds import KeptFolds, are_several, group_hashes
@@ -116,7 +116,7 @@ def judge_values(
     evidence, note = _later(some, fields, about["copied"], kept, grounds)
     for place, number in enumerate(labeled):
         scores[number] = evidence.score(place)
-    return ValueScores(scores, _joined([about["note"], note]))
+    return ValueScores(scores, joined([about["note"], note]))
 
 
 def _by_each_other(
@@ -129,10 +129,10 @@ def _by_each_other(
     copied = [one.path for one in places.fields if spans.doubts is not None or one.field.type is ValueType.TEXT]
     closed = judge_closed_fields(rows, fields, frozenset(copied), seed)
     evidence = _Evidence(rows, places, unsaid, spans.doubts, closed.by_row, bool(closed.by_row))
-    limits = _joined([closed.limits, spans.note if spans.doubts is None else ""])
+    limits = joined([closed.limits, spans.note if spans.doubts is None else ""])
     kept = {_ABOUT: as_json({"copied": copied, "note": limits}), **closed.kept, **spans.kept()}
     kept |= to_arrays(UnsaidCounts.of(places.said, places.lacking), _UNSAID)
-    return evidence, _joined([spans.note, closed.note]), kept
+    return evidence, joined([spans.note, closed.note]), kept
 
 
 class _Spans:
@@ -179,10 +179,6 @@ def _later(
         doubts = from_arrays(KeptSpans, kept, _SPANS).judge(places.spans, [row.group for row in rows])
     closed = judge_later_fields(rows, fields, kept)
     return _Evidence(rows, places, unsaid, doubts, closed.by_row, closed.any_judged), closed.note
-
-
-def _joined(notes: Sequence[str]) -> str:
-    return "; ".join(dict.fromkeys(filter(None, notes)))
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,6 @@ class Known:
     @classmethod
     def of(cls, values: Identities, places: Rows) -> "Known":
         """Take values x 2; the first occurrence of a repeated one counts."""
-        order = np.argsort(values[:, 0])
-        found = cls(values[order, 0], values[order, 1], places[order])
-        if found.differ:
-            return found
-        # Only a killed run leaves a value twice; a stable sort takes longer.
         order = np.argsort(values[:, 0], kind="stable")
         return cls(values[order, 0], values[order, 1], places[order])
 
