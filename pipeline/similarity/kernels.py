@@ -9,8 +9,6 @@ import numpy as np
 from pipeline.compiled import compiled, inlined
 from pipeline.text.uint64_ops import (
     FIRST_MIX,
-    HIGH_BITS,
-    LOW_SEVEN,
     ONE,
     OTHER_PLACE_MIX,
     PLACE_MIX,
@@ -19,16 +17,9 @@ from pipeline.text.uint64_ops import (
     finish,
     gram_hash,
     grams_of,
-    load,
-    ones,
-    prefetch,
 )
 from pipeline.text.words import SHINGLE_WORDS
 
-_STEP = 4
-"""N-grams that go through each permutation together, so that the permutations are loaded less often."""
-_AHEAD = 48
-"""How many places ahead memory is prefetched in a band."""
 # The lowest bits of a hash table's entry: the first and the second text hold the n-gram, and likewise their answers.
 _BOTH, _ANSWER, _BOTH_ANSWERS, _MARKS = np.uint64(0b0011), np.uint64(0b0100), np.uint64(0b1100), np.uint64(0b1111)
 _OWN, _SECOND_TEXT = np.uint64(0b0101), np.uint64(0b1010)
@@ -44,10 +35,6 @@ def sign_words(words, starts, asked, first, multipliers, masks, bands, identitie
     n-grams; ``keys`` is bands x rows, ``sketches`` rows x permutations: the low byte of each MinHash value.
     """
     permutations = len(multipliers)
-    longest = 0
-    for number in range(len(asked)):
-        longest = max(longest, starts[number + 1] - starts[number])
-    grams = np.empty(longest + 2 * _STEP, dtype=np.uint32)
     least = np.empty(permutations, dtype=np.uint32)
     for number in range(len(asked)):
         row, start = first + number, starts[number]
@@ -55,19 +42,12 @@ def sign_words(words, starts, asked, first, multipliers, masks, bands, identitie
         _identify(words, start, asked[number], count, identities, row)
         found = grams_of(count)
         sizes[row] = found
-        for at in range(found):
-            gram = gram_hash(words[start + at], words[start + at + 1], words[start + at + 2])
-            grams[at] = np.uint32(gram >> np.uint64(32))
-        for at in range(found, found + _STEP):
-            grams[at] = grams[0]
         least[:] = np.uint32(0xFFFFFFFF)
-        for at in range(0, found, _STEP):
-            one, two, three, four = grams[at], grams[at + 1], grams[at + 2], grams[at + 3]
+        for at in range(start, start + found):
+            gram = np.uint32(gram_hash(words[at], words[at + 1], words[at + 2]) >> np.uint64(32))
             for permutation in range(permutations):
-                multiplier, mask = multipliers[permutation], masks[permutation]
-                earlier = min(np.uint32((one ^ mask) * multiplier), np.uint32((two ^ mask) * multiplier))
-                later = min(np.uint32((three ^ mask) * multiplier), np.uint32((four ^ mask) * multiplier))
-                least[permutation] = min(least[permutation], min(earlier, later))
+                value = np.uint32((gram ^ masks[permutation]) * multipliers[permutation])
+                least[permutation] = min(least[permutation], value)
         for permutation in range(permutations):
             sketches[row, permutation] = np.uint8(least[permutation])
         for band in range(len(bands)):
@@ -123,8 +103,6 @@ def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start,
             end += 1
         size = end - start
         whole = size <= full_bucket
-        if whole:
-            _fetch_sketches(packed, sketches, start + _AHEAD, min(end + _AHEAD, rows - 1))
         while member < size:
             if len(pairs) - count < (size if whole else 2 * leaders):
                 return start, member, count
@@ -141,16 +119,6 @@ def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start,
 
 
 @inlined
-def _fetch_sketches(packed, sketches, start, stop):
-    """Prefetch the sketches of rows that share a bucket; they are scattered, and most rows are alone in theirs."""
-    for place in range(start, stop):
-        if packed[place] >> np.uint64(32) == packed[place + 1] >> np.uint64(32):
-            width = sketches.shape[1]
-            prefetch(sketches, np.int64(packed[place] & np.uint64(0xFFFFFFFF)) * width)
-            prefetch(sketches, np.int64(packed[place + 1] & np.uint64(0xFFFFFFFF)) * width)
-
-
-@inlined
 def _propose(packed, sketches, need, place, later, pairs, count):
     earlier = np.int64(packed[place] & np.uint64(0xFFFFFFFF))
     if _agreement(sketches, earlier, later) >= need:
@@ -161,12 +129,10 @@ def _propose(packed, sketches, need, place, later, pairs, count):
 
 @inlined
 def _agreement(sketches, one, other):
-    """The number of equal bytes, eight compared at a time."""
-    equal, width = 0, sketches.shape[1]
-    for at in range(0, width, 8):
-        differ = load(sketches, one * width + at) ^ load(sketches, other * width + at)
-        differ |= (differ & LOW_SEVEN) + LOW_SEVEN
-        equal += ones(~differ & HIGH_BITS)
+    """The number of equal bytes."""
+    equal = 0
+    for at in range(sketches.shape[1]):
+        equal += sketches[one, at] == sketches[other, at]
     return equal
 
 

@@ -49,46 +49,10 @@ def save(typing_context: Any, array: Any, at: Any, value: Any) -> Any:
     return numba.void(array, numba.int64, numba.uint64), generate
 
 
-@intrinsic
-def prefetch(typing_context: Any, array: Any, at: Any) -> Any:
-    """Prefetch an array element before it is read; the index may be out of range."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        place = builder.bitcast(cgutils.gep(builder, data, arguments[1]), ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [place.type, *[ir.IntType(32)] * 3])
-        # Newer compilers call it llvm.prefetch.p0, and accept the old name as well.
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(function, [place, *(ir.Constant(ir.IntType(32), how) for how in (0, 3, 1))])
-        return context.get_dummy_value()
-
-    return numba.void(array, numba.int64), generate
-
-
 def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     byte = cgutils.gep(builder, array.data, arguments[1])
     return builder.bitcast(byte, ir.IntType(64).as_pointer())
-
-
-@intrinsic
-def trailing_zeros(typing_context: Any, value: Any) -> Any:
-    """The number of zeros below the lowest set bit."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return numba.uint64(numba.uint64), generate
-
-
-@intrinsic
-def ones(typing_context: Any, value: Any) -> Any:
-    """The number of set bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return numba.int64(numba.uint64), generate
 
 
 @inlined

@@ -19,15 +19,12 @@ from pipeline.text.uint64_ops import (
     finish,
     load,
     save,
-    trailing_zeros,
 )
 from pipeline.text.words import SIGN_SHIFT, TABLE_SIZE, Sign
 
-_SLACK = 144
-"""Bytes that are read beyond a folded text: up to two blocks of 64, and a number."""
+_SLACK = 16
+"""Bytes that are read beyond a folded text: two numbers."""
 _ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
-_GATHER = np.uint64(0x0102040810204080)
-"""Multiplying by this moves the lowest bit of each of eight bytes into the highest eight bits."""
 _CASE_BITS = np.uint64(0x2020202020202020)
 # Added to seven bits, they set the eighth: from "a" up, above "z", from "0" up and above "9".
 _FROM_A, _BEHIND_Z = np.uint64(0x1F1F1F1F1F1F1F1F), np.uint64(0x0505050505050505)
@@ -40,27 +37,6 @@ _RUN = np.uint32((1 << SIGN_SHIFT) - 1)
 
 
 # --- text to words --------------------------------------------------------------------------------
-@inlined
-def _fold(data, start, end, codes, letters, out):
-    """Write the folded words of a text, separated by zeros; returns the length.
-
-    Eight ASCII bytes at a time, as vectors of such numbers if the text is pure ASCII.
-    """
-    parts = (end - start) // 8
-    every = np.uint64(0)
-    for part in range(parts):
-        every |= load(data, start + 8 * part)
-    size = 0
-    if not every & HIGH_BITS:
-        size = 8 * parts
-        for part in range(parts):
-            save(out, 8 * part, _fold_ascii(load(data, start + 8 * part)))
-    size = _fold_slowly(data, start + size, end, codes, letters, out, size)
-    for slack in range(size, size + _SLACK - 8, 8):
-        save(out, slack, np.uint64(0))
-    return size
-
-
 @inlined
 def _fold_ascii(raw):
     """Eight ASCII characters with letters in lower case, digits kept, and zeros for the rest."""
@@ -78,9 +54,12 @@ def _whole_bytes(high):
 
 
 @called
-def _fold_slowly(data, at, end, codes, letters, out, size):
-    """Continue folding, character by character outside ASCII; an invalid UTF-8 byte separates words."""
-    before = _LETTER if size and out[size - 1] else _SEPARATOR
+def _fold(data, at, end, codes, letters, out):
+    """Write the folded words of a text, separated by zeros; returns the length.
+
+    Eight ASCII bytes at a time, else character by character; an invalid UTF-8 byte separates words.
+    """
+    size, before = 0, _SEPARATOR
     while at < end:
         if at + 8 <= end and not load(data, at) & HIGH_BITS:
             if before == _LONE:
@@ -117,6 +96,7 @@ def _fold_slowly(data, at, end, codes, letters, out, size):
             if kind != _MARK or before == _SEPARATOR:
                 before = kind
         at += length
+    out[size] = 0
     return size
 
 
@@ -142,27 +122,14 @@ def _decode(data, at, end):
 
 @inlined
 def _hash_words(folded, size, words, count):
-    """Append the hashes of the words to ``words`` from ``count`` on; returns the new count.
-
-    One bit per byte, 64 at a time, says whether the byte belongs to a word. A word begins or ends where the bits
-    change, so the next word is found without waiting for the hash of the last one.
-    """
-    begin, inside, last = 0, False, np.uint64(0)
-    for base in range(0, size + 1, 64):
-        bits = np.uint64(0)
-        for part in range(8):
-            chunk = load(folded, base + 8 * part)
-            chunk = (((chunk & LOW_SEVEN) + LOW_SEVEN) | chunk) & HIGH_BITS
-            bits |= (((chunk >> np.uint64(7)) * _GATHER) >> np.uint64(56)) << np.uint64(8 * part)
-        edges = bits ^ ((bits << ONE) | last)
-        last = bits >> np.uint64(63)
-        while edges:
-            at = base + np.int64(trailing_zeros(edges))
-            edges &= edges - ONE
-            if inside:
+    """Append the hashes of the words to ``words`` from ``count`` on; returns the new count."""
+    begin = 0
+    for at in range(size + 1):
+        if not folded[at]:
+            if at > begin:
                 words[count] = _hash_word(folded, begin, at - begin)
                 count += 1
-            begin, inside = at, not inside
+            begin = at + 1
     return count
 
 
