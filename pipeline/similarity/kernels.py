@@ -72,19 +72,6 @@ def _identify(words, start, asked, count, identities, row):
     identities[row, 1] = finish(other) if count else np.uint64(0)
 
 
-@inlined
-def _place_of(ordered, value):
-    """The index of a value among sorted ones; -1 if it is not there."""
-    low, high = 0, len(ordered)
-    while low < high:
-        middle = (low + high) // 2
-        if ordered[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < len(ordered) and ordered[low] == value else -1
-
-
 # --- signatures to pairs --------------------------------------------------------------------------
 @compiled
 def bucket_pairs(packed, sketches, need, first_new, full_bucket, leaders, start, member, pairs):
@@ -141,16 +128,6 @@ def agreements(sketches, left, right, equal):
     """Write the number of equal bytes in the sketches of pairs."""
     for pair in range(len(left)):
         equal[pair] = _agreement(sketches, left[pair], right[pair])
-
-
-@compiled
-def seen_keys(keys, seen, shift, places):
-    """Write the indices of the keys whose high bits are in ``seen``; returns their number."""
-    count = 0
-    for place in range(len(keys)):
-        places[count] = place
-        count += seen[keys[place] >> shift]
-    return count
 
 
 # --- pairs to similarities ------------------------------------------------------------------------
@@ -250,18 +227,12 @@ def _leave(table, slots, first, used):
 
 
 # --- runs of words ---------------------------------------------------------------------------------
-@inlined
-def _power(width):
-    power = ONE
-    for _ in range(width - 1):
-        power *= WORD_MIX
-    return power
-
-
 @compiled
 def runs(words, starts, width, hashes, texts):
     """Write the hash and the text of every run of ``width`` words; returns their number."""
-    count, power = 0, _power(width)
+    count, power = 0, ONE
+    for _ in range(width - 1):
+        power *= WORD_MIX
     for number in range(len(starts) - 1):
         value = np.uint64(0)
         for at in range(starts[number], starts[number + 1] - 2):
@@ -273,29 +244,3 @@ def runs(words, starts, width, hashes, texts):
                 texts[count] = number
                 count += 1
     return count
-
-
-@compiled
-def shared_runs(words, starts, width, known, maybe, found):
-    """Write which of the ``known`` runs (sorted) comes first in each text; -1 if there is none.
-
-    ``maybe`` is true wherever the high bits of a known run point: most runs need no search.
-    """
-    power, shift = _power(width), np.uint64(64)
-    size = len(maybe)
-    while size > 1:
-        size //= 2
-        shift -= ONE
-    for number in range(len(starts) - 1):
-        value = np.uint64(0)
-        found[number] = -1
-        for at in range(starts[number], starts[number + 1] - 2):
-            if at >= starts[number] + width:
-                value -= words[at - width] * power
-            value = value * WORD_MIX + words[at]
-            if at >= starts[number] + width - 1:
-                run = finish(value)
-                if maybe[run >> shift]:
-                    found[number] = _place_of(known, run)
-                    if found[number] >= 0:
-                        break

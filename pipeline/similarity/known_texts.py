@@ -57,13 +57,10 @@ class Known:
 
 def met_keys(keys: Keys, new: Keys) -> Rows:
     """The indices of the keys that are among the new ones."""
-    from pipeline.similarity.kernels import seen_keys
-
     # A table that rules out nearly all of them is many times as fast as sorting.
     shift = np.uint32(32 - _FILTER_BITS)
     seen = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
     seen[new >> shift] = True
-    places = np.empty(len(keys), dtype=np.int64)
-    maybe = places[: seen_keys(keys, seen, shift, places)]
+    maybe = np.flatnonzero(seen[keys >> shift])
     found: Rows = maybe[np.isin(keys[maybe], new)]
     return found

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.similarity.signatures import Identities, in_threads
-from pipeline.similarity.text_columns import Rows, Texts
+from pipeline.similarity.text_columns import Rows, Texts, Words
+from pipeline.sorted_places import places_of
 from pipeline.state.arrays import mapped, save
 
 LEAST_WORDS = 8
 """Shorter texts consist of common phrases; they are compared only as a whole."""
 _FILTER_BITS = 20
+_SHIFT = np.uint64(64 - _FILTER_BITS)
 
 
 @dataclass(frozen=True)
@@ -31,27 +33,31 @@ class Runs:
     def maybe(self) -> npt.NDArray[np.bool_]:
         """A table over the high bits of hashes; false where there is no n-gram."""
         table = np.zeros(2**_FILTER_BITS, dtype=np.bool_)
-        table[self.hashes >> np.uint64(64 - _FILTER_BITS)] = True
+        table[self.hashes >> _SHIFT] = True
         return table
 
 
 def runs_of(texts: Texts, width: int) -> list[Runs]:
     """All n-grams of ``width`` words; a shorter text of at least ``LEAST_WORDS`` words is a single n-gram."""
-    from pipeline.similarity import kernels
-
     words = texts.words(np.arange(len(texts), dtype=np.int64))
     counts = np.diff(words.starts) - 2
     found = []
     for length in range(min(LEAST_WORDS, width), width + 1):
         rows = np.flatnonzero(counts == length if length < width else counts >= length)
         if len(rows):
-            part = texts.words(rows)
-            hashes = np.empty(len(part.hashes), dtype=np.uint64)
-            owners = np.empty(len(part.hashes), dtype=np.int64)
-            count = kernels.runs(part.hashes, part.starts, length, hashes, owners)
-            unique, first = np.unique(hashes[:count], return_index=True)
+            hashes, owners = _runs(texts.words(rows), length)
+            unique, first = np.unique(hashes, return_index=True)
             found.append(Runs(length, unique, rows[owners[first]]))
     return found
+
+
+def _runs(words: Words, width: int) -> tuple[npt.NDArray[np.uint64], Rows]:
+    """The hash of every n-gram of some texts, and the number of its text."""
+    from pipeline.similarity import kernels
+
+    hashes, owners = np.empty(len(words.hashes), dtype=np.uint64), np.empty(len(words.hashes), dtype=np.int64)
+    count = kernels.runs(words.hashes, words.starts, width, hashes, owners)
+    return hashes[:count], owners[:count]
 
 
 def save_runs(folder: Path, runs: Sequence[Runs]) -> list[tuple[int, Path]]:
@@ -72,21 +78,20 @@ def load_runs(files: Sequence[tuple[int, Path]]) -> list[Runs]:
 
 def shared(texts: Texts, runs: Sequence[Runs]) -> Rows:
     """For each text, one that shares an n-gram with it; -1 if there is none."""
-    from pipeline.similarity import kernels
-
     owners = np.full(len(texts), -1, dtype=np.int64)
-
     all_rows = np.arange(len(texts), dtype=np.int64)
 
     def work(block: slice) -> None:
         rows = all_rows[block]
         words = texts.words(rows)
-        found = np.empty(len(rows), dtype=np.int64)
         # The longest last, so that its text is the one that is named.
         for part in runs:
-            kernels.shared_runs(words.hashes, words.starts, part.width, part.hashes, part.maybe, found)
-            hit = found >= 0
-            owners[rows[hit]] = part.texts[found[hit]]
+            hashes, numbers = _runs(words, part.width)
+            # Most need no search.
+            maybe = np.flatnonzero(part.maybe[hashes >> _SHIFT])
+            at = places_of(hashes[maybe], part.hashes)
+            hit, first = np.unique(numbers[maybe[at >= 0]], return_index=True)
+            owners[rows[hit]] = part.texts[at[at >= 0][first]]
 
     in_threads(work, list(texts.blocks(all_rows)))
     return owners
