@@ -28,10 +28,6 @@ def follow_answers(workspace: Workspace, steps: Steps) -> Followed:
 
     It looks at the committed runs, not at this one, so it makes up for a run that was killed in between. The caller
     holds the lock.
-
-    Args:
-        workspace: the dataset.
-        steps: runs them.
     """
     dataset, snapshot = workspace.dataset, workspace.store.snapshot()
     curated = snapshot.last_run(CurateSummary)

@@ -38,10 +38,6 @@ _CHANGES_BASE = re.compile(r"olora|pissa.*")
 def lora_config(config: Finetune, revision: str = "") -> "LoraConfig":
     """The configuration of the adapter that is to be trained; no model is needed.
 
-    Args:
-        config: the section ``finetune``.
-        revision: of the base model.
-
     Raises:
         LoraRefused: PEFT has no such argument, or takes no such value.
         TrainingError: PEFT is not installed.

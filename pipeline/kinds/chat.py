@@ -9,9 +9,9 @@ import numpy as np
 
 from pipeline.evaluation.call_matches import called, same_calls, same_functions
 from pipeline.evaluation.estimates import ratio_estimate, wilson
-from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric
+from pipeline.evaluation.scores import Credit, Measure, Outcome, Part
 from pipeline.evaluation.text_similarity import chrf
-from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
+from pipeline.kinds.interface import Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
 from pipeline.label_errors.chat_findings import Finding, Rule
 from pipeline.label_errors.chat_rules import doubts
 from schemas.conversation import about_turn, turn_text
@@ -36,17 +36,12 @@ class Chat(Kind):
     """The assistant's turns after the user's last one; rules find odd turns and calls anywhere in the conversation."""
 
     name: ClassVar[str] = "chat"
-    hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
-    answers_repeat: ClassVar[bool] = False
-    digits_answer: ClassVar[bool] = False
     rules: ClassVar[Collection[str]] = tuple(rule.value for rule in Rule)
     judges_alone = True
     learns_labels: ClassVar[bool] = False
     judged_by_loss: ClassVar[bool] = True
     scores_are_chances: ClassVar[bool] = False
     on_conflict: ClassVar[OnConflict] = OnConflict.ANY_OF
-    breakdown: ClassVar[Breakdown] = Breakdown.FIELD
-    part_metric: ClassVar[PartMetric] = PartMetric.F1
     metric: ClassVar[str] = "loss_per_token"
     metric_title: ClassVar[str] = "loss per token"
     answers_metric: ClassVar[tuple[str, str]] = ("chrf", "chrF")

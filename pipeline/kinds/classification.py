@@ -24,7 +24,6 @@ from pipeline.label_errors.classifier import (
     learn_label_errors,
 )
 from pipeline.label_errors.judged_labels import MIN_LABELED
-from schemas.dataset import OnConflict
 from schemas.fate import LEAST_DOUBT, Reason, ReasonCode
 from schemas.field import JsonValue, TargetField, ValueType, choices_of
 from schemas.task import Task
@@ -37,9 +36,7 @@ class Classification(Kind):
     hub_categories: ClassVar[tuple[str, ...]] = ("text-classification", "text-generation")
     answers_repeat: ClassVar[bool] = True
     digits_answer: ClassVar[bool] = True
-    learns_labels: ClassVar[bool] = True
     least_labeled: ClassVar[int] = MIN_LABELED
-    on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
     breakdown: ClassVar[Breakdown] = Breakdown.LABEL
     part_metric: ClassVar[PartMetric] = PartMetric.RECALL
     metric: ClassVar[str] = ACCURACY

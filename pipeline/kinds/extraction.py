@@ -3,11 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_field
+from pipeline.evaluation.scores import Credit, Outcome, Part, pair_credit, scores_by_field
 from pipeline.kinds.copied_values import judge_copied, learn_copied
-from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScores, Learned, Targets
+from pipeline.kinds.interface import Kept, Kind, LabeledText, LabelScores, Learned, Targets
 from pipeline.text.answer_keys import Answers
-from schemas.dataset import OnConflict
 from schemas.fate import ReasonCode
 from schemas.field import TargetField
 from schemas.field_values import leaf_paths
@@ -18,14 +17,7 @@ class Extraction(Kind):
     """Typed fields; a value that does not occur in the inputs, or stands where others would, is a likely error."""
 
     name: ClassVar[str] = "extraction"
-    hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
-    answers_repeat: ClassVar[bool] = False
-    digits_answer: ClassVar[bool] = False
     rules: ClassVar[Collection[str]] = (ReasonCode.UNGROUNDED.value,)
-    learns_labels: ClassVar[bool] = True
-    on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
-    breakdown: ClassVar[Breakdown] = Breakdown.FIELD
-    part_metric: ClassVar[PartMetric] = PartMetric.F1
     metric: ClassVar[str] = "field_f1"
     metric_title: ClassVar[str] = "F1 over fields"
     exact_title: ClassVar[str] = "exact answers"

@@ -101,15 +101,15 @@ class Kind(ABC):
 
     name: ClassVar[str]
     """One word, used by the command line, the manifest, the card and the report."""
-    hub_categories: ClassVar[tuple[str, ...]]
+    hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
     """The ``task_categories`` of a dataset card."""
-    answers_repeat: ClassVar[bool]
+    answers_repeat: ClassVar[bool] = False
     """Whether similar rows mostly have the same answer, so that a different one is worth checking."""
-    digits_answer: ClassVar[bool]
+    digits_answer: ClassVar[bool] = False
     """Whether a digit key alone answers in the labeling form; next to text fields it is easily pressed by mistake."""
     rules: ClassVar[Collection[str]] = ()
     """The names of the rules by which answers are doubted; users can turn each off."""
-    learns_labels: ClassVar[bool]
+    learns_labels: ClassVar[bool] = True
     """Whether label scores come from a model of the other rows: then a score is kept until a new one is asked for."""
     least_labeled: ClassVar[int] = 1
     """From fewer labeled rows nothing is learned."""
@@ -117,12 +117,12 @@ class Kind(ABC):
     """Whether each row is judged by itself, whatever the others are like."""
     scores_are_chances: ClassVar[bool] = True
     """Whether a label score is the chance of an error, or only ranks the rows: those of rules do."""
-    on_conflict: ClassVar[OnConflict]
+    on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
     """What different answers to the same input are, if the dataset.yaml does not say: a conflict, or all right."""
     judged_by_loss: ClassVar[bool] = False
     """Whether the metric is the loss on the gold answers: there are many good ones, and no other is the gold one."""
-    breakdown: ClassVar[Breakdown]
-    part_metric: ClassVar[PartMetric]
+    breakdown: ClassVar[Breakdown] = Breakdown.FIELD
+    part_metric: ClassVar[PartMetric] = PartMetric.F1
     """Which score the report shows of each part."""
     metric: ClassVar[str]
     """The name of the metric that models are judged by, as in the manifest."""

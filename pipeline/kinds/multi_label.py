@@ -3,12 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from pipeline.evaluation.scores import Credit, Outcome, Part, PartMetric, pair_credit, scores_by_member
+from pipeline.evaluation.scores import Credit, Outcome, Part, pair_credit, scores_by_member
 from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
 from pipeline.kinds.judged_parts import judged_in_parts
 from pipeline.label_errors.judged_labels import MIN_LABELED
 from pipeline.label_errors.label_sets import LabelSetScores, judge_label_sets, learn_label_sets
-from schemas.dataset import OnConflict
 from schemas.fate import Reason, ReasonCode
 from schemas.field import JsonValue, TargetField
 from schemas.task import Task
@@ -21,11 +20,8 @@ class MultiLabel(Kind):
     hub_categories: ClassVar[tuple[str, ...]] = ("text-classification", "text-generation")
     answers_repeat: ClassVar[bool] = True
     digits_answer: ClassVar[bool] = True
-    learns_labels: ClassVar[bool] = True
     least_labeled: ClassVar[int] = MIN_LABELED
-    on_conflict: ClassVar[OnConflict] = OnConflict.REVIEW
     breakdown: ClassVar[Breakdown] = Breakdown.LABEL
-    part_metric: ClassVar[PartMetric] = PartMetric.F1
     metric: ClassVar[str] = "micro_f1"
     metric_title: ClassVar[str] = "micro F1"
     exact_title: ClassVar[str] = "exact sets"

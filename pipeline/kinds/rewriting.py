@@ -10,7 +10,7 @@ from pipeline.evaluation.estimates import ratio_estimate
 from pipeline.evaluation.scores import Credit, Measure, Outcome, Part, PartMetric, scores_by_field
 from pipeline.evaluation.text_similarity import chrf, rouge_l
 from pipeline.kinds.copied_values import judge_copied, learn_copied
-from pipeline.kinds.interface import Breakdown, Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
+from pipeline.kinds.interface import Kept, Kind, LabeledText, LabelScore, LabelScores, Learned, Targets
 from pipeline.label_errors.kept_arrays import named, of_name
 from pipeline.label_errors.rewrite_rules import Rule
 from pipeline.label_errors.rewrites import Rewrite, RewriteScore, judge_rewrites, learn_rewrites
@@ -29,14 +29,9 @@ class Rewriting(Kind):
     """Free texts in new words; rules that learn what is usual in the set find odd ones."""
 
     name: ClassVar[str] = "rewriting"
-    hub_categories: ClassVar[tuple[str, ...]] = ("text-generation",)
-    answers_repeat: ClassVar[bool] = False
-    digits_answer: ClassVar[bool] = False
     rules: ClassVar[Collection[str]] = (*(rule.value for rule in Rule), ReasonCode.UNGROUNDED.value)
-    learns_labels: ClassVar[bool] = True
     scores_are_chances: ClassVar[bool] = False
     on_conflict: ClassVar[OnConflict] = OnConflict.ANY_OF
-    breakdown: ClassVar[Breakdown] = Breakdown.FIELD
     part_metric: ClassVar[PartMetric] = PartMetric.CHRF
     metric: ClassVar[str] = "chrf"
     metric_title: ClassVar[str] = "chrF"

@@ -27,11 +27,6 @@ class ClassicalModel:
     def fit(cls, version: Path, task: type[Task], seed: int = Finetune().seed) -> "ClassicalModel":
         """Learn from all rows of a version's train split, of which a fine-tuning may have drawn some (``max_rows``).
 
-        Args:
-            version: its folder.
-            task: of its dataset.
-            seed: of what is random.
-
         Raises:
             ReleaseError: the folder is no published version.
             TrainingError: it has no split to train on, or its task has no field that such models can answer.

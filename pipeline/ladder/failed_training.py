@@ -24,12 +24,7 @@ class FailedTraining(BaseModel, frozen=True):
 
 
 def failed_training(report: TrainReport, config: Finetune) -> FailedTraining | None:
-    """Judge a training by its losses; None if they do not say that it failed.
-
-    Args:
-        report: of the training.
-        config: its settings.
-    """
+    """Judge a training by its losses; None if they do not say that it failed."""
     rate = config.learning_rate
     lower = f"finetune.learning_rate from {rate:g} to {_USUAL_RATE if rate > _USUAL_RATE else rate / _LOWER:g}"
     if _ends_above_start(report.losses, report.last_loss):

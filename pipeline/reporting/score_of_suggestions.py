@@ -122,12 +122,7 @@ class SuggestionScore(BaseModel, frozen=True):
 
 
 def score_of_suggestions(workspace: Workspace, snapshot: Snapshot) -> SuggestionScore | None:
-    """Judge the suggestions of a committed state; None if no model was ever asked.
-
-    Args:
-        workspace: the dataset.
-        snapshot: the committed state.
-    """
+    """Judge the suggestions of a committed state; None if no model was ever asked."""
     dataset, spent = workspace.dataset, spent_so_far(workspace.store.calls)
     if not (spent.calls or dataset.config.suggest.is_on):
         return None

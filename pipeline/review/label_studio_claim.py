@@ -56,13 +56,6 @@ class Home:
 def claim(requests: Requests, project: int, server: str, home: Home, *, take_over: bool) -> None:
     """Make sure that a home is the one that asks the questions of a project, and note how far it has come.
 
-    Args:
-        requests: of a client.
-        project: its id.
-        server: its identity.
-        home: ours.
-        take_over: from another one.
-
     Raises:
         Busy: another home asks them, or this one has been put back to an earlier state since.
     """

@@ -41,8 +41,6 @@ R = TypeVar("R")
 _BANDS_AT_ONCE = 4
 _GROUPS = [range(at, min(at + _BANDS_AT_ONCE, BANDS)) for at in range(0, BANDS, _BANDS_AT_ONCE)]
 """Of bands."""
-_FEW_TEXTS = 10_000
-"""Texts of which a band is searched in less time than a thread takes to start."""
 _MOST_PROPOSED = 2**26
 """Proposed pairs held at once (512 MB), or all distinct ones, if there are more of these."""
 _FEW_OF_INDEX = 0.2
@@ -365,8 +363,7 @@ def _propose(bands: Sequence[int], folder: Path, shards: int, need: int) -> Path
         return band_pairs(keys, owners, sketches, need, known)
 
     path = folder / f"proposed-{bands[0]:02}"
-    found = in_threads(of_band, bands) if len(sketches) > _FEW_TEXTS else [of_band(band) for band in bands]
-    save(path, most_similar(found, sketches))
+    save(path, most_similar(in_threads(of_band, bands), sketches))
     return path
 
 
