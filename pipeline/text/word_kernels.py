@@ -165,7 +165,7 @@ def hash_words(a, a_at, b, b_at, codes, letters, rows, words, starts, asked):
     for number in range(len(rows)):
         row = rows[number]
         starts[number] = count
-        # One call of each function: they are inlined, and compiled once per call.
+        # One call of each function: what is inlined is compiled once per call.
         for part in range(2):
             if part == 0:
                 data, start, end = a, a_at[row], a_at[row + 1]
