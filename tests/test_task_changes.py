@@ -15,8 +15,9 @@ from flows.engines.engine import Inline
 from flows.release import release
 from pipeline.errors import ConfigError
 from pipeline.reporting.check import check_dataset
+from pipeline.reporting.explain import Said, explain
 from pipeline.state.tables import Table
-from schemas.fate import Fate, LabelSource
+from schemas.fate import Fate, LabelSource, Routed
 
 TOPICS = {1: "billing", 2: "delivery", 3: "returns", 4: "billing"}
 """What annotators answer; two more rows stay open."""
@@ -65,6 +66,12 @@ def counting(desk: Desk) -> dict[int, str]:
     return {
         key: str((one.targets or {})["topic"]) for key, one in decided.items() if one.label_source is LabelSource.HUMAN
     }
+
+
+def said_about(desk: Desk, key: int) -> list[Said]:
+    """What `explain` tells of the answers about a row."""
+    context = desk.context
+    return explain(context.store.snapshot(), desk.id(key), context.store.releases, context.dataset).said
 
 
 OTHER_NAME = (("class Question(", "class Ticket("),)
@@ -160,6 +167,37 @@ def test_a_label_that_is_gone_makes_only_the_answers_invalid_that_say_it(desk: D
     change(desk, ('"billing", "delivery"', LABELS))
     assert desk.curate().review.sent == 0
     assert counting(desk)[3] == "delivery", "the later one of two answers by the same annotator"
+
+
+def test_an_answer_that_others_have_overruled_does_not_count_because_theirs_is_gone(desk: Desk) -> None:
+    """Nor does a row in dispute count as one with a label's new name, though what it has is not what was said last."""
+    desk.rows(*ROWS, *(row(key, "Where is my sofa now?", topic) for key, topic in ((7, "billing"), (8, "delivery"))))
+    desk.curate()
+    key = 7 if desk.id(7) in desk.asked() else 8
+    own, other = ("billing", "delivery") if key == 7 else ("delivery", "billing")
+    desk.label(key, own, "a@example.com")
+    desk.label(key, other, "b@example.com")
+    for key, said in {1: ("returns", "returns", "billing"), 2: ("billing", "billing", "returns")}.items():
+        for user, topic in zip(("a@example.com", "b@example.com", "c@example.com"), said, strict=True):
+            desk.label(key, topic, user)
+    desk.label(3, "returns", "a@example.com")
+    desk.label(3, "billing", "b@example.com")
+    desk.collect()
+    assert (counting(desk), desk.decision(3).routed) == ({1: "returns", 2: "billing"}, Routed.ADJUDICATE)
+    change(desk, (LABELS, '"billing", "delivery"'))
+    [finding] = [one for one in check_dataset(desk.context) if one.what == "annotators' answers"]
+    assert finding.detail.startswith("of annotators' answers about 4 rows 2 count on, 2 are asked again (topic: ")
+    assert desk.curate().review.sent == 2
+    assert counting(desk) == {2: "billing"}, "the only answer that is left was outvoted, or contradicted"
+    gone, other = "the task has no such answer any more", "what it contradicts is not valid any more"
+    assert [one.stale for one in said_about(desk, 1)] == [gone, gone, other]
+    assert [one.stale for one in said_about(desk, 2)] == ["", "", gone]
+    desk.label(1, "delivery", "b@example.com")
+    desk.collect()
+    assert counting(desk) == {1: "delivery", 2: "billing"}
+    change(desk, ('"billing", "delivery"', LABELS))
+    desk.curate()
+    assert desk.decision(1).routed is Routed.ADJUDICATE, "all three count again: returns, delivery and billing"
 
 
 def test_a_form_that_the_server_does_not_take_goes_to_a_new_project_and_what_is_answered_in_the_old_one_counts(

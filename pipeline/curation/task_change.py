@@ -21,7 +21,6 @@ from pipeline.text.wording import counted
 from schemas.annotation import Verdict
 from schemas.decision import Decision
 from schemas.fate import LabelSource
-from schemas.field import same_targets
 from schemas.identity import content_digest
 from schemas.renamed_labels import with_new_names
 from schemas.run_summary import CurateFacts
@@ -85,7 +84,7 @@ def outlook(snapshot: Snapshot, dataset: LoadedDataset) -> Outlook:
             why[_reason(items)] += 1
         else:
             kept += 1
-            mapped += _is_mapped(before, answer)
+            mapped += _is_mapped(before, dataset.task)
             # About another text, or where none counted before, it is another answer that counts.
             if before.label_source is LabelSource.HUMAN and json_of(before.inputs) == here[before.record_id]:
                 crossed.update(_crossed(dataset.task, before, answer, items))
@@ -147,6 +146,7 @@ def _labels(value: Any) -> list[str]:
     return [str(one) for one in (value if isinstance(value, list) else [value]) if one is not None]
 
 
-def _is_mapped(before: Decision, answer: Said) -> bool:
-    is_label = before.targets is not None and answer.annotation.verdict is Verdict.LABELED
-    return is_label and not same_targets(before.targets, answer.annotation.targets)
+def _is_mapped(before: Decision, task: type[Task]) -> bool:
+    said = before.targets if before.label_source is LabelSource.HUMAN else None
+    fields = [(field, said[field.name]) for field in task.task_targets() if said and field.name in said]
+    return any(with_new_names(task.renamed, field, value) != value for field, value in fields)

@@ -320,18 +320,22 @@ def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None,
     """
     task = dataset.task if dataset else None
     about = said_about(snapshot, task) if task and rows.height else {}
-    counting = {
-        (item.annotation.server, item.annotation.annotation_id): item.is_present
-        for items in about.values()
-        for item in items
-    }
+    mine = [item for record_id in rows["record_id"].unique() for item in about.get(record_id, ())]
+    is_lapsed = {(item.annotation.server, item.annotation.annotation_id): item.is_lapsed for item in mine}
     asked = snapshot.scan(Table.PUSHES).filter(pl.col("push_key").is_in(rows["push_key"].implode())).collect()
     pushed = {row["push_key"]: row for row in asked.iter_rows(named=True)}
     found = []
     for row in _states(rows).iter_rows(named=True):
         is_past = row["deleted"] or row["edited"]
-        counts = is_past or task is None or (row["server"], row["annotation_id"]) in counting
-        stale = "" if counts or not dataset else _why_stale(snapshot, pushed.get(row["push_key"]), dataset, is_there)
+        lapsed = is_lapsed.get((row["server"], row["annotation_id"]))
+        counts = is_past or lapsed is False
+        if counts or not dataset:
+            stale = ""
+        elif lapsed:
+            stale = "the task has no such answer any more"
+        else:
+            sent = pushed.get(row["push_key"])
+            stale = _why_stale(snapshot, sent, dataset, is_there, is_beside=any(is_lapsed.values()))
         targets = orjson.loads(row["targets"]) if row["targets"] else None
         found.append(Said(targets=targets, answer=_in_words(targets, dataset), stale=stale, **_pick(row, Said)))
     return found
@@ -349,11 +353,15 @@ def _states(rows: pl.DataFrame) -> pl.DataFrame:
     return states.with_columns(edited=~is_last.over(same)).sort("updated_at", maintain_order=True)
 
 
-def _why_stale(snapshot: Snapshot, pushed: Mapping[str, Any] | None, dataset: LoadedDataset, is_there: bool) -> str:
+def _why_stale(
+    snapshot: Snapshot, pushed: Mapping[str, Any] | None, dataset: LoadedDataset, is_there: bool, *, is_beside: bool
+) -> str:
     if pushed and Seat.read(pushed["seat"]).kind is SeatKind.GOLD:
         return "it is compared with the known answer"
     if pushed and pushed["task_digest"] not in same_question(snapshot, dataset.task):
         return "it answers an older form of the task"
+    if is_beside:
+        return "what it contradicts is not valid any more"
     return "it is about an earlier text of the record" if is_there else "the row is gone from its source"
 
 

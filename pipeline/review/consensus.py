@@ -18,12 +18,11 @@ from pipeline.review.answers_told import told_apart, what_changed
 from pipeline.review.asked_before import FROM_ANNOTATORS, is_about, questions_by_key
 from pipeline.review.labeling_tasks import meant_by, read_result
 from pipeline.review.same_answers import first_worded, vote_of
-from pipeline.review.seats import IS_GOLD, with_seats
+from pipeline.review.seats import IS_GOLD, with_runs, with_seats
 from pipeline.review.weighing import Weight, deciding_group, weights_of
 from pipeline.state.decisions import about, from_frame, latest, still_valid, with_reason
 from pipeline.state.same_question import AskedNow, same_question
 from pipeline.state.snapshot import Snapshot
-from pipeline.state.tables import Table
 from pipeline.text.normalize import inputs_key
 from schemas.annotation import Annotation, Verdict
 from schemas.decision import Decision
@@ -62,10 +61,16 @@ class Said:
     """What the votes of the whole dataset say of the answer, if there are enough to know."""
     is_alone: bool = False
     """Nobody else's answer has a part in what is decided."""
-    was_valid: bool = False
-    """It was when it was collected."""
+    was: Mapping[str, JsonValue] | None = None
+    """What it said when it was collected, if that was valid."""
     free_texts: frozenset[str] = frozenset()
     """The targets in which case, whitespace and punctuation make no other answer."""
+
+    @property
+    def is_lapsed(self) -> bool:
+        """Whether it was valid, and is not any more, since the task has changed."""
+        invalid = self.annotation.verdict is Verdict.INVALID and not self.annotation.deleted
+        return invalid and self.was is not None
 
     @property
     def reason(self) -> Reason | None:
@@ -109,7 +114,7 @@ def said_and_hidden(
     snapshot: Snapshot, task: type[Task], now: pl.LazyFrame | None = None
 ) -> tuple[dict[str, list[Said]], dict[str, list[Said]]]:
     """The same, and the annotations of hidden gold items, which decide nothing."""
-    rows = _with_runs(snapshot, snapshot.latest_annotations()).collect()
+    rows = with_runs(snapshot, snapshot.latest_annotations()).collect()
     records = rows["record_id"].unique().to_list()
     if not records:
         return {}, {}
@@ -140,16 +145,34 @@ def said_and_hidden(
                 known_since=row["known_since"],
                 sent_in=row["sent_in"] or "",
                 seat=Seat.read(row["seat"]),
-                was_valid=row["targets"] is not None,
+                was=orjson.loads(row["targets"] or "null"),
                 free_texts=free,
             )
             (hidden if said.seat.kind is SeatKind.GOLD else panel)[asked.record_id].append(said)
+    for items in panel.values():
+        items[:] = _left_by(items)
     model = _model_answers(snapshot, task, {record_id: text for record_id, (_, text) in texts.items()})
     weight = _weighed(task, panel, hidden, model)
     weighed = {
         record_id: [replace(one, weight=weight(one.annotation)) for one in items] for record_id, items in panel.items()
     }
     return weighed, dict(hidden)
+
+
+def _left_by(items: list[Said]) -> list[Said]:
+    """The same without answers that an annotator or a majority has overruled whose answer the task does not have any
+    more, or that waited for an adjudicator beside such a one: nobody has decided for them, so the row is asked again.
+    """
+    gone = [one for one in items if one.is_lapsed]
+    asked_then = {one.asked.task_digest for one in gone}
+    # What was asked since, in a question of its own, is an answer to the task as it is now.
+    valid = [one for one in items if one.asked.task_digest in asked_then and one.annotation.verdict in DECISIVE]
+    labeled = {"verdict": Verdict.LABELED}
+    then = [replace(one, annotation=one.annotation.model_copy(update=labeled | {"targets": one.was})) for one in gone]
+    had = deciding([*then, *valid]) if gone else None
+    decided_by = {(one.server, one.annotation_id) for one in (had.annotation, had.against) if one} if had else set()
+    is_open = any((one.annotation.server, one.annotation.annotation_id) in decided_by for one in gone)
+    return [one for one in items if one not in valid] if is_open else items
 
 
 def _weighed(
@@ -197,17 +220,6 @@ def _model_answers(
         for record_id, inputs, answer in rows.iter_rows()
         if _text(task, inputs) == texts[record_id]
     }
-
-
-def _with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
-    """Annotations with the runs that first pulled their current states, and that sent their tasks."""
-    one, task = ["server", "annotation_id", "updated_at"], ["server", "task_id", "push_key"]
-    known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
-    sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
-    # An address that was not known at first, or has changed, is no other person's.
-    email = pl.col("email").fill_null("").max().over("server", "annotator")
-    told = with_seats(snapshot, annotations).with_columns(email).join(known, on=one, how="left", maintain_order="left")
-    return told.join(sent, on=task, how="left", maintain_order="left")
 
 
 def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], list[Said]]:
@@ -273,8 +285,7 @@ def _text(task: type[Task], inputs: str | None) -> str:
 
 def lapsed(said: Iterable[Said]) -> Said | None:
     """The latest answer that was valid and is not any more, since the task has changed; None if there is none."""
-    gone = [one for one in said if one.was_valid and one.annotation.verdict is Verdict.INVALID]
-    return max((one for one in gone if not one.annotation.deleted), key=_age, default=None)
+    return max((one for one in said if one.is_lapsed), key=_age, default=None)
 
 
 def deciding(said: Iterable[Said]) -> Said | None:
@@ -368,7 +379,7 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
         answer = deciding(items)
         valid = [item for item in present if item.annotation.verdict in DECISIVE]
         # Where the task has changed since, the row is asked again.
-        for item in (one for one in present if one.annotation.verdict is Verdict.INVALID and not one.was_valid):
+        for item in (one for one in present if one.annotation.verdict is Verdict.INVALID and one.was is None):
             settling = [one for one in valid if one.annotation.who == item.annotation.who] + (
                 [answer] if answer else []
             )

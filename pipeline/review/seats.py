@@ -1,4 +1,4 @@
-"""For which seat a task was sent: the table of pushes knows, as a task's own data must not tell gold items apart."""
+"""For which seat and by which run a task was sent: the table of pushes knows, as its own data must not tell gold."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,6 +18,17 @@ def with_seats(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
     sent = _sent(snapshot).group_by("push_key").agg(pl.col("seat").first())
     told = annotations.join(sent, on="push_key", how="left", maintain_order="left")
     return told.with_columns(pl.col("seat").fill_null(str(FIRST)))
+
+
+def with_runs(snapshot: Snapshot, annotations: pl.LazyFrame) -> pl.LazyFrame:
+    """The same with the runs that first pulled their current states, and that sent their tasks."""
+    one, task = ["server", "annotation_id", "updated_at"], ["server", "task_id", "push_key"]
+    known = snapshot.scan(Table.ANNOTATIONS).group_by(one).agg(known_since=pl.col("run").min())
+    sent = snapshot.scan(Table.PUSHES).group_by(task).agg(sent_in=pl.col("run").min())
+    # An address that was not known at first, or has changed, is no other person's.
+    email = pl.col("email").fill_null("").max().over("server", "annotator")
+    told = with_seats(snapshot, annotations).with_columns(email).join(known, on=one, how="left", maintain_order="left")
+    return told.join(sent, on=task, how="left", maintain_order="left")
 
 
 def seats_of(snapshot: Snapshot, records: Sequence[str]) -> dict[str, list[Seat]]:
