@@ -273,7 +273,9 @@ def test_answers_to_other_fields_count_no_more_and_curate_says_how_many(desk: De
     assert "annotators' answers" not in {found.what for found in check_dataset(desk.context)}
     task = desk.folder / "task.py"
     task.write_text(task.read_text() + "    mood: Target[str | None] = None\n")
-    said = "of annotators' answers about 2 rows 2 are asked again (the task asks for something else: 2)"
+    said = (
+        "of annotators' answers about 2 rows 2 are asked again within the budget (the task asks for something else: 2)"
+    )
     [finding] = [found for found in check_dataset(desk.context) if found.what == "annotators' answers"]
     assert finding.detail.startswith(said) and finding.warning, "before anything is asked again"
     assert said in desk.curate().note

@@ -186,7 +186,9 @@ def test_an_answer_that_others_have_overruled_does_not_count_because_theirs_is_g
     assert (counting(desk), desk.decision(3).routed) == ({1: "returns", 2: "billing"}, Routed.ADJUDICATE)
     change(desk, (LABELS, '"billing", "delivery"'))
     [finding] = [one for one in check_dataset(desk.context) if one.what == "annotators' answers"]
-    assert finding.detail.startswith("of annotators' answers about 4 rows 2 count on, 2 are asked again (topic: ")
+    assert finding.detail.startswith(
+        "of annotators' answers about 4 rows 2 count on, 2 are asked again within the budget (topic: "
+    )
     assert desk.curate().review.sent == 2
     assert counting(desk) == {2: "billing"}, "the only answer that is left was outvoted, or contradicted"
     gone, other = "the task has no such answer any more", "what it contradicts is not valid any more"
@@ -223,8 +225,8 @@ def test_check_and_curate_say_before_anything_is_done_how_many_answers_are_kept(
     answered(desk)
     change(desk, (LABELS, '"billing", "delivery"'))
     said = (
-        "of annotators' answers about 4 rows 3 count on, 1 is asked again (topic: Input should be 'billing' or "
-        "'delivery', got 'returns': 1)"
+        "of annotators' answers about 4 rows 3 count on, 1 is asked again within the budget (topic: Input should be "
+        "'billing' or 'delivery', got 'returns': 1)"
     )
     [finding] = [one for one in check_dataset(desk.context) if one.what == "annotators' answers"]
     assert (finding.detail, finding.warning) == (said, True)

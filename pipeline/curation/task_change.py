@@ -39,7 +39,7 @@ class Outlook:
     mapped: int
     """Of these, with another name of a label."""
     again: int
-    """They are asked again."""
+    """They are asked again, as far as the budget goes."""
     why: tuple[tuple[str, int], ...] = ()
     """Why, and how many of them, the most frequent first."""
 
@@ -53,7 +53,7 @@ class Outlook:
         kept, again = self.kept, self.again
         renamed = f", {self.mapped:,} of them by a label's new name" if self.mapped else ""
         counts = f"{kept:,} {'counts' if kept == 1 else 'count'} on{renamed}"
-        asked = f"{again:,} {'is' if again == 1 else 'are'} asked again"
+        asked = f"{again:,} {'is' if again == 1 else 'are'} asked again within the budget"
         why = "; ".join(f"{text}: {count:,}" for text, count in self.why[:_SHOWN])
         told = ", ".join(([counts] if kept else []) + ([f"{asked} ({why})"] if again else []))
         return f"of annotators' answers about {counted(kept + again, 'row')} {told}"
