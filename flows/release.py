@@ -168,7 +168,8 @@ def _published(
     seen = version_seen(snapshot, context.connection, max(taken, key=parse_version, default=""))
     note = f"{project} could not be asked which versions it has seen" if seen is None else ""
     if seen and not taken:
-        note = f"{project} has seen version {seen}, and this home has none: it goes on above that"
+        note = f"{project} has seen version {seen}, and this home has none: it goes on above that, and only a copy of "
+        note += "it in `split.adopt` would keep its rows in their splits"
     elif seen and version is None:
         require_newest(seen, taken, project)
     taken += [seen] if seen else []

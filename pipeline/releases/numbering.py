@@ -61,7 +61,8 @@ def require_newest(seen: str, taken: Sequence[str], project: str) -> None:
     latest = max(taken, key=parse_version)
     raise ReleaseError(
         f"{project} has seen version {seen}, and the latest of this home is {latest}, as in a backup that was "
-        f"restored; release from the newer home, or from now on from this one, with --version {next_version([seen])}"
+        f"restored; release from the newer home, or from now on from this one: name a copy of that version in "
+        f"`split.adopt` and curate, or rows may change their splits; release with --version {next_version([seen])}"
     )
 
 
