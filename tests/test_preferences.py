@@ -88,6 +88,14 @@ def test_a_corrected_row_is_published_with_its_answer_before_and_after(desk: Des
     assert pair["split"] == split, "what no model may be trained on is in no other split as a pair"
 
 
+def test_no_pair_rejects_a_label_that_the_task_has_no_more(desk: Desk) -> None:
+    """It was a right answer until its label went, or was divided."""
+    task = desk.folder / "task.py"
+    task.write_text(task.read_text().replace('"billing", ', ""))
+    desk.curate()
+    assert set(pairs_of(published(desk))) == {desk.id(3)}
+
+
 def test_trl_takes_the_pairs_for_what_they_are(desk: Desk) -> None:
     for pair in pairs_of(published(desk)).values():
         assert is_conversational(pair)

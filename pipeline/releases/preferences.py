@@ -86,8 +86,9 @@ def _pair(task: type[Task], decision: Decision, split: str) -> Iterator[dict[str
     """The row of a pair; none if the two answers do not differ as a model would write them."""
     if _formless(decision.replaced or {}) == _formless(decision.targets or {}):
         return
-    # The earlier answer passed the task's validation as it was then; its rendering is the task's own code.
+    # Rendering is the task's own code, and the earlier answer may have a label that the task has no more.
     with suppress(Exception):
+        task.task_validate_targets(decision.replaced or {})
         after = _up_to_answer(task.task_messages(decision.inputs, decision.targets))
         before = _up_to_answer(task.task_messages(decision.inputs, decision.replaced))
         start = _where_they_part(after, before, len(task.task_prompt(decision.inputs)))
