@@ -40,12 +40,7 @@ def change_of(snapshot: Snapshot, rows: pl.DataFrame, fresh: pl.LazyFrame) -> Ch
 
 
 def _moved(before: Snapshot, others: pl.DataFrame) -> tuple[int, int]:
-    """How many rows have another fate, and how many another reason or score only.
-
-    Args:
-        before: the state after the last run.
-        others: what they have now (``_SEEN``).
-    """
+    """How many rows have another fate than after the last run, and how many another reason or score only."""
     if others.is_empty():
         return 0, 0
     outline, later = before.last_outline()

@@ -106,14 +106,7 @@ def _taken(pinned: pl.DataFrame) -> Taken:
 
 
 def _new_units(rows: pl.DataFrame, counts: pl.DataFrame, salt: str, shared: Shared) -> list[Unit]:
-    """The units that have published rows and no split.
-
-    Args:
-        rows: all of them.
-        counts: ``unit``, ``label`` and ``len`` of these units.
-        salt: as above.
-        shared: as above.
-    """
+    """The units that have published rows and no split, from the ``unit``, ``label`` and ``len`` of each."""
     mine = rows.join(counts, on="unit", how="semi").select("record_id", "unit")
     ids = mine["record_id"].to_list()
     own = pl.Series(stable_hashes(salt, ids))

@@ -310,14 +310,7 @@ def _asked(
 
 
 def _said(snapshot: Snapshot, rows: pl.DataFrame, dataset: LoadedDataset | None, is_there: bool) -> list[Said]:
-    """Every annotation in all known states; those that do not count for the current question say why.
-
-    Args:
-        snapshot: the state to look at.
-        rows: the record's annotations.
-        dataset: has the current task.
-        is_there: whether the record has a row.
-    """
+    """Every annotation in all known states; those that do not count for the current question say why."""
     task = dataset.task if dataset else None
     about = said_about(snapshot, task) if task and rows.height else {}
     mine = [item for record_id in rows["record_id"].unique() for item in about.get(record_id, ())]
