@@ -187,8 +187,7 @@ class MovingLife(Life):
             kept, table = state(self.context.store) if self.read else None, dict(self.table)
             with self._writer(name, way, edits), pytest.raises(GoldleafError):
                 curate(self.context, Inline())
-            now = state(self.context.store)
-            assert kept is None or [name for name in now if now[name] != kept[name]] == []
+            assert kept is None or state(self.context.store) == kept
             self.table = table
             self.write()
             return
@@ -239,8 +238,7 @@ class MovingLife(Life):
         self.change(**how)
         with pytest.raises(GoldleafError):
             curate(self.context, Inline())
-        now = state(self.context.store)
-        assert [name for name in now if now[name] != before[name]] == []
+        assert state(self.context.store) == before
         self.change(**kept)
         self.edited = edited
         if not edits:
