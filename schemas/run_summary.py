@@ -54,12 +54,13 @@ class BudgetUse(BaseModel, frozen=True):
         Args:
             is_fixed: the budget is that of `review.error_rate`.
         """
-        if not (count := self.beyond_budget):
+        if not self.beyond_by_reason:
+            # Nothing is, or an earlier Goldleaf has not recorded what becomes of it.
             return ""
         which = ", ".join(
             f"{number:,} {code}" for code, number in sorted(self.beyond_by_reason.items(), key=lambda one: -one[1])
         )
-        how = []
+        how, count = [], self.beyond_budget
         if more := count - self.beyond_personal:
             how = [f"set review.budget to {self.budget_used + more:,}"]
             if is_fixed:

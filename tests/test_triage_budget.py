@@ -11,6 +11,7 @@ from pipeline.curation.case import Judged
 from schemas.annotation import Verdict
 from schemas.dataset import Review, Unreviewed
 from schemas.fate import Fate, Reason, ReasonCode, Routed
+from schemas.run_summary import BudgetUse
 
 
 # --- personal data ----------------------------------------------------------------------------------
@@ -34,6 +35,11 @@ def test_personal_data_is_asked_about_once_per_value_and_uses_up_no_other_budget
     )
     by_default = run(cases, Review(budget=5, audit=0.0)).decisions
     assert [one.record_id for one in by_default if one.routed and one.record_id < "r42"] == ["r0"]
+
+
+def test_what_an_earlier_goldleaf_has_not_recorded_of_the_budget_is_not_told() -> None:
+    """Not which rows are beyond it, nor whether they are accepted until then."""
+    assert BudgetUse(budget=6, budget_used=6, beyond_budget=10).beyond(is_fixed=False) == ""
 
 
 def test_what_annotators_accepted_in_one_row_holds_no_other_row_that_has_nothing_else() -> None:

@@ -155,3 +155,20 @@ def test_collect_says_which_of_the_open_questions_are_not_sent_and_what_to_do(
         terminal.goldleaf("curate")
         again = terminal.json("collect")
         assert again["unsent"] == 0 and "goldleaf invite" in again["next_step"]
+
+
+def test_an_answer_that_counts_on_is_about_its_row_though_the_label_beside_it_is_none_any_more(tmp_path: Path) -> None:
+    rows = [row(1, "Where is my parcel?", "returns"), *QUESTIONS[1:]]
+    with fake_studio() as server, desk_at(server, tmp_path, rows, review("audit: 1.0")) as desk:
+        terminal = Terminal(tmp_path, server.url, server.token)
+        desk.curate()
+        desk.label(1, "delivery")
+        desk.collect()
+        task = tmp_path / "task.py"
+        task.write_text(task.read_text().replace(', "returns"', ""))
+        desk.curate()
+        assert desk.decision(1).targets == {"topic": "delivery"}
+        assert terminal.json("reconcile")["before"]["orphaned"] == []
+        desk.rows(row(1, "Another question?", "billing"), *QUESTIONS[1:])
+        desk.curate()
+        assert len(terminal.json("reconcile")["before"]["orphaned"]) == 1

@@ -10,19 +10,22 @@ from pydantic import BaseModel
 
 from pipeline.config.dataset_file import LoadedDataset
 from pipeline.config.workspace import Connection
+from pipeline.review.consensus import said_and_hidden
 from pipeline.review.form import PUSH_KEY
 from pipeline.review.label_studio import LabelStudio
 from pipeline.review.label_studio_models import PulledTask
 from pipeline.review.leftovers import recognized
 from pipeline.review.queue import asked_now, marks
 from pipeline.review.seat_questions import proposing
-from pipeline.review.seating import Asked, all_seats, attempts_so_far
-from pipeline.state.decisions import from_frame, question_key
+from pipeline.review.seating import Asked
 from pipeline.state.refusals import refusals
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.store import Store
 from pipeline.state.tables import Table
 from schemas.seat import FIRST, SeatKind
+
+_Place = tuple[int, int, str]
+"""An annotation, its task, and the push key of its question."""
 
 
 class Comparison(BaseModel, frozen=True):
@@ -127,7 +130,7 @@ def compare_with_server(store: Store, dataset: LoadedDataset, connection: Connec
         outdated=outdated,
         reused=_reused(snapshot, found),
         foreign=[f"task {number}" for number, key in found.tasks.items() if key not in found.ours],
-        orphaned=_orphaned(snapshot, dataset, found),
+        orphaned=_orphaned(snapshot, dataset, found, unseen),
         unseen=[f"annotation {number} of task {task}" for number, task, _ in unseen],
         lost=[f"annotation {number} of task {task}" for number, task, _ in lost],
     )
@@ -175,19 +178,13 @@ def _reused(snapshot: Snapshot, found: _OnServer) -> list[str]:
     return [f"task {number}" for number, key in noted.iter_rows() if found.tasks.get(number, key) != key]
 
 
-def _orphaned(snapshot: Snapshot, dataset: LoadedDataset, found: _OnServer) -> list[str]:
-    """Annotations to questions that no current row asks."""
-    records = {one.record_id for one in found.pulled if one.annotations}
-    current = snapshot.current_decisions(pl.col("record_id").is_in(list(records))).collect()
-    names = {*dataset.config.review.annotators, *(one.assigned for one in found.pulled)}
-    seats = all_seats(names, attempts_so_far(snapshot))
-    keys = {question_key(decision, dataset.task, seat) for decision in from_frame(current) for seat in seats}
-    orphans = [one for one in found.pulled if one.push_key not in keys]
-    return [f"annotation {item.annotation_id} of task {one.task_id}" for one in orphans for item in one.annotations]
-
-
-_Place = tuple[int, int, str]
-"""An annotation, its task, and the push key of its question."""
+def _orphaned(snapshot: Snapshot, dataset: LoadedDataset, found: _OnServer, unseen: Collection[_Place]) -> list[str]:
+    """Annotations that were collected and say nothing about the text of a current row."""
+    about = (items for said in said_and_hidden(snapshot, dataset.task) for items in said.values())
+    heard = {(one.annotation.server, one.annotation.annotation_id) for items in about for one in items}
+    heard |= {(found.identity, number) for number, *_ in unseen}
+    pulled = ((item.annotation_id, one.task_id) for one in found.pulled for item in one.annotations)
+    return [f"annotation {number} of task {task}" for number, task in pulled if (found.identity, number) not in heard]
 
 
 def _differences(snapshot: Snapshot, found: _OnServer) -> tuple[list[_Place], list[_Place]]:
