@@ -28,7 +28,7 @@ _FOUND = {
     "unseen": ("annotation", "not collected yet", "collected"),
     "lost": ("annotation", "gone from the server", "kept in the table, but no longer counted"),
     "answered_twice": ("question", "answered in two tasks", "nothing: both answers count for the question"),
-    "orphaned": ("annotation", "whose row changed or is gone", "nothing: kept, and counted if the row returns"),
+    "orphaned": ("annotation", "about nothing that is asked now", "nothing: kept, and counted if that returns"),
     "reused": ("task id", "given to another question", "nothing: no id is believed without its question"),
     "foreign": ("task", "that this home did not create", "nothing"),
 }

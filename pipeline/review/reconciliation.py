@@ -56,7 +56,7 @@ class Comparison(BaseModel, frozen=True):
     lost: list[str] = []
     """Annotations that were collected and are gone from the server; they no longer count."""
     orphaned: list[str] = []
-    """Annotations about a row that has changed or is gone since; they are kept."""
+    """Annotations about what no row asks any more, since it has changed or is gone; they are kept."""
     reused: list[str] = []
     """Task ids that the server has given to another question since; nothing is believed by its id alone."""
     foreign: list[str] = []
