@@ -84,7 +84,7 @@ app = typer.Typer(
 
     The usual order: [bold]init[/] a dataset.yaml, [bold]check[/] it, [bold]curate[/] (annotators then label in
     Label Studio), [bold]collect[/] their answers, [bold]release[/] a version, [bold]finetune[/] on it.
-    [bold]run[/] does all four.
+    [bold]run[/] does the last four.
 
     Exit codes: 0 done, 1 failed (the message says what to do next), 2 wrong usage.
     """,
