@@ -322,6 +322,14 @@ def test_two_rows_that_nearly_were_duplicates_say_why_they_are_none(tmp_path: Pa
     assert reasons[frozenset((3, 4))] == "their answers differ"
 
 
+def test_of_two_short_rows_that_are_both_kept_it_is_said_that_a_word_may_change_their_meaning(tmp_path: Path) -> None:
+    text = "I would like to dispute a direct debit"
+    odd = Odd(tmp_path, QUESTION, [row(1, f"{text} transaction", "billing"), row(2, f"{text} payment", "billing")])
+    odd.curate()
+    [miss] = read_duplicates(odd.context.store.snapshot(), odd.context.dataset.task).misses
+    assert miss.reason == "so short that a word may change the meaning"
+
+
 def test_users_are_told_if_most_rows_are_near_duplicates(tmp_path: Path) -> None:
     rows = [row(number, f"{CLAUSE} {'again ' * number}", "billing") for number in range(6)]
     note = Odd(tmp_path, QUESTION, rows).curate().note

@@ -13,12 +13,13 @@ from pipeline.curation.similarity_histogram import last_similarities
 from pipeline.ingest.row_places import current_places
 from pipeline.reporting.shown_rows import setting_in_words
 from pipeline.similarity.pairs import verify
+from pipeline.similarity.spelling import may_mean_the_same
 from pipeline.similarity.text_columns import Texts
 from pipeline.state.decisions import from_frame, with_reason
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.answer_keys import Answers
 from pipeline.text.meaning_guards import same_signs
-from pipeline.text.normalize import compared_text, inputs_key, match_key, named_input_texts, shown_inputs
+from pipeline.text.normalize import compared_text, inputs_key, key_fields, match_key, named_input_texts, shown_inputs
 from pipeline.text.words import jaccard
 from schemas.answers_in_words import answer_in_words
 from schemas.decision import Decision
@@ -62,9 +63,7 @@ class Group(BaseModel, frozen=True):
 
 
 class Miss(BaseModel, frozen=True):
-    """Two records that deduplication keeps, but only just; or one that was asked about, and a
-    kept one.
-    """
+    """Two records that deduplication keeps, but only just; or one that was asked about, and a kept one."""
 
     one: Row
     other: Row
@@ -259,8 +258,7 @@ def _misses(
         both = [decisions[name] for name in (pair.one, pair.other) if name in decisions]
         if len(both) == 2 and all(one.fate in _KEPT or one.record_id == asked for one in both):
             one, other = both
-            settled = one.fate not in _KEPT
-            reason = "" if settled else why_both(one, other, pair.similarity, threshold, task)
+            reason = why_both(one, other, pair.similarity, threshold, task) if one.fate in _KEPT else ""
             yield Miss(one=rows.row(one), other=rows.row(other), similarity=pair.similarity, reason=reason)
 
 
@@ -269,21 +267,23 @@ def why_both(one: Decision, other: Decision, similarity: float, threshold: float
     if all(any(reason.code is ReasonCode.FROZEN for reason in decision.reasons) for decision in (one, other)):
         return "both are published as is"
     answers = Answers(task)
-    differ = (
-        one.targets is not None and other.targets is not None and answers.key(one.targets) != answers.key(other.targets)
-    )
+    targets = one.targets, other.targets
+    differ = None not in targets and len(set(map(answers.key, targets))) > 1
     if similarity < threshold:
         return "below the threshold" + ("; and their answers differ" if differ else "")
-    if one.targets is None or other.targets is None:
+    if None in targets:
         return "at least one has no answer, so they may differ"
     if any(reason.code is ReasonCode.CONFLICT for decision in (one, other) for reason in decision.reasons):
         return "in conflict: annotators choose among all the answers"
     if differ:
         return "their answers differ"
-    if not same_signs(inputs_key(task, one.inputs), inputs_key(task, other.inputs)):
+    keys = inputs_key(task, one.inputs), inputs_key(task, other.inputs)
+    if not same_signs(*keys):
         return "their symbols differ (math, currencies or emoticons)"
     if unlike := list(_unlike(one, other, threshold, task)):
         return f"similar as a whole, but not in {' and '.join(map(repr, unlike))}"
+    if not all(map(answers.free_text, targets)) and not all(map(may_mean_the_same, *map(key_fields, keys))):
+        return "so short that a word may change the meaning"
     return "kept apart by other similar rows"
 
 
