@@ -237,7 +237,7 @@ def test_times_that_are_only_about_right_are_marked_and_the_mark_explained(capsy
     for figures, mark in ((steady, ""), (busy, "~")):
         lines = said_of(assessed(linear, share_right("adapter", 36, 40, **figures)), capsys)
         assert [line.split()[-1] for line in lines if line.startswith("the adapter")] == [f"{mark}250"]
-        assert any(line.startswith("~ a time that is only about right") for line in lines) == bool(mark)
+        assert any(line == "~ a time that is only about right; --json has its interval" for line in lines) == bool(mark)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def show_arms(ladder: "Ladder", reference: "ArmResult", currency: str) -> None:
         rows.append(row)
     show_figures(columns, rows)
     if any(arm.milliseconds.startswith("~") for arm in arms):
-        out.print("[dim]~ a time that is only about right; the page and verdict.json have its interval[/]")
+        out.print("[dim]~ a time that is only about right; --json has its interval[/]")
 
 
 def _show_beside(found: "Assessment") -> None:
