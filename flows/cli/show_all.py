@@ -40,7 +40,7 @@ def show_all(as_json: bool) -> None:
         for verb, began_at in line.killed.items():
             out.print(f"{line.dataset}: {killed_line(verb, began_at)}")
         for text in line.overdue:
-            out.print(f"{line.dataset}: [yellow]{text}[/]; run it to see what fails, or look whether its scheduler is up")
+            out.print(f"{line.dataset}: [yellow]{text}[/]; run it to see what fails, or look at its scheduler")
         if line.clock:
             out.print(f"{line.dataset}: [yellow]{escape(line.clock)}[/]")
         if line.problem:
