@@ -44,7 +44,7 @@ def test_rows_of_a_divided_label_go_back_to_annotators_with_what_is_sure_filled_
     desk.collect()
     assert counting(desk) == {1: "billing", 3: "returns", 6: "returns"}
     renamed(desk, '{"returns": ["refund", "exchange"]}', '"billing", "delivery", "refund", "exchange"')
-    said = "(topic: It was divided into 'refund' and 'exchange', got 'returns': 2)"
+    said = "within the budget (topic: It was divided into 'refund' and 'exchange', got 'returns': 2)"
     curated = desk.curate()
     assert f"of annotators' answers about 3 rows 1 counts on, 2 are asked again {said}" in curated.note
     assert counting(desk) == {1: "billing"}

@@ -82,4 +82,4 @@ def test_a_step_with_nothing_to_do_shows_no_number(tmp_path: Path) -> None:
     terminal = opened_shop(tmp_path)
     said = [terminal.goldleaf(verb).stderr for verb in ("curate", "release")]
     assert "✓ writing decisions  0:00" in said[0] and "✓ preparing the release" in said[1]
-    assert "writing the rows" not in said[1] and "0/0" not in "".join(said)
+    assert "0/0" not in "".join(said)
