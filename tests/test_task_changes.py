@@ -184,6 +184,7 @@ def test_an_answer_that_others_have_overruled_does_not_count_because_theirs_is_g
     desk.label(3, "billing", "b@example.com")
     desk.collect()
     assert (counting(desk), desk.decision(3).routed) == ({1: "returns", 2: "billing"}, Routed.ADJUDICATE)
+    before = desk.task(1)
     change(desk, (LABELS, '"billing", "delivery"'))
     [finding] = [one for one in check_dataset(desk.context) if one.what == "annotators' answers"]
     assert finding.detail.startswith(
@@ -195,6 +196,10 @@ def test_an_answer_that_others_have_overruled_does_not_count_because_theirs_is_g
     assert [one.stale for one in said_about(desk, 1)] == [gone, gone, other]
     assert [one.stale for one in said_about(desk, 2)] == ["", "", gone]
     desk.label(1, "delivery", "b@example.com")
+    late = desk.submit(before, desk.result("billing"), "d@example.com")
+    desk.collect()
+    assert desk.decision(1).routed is Routed.ADJUDICATE, "nobody overruled what was said since, in the old task"
+    desk.delete(f"annotations/{late}")
     desk.collect()
     assert counting(desk) == {1: "delivery", 2: "billing"}
     change(desk, ('"billing", "delivery"', LABELS))

@@ -165,11 +165,13 @@ def _left_by(items: list[Said]) -> list[Said]:
     """
     gone = [one for one in items if one.is_lapsed]
     asked_then = {one.asked.task_digest for one in gone}
-    # What was asked since, in a question of its own, is an answer to the task as it is now.
-    valid = [one for one in items if one.asked.task_digest in asked_then and one.annotation.verdict in DECISIVE]
+    # What was asked since, in a question of its own, is about the task as it is now; nobody overruled what came later.
+    sent = min((one.sent_in for one in items if one.sent_in and one.asked.task_digest not in asked_then), default="~")
+    then = [one for one in items if one.asked.task_digest in asked_then and one.known_since < sent]
+    valid = [one for one in then if one.annotation.verdict in DECISIVE]
     labeled = {"verdict": Verdict.LABELED}
-    then = [replace(one, annotation=one.annotation.model_copy(update=labeled | {"targets": one.was})) for one in gone]
-    had = deciding([*then, *valid]) if gone else None
+    said = [replace(one, annotation=one.annotation.model_copy(update=labeled | {"targets": one.was})) for one in gone]
+    had = deciding([*said, *valid]) if gone else None
     decided_by = {(one.server, one.annotation_id) for one in (had.annotation, had.against) if one} if had else set()
     is_open = any((one.annotation.server, one.annotation.annotation_id) in decided_by for one in gone)
     return [one for one in items if one not in valid] if is_open else items
@@ -301,9 +303,7 @@ def deciding(said: Iterable[Said]) -> Said | None:
     counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
     panel = {item.annotation.who for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR}
     agreed = _agreed(counting, panel)
-    counting = [
-        item for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR or item.annotation.who not in panel
-    ]
+    counting = [it for it in counting if it.seat.kind is not SeatKind.ADJUDICATOR or it.annotation.who not in panel]
     by_annotator = {item.annotation.who: item for item in sorted(counting, key=_age)}
     answers = sorted(by_annotator.values(), key=_age)
     votes = [item for item in answers if item.annotation.verdict is not Verdict.UNSURE]
@@ -380,9 +380,8 @@ def invalid_annotations(snapshot: Snapshot, task: type[Task]) -> list[Annotation
         valid = [item for item in present if item.annotation.verdict in DECISIVE]
         # Where the task has changed since, the row is asked again.
         for item in (one for one in present if one.annotation.verdict is Verdict.INVALID and one.was is None):
-            settling = [one for one in valid if one.annotation.who == item.annotation.who] + (
-                [answer] if answer else []
-            )
+            settling = [one for one in valid if one.annotation.who == item.annotation.who]
+            settling += [answer] if answer else []
             if all(_age(one) < _age(item) for one in settling):
                 found.append(item.annotation)
     return found
