@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from desk import Desk, Row, desk_at
 from fake_studio import TOKEN, FakeStudio
+from full_runs import must_agree_with_a_full_run
 from parcels_and_lamps import ALL, LAMP, PARCEL, parcel, review_of
 from store_rows import decision
 from support import current, row
@@ -299,6 +300,21 @@ def test_without_a_key_an_answer_about_a_row_that_is_gone_is_shown_beside_a_simi
     (left,) = rows.keys() - {answer}
     without_key(desk, rows[left])
     assert by_text(desk, PARCEL).reasons[0].detail.startswith(f"topic: '{left}' became '{answer}', in record ")
+
+
+def test_what_a_row_said_before_its_text_was_edited_is_handed_on_to_nobody_once_it_is_gone(desk: Desk) -> None:
+    """It was, by a run over everything only: nothing tells a small one that an earlier text has lost its row."""
+    file = desk.folder / "dataset.yaml"
+    file.write_text(file.read_text().replace("key: id,", "key: id, mode: snapshot,"))
+    desk.label(1, "returns")
+    desk.collect()
+    edited = "The kettle was boiling over when the postman came to the wrong door with our new carpet"
+    desk.rows(row(1, edited, "delivery"), row(2, LAMP, "billing"), row(3, PARCEL, "billing"))
+    desk.curate()
+    desk.rows(row(2, LAMP, "billing"), row(3, PARCEL, "billing"))
+    desk.curate()
+    assert (desk.decision(3).label_source, desk.decision(3).targets) == (LabelSource.SOURCE, {"topic": "billing"})
+    must_agree_with_a_full_run(desk.context)
 
 
 @pytest.mark.parametrize(("verdict", "fate"), [(Verdict.UNUSABLE, Fate.REJECTED), (Verdict.UNSURE, Fate.REVIEW)])

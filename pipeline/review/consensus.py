@@ -225,9 +225,8 @@ def _model_answers(
 
 
 def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], list[Said]]:
-    """Annotations of records that are gone, by source and text.
-
-    Without a key, an edited row is a new record.
+    """Annotations of records that are gone about what these said last, by source and text: without a key, an edited
+    row is a new record.
     """
     rows = with_seats(snapshot, snapshot.latest_annotations()).filter(~pl.col("deleted"), ~IS_GOLD).collect()
     here = snapshot.current_records().filter(pl.col("record_id").is_in(rows["record_id"].unique().implode()))
@@ -235,16 +234,18 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
     records = gone["record_id"].unique().to_list()
     if not records:
         return {}
-    latest_rows = snapshot.latest_records().filter(pl.col("record_id").is_in(records)).select("record_id", "source")
-    sources = dict(latest_rows.collect().iter_rows())
+    decided = snapshot.latest_decisions(Verb.CURATE).filter(pl.col("record_id").is_in(records))
+    ends = decided.join(snapshot.latest_records(), on="record_id").select("record_id", "source", "inputs").collect()
+    last = {record_id: (source, _text(task, inputs)) for record_id, source, inputs in ends.iter_rows()}
     questions, free = questions_by_key(snapshot, task, records), frozenset(kind_of(task).free_texts(task))
     asks = AskedNow.of(snapshot, task)
     found: defaultdict[tuple[str, str], list[Said]] = defaultdict(list)
     for row in gone.iter_rows(named=True):
-        if (asked := questions.get(row["push_key"])) and is_about(asks, asked, row):
+        asked = questions.get(row["push_key"])
+        if asked and inputs_key(task, asked.inputs) == last[asked.record_id][1] and is_about(asks, asked, row):
             answer, seat = _annotation(row, asked, task), Seat.read(row["seat"])
             said = Said(answer, asked, is_present=False, is_of_another=True, seat=seat, free_texts=free)
-            found[sources[asked.record_id], inputs_key(task, asked.inputs)].append(said)
+            found[last[asked.record_id]].append(said)
     return found
 
 
