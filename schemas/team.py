@@ -1,18 +1,24 @@
 """The keys of ``review`` about a team of annotators: who they are, and how their answers check each other."""
 
+import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from schemas.field import shown
 from schemas.share import Share
 
-Email = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]
+
+def _has_an_at(address: str) -> str:
+    if not re.fullmatch(r"[^\s@]+@[^\s@]+", address):
+        raise ValueError(f"write the e-mail address of an account in Label Studio, got {shown(address)}")
+    return address
 
 
 class Team(BaseModel, extra="forbid", frozen=True):
     """Several annotators; without any of these keys every question is for whoever answers it first."""
 
-    annotators: list[Email] = []
+    annotators: list[Annotated[str, AfterValidator(_has_an_at)]] = []
     """E-mail addresses, as in Label Studio: each question is for one of them, and each has a tab with their own."""
     overlap: Share = 0.0
     """Share of the questions that several annotators answer independently."""

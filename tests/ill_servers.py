@@ -18,7 +18,7 @@ from terminal import Terminal
 
 from pipeline.review import label_studio_requests as studio_requests
 from pipeline.review.label_studio_transport import Limits
-from pipeline.review.queue import open_questions
+from pipeline.review.queue import asked_now
 from pipeline.state.decisions import question_key
 from pipeline.time_limits import Patience
 from schemas.fate import LabelSource
@@ -249,7 +249,8 @@ class Year:
             context = desk.context
             snapshot = context.store.snapshot().at_last_commit()
             asked = Counter(task["data"]["push_key"] for task in self.server.fake.tasks.values())
-            wanted = {question_key(decision, context.dataset.task) for decision in open_questions(snapshot)}
+            open_ones = asked_now(snapshot, context.dataset)
+            wanted = {question_key(one.decision, context.dataset.task) for one in open_ones}
             assert wanted <= asked.keys()
             assert [key for key in wanted if asked[key] > 1] == []
             for key, one in self.rows.items():

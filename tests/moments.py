@@ -6,7 +6,7 @@ from desk import Desk
 from support import current
 
 from flows.collect import Collected
-from pipeline.review.queue import open_questions
+from pipeline.review.queue import asked_now
 from schemas.decision import Decision
 from schemas.fate import Fate, LabelSource, ReasonCode
 
@@ -36,9 +36,9 @@ class Moment:
 
 
 def moment(desk: Desk, result: Collected | None = None) -> Moment:
-    questions = open_questions(desk.context.store.snapshot().at_last_commit())
+    questions = asked_now(desk.context.store.snapshot().at_last_commit(), desk.context.dataset)
     counts = counted(result) if result else {}
-    return Moment(desk, current(desk.context), frozenset(question.record_id for question in questions), counts)
+    return Moment(desk, current(desk.context), frozenset(question.decision.record_id for question in questions), counts)
 
 
 def counted(result: Collected) -> dict[str, int]:

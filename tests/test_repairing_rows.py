@@ -23,7 +23,7 @@ from pipeline.reporting.explain import explain
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.report_page import ReviewCounts
 from pipeline.reporting.status import read_status
-from pipeline.review.queue import is_open, open_questions
+from pipeline.review.queue import asked_now, is_open
 from schemas.annotation import Verdict
 from schemas.fate import Fate, LabelSource, Reason, ReasonCode, Routed
 
@@ -88,7 +88,8 @@ def test_the_other_questions_come_first(studio: FakeStudio, tmp_path: Path) -> N
     rows = [SLIP, row(7, "Late?", None), row(8, "My mail is a.b@example.com", "billing"), *GOOD]
     with desk_at(studio, tmp_path, rows, ASKED) as desk:
         desk.curate()
-        order = [decision.routed for decision in open_questions(desk.context.store.snapshot().at_last_commit())]
+        asked = asked_now(desk.context.store.snapshot().at_last_commit(), desk.context.dataset)
+        order = [one.decision.routed for one in asked]
     assert order == [Routed.UNCERTAIN, Routed.UNCERTAIN, Routed.REPAIR]
 
 

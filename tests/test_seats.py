@@ -379,7 +379,7 @@ def test_the_story_of_a_row_tells_seats_names_and_the_adjudication(disputed: Des
         ("annotators: [ana@example.com, Ana@example.com]", "names somebody twice"),
         ("annotators: [ana@example.com], overlap: 0.1", "overlap needs 2 annotators"),
         ("gold: 0.1", "gold needs annotators"),
-        ("annotators: [ana]", "review.annotators"),
+        ("annotators: [ana]", "review.annotators.0: write the e-mail address of an account in Label Studio, got 'ana'"),
         ("overlap: 1.5", "review.overlap"),
     ],
 )

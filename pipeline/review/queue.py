@@ -42,13 +42,8 @@ def markers(dataset: LoadedDataset) -> str:
     return f"goldleaf:{dataset.config.name}:"
 
 
-def open_questions(snapshot: Snapshot) -> list[Decision]:
-    """The current decisions that wait for an annotator's answer, the most urgent first, audits in between."""
-    return _in_turn(open_decisions(snapshot))
-
-
 def _in_turn(rows: pl.LazyFrame) -> list[Decision]:
-    """Open questions in the order in which they are asked."""
+    """Open questions in the order in which they are asked, the most urgent first, audits in between."""
     waiting = list(from_frame(rows.collect()))
     audits = sorted((d for d in waiting if d.routed is Routed.AUDIT), key=lambda d: stable_hash(d.record_id))
     others = sorted((d for d in waiting if d.routed is not Routed.AUDIT), key=_urgency)

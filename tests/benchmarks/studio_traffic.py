@@ -39,7 +39,7 @@ from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.pulled_answers import Pulled, pull_annotations
 from pipeline.review.pushing import push_questions
 from pipeline.review.questions import question
-from pipeline.review.queue import open_questions
+from pipeline.review.queue import asked_now
 
 _HELP = """\
 On one server that is started here, on SQLite. A push of N open questions from a curated home, with all look-ups and
@@ -84,10 +84,10 @@ def _push(desk: Desk, studio: LocalStudio, watch: Watch, is_first: bool) -> int:
     """Time one push and one plain import, in turns which of them comes first; returns the project of the push."""
     curate(desk.context, Inline(), push=False)
     context, connection = desk.context, Connection(studio.url, studio.token)
-    snapshot, task = context.store.snapshot().at_last_commit(), context.dataset.task
+    task, asked = context.dataset.task, asked_now(context.store.snapshot().at_last_commit(), context.dataset)
     plain = PlainClient(base_url=studio.url, api_key=studio.token)
     project = plain.projects.create(title="plain", label_config=labeling_config(task)).id
-    tasks = [labeling_task(task, question(one, task)) for one in open_questions(snapshot)]
+    tasks = [labeling_task(task, question(one.decision, task)) for one in asked]
     options: Any = {"max_retries": 0, "timeout_in_seconds": 3600}
     run = context.last_curate()
     pushed = []
