@@ -229,23 +229,22 @@ def said_before(snapshot: Snapshot, task: type[Task]) -> dict[tuple[str, str], l
     row is a new record.
     """
     rows = with_seats(snapshot, snapshot.latest_annotations()).filter(~pl.col("deleted"), ~IS_GOLD).collect()
-    here = snapshot.current_records().filter(pl.col("record_id").is_in(rows["record_id"].unique().implode()))
-    gone = rows.join(here.select("record_id").collect(), on="record_id", how="anti")
+    mine = snapshot.latest_records().filter(pl.col("record_id").is_in(rows["record_id"].unique().implode()))
+    gone = rows.join(mine.filter("withdrawn").select("record_id", "source").collect(), on="record_id")
     records = gone["record_id"].unique().to_list()
     if not records:
         return {}
     decided = snapshot.latest_decisions(Verb.CURATE).filter(pl.col("record_id").is_in(records))
-    ends = decided.join(snapshot.latest_records(), on="record_id").select("record_id", "source", "inputs").collect()
-    last = {record_id: (source, _text(task, inputs)) for record_id, source, inputs in ends.iter_rows()}
+    last = {name: _text(task, inputs) for name, inputs in decided.select("record_id", "inputs").collect().iter_rows()}
     questions, free = questions_by_key(snapshot, task, records), frozenset(kind_of(task).free_texts(task))
     asks = AskedNow.of(snapshot, task)
     found: defaultdict[tuple[str, str], list[Said]] = defaultdict(list)
     for row in gone.iter_rows(named=True):
-        asked = questions.get(row["push_key"])
-        if asked and inputs_key(task, asked.inputs) == last[asked.record_id][1] and is_about(asks, asked, row):
+        asked, text = questions.get(row["push_key"]), last.get(row["record_id"])
+        if asked and text == inputs_key(task, asked.inputs) and is_about(asks, asked, row):
             answer, seat = _annotation(row, asked, task), Seat.read(row["seat"])
             said = Said(answer, asked, is_present=False, is_of_another=True, seat=seat, free_texts=free)
-            found[last[asked.record_id]].append(said)
+            found[row["source"], text].append(said)
     return found
 
 
