@@ -23,7 +23,7 @@ from pipeline.reporting.explain import explain
 from pipeline.reporting.report_data import gather_report
 from pipeline.reporting.sql import query
 from pipeline.reporting.status import read_status
-from pipeline.review.queue import open_questions
+from pipeline.review.queue import asked_now
 from pipeline.state.outline import keep_outline, kept_outline, outlined, renewed
 from pipeline.state.snapshot import Snapshot
 from pipeline.state.tables import SCHEMAS, Table
@@ -68,7 +68,7 @@ def all_told(desk: Desk) -> dict[str, Any]:
         "explain": [story.model_dump(mode="json") for story in stories],
         "duplicates": [one.model_dump(mode="json") for one in asked],
         "sql": counts.to_dicts(),
-        "asked": [one.model_dump(mode="json") for one in open_questions(snapshot)],
+        "asked": [one.decision.model_dump(mode="json") for one in asked_now(snapshot, context.dataset)],
     }
 
 

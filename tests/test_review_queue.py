@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from fake_studio import FakeStudio, fake_studio
 from home_of_answers import NOON, Home, home_in
-from store_rows import committed
 
 from pipeline.config.workspace import Connection
 from pipeline.review.known_answers import Known
@@ -18,7 +17,7 @@ from pipeline.review.labeling_tasks import labeling_task
 from pipeline.review.pulled_answers import Pulled, keep_annotations, pull_annotations
 from pipeline.review.pushing import Pushed, push_questions
 from pipeline.review.questions import filled_in, has_known_answers, question
-from pipeline.review.queue import open_questions
+from pipeline.review.queue import asked_now
 from pipeline.state.decisions import question_key
 from pipeline.state.tables import Table
 from schemas.annotation import Verdict
@@ -46,7 +45,10 @@ def asked(name: str, routed: Routed | None, score: float | None = None, fate: Fa
 
 
 def order(folder: Path, *decisions: Decision) -> list[str]:
-    return [decision.record_id for decision in open_questions(committed(folder, decisions))]
+    home = home_in(folder)
+    digest = {"task_digest": home.dataset.task.task_digest()}
+    home.curated(*(one.model_copy(update=digest) for one in decisions))
+    return [one.decision.record_id for one in asked_now(home.now, home.dataset)]
 
 
 # --- their order ------------------------------------------------------------------------------------
