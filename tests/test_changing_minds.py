@@ -141,6 +141,24 @@ def test_an_answer_that_was_edited_after_the_source_s_counts_on_when_another_col
     assert (desk.decision(1).fate, desk.decision(1).routed) == (Fate.REVIEW, Routed.CONFLICT)
 
 
+@pytest.mark.parametrize("second", ["returns", "delivery"])
+def test_a_label_that_is_back_and_was_answered_before_is_not_asked_about_again(desk: Desk, second: str) -> None:
+    """It was held for good: the question about it is the first one, which Label Studio has and which is answered."""
+    desk.label(1, "returns")
+    desk.collect()
+    desk.rows(parcel("delivery"), row(2, LAMP, "billing"))
+    desk.curate()
+    desk.label(1, second)
+    desk.collect()
+    desk.rows(parcel("billing"), row(2, LAMP, "billing"))
+    desk.curate()
+    decision = desk.decision(1)
+    assert (decision.label_source, decision.targets) == (LabelSource.HUMAN, {"topic": second}), "what was said last"
+    desk.collect()
+    assert desk.decision(1).targets == {"topic": second}
+    must_agree_with_a_full_run(desk.context)
+
+
 def test_an_answer_about_an_earlier_label_can_be_edited_and_taken_back(desk: Desk) -> None:
     answer = desk.label(1, "returns")
     desk.collect()

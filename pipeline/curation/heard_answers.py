@@ -33,7 +33,7 @@ class Heard:
     routes: Mapping[str, Routed] = field(default_factory=dict)
     """How they were asked about what the row said when they answered, if it says something else now."""
     since: Mapping[str, datetime] = field(default_factory=dict)
-    """When the row came to say what it says, if they answered about another answer of it."""
+    """When the row came to say what it says, if they have only answered about another answer of it."""
 
 
 def hear(
@@ -58,7 +58,10 @@ def hear(
     said = {record_id: answer for record_id, items in found.items() if (answer := deciding(items))}
     said |= _handed_on(snapshot, prepared, task, said)
     gone = {name: one for name, items in found.items() if name not in said and (one := lapsed(items))}
-    return Heard(said, gone, _routes_of_answers(snapshot, said), _changed_since(snapshot, prepared, said))
+    # A label that is back was answered before: that question is not sent again.
+    past = [name for name, one in said.items() if not one.is_present]
+    new = [name for name in past if not deciding(one for one in found.get(name, ()) if one.is_present)]
+    return Heard(said, gone, _routes_of_answers(snapshot, said), _changed_since(snapshot, prepared, new))
 
 
 def _handed_on(
@@ -102,13 +105,12 @@ def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str
     return {name: routes[one.record_id] for name, one in earlier.items() if one.record_id in routes}
 
 
-def _changed_since(snapshot: Snapshot, prepared: Sequence[Prepared], said: Mapping[str, Said]) -> dict[str, datetime]:
-    """When rows came to say what they say, if annotators answered about something else that they said before.
+def _changed_since(snapshot: Snapshot, prepared: Sequence[Prepared], earlier: Sequence[str]) -> dict[str, datetime]:
+    """When rows came to say what they say, about which annotators have only answered when they said something else.
 
     A column that the task does not read may have changed since, and the task may read another label in the same row:
     the revision counts that was current when a run first decided about today's content, without another one after it.
     """
-    earlier = [record_id for record_id, answer in said.items() if not answer.is_present]
     if not earlier:
         return {}
     mine = pl.col("record_id").is_in(earlier)

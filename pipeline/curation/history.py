@@ -52,7 +52,7 @@ class History:
     chance: Chance | None = None
     """Of its text to be audited, whatever its source has corrected in the answer since."""
     since: datetime | None = None
-    """When the row came to say what it says, if they answered about another answer of it."""
+    """When the row came to say what it says, if they have only answered about another answer of it."""
 
 
 def read_histories(snapshot: Snapshot, rows: pl.DataFrame, task: type[Task], heard: Heard) -> dict[str, History]:
