@@ -133,7 +133,8 @@ class MovingLife(Life):
     def _reply(self, method: str, path: str, body: bytes) -> Reply:
         """Of the server that has the source that comes and goes."""
         file = self.folder / path.removeprefix("/")
-        data = file.read_bytes() if file.exists() else b""
+        is_there = file.exists()
+        data = file.read_bytes() if is_there else b""
         return {
             "well": (200, {}, data),
             "busy": (503, {}, data),
@@ -141,7 +142,7 @@ class MovingLife(Life):
             "breaks off": (CUT, {}, data),
             "asks to log in": (200, {"content-type": "text/html"}, b"<!doctype html><p>Please log in</p>" + data),
             "sends us away": (302, {"location": "/elsewhere"}, b""),
-        }[self.server if data else "forbidden"]
+        }[self.server if is_there else "forbidden"]
 
     @property
     def _format(self) -> str:

@@ -252,15 +252,24 @@ def test_annotators_who_name_the_same_in_another_order_agree() -> None:
 
 
 def test_the_score_of_a_label_outlives_a_copy_that_stood_for_its_row_once(desk: Desk) -> None:
-    """An answered row that was a copy for a while lost its score, until a run learned anew."""
+    """An answered row that was a copy for a while lost its score, until a run learned anew; one whose answer was edited
+    after its source had taken it over was scored in every run.
+    """
     targets: dict[str, JsonValue] = {"topic": "billing"}
     first = decision("1", "r1", content="c", targets=targets, label_error_score=0.25)
     copied = decision("2", "r1", Fate.DUPLICATE)
     said = replace(said_on("http://a", "billing"), asked=first)
     row = dict.fromkeys(ROW_COLUMNS) | {"record_id": "r1", "revision": "v1", "order": 0, "frozen": False}
     row |= {"key": "k", "targets": '{"topic":"billing"}', "rejection_reasons": "[]", "review_reasons": "[]"}
-    for last, score in ((first, 0.25), (copied, 0.25), (first.model_copy(update={"label_error_score": 0.5}), 0.5)):
-        past = {"r1": History(origin=first, curated=last, said=said)}
+    anew = first.model_copy(update={"label_error_score": 0.5})
+    edited = first.model_copy(update={"label_source": LabelSource.HUMAN, "targets": {"topic": "returns"}})
+    for origin, last, score in (
+        (first, first, 0.25),
+        (first, copied, 0.25),
+        (first, anew, 0.5),
+        (edited, edited, 0.25),
+    ):
+        past = {"r1": History(origin=origin, curated=last, said=said)}
         [known] = read_known(pl.DataFrame([row]), past, desk.context.dataset.task)
         assert known.past.doubt.score == score
 

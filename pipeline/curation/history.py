@@ -195,7 +195,8 @@ def _with_past(row: Known, history: History, task: type[Task], forgets: bool) ->
     elif history.lapsed is not None:
         known = _asked_again(row, history.lapsed)
     scored, doubt = False, NO_DOUBT
-    if history.origin is not None and history.origin.targets == row.targets and not forgets:
+    # Of a label that the source took over from annotators there is no automatic decision.
+    if history.origin and not forgets and (known.human or history.origin.targets == row.targets):
         found, curated = _found_before(history.origin, is_frozen=row.frozen), history.curated
         scored, doubt = found is not None, found or NO_DOUBT
         if known.human is not None and curated is not None and curated.fate in _SCORED:
