@@ -168,7 +168,7 @@ class Screen(Section):
     """Keys and tokens, by the rules of detect-secrets."""
     template_tokens: Action = Action.REJECT
     """Control tokens of chat templates, such as ``<|im_start|>``."""
-    phone_regions: list[Annotated[str, Field(pattern="^[A-Z]{2}$")]] = ["US", "GB"]
+    phone_regions: list[str] = ["US", "GB"]
     """Regions whose national phone numbers are recognized; international ones always are."""
 
 

@@ -369,9 +369,12 @@ def test_a_choice_that_no_normalized_row_could_have_is_named_with_its_spelling(t
     load_dataset_file(write(tmp_path, GOOD + "normalize: {unicode: none}\n", TASK.replace('"a"', f'"{decomposed}"')))
 
 
-def test_a_region_that_does_not_exist_is_named_with_its_line(tmp_path: Path) -> None:
-    [line] = mistakes(tmp_path, GOOD + "screen:\n  phone_regions: [US, XX]\n")
-    assert line.startswith("dataset.yaml:7: screen.phone_regions has 'XX', which is not a region; use one such as")
+@pytest.mark.parametrize("region", ["XX", "us", "+49"])
+def test_a_region_that_does_not_exist_is_named_with_its_line(tmp_path: Path, region: str) -> None:
+    [line] = mistakes(tmp_path, GOOD + f"screen:\n  phone_regions: [US, {region!r}]\n")
+    assert line == (
+        f"dataset.yaml:7: screen.phone_regions has '{region}', which is not a region; use one such as US or DE"
+    )
 
 
 def test_a_split_cannot_be_called_all(tmp_path: Path) -> None:
