@@ -197,6 +197,14 @@ def test_one_of_the_two_settles_nothing_else_and_somebody_else_is_asked_again(
     assert disputed.decision(1).targets == {"topic": "returns"}
 
 
+def test_one_of_the_two_does_not_adjudicate_either_once_the_source_has_another_label(disputed: Desk) -> None:
+    disputed.rows(row(1, "Where is my parcel?", "billing"), *QUESTIONS[1:])
+    disputed.curate()
+    answer(disputed, 1, "adjudicator", "delivery", ANA)
+    go_on(disputed)
+    assert (disputed.decision(1).fate, disputed.decision(1).routed) == (Fate.REVIEW, Routed.ADJUDICATE)
+
+
 def test_an_adjudicator_who_is_unsure_leaves_it_to_another_who_is_none_of_them(disputed: Desk) -> None:
     answer(disputed, 1, "adjudicator", Verdict.UNSURE, CLEO)
     go_on(disputed)

@@ -50,7 +50,7 @@ def read_changes(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset)
     task = dataset.task
     delivered = _delivered(snapshot, standing)
     changed = set(delivered["record_id"]) | set(_ids(snapshot, standing, Table.DECISIONS))
-    answered = set(_answered(snapshot, standing))
+    answered = set(_answered(snapshot, standing, delivered))
     changed |= answered | _heard(snapshot, dataset)
     rows = _placed(delivered, snapshot, standing)
     stand = standing.columns("record_id", "key", "component")
@@ -125,14 +125,15 @@ def _published(snapshot: Snapshot, standing: Standing, dataset: LoadedDataset) -
 
 
 # --- answers --------------------------------------------------------------------------------------
-def _answered(snapshot: Snapshot, standing: Standing) -> Iterator[str]:
+def _answered(snapshot: Snapshot, standing: Standing, delivered: pl.DataFrame) -> Iterator[str]:
     """The records that annotations came in about; and those that several annotators have answered: how much a vote
-    weighs depends on all others of its annotator."""
+    weighs depends on all others of its annotator, which count as long as the texts stay."""
     new = _ids(snapshot, standing, Table.ANNOTATIONS)
-    if new.is_empty():
+    voters = snapshot.scan(Table.ANNOTATIONS).group_by("record_id").agg(pl.struct("server", "annotator").n_unique())
+    changed = voters.join(delivered.lazy(), on="record_id", how="semi")
+    if new.is_empty() and (delivered.is_empty() or changed.collect().is_empty()):
         return
     yield from new
-    voters = snapshot.scan(Table.ANNOTATIONS).group_by("record_id").agg(pl.struct("server", "annotator").n_unique())
     yield from voters.filter(pl.col("server") > 1).select("record_id").collect().to_series()
 
 

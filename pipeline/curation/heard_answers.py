@@ -33,7 +33,7 @@ class Heard:
     routes: Mapping[str, Routed] = field(default_factory=dict)
     """How they were asked about what the row said when they answered, if it says something else now."""
     since: Mapping[str, datetime] = field(default_factory=dict)
-    """When the row came to say what it says, if they have only answered about another answer of it."""
+    """When the row came to say what it says, if no valid answer is about that."""
 
 
 def hear(
@@ -59,9 +59,9 @@ def hear(
     said |= _handed_on(snapshot, prepared, task, said)
     gone = {name: one for name, items in found.items() if name not in said and (one := lapsed(items))}
     # A label that is back was answered before: that question is not sent again.
-    past = [name for name, one in said.items() if not one.is_present]
-    new = [name for name in past if not deciding(one for one in found.get(name, ()) if one.is_present)]
-    return Heard(said, gone, _routes_of_answers(snapshot, said), _changed_since(snapshot, prepared, new))
+    earlier = [name for name, one in said.items() if not one.is_present]
+    unseen = [name for name in earlier if not deciding(one for one in found.get(name, ()) if one.is_present)]
+    return Heard(said, gone, _routes_of_answers(snapshot, said), _changed_since(snapshot, prepared, unseen))
 
 
 def _handed_on(
@@ -105,15 +105,15 @@ def _routes_of_answers(snapshot: Snapshot, said: Mapping[str, Said]) -> dict[str
     return {name: routes[one.record_id] for name, one in earlier.items() if one.record_id in routes}
 
 
-def _changed_since(snapshot: Snapshot, prepared: Sequence[Prepared], earlier: Sequence[str]) -> dict[str, datetime]:
-    """When rows came to say what they say, about which annotators have only answered when they said something else.
+def _changed_since(snapshot: Snapshot, prepared: Sequence[Prepared], unseen: Sequence[str]) -> dict[str, datetime]:
+    """When rows came to say what they say, for those about whose present answer nobody has said anything valid.
 
     A column that the task does not read may have changed since, and the task may read another label in the same row:
     the revision counts that was current when a run first decided about today's content, without another one after it.
     """
-    if not earlier:
+    if not unseen:
         return {}
-    mine = pl.col("record_id").is_in(earlier)
+    mine = pl.col("record_id").is_in(unseen)
     now = pl.concat([read_rows(part.path, ASKED).filter(mine) for part in prepared]).select("record_id", now="content")
     decided = snapshot.committed_decisions().filter(mine).join(now.lazy(), on="record_id")
     is_same = (pl.col("content") == pl.col("now")).fill_null(value=False)

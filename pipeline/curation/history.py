@@ -38,7 +38,7 @@ class History:
     """Committed decisions and annotations about one record."""
 
     origin: Decision | None = None
-    """The last one without an annotator's part: what was uncertain before any answer."""
+    """The last one without an annotator's part: what was uncertain before any answer; or else the last one."""
     curated: Decision | None = None
     """The one of the last curate, whether annotators had a part in it or not."""
     said: Said | None = None
@@ -52,7 +52,7 @@ class History:
     chance: Chance | None = None
     """Of its text to be audited, whatever its source has corrected in the answer since."""
     since: datetime | None = None
-    """When the row came to say what it says, if they have only answered about another answer of it."""
+    """When the row came to say what it says, if no valid answer is about that."""
 
 
 def read_histories(snapshot: Snapshot, rows: pl.DataFrame, task: type[Task], heard: Heard) -> dict[str, History]:

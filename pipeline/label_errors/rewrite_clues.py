@@ -181,14 +181,12 @@ def _exchanged(before: Collection[str], after: Collection[str], invented: list[s
 
 def find_invented_links(original: Marks, answer: Marks) -> str | None:
     """Addresses that the original does not have."""
-    missing = sorted(answer.links - original.links)
-    return None if not answer.links else not_in("original", missing) if missing else ""
+    return _told("original", answer.links, sorted(answer.links - original.links))
 
 
 def find_lost_links(original: Marks, answer: Marks) -> str | None:
     """Addresses that the answer does not have."""
-    missing = sorted(original.links - answer.links)
-    return None if not original.links else not_in("answer", missing) if missing else ""
+    return _told("answer", original.links, sorted(original.links - answer.links))
 
 
 def find_added_negation(original: Marks, answer: Marks) -> str | None:

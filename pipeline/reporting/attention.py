@@ -12,7 +12,7 @@ from pipeline.reporting.lookup import places_of
 from pipeline.review.consensus import DECISIVE, invalid_annotations, said_about
 from pipeline.review.gold import invalid_gold_answers
 from pipeline.review.queue import is_open, open_ones
-from pipeline.state.decisions import from_frame, named_records
+from pipeline.state.decisions import from_frame, named_records, question_key
 from pipeline.state.snapshot import Snapshot
 from pipeline.text.wording import counted
 from schemas.annotation import Annotation, Verdict
@@ -60,10 +60,9 @@ def attention(
         studio: the URL of Label Studio, for the links; empty if none is configured.
         asked_again: records about which one more annotator is asked, in a task of their own: nobody else is to see it.
     """
-    each = (
-        (*_corrections(snapshot, task, asked_again), *_corrections_of_gold(snapshot, task)),
-        _second_opinions(snapshot, task, asked_again),
-    )
+    invalid = [*_corrections(snapshot, task, asked_again), *_corrections_of_gold(snapshot, task)]
+    others = {*asked_again, *(record_id for _, record_id, *_ in invalid)}
+    each = ((*invalid, *_in_vain(snapshot, task, others)), _second_opinions(snapshot, task, asked_again))
     found = [one for some in each for one in sorted(some, key=_by_task)]
     rows = (
         current_places(snapshot).filter(pl.col("record_id").is_in([record_id for _, record_id, *_ in found])).collect()
@@ -113,6 +112,7 @@ def unread_answers(snapshot: Snapshot, asked_again: Collection[str] = ()) -> str
 
 
 _IS_GOLD = "It is a hidden gold item."
+_DOES_NOT_COUNT = "The row waits, and this answer does not count: the task or the row's label has changed. Edit it."
 _Found = tuple[Need, str, str, Annotation | None]
 """With the answer whose task is to be opened: that was there when answers were collected."""
 
@@ -141,6 +141,18 @@ def _corrections_of_gold(snapshot: Snapshot, task: type[Task]) -> Iterator[_Foun
     """The invalid answers to hidden gold items: they decide nothing, and measure nobody until they are corrected."""
     for item in invalid_gold_answers(snapshot, task):
         yield Need.CORRECTION, item.record_id, f"{item.error} {_IS_GOLD}", item
+
+
+def _in_vain(snapshot: Snapshot, task: type[Task], others: Collection[str]) -> Iterator[_Found]:
+    """The answers to questions that are open though they were answered: Label Studio asks nobody about them again."""
+    said = pl.col("verdict").is_in([verdict.value for verdict in (*DECISIVE, Verdict.INVALID)])
+    rows = snapshot.latest_annotations().filter(said, ~pl.col("deleted")).sort("updated_at").collect()
+    given = {row["push_key"]: row for row in rows.iter_rows(named=True)}
+    waits = open_ones() & pl.col("record_id").is_in(rows["record_id"].implode())
+    for decision in from_frame(snapshot.current_decisions(waits).collect()):
+        if decision.record_id not in others and (row := given.get(question_key(decision, task))):
+            answer = Annotation.model_validate(row | {"targets": None, "result": [], "email": row["email"] or ""})
+            yield Need.CORRECTION, decision.record_id, _DOES_NOT_COUNT, answer
 
 
 def _is_settled(decision: Decision) -> bool:

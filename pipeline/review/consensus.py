@@ -153,9 +153,7 @@ def said_and_hidden(
         items[:] = _left_by(items)
     model = _model_answers(snapshot, task, {record_id: text for record_id, (_, text) in texts.items()})
     weight = _weighed(task, panel, hidden, model)
-    weighed = {
-        record_id: [replace(one, weight=weight(one.annotation)) for one in items] for record_id, items in panel.items()
-    }
+    weighed = {name: [replace(one, weight=weight(one.annotation)) for one in items] for name, items in panel.items()}
     return weighed, dict(hidden)
 
 
@@ -300,7 +298,10 @@ def deciding(said: Iterable[Said]) -> Said | None:
     """
     valid = [item for item in said if not item.annotation.deleted and item.annotation.verdict in DECISIVE]
     present = [item for item in valid if item.is_present]
-    counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in present)]
+    voters = {item.annotation.who for item in valid if item.seat.kind is not SeatKind.ADJUDICATOR}
+    # Whoever adjudicates about their own answer takes nobody's place.
+    seen = [it for it in present if it.seat.kind is not SeatKind.ADJUDICATOR or it.annotation.who not in voters]
+    counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in seen)]
     panel = {item.annotation.who for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR}
     agreed = _agreed(counting, panel)
     counting = [it for it in counting if it.seat.kind is not SeatKind.ADJUDICATOR or it.annotation.who not in panel]
