@@ -36,7 +36,8 @@ test: install label-studio browser ## Run all tests
 
 soak: install label-studio postgres ## Run the long random and fault series (some hours; CONTRIBUTING.md says how to try less; SEED=N repeats one)
 	@echo "random lives, faults of disks, servers and inputs, with seed $(SEED)"
-	@SOAK_SEED=$(SEED) $(BIN)/python -m pytest tests/soak --numprocesses $(WORKERS) --dist worksteal --hypothesis-seed=$(SEED) --durations=0
+	@# Two processes on two cores: a thread of polars each.
+	@POLARS_MAX_THREADS=1 SOAK_SEED=$(SEED) $(BIN)/python -m pytest tests/soak --numprocesses $(WORKERS) --dist worksteal --hypothesis-seed=$(SEED) --durations=0
 
 check: install ## Lint, types, import contracts
 	@$(BIN)/ruff check .
