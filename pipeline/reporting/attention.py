@@ -62,7 +62,7 @@ def attention(
     """
     invalid = [*_corrections(snapshot, task, asked_again), *_corrections_of_gold(snapshot, task)]
     others = {*asked_again, *(record_id for _, record_id, *_ in invalid)}
-    each = ((*invalid, *_in_vain(snapshot, task, others)), _second_opinions(snapshot, task, asked_again))
+    each = ((*invalid, *_uncounted(snapshot, task, others)), _second_opinions(snapshot, task, asked_again))
     found = [one for some in each for one in sorted(some, key=_by_task)]
     rows = (
         current_places(snapshot).filter(pl.col("record_id").is_in([record_id for _, record_id, *_ in found])).collect()
@@ -143,16 +143,17 @@ def _corrections_of_gold(snapshot: Snapshot, task: type[Task]) -> Iterator[_Foun
         yield Need.CORRECTION, item.record_id, f"{item.error} {_IS_GOLD}", item
 
 
-def _in_vain(snapshot: Snapshot, task: type[Task], others: Collection[str]) -> Iterator[_Found]:
+def _uncounted(snapshot: Snapshot, task: type[Task], others: Collection[str]) -> Iterator[_Found]:
     """The answers to questions that are open though they were answered: Label Studio asks nobody about them again."""
     said = pl.col("verdict").is_in([verdict.value for verdict in (*DECISIVE, Verdict.INVALID)])
-    rows = snapshot.latest_annotations().filter(said, ~pl.col("deleted")).sort("updated_at").collect()
-    given = {row["push_key"]: row for row in rows.iter_rows(named=True)}
+    # Without what was said: it may be long, and only the task is named.
+    given = snapshot.latest_annotations().filter(said, ~pl.col("deleted")).drop("targets", "result").sort("updated_at")
+    rows = given.with_columns(pl.col("email").fill_null("")).collect()
+    by_key = {row["push_key"]: row for row in rows.iter_rows(named=True)}
     waits = open_ones() & pl.col("record_id").is_in(rows["record_id"].implode())
     for decision in from_frame(snapshot.current_decisions(waits).collect()):
-        if decision.record_id not in others and (row := given.get(question_key(decision, task))):
-            answer = Annotation.model_validate(row | {"targets": None, "result": [], "email": row["email"] or ""})
-            yield Need.CORRECTION, decision.record_id, _DOES_NOT_COUNT, answer
+        if decision.record_id not in others and (row := by_key.get(question_key(decision, task))):
+            yield Need.CORRECTION, decision.record_id, _DOES_NOT_COUNT, Annotation.model_validate(row)
 
 
 def _is_settled(decision: Decision) -> bool:
