@@ -300,8 +300,8 @@ def deciding(said: Iterable[Said]) -> Said | None:
     present = [item for item in valid if item.is_present]
     voters = {item.annotation.who for item in valid if item.seat.kind is not SeatKind.ADJUDICATOR}
     # Whoever adjudicates about their own answer takes nobody's place.
-    seen = [it for it in present if it.seat.kind is not SeatKind.ADJUDICATOR or it.annotation.who not in voters]
-    counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in seen)]
+    replacing = [it for it in present if it.seat.kind is not SeatKind.ADJUDICATOR or it.annotation.who not in voters]
+    counting = [item for item in valid if item.is_present or not any(_saw(later, item) for later in replacing)]
     panel = {item.annotation.who for item in counting if item.seat.kind is not SeatKind.ADJUDICATOR}
     agreed = _agreed(counting, panel)
     counting = [it for it in counting if it.seat.kind is not SeatKind.ADJUDICATOR or it.annotation.who not in panel]
