@@ -160,6 +160,12 @@ class MovingLife(Life):
         self._put(f"log{self.part}.jsonl", self.lines(row for row in self.log if row["part"] == self.part))
         self._put(f"visiting.{self._format}", _written(visiting, self._format))
 
+    def edit(self, edits: list[Edit]) -> None:
+        named = self._format
+        super().edit(edits)
+        # dataset.yaml names the file, which has another format while it has no rows.
+        self.edited |= self._format != named
+
     def _put(self, name: str, data: bytes) -> None:
         """Files that stay the same are not touched; those that change are written in place."""
         path = self.folder / name
@@ -233,9 +239,9 @@ class MovingLife(Life):
         """
         if not edits:
             self.curate()
+        self.edit(edits)
         before, edited = state(self.context.store), self.edited
         kept = {name: getattr(self, name) for name in how}
-        self.edit(edits)
         self.change(**how)
         with pytest.raises(GoldleafError):
             curate(self.context, Inline())
