@@ -161,10 +161,10 @@ class MovingLife(Life):
         self._put(f"visiting.{self._format}", _written(visiting, self._format))
 
     def edit(self, edits: list[Edit]) -> None:
-        named = self._format
+        named = self.sources()
         super().edit(edits)
-        # dataset.yaml names the file, which has another format while it has no rows.
-        self.edited |= self._format != named
+        # A source's file has another format, and name, while it has no rows.
+        self.edited |= self.sources() != named
 
     def _put(self, name: str, data: bytes) -> None:
         """Files that stay the same are not touched; those that change are written in place."""
